@@ -1,0 +1,15 @@
+"""compliance-gateway: Intune compliance policy assignments for internal services that hold no Graph secret.
+
+The map, top to bottom; a room imports only from the rooms below it (held by import-linter, see pyproject.toml):
+
+    cli            the commands, a thin file each          emulator   a Graph, Intune and Entra look-alike; knows
+    bootstrap      Config -> running gateway                          nothing of the rest
+    doors          wire <-> Call                           testing    contract tests for plug-ins
+    policies       what every call passes
+    assignments    the domain: a handler per RPC
+    graph          requests to Microsoft Graph
+    odata          message <-> Graph JSON                  credentials   tokens from Entra; alone knows msal
+    operations     the RPCs as rows, read from the protos
+    call           what travels with one call
+    errors, config
+"""

@@ -1,0 +1,98 @@
+"""The composition root: Config -> running gateway. The order of things stands here, and only here."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import reduce
+from importlib.metadata import entry_points
+from typing import Any
+
+from google.protobuf.message import Message
+
+from gateway.assignments.service import AssignmentService
+from gateway.call import Call, Handler, Policy
+from gateway.config import Config, ConfigError, Graph, Tenant
+from gateway.credentials import MsalApp, TokenSource
+from gateway.doors.grpc_door import GrpcDoor
+from gateway.graph.client import GraphClient
+from gateway.graph.clouds import cloud_of
+from gateway.graph.transports import Settings, Transport
+from gateway.policies.audit import audit
+from gateway.policies.authenticate import Authenticate
+from gateway.policies.deadline import deadline
+from gateway.policies.validate import Validate
+
+ENTRA_THREADS = 8
+
+Clock = Callable[[], float]
+
+
+def policies(config: Config) -> Sequence[Policy]:
+    """What a call passes, outermost first."""
+    return (
+        audit,
+        deadline,
+        Authenticate(config.callers.static),
+        Validate(config.tenants),
+    )
+
+
+def pipeline(steps: Sequence[Policy], handler: Handler) -> Handler:
+    """The steps around the handler, the first outermost."""
+
+    def wrap(inner: Handler, step: Policy) -> Handler:
+        async def outer(call: Call) -> Message:
+            return await step(call, inner)
+
+        return outer
+
+    return reduce(wrap, reversed(steps), handler)
+
+
+@asynccontextmanager
+async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[dict[str, GraphClient]]:
+    """A Graph client per tenant, each with its own token source and transport."""
+    async with AsyncExitStack() as stack:
+        executor = ThreadPoolExecutor(ENTRA_THREADS, thread_name_prefix="entra")
+        stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        clients = {}
+        for name, tenant in config.tenants.items():
+            tokens = token_source(tenant, executor, clock)
+            stack.push_async_callback(tokens.close)
+            transport: Transport = plug_in("transports", config.graph.transport)(settings_of(config.graph, tenant))
+            stack.push_async_callback(transport.close)
+            clients[name] = GraphClient(cloud_of(tenant).graph, transport, tokens, max_attempts=config.graph.max_attempts)
+        yield clients
+
+
+@asynccontextmanager
+async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[GrpcDoor]:
+    """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start."""
+    async with graphs(config, clock) as clients:
+        door = GrpcDoor(pipeline(policies(config), AssignmentService(clients)), config.server)
+        await door.start()
+        try:
+            yield door
+        finally:
+            await door.stop(config.server.drain_notice_s, config.server.drain_s)
+
+
+def token_source(tenant: Tenant, executor: Executor, clock: Clock = time.monotonic) -> TokenSource:
+    """The tenant's tokens, from its credential."""
+    cloud = cloud_of(tenant)
+    app = MsalApp(tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.credentials[0].read, tenant.ca_file)
+    return TokenSource(app.acquire, executor, clock=clock)
+
+
+def settings_of(graph: Graph, tenant: Tenant) -> Settings:
+    """What a transport has to know."""
+    return Settings(tenant.ca_file, graph.connect_timeout_s, graph.read_timeout_s, graph.max_answer_bytes)
+
+
+def plug_in(group: str, kind: str) -> Any:
+    """What is registered as `kind` in the entry-point group. Raises ConfigError with the kinds there are."""
+    registered = {point.name: point for point in entry_points(group=f"compliance_gateway.{group}")}
+    if kind not in registered:
+        raise ConfigError([f"{group}: there is no {kind!r}; installed are {', '.join(sorted(registered)) or 'none'}"])
+    return registered[kind].load()

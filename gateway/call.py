@@ -1,0 +1,59 @@
+"""What travels with one call from a door to Graph and back."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from google.protobuf.message import Message
+
+from gateway.errors import invalid
+from gateway.operations import Operation
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The authenticated workload that asks."""
+
+    name: str
+
+
+@dataclass
+class Record:
+    """The notebook of a call: every step adds what it knows, `audit` logs it once. Never a body, a token or a secret."""
+
+    facts: dict[str, object] = field(default_factory=dict)
+
+    def note(self, **facts: object) -> None:
+        self.facts.update(facts)
+
+    def count(self, fact: str) -> None:
+        self.facts[fact] = int(str(self.facts.get(fact, 0))) + 1
+
+
+@dataclass
+class Call:
+    """One call, filled in as it passes the policies.
+
+    decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
+    metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
+    caller, tenant, message: set by the policies `authenticate` and `validate`.
+    """
+
+    operation: Operation
+    decode: Callable[[], Message]
+    metadata: Mapping[str, tuple[str, ...]]
+    deadline: float
+    record: Record = field(default_factory=Record)
+    caller: Caller | None = None
+    tenant: str = ""
+    message: Message | None = None
+
+    def header(self, name: str) -> str | None:
+        """The value of a metadata key that may come once; None where it is absent."""
+        values = self.metadata.get(name, ())
+        if len(values) > 1:
+            raise invalid(name, "may be given once")
+        return values[0] if values else None
+
+
+Handler = Callable[[Call], Awaitable[Message]]
+Policy = Callable[[Call, Handler], Awaitable[Message]]

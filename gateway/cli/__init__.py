@@ -1,0 +1,24 @@
+"""The commands, a thin file each. Each reads its options, calls `bootstrap` or `emulator`, and shows what came out."""
+
+import typer
+
+from gateway.cli.check import check
+from gateway.cli.demo import demo
+from gateway.cli.emulator import emulator
+from gateway.cli.serve import serve
+from gateway.cli.token import token
+
+app = typer.Typer(
+    name="compliance-gateway",
+    help="Intune compliance policy assignments for services that hold no Graph secret.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (demo, serve, check, token, emulator):
+    app.command()(command)
+
+
+def main() -> None:
+    """The entry point."""
+    app()

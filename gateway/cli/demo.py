@@ -1,0 +1,101 @@
+"""`demo`: emulator and gateway in one process; the documentation's create example through the generated stub."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import typer
+from compliance_gateway import connect
+from compliance_gateway.v1.assignment_pb2 import (
+    DeviceAndAppManagementAssignmentTarget as Target,
+)
+from compliance_gateway.v1.assignment_pb2 import (
+    DeviceCompliancePolicyAssignment,
+    GroupAssignmentTarget,
+)
+from compliance_gateway.v1.compliance_assignment_service_pb2 import CreateComplianceAssignmentRequest
+from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import ComplianceAssignmentServiceStub
+from rich.console import Console
+from rich.markup import escape
+
+from gateway.bootstrap import running
+from gateway.cli.emulator import config_for
+from gateway.cli.loop import run
+from gateway.config import parse
+from gateway.emulator import Emulator
+from gateway.policies.authenticate import hash_token, new_token
+
+POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
+GROUP = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
+BASE_TYPE = "#microsoft.graph.deviceAndAppManagementAssignmentTarget"
+GROUP_TYPE = "#microsoft.graph.groupAssignmentTarget"
+ASSIGNMENT_TYPE = "#microsoft.graph.deviceCompliancePolicyAssignment"
+
+EXAMPLES: list[tuple[str, Target, dict[str, Any]]] = [
+    ("The example of Microsoft's create page: the base type of a target", Target(), {"@odata.type": BASE_TYPE}),
+    (
+        "The same with a group",
+        Target(group=GroupAssignmentTarget(group_id=GROUP)),
+        {"@odata.type": GROUP_TYPE, "groupId": GROUP},
+    ),
+]
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def demo() -> None:
+    """Show the main job working: emulator, gateway and generated stub in one process. Exit 0 if every answer was right."""
+    if not run(_demo()):
+        raise typer.Exit(1)
+
+
+async def _demo() -> bool:
+    token = new_token()
+    async with Emulator(routes="documented") as emulator:
+        config = config_for(emulator, hash_token(token))
+        config["server"]["drain_notice_s"] = 0
+        async with running(parse(config)) as door:
+            return await asyncio.to_thread(_ask, door.address, token, emulator)
+
+
+def _ask(address: str, token: str, emulator: Emulator) -> bool:
+    right = True
+    with connect(address, token, plain_text=True) as gateway:
+        for title, target, expected in EXAMPLES:
+            right &= _create(gateway, emulator, title, target, expected)
+    console.print(f"[bold]{'Every answer was right.' if right else 'An answer was wrong.'}[/]")
+    return right
+
+
+def _create(
+    gateway: ComplianceAssignmentServiceStub, emulator: Emulator, title: str, target: Target, expected: dict[str, Any]
+) -> bool:
+    request = CreateComplianceAssignmentRequest(
+        device_compliance_policy_id=POLICY, assignment=DeviceCompliancePolicyAssignment(target=target)
+    )
+    started = time.perf_counter()
+    created = gateway.CreateComplianceAssignment(request)
+    elapsed = time.perf_counter() - started
+    exchange = emulator.world.requests[-1]
+    console.print(f"[bold]{title}[/]")
+    console.print(_block("CreateComplianceAssignment", request))
+    console.print(escape(f"  Graph: {exchange['method']} {exchange['path']}"))
+    console.print("         Authorization: Bearer (not shown)")
+    console.print(escape(f"         {json.dumps(exchange['body'])}"))
+    console.print(escape(f"         {exchange['status']} {json.dumps(exchange['answer'])}"))
+    console.print(_block("answer", created))
+    console.print(f"  {elapsed * 1000:.1f} ms\n")
+    return (
+        exchange["method"] == "POST"
+        and exchange["status"] == 201
+        and exchange["body"] == {"@odata.type": ASSIGNMENT_TYPE, "target": expected}
+        and created.id == exchange["answer"]["id"]
+        and created.target.WhichOneof("type") == target.WhichOneof("type")
+        and created.target.group.group_id == target.group.group_id
+    )
+
+
+def _block(name: str, message: object) -> str:
+    lines = str(message).strip().replace("\n", "\n    ")
+    return escape(f"  {name}\n    {lines}")

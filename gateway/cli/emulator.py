@@ -1,0 +1,72 @@
+"""`emulator`: a Graph and Entra look-alike, until SIGTERM."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+import typer
+
+from gateway.cli.loop import run, say, until_signalled
+from gateway.emulator import Emulator
+from gateway.logs import log_json
+from gateway.policies.authenticate import hash_token, new_token
+
+TENANT, CALLER = "emulator", "demo"
+
+
+class Routes(StrEnum):
+    """As the real service is, or as it is documented."""
+
+    LIVE = "live"
+    DOCUMENTED = "documented"
+
+
+def emulator(
+    port: Annotated[int, typer.Option(help="For Graph and Entra; 0 is any free one.")] = 0,
+    routes: Annotated[Routes, typer.Option(help="Which routes Graph has.")] = Routes.LIVE,
+    write_config: Annotated[Path | None, typer.Option(help="Write a gateway.toml for this emulator here.")] = None,
+) -> None:
+    """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready; volatile."""
+    log_json()
+    run(_emulate(Emulator(port, routes.value), write_config))
+
+
+async def _emulate(emulator: Emulator, write_config: Path | None) -> None:
+    async with emulator as running:
+        token = new_token()
+        if write_config is not None:
+            _write(write_config, config_for(running, hash_token(token)))
+        say(
+            ready=True,
+            graph=running.root,
+            authority=running.root,
+            ca_file=str(running.folder / "ca.pem"),
+            control=running.control,
+            tenant_id=running.world.entra.tenant_id,
+            client_id=running.world.entra.app.client_id,
+            caller_token=token,
+        )
+        await until_signalled()
+
+
+def _write(path: Path, config: dict[str, Any]) -> None:
+    path.write_text(tomli_w.dumps(config))
+
+
+def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
+    """A whole configuration for a gateway in front of this emulator, on any free port."""
+    tenant = {
+        "tenant_id": running.world.entra.tenant_id,
+        "client_id": running.world.entra.app.client_id,
+        "authority": running.root,
+        "graph": running.root,
+        "ca_file": str(running.folder / "ca.pem"),
+        "credentials": [{"kind": "secret", "file": str(running.folder / "secret")}],
+    }
+    return {
+        "server": {"grpc": "127.0.0.1:0"},
+        "callers": {"static": {CALLER: token_hash}},
+        "tenants": {TENANT: tenant},
+        "graph": {"transport": "aiohttp", "create_route": "documented"},
+    }

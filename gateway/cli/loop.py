@@ -1,0 +1,57 @@
+"""The event loop of a command: uvloop where it exists, and an end by SIGTERM or SIGINT."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+
+from gateway.config import Config, ConfigError, load
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not on Windows, not on PyPy
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
+T = TypeVar("T")
+BAD_CONFIG = 2
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs `main` to its end."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def until_signalled() -> None:
+    """Returns at the first SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def say(**facts: object) -> None:
+    """One JSON line on stdout, at once."""
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
+
+
+def load_or_exit(path: Path) -> Config:
+    """The configuration; with faults, a line for each on stderr and exit status 2."""
+    try:
+        return load(path)
+    except ConfigError as exc:
+        raise refuse(exc.faults) from None
+
+
+def refuse(faults: list[str]) -> typer.Exit:
+    """Says why a start is refused."""
+    for fault in faults:
+        typer.echo(f"config: {fault}", err=True)
+    return typer.Exit(BAD_CONFIG)

@@ -1,0 +1,29 @@
+"""`serve`: the gateway, until SIGTERM."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.bootstrap import running
+from gateway.cli.loop import load_or_exit, refuse, run, say, until_signalled
+from gateway.config import Config, ConfigError
+from gateway.logs import log_json
+
+
+def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]) -> None:
+    """Serve. Prints one JSON line when ready, logs JSON lines on stderr, drains on SIGTERM."""
+    loaded = load_or_exit(config)
+    log_json()
+    try:
+        run(_serve(loaded))
+    except ConfigError as exc:
+        raise refuse(exc.faults) from None
+    except OSError as exc:
+        raise refuse([f"server.grpc: {exc}"]) from None
+
+
+async def _serve(config: Config) -> None:
+    async with running(config) as door:
+        say(ready=True, grpc=door.address)
+        await until_signalled()

@@ -1,0 +1,58 @@
+"""Entra's errors (`AADSTS…` codes, OAuth error words) -> GatewayError. Entra's own text stays here."""
+
+import re
+from typing import NamedTuple
+
+from gateway.errors import GatewayError, Reason
+
+AADSTS = re.compile(r"AADSTS(\d{4,9})")
+RETRY_S = 5.0
+
+
+class Row(NamedTuple):
+    """What an AADSTS code means, and what to do about it."""
+
+    reason: Reason
+    message: str
+
+
+# Codes of https://learn.microsoft.com/entra/identity-platform/reference-error-codes.
+TABLE = {
+    "7000215": Row(Reason.CREDENTIAL_REFUSED, "Entra finds the client secret wrong; is it the secret's value, not its id?"),
+    "7000222": Row(Reason.CREDENTIAL_REFUSED, "The tenant's client secret has expired; create a new one."),
+    "700027": Row(Reason.CREDENTIAL_REFUSED, "Entra does not accept the signature of the tenant's certificate."),
+    "700016": Row(Reason.CREDENTIAL_REFUSED, "Entra knows no app with the configured client_id in this tenant."),
+    "7000112": Row(Reason.CREDENTIAL_REFUSED, "The gateway's app is disabled in this tenant."),
+    "7000229": Row(Reason.CREDENTIAL_REFUSED, "The gateway's app is not in this tenant; grant admin consent."),
+    "90002": Row(Reason.CREDENTIAL_REFUSED, "Entra knows no tenant with the configured tenant_id in this cloud."),
+    "900021": Row(Reason.CREDENTIAL_REFUSED, "Entra does not accept the configured tenant_id."),
+    "500011": Row(Reason.CREDENTIAL_REFUSED, "Entra does not know the configured Graph root; check cloud or graph."),
+    "1002012": Row(Reason.CREDENTIAL_REFUSED, "Entra does not accept the scope made from the configured Graph root."),
+    "53003": Row(Reason.CREDENTIAL_REFUSED, "Conditional access of the tenant blocks the gateway's app."),
+    "50196": Row(Reason.ENTRA_UNAVAILABLE, "Entra sees a loop of token requests and refuses them for a while."),
+    "90033": Row(Reason.ENTRA_UNAVAILABLE, "Entra has a passing fault."),
+    "90024": Row(Reason.ENTRA_UNAVAILABLE, "Entra has a passing fault."),
+}  # fmt: skip
+TRANSIENT_ERRORS = {"temporarily_unavailable", "server_error", "slow_down"}
+
+
+def entra_error(text: str, error: str = "", status: int | None = None, retry_after: float | None = None) -> GatewayError:
+    """From what Entra said: `text` is searched for an AADSTS code and dropped, `error` is the OAuth error word.
+
+    An unknown refusal is CREDENTIAL_REFUSED with its code in the metadata; 429, 5xx and no answer are ENTRA_UNAVAILABLE.
+    """
+    found = AADSTS.search(text)
+    code = found.group(1) if found else ""
+    metadata = {"aadsts": f"AADSTS{code}"} if code else {}
+    row = TABLE.get(code)
+    if row is None and (
+        error in TRANSIENT_ERRORS or (status is not None and (status == 429 or status >= 500)) or not (code or error)
+    ):
+        row = Row(Reason.ENTRA_UNAVAILABLE, "")
+    if row is None:
+        row = Row(
+            Reason.CREDENTIAL_REFUSED,
+            f"Entra refuses the tenant's credential or settings ({metadata.get('aadsts') or 'no code'}).",
+        )
+    retry = max(retry_after or 0, RETRY_S) if row.reason is Reason.ENTRA_UNAVAILABLE else None
+    return GatewayError(row.reason, row.message, retry_after=retry, metadata=metadata)

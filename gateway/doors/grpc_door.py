@@ -1,0 +1,133 @@
+"""The gRPC door: a grpc.aio server with the service, health, reflection and channelz. Alone knows grpc on the server side."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from gateway.call import Call, Handler
+from gateway.config import Server
+from gateway.errors import DOMAIN, GatewayError, Reason, invalid
+from gateway.operations import OPERATIONS, SERVICE, Operation
+
+# gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this many
+# times ours, and what lies between gets INVALID_ARGUMENT and the rule.
+HARD_LIMIT = 4
+CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
+
+
+class GrpcDoor:
+    """Serves `handle` on `settings.grpc`. address: host and port, after `start`."""
+
+    def __init__(self, handle: Handler, settings: Server) -> None:
+        self._handle, self._settings = handle, settings
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._server = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", settings.max_request_bytes * HARD_LIMIT),
+                ("grpc.so_reuseport", 0),
+                ("grpc.enable_channelz", 1),
+            )
+        )
+        self.address = ""
+
+    async def start(self) -> None:
+        """Binds and serves. Raises OSError where the address cannot be bound."""
+        handlers = {name: self._method(operation) for name, operation in OPERATIONS.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        channelz.add_channelz_servicer(self._server)  # type: ignore[arg-type]
+        names = (SERVICE.full_name, health.SERVICE_NAME, CHANNELZ, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        try:
+            port = self._server.add_insecure_port(self._settings.grpc)
+        except RuntimeError as exc:
+            raise OSError(f"cannot bind {self._settings.grpc}") from exc
+        await self._server.start()
+        await self._health.set(SERVICE.full_name, health_pb2.HealthCheckResponse.SERVING)
+        self.address = f"{self._settings.grpc.rpartition(':')[0]}:{port}"
+
+    async def stop(self, notice: float, grace: float) -> None:
+        """Says NOT_SERVING for `notice` seconds while still serving, then takes no new call and lets running ones end."""
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(notice)
+        await self._server.stop(grace)
+
+    def _method(self, operation: Operation) -> grpc.RpcMethodHandler[bytes, bytes]:
+        async def answer(request: bytes, context: Any) -> bytes:
+            remaining = context.time_remaining()
+            call = Call(
+                operation,
+                decode=lambda: self._decode(operation, request),
+                metadata=_metadata(context.invocation_metadata()),
+                deadline=asyncio.get_running_loop().time()
+                + (self._settings.default_deadline_s if remaining is None else remaining),
+            )
+            try:
+                message = await self._handle(call)
+            except GatewayError as error:
+                await _abort(context, error)
+            return message.SerializeToString()
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    def _decode(self, operation: Operation, request: bytes) -> Message:
+        limit = self._settings.max_request_bytes
+        if len(request) > limit:
+            raise invalid("request", f"may have at most {limit} bytes", Reason.MESSAGE_TOO_LARGE)
+        try:
+            return operation.request.FromString(request)
+        except DecodeError as exc:
+            raise invalid("request", f"is no {operation.request.DESCRIPTOR.name}", Reason.MESSAGE_MALFORMED) from exc
+
+
+def _metadata(pairs: Any) -> Mapping[str, tuple[str, ...]]:
+    metadata: dict[str, tuple[str, ...]] = {}
+    for key, value in pairs or ():
+        if isinstance(value, str):
+            metadata[key] = (*metadata.get(key, ()), value)
+    return metadata
+
+
+async def _abort(context: Any, error: GatewayError) -> NoReturn:
+    rich = rpc_status.to_status(status_of(error))
+    trailers = list(rich.trailing_metadata)
+    if error.retry_after is not None:
+        trailers.append(("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))))
+    await context.abort(rich.code, rich.details, tuple(trailers))
+    raise AssertionError("abort raises")
+
+
+def status_of(error: GatewayError) -> status_pb2.Status:
+    """google.rpc.Status with the details of AIP-193."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata=error.metadata)
+    details: list[Message] = [info]
+    if error.retry_after is not None:
+        delay = Duration()
+        delay.FromMilliseconds(round(error.retry_after * 1000))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    if error.violations:
+        rules = [
+            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.rule, reason=error.reason.name)
+            for v in error.violations
+        ]
+        details.append(error_details_pb2.BadRequest(field_violations=rules))
+    if error.resource:
+        kind, name = error.resource
+        details.append(error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name))
+    return status_pb2.Status(code=error.reason.kind.grpc, message=error.message, details=map(_pack, details))
+
+
+def _pack(detail: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    return packed

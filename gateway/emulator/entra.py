@@ -1,0 +1,141 @@
+"""Entra's part: discovery, keys, and a token endpoint that checks what it is given and errs in AADSTS codes."""
+
+import hmac
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from gateway.emulator.clock import Clock
+from gateway.emulator.errors import READ_ROLE, WRITE_ROLE
+
+REFRESH_IN_FROM_S = 7200  # Entra names a time to refresh for tokens that live this long
+
+
+class EntraError(Exception):
+    """An error answer of the token endpoint or of discovery."""
+
+    def __init__(self, status: int, error: str, code: int, text: str) -> None:
+        super().__init__(text)
+        self.status, self.error, self.code, self.text = status, error, code, text
+
+    def body(self) -> dict[str, Any]:
+        trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
+        stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
+        text = f"AADSTS{self.code}: {self.text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}"
+        return {
+            "error": self.error,
+            "error_description": text,
+            "error_codes": [self.code],
+            "timestamp": stamp,
+            "trace_id": trace,
+            "correlation_id": correlation,
+        }
+
+
+@dataclass
+class App:
+    """The registered app. lifetime: of its tokens, in seconds."""
+
+    client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
+    roles: list[str] = field(default_factory=lambda: [READ_ROLE, WRITE_ROLE])
+    lifetime: int = 3599
+
+
+class Entra:
+    """One tenant with one app. root: https://host:port, set once the port is known; also Graph's."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.tenant_id = str(uuid.uuid4())
+        self.app = App()
+        self.root = ""
+        self.token_requests = 0
+        self._clock = clock
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._kid = secrets.token_hex(8)
+
+    def discovery(self, tenant: str) -> dict[str, Any]:
+        """OpenID configuration. Raises EntraError."""
+        self._check_tenant(tenant)
+        base = f"{self.root}/{self.tenant_id}"
+        return {
+            "issuer": f"{base}/v2.0",
+            "token_endpoint": f"{base}/oauth2/v2.0/token",
+            "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+            "device_authorization_endpoint": f"{base}/oauth2/v2.0/devicecode",
+            "jwks_uri": f"{base}/discovery/v2.0/keys",
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+        }
+
+    def keys(self) -> dict[str, Any]:
+        key = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return {"keys": [{**key, "kid": self._kid, "use": "sig"}]}
+
+    def token(self, tenant: str, form: Mapping[str, str]) -> dict[str, Any]:
+        """The answer of the token endpoint. Raises EntraError."""
+        self.token_requests += 1
+        self._check_tenant(tenant)
+        if form.get("grant_type") != "client_credentials":
+            raise EntraError(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
+        if form.get("client_id", "").lower() != self.app.client_id:
+            text = f"Application with identifier '{form.get('client_id')}' was not found in the directory."
+            raise EntraError(400, "unauthorized_client", 700016, text)
+        if not form.get("client_secret"):
+            text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+            raise EntraError(401, "invalid_client", 7000216, text)
+        if not hmac.compare_digest(form["client_secret"].encode(), self.app.secret.encode()):
+            text = "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value."
+            raise EntraError(401, "invalid_client", 7000215, text)
+        resource, dot, default = form.get("scope", "").rpartition("/")
+        if default != ".default" or not dot:
+            raise EntraError(400, "invalid_scope", 1002012, "The provided value for scope is not valid.")
+        if resource != self.root:
+            raise EntraError(400, "invalid_resource", 500011, f"The resource principal named {resource} was not found.")
+        refresh = {"refresh_in": self.app.lifetime // 2} if self.app.lifetime >= REFRESH_IN_FROM_S else {}
+        lifetime = self.app.lifetime
+        return {
+            "token_type": "Bearer",
+            "expires_in": lifetime,
+            "ext_expires_in": lifetime,
+            "access_token": self._issue(),
+            **refresh,
+        }
+
+    def _issue(self) -> str:
+        now = int(self._clock.now())
+        claims = {
+            "aud": self.root,
+            "iss": f"{self.root}/{self.tenant_id}/",
+            "iat": now,
+            "nbf": now,
+            "exp": now + self.app.lifetime,
+            "appid": self.app.client_id,
+            "idtyp": "app",
+            "tid": self.tenant_id,
+            "roles": self.app.roles,
+            "jti": secrets.token_urlsafe(16),
+        }
+        return jwt.encode(claims, self._key, "RS256", {"kid": self._kid})
+
+    def check(self, token: str) -> dict[str, Any]:
+        """The claims of a token of this tenant for Graph. Raises jwt.InvalidTokenError; expiry by the emulator's clock."""
+        options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "aud", "tid"]}
+        claims: dict[str, Any] = jwt.decode(token, self._key.public_key(), ["RS256"], options, audience=self.root)
+        if claims["exp"] <= self._clock.now():
+            raise jwt.ExpiredSignatureError
+        return claims
+
+    def _check_tenant(self, tenant: str) -> None:
+        if tenant.lower() != self.tenant_id:
+            raise EntraError(
+                400,
+                "invalid_request",
+                90002,
+                f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.",
+            )

@@ -1,0 +1,164 @@
+"""The emulator on the wire: Graph and Entra over HTTPS with a CA of its own, the control port over plain HTTP."""
+
+import asyncio
+import json
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import trustme
+from aiohttp import web
+
+from gateway.emulator.clock import Clock
+from gateway.emulator.control import control_app, reset
+from gateway.emulator.entra import Entra, EntraError
+from gateway.emulator.errors import GraphError, intune
+from gateway.emulator.faults import Fault
+from gateway.emulator.graph import Graph, Request, Routes, new_request_id
+from gateway.emulator.intune import Intune
+from gateway.emulator.world import World
+
+HOST = "127.0.0.1"
+HIDDEN_HEADERS = {"authorization"}
+OK = 200
+CODES = {429: "TooManyRequests", 500: "InternalServerError", 503: "ServiceUnavailable"}
+
+
+class Emulator:
+    """Serves inside `async with`. Its folder, gone at the end, holds `ca.pem` and `secret`.
+
+    port, control_port: 0 means any free one. routes: `live` as the real service is, `documented` as it is described.
+    """
+
+    def __init__(self, port: int = 0, routes: Routes = "live", control_port: int = 0) -> None:
+        clock = Clock()
+        entra, intune = Entra(clock), Intune(clock)
+        self.world = World(clock, entra, intune, Graph(entra, intune, clock, routes))
+        self._port, self._control_port = port, control_port
+        self._runners: list[web.AppRunner] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="compliance-gateway-emulator-")
+        self.folder = Path(self._folder.name)
+        self.root = self.control = ""
+
+    async def __aenter__(self) -> Self:
+        authority = trustme.CA(organization_name="compliance-gateway emulator")
+        authority.cert_pem.write_to_path(self.folder / "ca.pem")
+        secret = self.folder / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(self.world.entra.app.secret)
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert(HOST, "localhost").configure_cert(tls)
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self.root = f"https://{HOST}:{await self._serve(app, self._port, tls)}"
+        self.world.entra.root = self.root
+        self.control = f"http://{HOST}:{await self._serve(control_app(self.world), self._control_port, None)}"
+        reset(self.world)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+        self._folder.cleanup()
+
+    async def _serve(self, app: web.Application, port: int, tls: ssl.SSLContext | None) -> int:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        self._runners.append(runner)
+        site = web.TCPSite(runner, HOST, port, ssl_context=tls)
+        await site.start()
+        return int(runner.addresses[0][1])
+
+    async def _handle(self, http: web.Request) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in http.headers.items()}
+        request = Request(http.method, http.raw_path, headers, await http.read())
+        tenant, _, rest = request.path.lstrip("/").partition("/")
+        is_entra = rest.startswith(("v2.0/", "oauth2/", "discovery/"))
+        entry = None if is_entra else self._log(request)
+        fault = self.world.faults.take(request.method, request.path)
+        if fault is not None and fault.delay_s:
+            await asyncio.sleep(fault.delay_s)
+        if fault is not None and fault.cut == "before":
+            return _cut(http)
+        if fault is not None and fault.status is not None:
+            response = _ordered(fault)
+        elif is_entra:
+            response = await self._entra(http, tenant, rest)
+        else:
+            response = self._graph(request)
+        if entry is not None:
+            entry |= {"status": response.status, "answer": _parsed(response.body)}
+        return _cut(http) if fault is not None and fault.cut == "after" else response
+
+    def _log(self, request: Request) -> dict[str, Any]:
+        headers = {name: value for name, value in request.headers.items() if name not in HIDDEN_HEADERS}
+        entry = {
+            "method": request.method,
+            "path": request.path,
+            "status": None,
+            "body": _parsed(request.body),
+            "headers": headers,
+            "at": self.world.clock.now(),
+        }
+        self.world.requests.append(entry)
+        return entry
+
+    def _graph(self, request: Request) -> web.Response:
+        request_id, client_id = new_request_id(), request.headers.get("client-request-id", "")
+        ids = {
+            "request-id": request_id,
+            "client-request-id": client_id,
+            "x-ms-ags-diagnostic": '{"ServerInfo":{"Ring":"0"}}',
+        }
+        try:
+            answer = self.world.graph.answer(request)
+        except GraphError as exc:
+            return web.json_response(exc.body(request_id, client_id), status=exc.status, headers={**ids, **exc.headers})
+        if answer.json is None:
+            return web.Response(status=answer.status, headers=ids)
+        return web.json_response(answer.json, status=answer.status, headers=ids)
+
+    async def _entra(self, http: web.Request, tenant: str, rest: str) -> web.Response:
+        try:
+            answer = await self._entra_answer(http, tenant, rest)
+        except EntraError as exc:
+            return web.json_response(exc.body(), status=exc.status)
+        return web.json_response(answer, headers={"Cache-Control": "no-store"})
+
+    async def _entra_answer(self, http: web.Request, tenant: str, rest: str) -> dict[str, Any]:
+        entra = self.world.entra
+        if rest == "oauth2/v2.0/token" and http.method == "POST":
+            form = {key: str(value) for key, value in (await http.post()).items()}
+            return entra.token(tenant, form)
+        if rest == "v2.0/.well-known/openid-configuration":
+            return entra.discovery(tenant)
+        if rest == "discovery/v2.0/keys":
+            return entra.keys()
+        raise EntraError(404, "invalid_request", 900561, "The endpoint does not exist.")
+
+
+def _ordered(fault: Fault) -> web.Response:
+    status = fault.status or OK
+    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+    if isinstance(fault.body, str):
+        return web.Response(status=status, text=fault.body, content_type="text/html", headers=headers)
+    default = GraphError(status, CODES.get(status, "UnknownError"), intune("An error has occurred"))
+    body = default.body(new_request_id(), "") if fault.body is None else fault.body
+    return web.json_response(body, status=status, headers=headers)
+
+
+def _parsed(body: Any) -> Any:
+    """JSON for the log; text where it is none."""
+    if not isinstance(body, bytes) or not body:
+        return None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _cut(http: web.Request) -> web.Response:
+    if http.transport is not None:
+        http.transport.abort()
+    return web.Response()

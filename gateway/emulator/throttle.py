@@ -1,0 +1,47 @@
+"""Graph's throttling windows for Intune (facts §4): sliding, 20 s long, per app in a tenant and per tenant."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+WINDOW_S = 20.0
+
+
+@dataclass
+class Throttle:
+    """Counts accepted requests. A request over a limit is refused; every second refusal says when to come back, in turn
+    as decimal seconds and as a date."""
+
+    app_writes: int = 100
+    app_requests: int = 1000
+    tenant_writes: int = 200
+    tenant_requests: int = 2000
+    _seen: dict[tuple[str, ...], deque[float]] = field(default_factory=dict, repr=False)
+    _refusals: int = field(default=0, repr=False)
+
+    def admit(self, tenant: str, app: str, write: bool, now: float) -> str | None:
+        """None if the request is admitted, else the value of Retry-After, empty for a refusal without one."""
+        windows = [(("app", tenant, app), self.app_requests), (("tenant", tenant), self.tenant_requests)]
+        if write:
+            windows += [(("app", tenant, app, "w"), self.app_writes), (("tenant", tenant, "w"), self.tenant_writes)]
+        wait = max(self._wait(key, limit, now) for key, limit in windows)
+        if wait > 0:
+            return self._retry_after(wait, now)
+        for key, _ in windows:
+            self._seen[key].append(now)
+        return None
+
+    def _wait(self, key: tuple[str, ...], limit: int, now: float) -> float:
+        seen = self._seen.setdefault(key, deque())
+        while seen and seen[0] <= now - WINDOW_S:
+            seen.popleft()
+        return 0.0 if len(seen) < limit else (seen[0] + WINDOW_S - now if seen else WINDOW_S)
+
+    def _retry_after(self, wait: float, now: float) -> str:
+        self._refusals += 1
+        if self._refusals % 2:
+            return ""
+        if self._refusals % 4:
+            return f"{wait:.3f}"
+        return format_datetime(datetime.fromtimestamp(now + wait + 1, UTC), usegmt=True)

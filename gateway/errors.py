@@ -1,0 +1,118 @@
+"""The one table of errors: what happened -> gRPC status and HTTP status. Both doors read it; nobody else knows a status.
+
+GatewayError            carries a Reason and what a caller may read: no secret, no upstream body
+  Reason                the stable, machine-readable cause (google.rpc.ErrorInfo.reason; Graph's error `code` on REST)
+    Kind                the class of outcome: a gRPC status and an HTTP status
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from google.rpc import code_pb2
+
+DOMAIN = "compliance-gateway"
+
+
+class Kind(Enum):
+    """An outcome as (gRPC status number, HTTP status); shared/DESIGN.md §3."""
+
+    INVALID_ARGUMENT = (code_pb2.INVALID_ARGUMENT, 400)
+    UNAUTHENTICATED = (code_pb2.UNAUTHENTICATED, 401)
+    PERMISSION_DENIED = (code_pb2.PERMISSION_DENIED, 403)
+    FAILED_PRECONDITION = (code_pb2.FAILED_PRECONDITION, 400)
+    NOT_FOUND = (code_pb2.NOT_FOUND, 404)
+    ALREADY_EXISTS = (code_pb2.ALREADY_EXISTS, 409)
+    ABORTED = (code_pb2.ABORTED, 409)
+    RESOURCE_EXHAUSTED = (code_pb2.RESOURCE_EXHAUSTED, 429)
+    UNAVAILABLE = (code_pb2.UNAVAILABLE, 503)
+    DEADLINE_EXCEEDED = (code_pb2.DEADLINE_EXCEEDED, 504)
+    UNKNOWN = (code_pb2.UNKNOWN, 502)
+    UNIMPLEMENTED = (code_pb2.UNIMPLEMENTED, 501)
+    INTERNAL = (code_pb2.INTERNAL, 500)
+
+    @property
+    def grpc(self) -> int:
+        return int(self.value[0])
+
+    @property
+    def http(self) -> int:
+        return self.value[1]
+
+
+class Reason(Enum):
+    """Why a call failed, with the kind it belongs to. Names are part of the API and never change."""
+
+    INVALID_FIELD = (Kind.INVALID_ARGUMENT, "A field breaks its rule.")
+    MESSAGE_MALFORMED = (Kind.INVALID_ARGUMENT, "The request cannot be decoded.")
+    MESSAGE_TOO_LARGE = (Kind.INVALID_ARGUMENT, "The request is over the size limit.")
+    TENANT_UNKNOWN = (Kind.INVALID_ARGUMENT, "x-graph-tenant names no configured tenant.")
+    TENANT_REQUIRED = (Kind.INVALID_ARGUMENT, "There are several tenants and x-graph-tenant names none.")
+    GRAPH_REFUSED_INPUT = (Kind.INVALID_ARGUMENT, "Graph finds the input wrong.")
+    GRAPH_TYPE_ABSTRACT = (Kind.INVALID_ARGUMENT, "Graph creates nothing of an abstract target type.")
+    GRAPH_TYPE_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph does not know the target's type.")
+    GRAPH_GROUP_INVALID = (Kind.INVALID_ARGUMENT, "Graph does not accept the group id.")
+    GRAPH_PATH_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph knows no such path.")
+    CALLER_UNAUTHENTICATED = (Kind.UNAUTHENTICATED, "The caller's token is missing or wrong.")
+    GRAPH_PERMISSION_MISSING = (Kind.FAILED_PRECONDITION, "The gateway's app lacks a Graph permission.")
+    GRAPH_TOKEN_REFUSED = (Kind.FAILED_PRECONDITION, "Graph refuses a fresh token of the gateway.")
+    GRAPH_TENANT_UNUSABLE = (Kind.FAILED_PRECONDITION, "The tenant has no usable Intune.")
+    GRAPH_APPROVAL_REQUIRED = (Kind.FAILED_PRECONDITION, "The tenant protects this change by Multi Admin Approval.")
+    GRAPH_ROUTE_MISSING = (Kind.FAILED_PRECONDITION, "Graph has no route for the request.")
+    CREDENTIAL_REFUSED = (Kind.FAILED_PRECONDITION, "Entra refuses the tenant's credential or settings.")
+    NOT_FOUND = (Kind.NOT_FOUND, "There is no such policy or assignment.")
+    ALREADY_ASSIGNED = (Kind.ALREADY_EXISTS, "The policy is already assigned to this target.")
+    GRAPH_CONFLICT = (Kind.ABORTED, "Graph reports a conflict.")
+    GRAPH_THROTTLED = (Kind.RESOURCE_EXHAUSTED, "Graph's quota is used up.")
+    GRAPH_UNAVAILABLE = (Kind.UNAVAILABLE, "Graph is down or cannot be reached.")
+    GRAPH_ANSWER_UNREADABLE = (Kind.UNAVAILABLE, "Graph's answer cannot be read.")
+    ENTRA_UNAVAILABLE = (Kind.UNAVAILABLE, "Entra is down or cannot be reached.")
+    SHUTTING_DOWN = (Kind.UNAVAILABLE, "This gateway is going down.")
+    DEADLINE_EXCEEDED = (Kind.DEADLINE_EXCEEDED, "The deadline passed.")
+    OUTCOME_UNKNOWN = (Kind.UNKNOWN, "Graph may or may not have carried out the write.")
+    NOT_IMPLEMENTED = (Kind.UNIMPLEMENTED, "This operation is not implemented.")
+    INTERNAL = (Kind.INTERNAL, "A bug in the gateway; its log has the details.")
+
+    @property
+    def kind(self) -> Kind:
+        return self.value[0]
+
+    @property
+    def meaning(self) -> str:
+        return self.value[1]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken rule: the field's path in the request (or the metadata key) and the rule in words."""
+
+    field: str
+    rule: str
+
+
+@dataclass
+class GatewayError(Exception):
+    """The only exception that reaches a door.
+
+    message: for the caller; defaults to the reason's meaning. retry_after: seconds until a retry makes sense, None where
+    it makes none. resource: (type, name) of what was not found or exists. metadata: for ErrorInfo; `graph_status`,
+    `graph_code`, `graph_request_id`, `client_request_id`, `aadsts`.
+    """
+
+    reason: Reason
+    message: str = ""
+    violations: tuple[Violation, ...] = ()
+    retry_after: float | None = None
+    resource: tuple[str, str] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.message = self.message or self.reason.meaning
+        super().__init__(f"{self.reason.name}: {self.message}")
+
+    __hash__ = Exception.__hash__
+
+
+def invalid(field_path: str, rule: str, reason: Reason = Reason.INVALID_FIELD) -> GatewayError:
+    """Bad input at one place: the message names the field and the rule."""
+    return GatewayError(reason, f"{field_path}: {rule}", violations=(Violation(field_path, rule),))

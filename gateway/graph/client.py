@@ -1,0 +1,148 @@
+"""One tenant's Graph: token, request, faults, retries within the deadline."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.call import Record
+from gateway.credentials import TokenSource
+from gateway.errors import GatewayError, Kind, Reason
+from gateway.graph.faults import fault_of
+from gateway.graph.retries import Tried, again, parse_retry_after
+from gateway.graph.transports import Request, Response, Transport, TransportError
+from gateway.odata import dumps, loads
+
+USER_AGENT = "compliance-gateway"
+UNAVAILABLE_RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A success of Graph: HTTP status and the JSON body, None where it was empty."""
+
+    status: int
+    json: Any
+
+
+class GraphClient:
+    """Sends requests to one tenant's Graph at `root` (such as https://graph.microsoft.com)."""
+
+    def __init__(
+        self,
+        root: str,
+        transport: Transport,
+        tokens: TokenSource,
+        *,
+        max_attempts: int = 6,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._root, self._transport, self._tokens = root, transport, tokens
+        self._max_attempts, self._jitter = max_attempts, jitter
+
+    async def token(self) -> str:
+        """The token that requests are sent with. Raises GatewayError."""
+        return await self._tokens.token()
+
+    async def send(self, method: str, path: str, body: Any, *, deadline: float, record: Record) -> Answer:
+        """Sends until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
+
+        path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. Raises GatewayError; for a write,
+        OUTCOME_UNKNOWN where Graph may have carried it out.
+        """
+        url = self._url(path)
+        text = None if body is None else dumps(body).encode()
+        refreshed = False
+        attempt = 0
+        fresh = False
+        while True:
+            attempt += 1
+            token = await self.token()
+            tried, outcome = await self._try(Request(method, url, _headers(token), text), deadline, fresh, record)
+            if isinstance(outcome, Answer):
+                return outcome
+            if outcome.reason is Reason.GRAPH_TOKEN_REFUSED and not refreshed:
+                refreshed = True  # E10: drop the token, fetch one, try once more
+                self._tokens.drop(token)
+                continue
+            retry = again(method == "GET", tried, attempt, self._jitter())
+            if retry is None:
+                raise outcome
+            out_of_time = asyncio.get_running_loop().time() + retry.delay >= deadline
+            if out_of_time or (tried.status != 429 and attempt >= self._max_attempts):
+                outcome.retry_after = max(retry.delay, 0.001)
+                raise outcome
+            fresh = retry.fresh
+            await asyncio.sleep(retry.delay)
+
+    async def _try(self, request: Request, deadline: float, fresh: bool, record: Record) -> tuple[Tried, Answer | GatewayError]:
+        record.count("graph_requests")
+        ids = {"client_request_id": request.headers["client-request-id"]}
+        record.note(graph_method=request.method, **ids)
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            return Tried(None, sent=False), GatewayError(Reason.DEADLINE_EXCEEDED)
+        try:
+            response = await self._transport.send(request, left, fresh=fresh)
+        except TransportError as exc:
+            record.note(graph_failure=exc.why)
+            return Tried(None, exc.sent), _lost(request, exc, ids)
+        ids |= _ids(response)
+        record.note(graph_status=response.status, **ids)
+        outcome = _read(request, response)
+        if isinstance(outcome, GatewayError):
+            outcome.metadata = {**outcome.metadata, **ids}
+        retry_after = parse_retry_after(response.headers.get("retry-after"))
+        return Tried(response.status, retry_after=retry_after), outcome
+
+    def _url(self, path: str) -> str:
+        if not path.startswith("https://"):
+            return self._root + path
+        # A next link is followed as it is, but the token goes to this tenant's Graph alone.
+        if urlsplit(path)[:2] != urlsplit(self._root)[:2]:
+            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph's next link leads to another host.")
+        return path
+
+
+def _headers(token: str) -> Mapping[str, str]:
+    return {
+        "Authorization": f"Bearer {token}",
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": USER_AGENT,
+        "client-request-id": str(uuid.uuid4()),
+    }
+
+
+def _ids(response: Response) -> dict[str, str]:
+    value = response.headers.get("request-id", "")
+    return {"graph_request_id": value[:64]} if value.isascii() and value.isprintable() and value else {}
+
+
+def _read(request: Request, response: Response) -> Answer | GatewayError:
+    if not 200 <= response.status < 300:
+        error = fault_of(response.status, response.headers, response.body)
+        # 503 says that the service did not take the request; after any other 5xx it may have acted.
+        if error.reason.kind is Kind.UNAVAILABLE and response.status != 503 and request.method != "GET":
+            return GatewayError(Reason.OUTCOME_UNKNOWN, metadata=error.metadata)
+        if error.reason.kind is Kind.UNAVAILABLE:
+            error.retry_after = UNAVAILABLE_RETRY_S
+        return error
+    try:
+        return Answer(response.status, loads(response.body) if response.body.strip() else None)
+    except (ValueError, RecursionError):
+        reason = Reason.GRAPH_ANSWER_UNREADABLE if request.method == "GET" else Reason.OUTCOME_UNKNOWN
+        return GatewayError(reason, "Graph's answer is no JSON.", metadata={"graph_status": str(response.status)})
+
+
+def _lost(request: Request, exc: TransportError, ids: Mapping[str, str]) -> GatewayError:
+    if exc.sent and request.method != "GET":
+        return GatewayError(
+            Reason.OUTCOME_UNKNOWN, f"Graph may or may not have carried out the write: {exc.why}.", metadata=ids
+        )
+    return GatewayError(
+        Reason.GRAPH_UNAVAILABLE, f"Graph cannot be reached: {exc.why}.", retry_after=UNAVAILABLE_RETRY_S, metadata=ids
+    )

@@ -1,0 +1,66 @@
+"""When a request may be sent again, and after how long. Pure: values in, a value out; `client` acts on it."""
+
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+FIRST_BACKOFF_S = 0.5
+LONGEST_BACKOFF_S = 20.0  # Graph's throttling windows are 20 s long (graph-facts §4)
+DECIMAL = re.compile(r"\d{1,6}(\.\d{1,9})?")
+
+
+class Again(NamedTuple):
+    """Send again after `delay` seconds, on a new connection if `fresh`."""
+
+    delay: float
+    fresh: bool
+
+
+class Tried(NamedTuple):
+    """How one try ended: an HTTP status, or None where no whole answer came; then `sent` says whether Graph may have
+    heard of it. retry_after: seconds, as Graph asked."""
+
+    status: int | None
+    sent: bool = True
+    retry_after: float | None = None
+
+
+def again(read: bool, tried: Tried, attempt: int, jitter: float) -> Again | None:
+    """Whether a try may be repeated. attempt: 1 for the first. jitter: in [0, 1). None: it may not.
+
+    Any request: 429; 503, which says that the service did not take it, on a new connection; a connection never made.
+    Reads also: other 5xx, and answers that were lost. A write that Graph may have carried out is never sent again.
+    """
+    if tried.status == 429:
+        fresh = False
+    elif (
+        tried.status == 503
+        or (tried.status is None and not tried.sent)
+        or (read and (tried.status is None or tried.status >= 500))
+    ):
+        fresh = True
+    else:
+        return None
+    return Again(backoff(attempt, jitter) if tried.retry_after is None else tried.retry_after, fresh)
+
+
+def backoff(attempt: int, jitter: float) -> float:
+    """Exponential with jitter: between half of and the whole of 0.5 s, 1 s, 2 s, … up to 20 s."""
+    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10)) * (1 + jitter) / 2
+
+
+def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds from a Retry-After header: seconds, decimal seconds (`2.128`) or an HTTP date; None if it says neither."""
+    if value is None:
+        return None
+    if DECIMAL.fullmatch(value.strip()):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, math.ceil((moment - (now or datetime.now(UTC))).total_seconds()))

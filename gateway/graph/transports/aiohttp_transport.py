@@ -1,0 +1,81 @@
+"""The default transport: aiohttp, on the event loop."""
+
+import ssl
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from gateway.graph.transports import Request, Response, Settings, TransportError
+
+CONNECTIONS = 100
+# Below the idle time-out of Graph's front end: a connection closed there while we send would leave a write in doubt.
+KEEPALIVE_S = 15
+
+
+class AiohttpTransport:
+    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY); a .netrc is not read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tls = ssl.create_default_context(cafile=settings.ca_file)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
+        if fresh:
+            async with self._new_session() as session:
+                return await self._send(session, request, timeout)
+        if self._session is None:
+            self._session = self._new_session()
+        return await self._send(self._session, request, timeout)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
+
+    async def _send(self, session: aiohttp.ClientSession, request: Request, timeout: float) -> Response:
+        limits = aiohttp.ClientTimeout(
+            total=timeout,
+            sock_connect=min(timeout, self._settings.connect_timeout),
+            sock_read=self._settings.read_timeout,
+            ceil_threshold=3600,
+        )
+        try:
+            async with session.request(
+                request.method,
+                request.url,
+                data=request.body,
+                headers=request.headers,
+                proxy=_proxy_for(request.url),
+                timeout=limits,
+                allow_redirects=False,
+            ) as response:
+                body = await self._read(response)
+                return Response(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
+        except aiohttp.ConnectionTimeoutError as exc:
+            raise TransportError("no connection in time", sent=False) from exc
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL) as exc:
+            raise TransportError("no connection", sent=False) from exc
+        except TimeoutError as exc:
+            raise TransportError("no answer in time", sent=True) from exc
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise TransportError("the answer was cut off or is no HTTP", sent=True) from exc
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        limit = self._settings.max_body_bytes
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                response.close()
+                raise TransportError(f"the answer is over {limit} bytes", sent=True)
+        return bytes(body)
+
+
+def _proxy_for(url: str) -> str | None:
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)

@@ -1,0 +1,97 @@
+"""The transport over requests, in threads: for networks whose proxies need one of its adapters (NTLM, Kerberos)."""
+
+import asyncio
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+from gateway.graph.transports import Request, Response, Settings, TransportError
+
+THREADS = 32
+CHUNK_BYTES = 1 << 16
+NOT_SENT = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.ProxyError,
+    ssl.SSLCertVerificationError,
+)
+
+
+class RequestsTransport:
+    """See Transport. `session` may be given with adapters mounted; its cookies and defaults are not used."""
+
+    def __init__(self, settings: Settings, session: requests.Session | None = None) -> None:
+        self._settings = settings
+        self._session = session or requests.Session()
+        if session is None:
+            self._session.mount("https://", HTTPAdapter(pool_maxsize=THREADS))
+            self._session.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="graph-requests")
+
+    async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
+        deadline = time.monotonic() + timeout
+        work = asyncio.get_running_loop().run_in_executor(self._threads, partial(self._send, request, deadline, fresh))
+        try:
+            async with asyncio.timeout(timeout):
+                return await work
+        except TimeoutError as exc:
+            raise TransportError("no answer in time", sent=True) from exc
+
+    async def close(self) -> None:
+        self._session.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _send(self, request: Request, deadline: float, fresh: bool) -> Response:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TransportError("no time left to send", sent=False)
+        prepared = requests.Request(request.method, request.url, dict(request.headers), data=request.body).prepare()
+        adapter = HTTPAdapter() if fresh else self._session.get_adapter(request.url)
+        try:
+            with adapter.send(
+                prepared,
+                stream=True,
+                timeout=(min(left, self._settings.connect_timeout), min(left, self._settings.read_timeout)),
+                verify=str(self._settings.ca_file) if self._settings.ca_file else True,
+                proxies=get_environ_proxies(request.url),
+            ) as response:
+                body = self._read(response, deadline)
+                return Response(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+        except requests.exceptions.ConnectionError as exc:
+            if isinstance(exc, requests.exceptions.ConnectTimeout) or _not_sent(exc):
+                raise TransportError("no connection", sent=False) from exc
+            raise TransportError("the connection was cut", sent=True) from exc
+        except requests.exceptions.Timeout as exc:
+            raise TransportError("no answer in time", sent=True) from exc
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+            raise TransportError("the answer was cut off or is no HTTP", sent=True) from exc
+        finally:
+            if fresh:
+                adapter.close()
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        limit = self._settings.max_body_bytes
+        body = bytearray()
+        # read1 gives what has come; read would wait for a whole chunk and let a dribbling peer pass the deadline.
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+            body += chunk
+            if len(body) > limit:
+                raise TransportError(f"the answer is over {limit} bytes", sent=True)
+            if time.monotonic() > deadline:
+                raise TransportError("no answer in time", sent=True)
+        return bytes(body)
+
+
+def _not_sent(exc: BaseException) -> bool:
+    """Whether the connection failed before the request went out: urllib3 says so in the reason of its MaxRetryError."""
+    inner = exc.args[0] if exc.args else None
+    reason = getattr(inner, "reason", None)
+    while reason is not None and not isinstance(reason, NOT_SENT):
+        reason = reason.args[0] if reason.args and isinstance(reason.args[0], BaseException) else None
+    return reason is not None

@@ -1,0 +1,235 @@
+"""A Codec per message type: compiled from the descriptor, then only dict and attribute access."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, cast
+
+from compliance_gateway.v1 import odata_pb2
+from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.odata.text import dumps, loads
+from gateway.odata.timestamps import format_timestamp, parse_timestamp
+
+TYPE = "@odata.type"
+ZERO_GUID = "00000000-0000-0000-0000-000000000000"
+UNKNOWN = UnknownAssignmentTarget.DESCRIPTOR
+
+Json = dict[str, Any]
+ToJson = Callable[[Any, str, bool], Any]
+FromJson = Callable[[Any, str, bool], Any]
+
+
+class ODataError(ValueError):
+    """The value at `at` breaks `rule`. `at` is a path of proto field names in messages, of JSON names in JSON."""
+
+    def __init__(self, at: str, rule: str) -> None:
+        self.at, self.rule = at, rule
+        super().__init__(f"{at}: {rule}")
+
+
+def type_key(name: str) -> str:
+    """A type name for comparing: without `#`, case folded (graph-facts §2)."""
+    return name.removeprefix("#").lower()
+
+
+@cache
+def codec(descriptor: Descriptor) -> "Codec":
+    """The codec of a message type, compiled at its first use."""
+    return Codec(descriptor)
+
+
+class Codec:
+    """Converts messages of one type. See to_json and from_json."""
+
+    def __init__(self, descriptor: Descriptor) -> None:
+        self.make = cast(Callable[[], Message], GetMessageClass(descriptor))
+        self.odata_type: str = descriptor.GetOptions().Extensions[odata_pb2.odata_type]
+        subtypes = [f for f in descriptor.fields if f.containing_oneof and _is_subtype(f)]
+        self.subtype_oneof = next((f.containing_oneof.name for f in subtypes if f.containing_oneof), "")
+        self.unknown = next((f.name for f in subtypes if f.message_type is UNKNOWN), "")
+        self.subtypes = {f.name: codec(f.message_type) for f in subtypes if f.name != self.unknown}
+        self.subtype_names = {type_key(c.odata_type): name for name, c in self.subtypes.items()}
+        self.fields = [_Field(f) for f in descriptor.fields if f not in subtypes]
+
+    def to_json(self, message: Message, at: str = "", *, answer: bool = False) -> Json:
+        """The message as Graph's JSON object. answer: with the output-only fields, which Graph is never sent.
+
+        Raises ODataError for an `unknown` target that is no JSON object, or is of a type that has a message of its own.
+        """
+        subtype = message.WhichOneof(self.subtype_oneof) if self.subtype_oneof else None
+        if subtype is None:
+            out = {TYPE: self.odata_type} if self.odata_type else {}
+        elif subtype == self.unknown:
+            out = self._unknown_to_json(message, _join(at, subtype))
+        else:
+            out = self.subtypes[subtype].to_json(getattr(message, subtype), _join(at, subtype), answer=answer)
+        for field in self.fields:
+            if (answer or not field.output_only) and field.is_set(message):
+                out[field.json_name] = field.to_json(getattr(message, field.name), _join(at, field.name), answer)
+        return out
+
+    def from_json(self, value: Any, at: str = "", *, strict: bool = False) -> Message:
+        """A message from Graph's JSON object. Properties without a field are left out, null is absent.
+
+        strict: for input of callers; an enum spelling that the protos lack is refused, not taken as unspecified.
+        Raises ODataError where a value has the wrong type.
+        """
+        if not isinstance(value, dict):
+            raise ODataError(at, "has to be a JSON object")
+        message = self.make()
+        if self.subtype_oneof:
+            self._read_subtype(message, value, at, strict)
+        for field in self.fields:
+            field.read(message, value.get(field.json_name), _join(at, field.json_name), strict)
+        return message
+
+    def _read_subtype(self, message: Message, value: Json, at: str, strict: bool) -> None:
+        name = value.get(TYPE) or self.odata_type
+        if not isinstance(name, str):
+            raise ODataError(_join(at, TYPE), "has to be a string")
+        key = type_key(name)
+        if subtype := self.subtype_names.get(key):
+            getattr(message, subtype).MergeFrom(self.subtypes[subtype].from_json(value, at, strict=strict))
+            getattr(message, subtype).SetInParent()
+        elif key != type_key(self.odata_type):
+            text = dumps({k: v for k, v in value.items() if k != TYPE})
+            getattr(message, self.unknown).MergeFrom(
+                UnknownAssignmentTarget(odata_type="#" + name.removeprefix("#"), json=text)
+            )
+
+    def _unknown_to_json(self, message: Message, at: str) -> Json:
+        unknown: UnknownAssignmentTarget = getattr(message, self.unknown)
+        key = type_key(unknown.odata_type)
+        if key in self.subtype_names or key == type_key(self.odata_type):
+            raise ODataError(_join(at, "odata_type"), "is a type with a message of its own: use that")
+        at = _join(at, "json")
+        try:
+            inner = loads(unknown.json or "{}")
+        except (ValueError, RecursionError):
+            raise ODataError(at, "has to be a JSON object") from None
+        if not isinstance(inner, dict):
+            raise ODataError(at, "has to be a JSON object")
+        if any(k.lower() == TYPE for k in inner):
+            raise ODataError(at, f"may not carry {TYPE}: odata_type does")
+        beside = self.make()
+        for field in self.fields:
+            spelled = [k for k in inner if k.lower() == field.json_name.lower()]
+            if spelled not in ([], [field.json_name]):
+                raise ODataError(at, f"has {field.json_name} more than once or in other letters")
+            field.read(beside, inner.get(field.json_name), _join(at, field.json_name), strict=True)
+            if spelled and not field.same(beside, message):
+                raise ODataError(at, f"says another {field.json_name} than the field {field.name} beside it")
+        return {TYPE: "#" + unknown.odata_type.removeprefix("#"), **inner}
+
+
+class _Field:
+    """One field: how it is read from and written to JSON."""
+
+    def __init__(self, field: FieldDescriptor) -> None:
+        options = field.GetOptions()
+        self.name, self.json_name, self.repeated = field.name, field.json_name, field.is_repeated
+        self.output_only = field_behavior_pb2.OUTPUT_ONLY in options.Extensions[field_behavior_pb2.field_behavior]
+        self.has_presence, self.default = field.has_presence, field.default_value
+        self.empties: tuple[str | None, ...] = (
+            (None, ZERO_GUID) if options.Extensions[odata_pb2.odata_zero_guid_is_empty] else (None,)
+        )
+        self.is_message = field.message_type is not None
+        self.to_json, self.from_json = _converters(field)
+        if self.repeated:
+            self.to_json, self.from_json = _repeated(self.to_json), _repeated(self.from_json)
+
+    def is_set(self, message: Message) -> bool:
+        if self.has_presence:
+            return message.HasField(self.name)
+        return bool(getattr(message, self.name)) and getattr(message, self.name) not in self.empties
+
+    def same(self, one: Message, other: Message) -> bool:
+        """Whether both messages say the same; the zero of an enum is the same as its first value, `none`."""
+        values = [getattr(m, self.name) for m in (one, other)]
+        return len({"" if v in (*self.empties, 0, 1) else str(v).lower() for v in values}) == 1
+
+    def read(self, message: Message, value: Any, at: str, strict: bool) -> None:
+        if value in self.empties:
+            return
+        converted = self.from_json(value, at, strict)
+        if self.repeated:
+            getattr(message, self.name).extend(converted)
+        elif self.is_message:
+            getattr(message, self.name).MergeFrom(converted)
+            getattr(message, self.name).SetInParent()
+        else:
+            setattr(message, self.name, converted)
+
+
+SCALARS: Mapping[int, tuple[type, str]] = {
+    FieldDescriptor.TYPE_STRING: (str, "a string"),
+    FieldDescriptor.TYPE_BOOL: (bool, "true or false"),
+    FieldDescriptor.TYPE_INT32: (int, "an integer"),
+}
+
+
+def _converters(field: FieldDescriptor) -> tuple[ToJson, FromJson]:
+    if field.message_type is Timestamp.DESCRIPTOR:
+        return (lambda value, _at, _answer: format_timestamp(value)), _timestamp_from_json
+    if field.message_type is not None:
+        inner = codec(field.message_type)
+        return (
+            lambda value, at, answer: inner.to_json(value, at, answer=answer),
+            lambda value, at, strict: inner.from_json(value, at, strict=strict),
+        )
+    if field.enum_type is not None:
+        return _enum_converters(field.enum_type)
+    kind, words = SCALARS[field.type]
+
+    def from_json(value: Any, at: str, _strict: bool) -> Any:
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ODataError(at, f"has to be {words}")
+        return value
+
+    return (lambda value, _at, _answer: value), from_json
+
+
+def _enum_converters(enum: EnumDescriptor) -> tuple[ToJson, FromJson]:
+    names = {v.number: v.GetOptions().Extensions[odata_pb2.odata_name] for v in enum.values}
+    numbers = {name.lower(): number for number, name in names.items() if name}
+    allowed = ", ".join(name for name in names.values() if name)
+
+    def from_json(value: Any, at: str, strict: bool) -> int:
+        if not isinstance(value, str):
+            raise ODataError(at, "has to be a string")
+        number = numbers.get(value.lower(), 0)
+        if strict and not number:
+            raise ODataError(at, f"has to be one of {allowed}")
+        return number
+
+    return (lambda value, _at, _answer: names[value]), from_json
+
+
+def _timestamp_from_json(value: Any, at: str, _strict: bool) -> Timestamp:
+    try:
+        return parse_timestamp(value)
+    except (TypeError, ValueError):
+        raise ODataError(at, "has to be a DateTimeOffset such as 2026-11-24T11:38:22.1234567Z") from None
+
+
+def _repeated(one: Callable[[Any, str, bool], Any]) -> Callable[[Any, str, bool], list[Any]]:
+    def many(values: Any, at: str, flag: bool) -> list[Any]:
+        if isinstance(values, (str, dict)) or not hasattr(values, "__iter__"):
+            raise ODataError(at, "has to be an array")
+        return [one(value, f"{at}[{i}]", flag) for i, value in enumerate(values)]
+
+    return many
+
+
+def _is_subtype(field: FieldDescriptor) -> bool:
+    message = field.message_type
+    return message is not None and (message is UNKNOWN or bool(message.GetOptions().Extensions[odata_pb2.odata_type]))
+
+
+def _join(at: str, name: str) -> str:
+    return f"{at}.{name}" if at else name

@@ -1,0 +1,50 @@
+"""The RPCs as rows, read from the proto descriptors: names, message types, HTTP rules, whether they write."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_pb2
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+SERVICE = service_pb2.DESCRIPTOR.services_by_name["ComplianceAssignmentService"]
+VERBS = ("get", "post", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class HttpRule:
+    """One binding of google.api.http: `POST`, `/v1.0/…/{device_compliance_policy_id}/assignments`, `assignment`."""
+
+    verb: str
+    path: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One RPC."""
+
+    name: str
+    request: type[Message]
+    response: type[Message]
+    http: tuple[HttpRule, ...]
+
+    @property
+    def writes(self) -> bool:
+        return self.http[0].verb != "GET"
+
+
+def _operation(method: MethodDescriptor) -> Operation:
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    bindings = (
+        HttpRule(verb.upper(), getattr(binding, verb), binding.body)
+        for binding in (rule, *rule.additional_bindings)
+        for verb in VERBS
+        if getattr(binding, verb)
+    )
+    return Operation(method.name, GetMessageClass(method.input_type), GetMessageClass(method.output_type), tuple(bindings))
+
+
+OPERATIONS = MappingProxyType({method.name: _operation(method) for method in SERVICE.methods})

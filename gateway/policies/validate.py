@@ -1,0 +1,59 @@
+"""Decodes the message, checks it by the protovalidate rules in the protos, and settles the tenant."""
+
+from collections.abc import Collection
+
+from google.protobuf.message import Message
+from protovalidate import Validator
+from protovalidate import Violation as RuleViolation
+
+from gateway.call import Call, Handler
+from gateway.errors import GatewayError, Reason, Violation, invalid
+
+TENANT_HEADER = "x-graph-tenant"
+# Shorter than protovalidate's own words, or with the rule that those leave out.
+WORDS = {
+    "required": "is required",
+    "string.uuid": "has to be a GUID",
+    "enum.defined_only": "has to be one of the enum's values",
+}
+
+
+class Validate:
+    """The policy. tenants: the configured names."""
+
+    def __init__(self, tenants: Collection[str]) -> None:
+        self._tenants = tenants
+        self._validator = Validator()
+
+    async def __call__(self, call: Call, next_handler: Handler) -> Message:
+        """Raises TENANT_UNKNOWN, TENANT_REQUIRED, MESSAGE_MALFORMED, or INVALID_FIELD with every broken rule."""
+        call.tenant = self._tenant_of(call)
+        call.message = message = call.decode()
+        policy_id = getattr(message, "device_compliance_policy_id", "")
+        violations = tuple(map(_violation, self._validator.collect_violations(message)))
+        if violations:
+            raise GatewayError(
+                Reason.INVALID_FIELD, "; ".join(f"{v.field}: {v.rule}" for v in violations[:5]), violations=violations
+            )
+        call.record.note(policy=policy_id, request_id=getattr(message, "request_id", "") or None)
+        return await next_handler(call)
+
+    def _tenant_of(self, call: Call) -> str:
+        name = call.header(TENANT_HEADER)
+        if name is None:
+            if len(self._tenants) == 1:
+                return next(iter(self._tenants))
+            raise invalid(TENANT_HEADER, "has to name one of the tenants", Reason.TENANT_REQUIRED)
+        if name not in self._tenants:
+            raise invalid(TENANT_HEADER, "names no configured tenant", Reason.TENANT_UNKNOWN)
+        return name
+
+
+def _violation(violation: RuleViolation) -> Violation:
+    proto = violation.proto
+    path = ""
+    for element in proto.field.elements if proto.field else ():
+        path += f".{element.field_name}" if path else str(element.field_name)
+        if element.subscript is not None:
+            path += f"[{element.subscript.value}]"
+    return Violation(path or "request", WORDS.get(str(proto.rule_id), str(proto.message)))
