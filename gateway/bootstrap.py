@@ -1,7 +1,8 @@
 """The composition root: Config -> running gateway. The order of things stands here, and only here."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import reduce
@@ -26,6 +27,7 @@ from gateway.policies.validate import Validate
 ENTRA_THREADS = 8
 
 Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
 
 
 def policies(config: Config) -> Sequence[Policy]:
@@ -78,11 +80,13 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
             await door.stop(config.server.drain_notice_s, config.server.drain_s)
 
 
-def token_source(tenant: Tenant, executor: Executor, clock: Clock = time.monotonic) -> TokenSource:
+def token_source(
+    tenant: Tenant, executor: Executor, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
+) -> TokenSource:
     """The tenant's tokens, from its credential."""
     cloud = cloud_of(tenant)
     app = MsalApp(tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.credentials[0].read, tenant.ca_file)
-    return TokenSource(app.acquire, executor, clock=clock)
+    return TokenSource(app, executor, clock=clock, sleep=sleep)
 
 
 def settings_of(graph: Graph, tenant: Tenant) -> Settings:

@@ -5,15 +5,28 @@ import sys
 
 from pythonjsonlogger.json import JsonFormatter
 
+NAMES = {"levelname": "level", "name": "logger"}
+
+
+def formatter() -> logging.Formatter:
+    """An event as one JSON line."""
+    return JsonFormatter("%(message)s %(levelname)s %(name)s", timestamp=True, rename_fields=NAMES)
+
 
 def log_json(level: int = logging.INFO) -> None:
-    """Sends every logger of the process to stderr. Libraries that would log requests stay at WARNING."""
+    """Sends every logger of the process to stderr. See also `quiet`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonFormatter(
-            "%(message)s %(levelname)s %(name)s", timestamp=True, rename_fields={"levelname": "level", "name": "logger"}
-        )
-    )
+    handler.setFormatter(formatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in ("msal", "urllib3", "aiohttp", "asyncio"):
+    quiet()
+
+
+def quiet() -> None:
+    """Keeps what Graph and Entra sent out of the log: urllib3 warns with parts of answers, msal logs whole ones as errors.
+
+    All that matters of it comes to the gateway as exceptions.
+    """
+    for name in ("msal", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in ("aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

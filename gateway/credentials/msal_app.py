@@ -7,6 +7,7 @@ from typing import Any
 
 import msal
 import requests
+from msal.exceptions import MsalError
 from pydantic import SecretStr
 
 from gateway.credentials.entra_session import EntraSession
@@ -51,13 +52,17 @@ class MsalApp:
             result = app.acquire_token_for_client(scopes=[self._scope])
         except requests.RequestException as exc:
             raise entra_error("") from exc
-        except (msal.MsalServiceError, ValueError, RuntimeError, KeyError) as exc:
-            # Discovery and 5xx come as exceptions with Entra's text in them: it is not chained, so that no log shows it.
-            raise self._fault(str(exc)) from None
+        except (MsalError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as exc:
+            # MSAL meets an answer of no sense with whatever fails first, and chained texts of Entra would reach a log.
+            raise self._fault(f"{exc} {exc.__context__}") from None
         if "access_token" not in result:
             raise self._fault(str(result.get("error_description", "")), str(result.get("error", "")))
         refresh_in = result.get("refresh_in")
         return Issued(result["access_token"], float(result["expires_in"]), float(refresh_in) if refresh_in else None)
+
+    def close(self) -> None:
+        """Closes the connections to Entra."""
+        self._session.close()
 
     def _current_app(self) -> msal.ConfidentialClientApplication:
         secret = self._secret().get_secret_value()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.credentials.msal_app import Issued
 from gateway.errors import GatewayError, Reason
@@ -29,22 +30,34 @@ class Remembered:
     dead_at: float
 
 
+class TokenApp(Protocol):
+    """What a TokenSource needs of a credential: a new token each time it is asked."""
+
+    def acquire(self) -> Issued:
+        """Blocking. Raises GatewayError."""
+        ...
+
+    def close(self) -> None:
+        """Closes its connections."""
+        ...
+
+
 class TokenSource:
     """Serves the tenant's token, fetches it once for all who wait, and renews it in the background before it ends.
 
-    acquire: blocking, gives a new token or raises GatewayError; runs in `executor`. clock: seconds, monotonic.
+    app: runs in `executor`. clock: seconds, monotonic.
     """
 
     def __init__(
         self,
-        acquire: Callable[[], Issued],
+        app: TokenApp,
         executor: Executor,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._acquire, self._executor, self._clock, self._jitter = acquire, executor, clock, jitter
+        self._app, self._executor, self._clock, self._jitter = app, executor, clock, jitter
         self._sleep = sleep
         self._token: Remembered | None = None
         self._flight: asyncio.Task[Remembered] | None = None
@@ -64,11 +77,12 @@ class TokenSource:
             self._token = None
 
     async def close(self) -> None:
-        """Ends the renewal."""
+        """Ends the renewal and closes the connections to Entra."""
         for task in (self._renewal, self._flight):
             if task is not None:
                 task.cancel()
         await asyncio.gather(*(t for t in (self._renewal, self._flight) if t), return_exceptions=True)
+        self._app.close()
 
     async def _fetch(self) -> Remembered:
         if self._flight is None:
@@ -81,7 +95,7 @@ class TokenSource:
 
     async def _fly(self) -> Remembered:
         try:
-            issued = await asyncio.get_running_loop().run_in_executor(self._executor, self._acquire)
+            issued = await asyncio.get_running_loop().run_in_executor(self._executor, self._app.acquire)
         except GatewayError as error:
             # For a moment everyone gets the same answer, so that a load of calls is not a load on a failing Entra.
             self._refused = (self._clock() + max(RETRY_FIRST_S, min(error.retry_after or 0, RETRY_LONGEST_S)), error)

@@ -62,7 +62,7 @@ class GrpcDoor:
         await asyncio.sleep(notice)
         await self._server.stop(grace)
 
-    def _method(self, operation: Operation) -> grpc.RpcMethodHandler[bytes, bytes]:
+    def _method(self, operation: Operation) -> "grpc.RpcMethodHandler[bytes, bytes]":
         async def answer(request: bytes, context: Any) -> bytes:
             remaining = context.time_remaining()
             call = Call(

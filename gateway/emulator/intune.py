@@ -149,7 +149,7 @@ class Intune:
 
     def _stored(self, policy: Policy, row: Row) -> Row:
         target = dict(row["target"])
-        name = target.pop(TYPE).removeprefix("#").removeprefix("microsoft.graph.")
+        name = target.pop(TYPE).rpartition(".")[2]
         name = TYPES.get(name.lower(), name)
         filter_id, filter_type = target.pop(FILTER_ID, None), target.pop(FILTER_TYPE, None)
         filtered = {FILTER_ID: None if filter_id in NO_FILTER else filter_id, FILTER_TYPE: filter_type or "none"}

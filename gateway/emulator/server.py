@@ -59,6 +59,10 @@ class Emulator:
 
     async def __aexit__(self, *exc: object) -> None:
         for runner in self._runners:
+            # Without a TLS farewell: an idle client would not answer it, and the end would wait for a time-out.
+            for connection in runner.server.connections if runner.server else ():
+                if connection.transport is not None:
+                    connection.transport.abort()
             await runner.cleanup()
         self._folder.cleanup()
 

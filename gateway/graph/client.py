@@ -18,6 +18,8 @@ from gateway.odata import dumps, loads
 
 USER_AGENT = "compliance-gateway"
 UNAVAILABLE_RETRY_S = 5.0
+# The policy `deadline` ends a call; the transport only sees to it that nothing goes on for long after.
+BACKSTOP_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class GraphClient:
         if left <= 0:
             return Tried(None, sent=False), GatewayError(Reason.DEADLINE_EXCEEDED)
         try:
-            response = await self._transport.send(request, left, fresh=fresh)
+            response = await self._transport.send(request, left + BACKSTOP_S, fresh=fresh)
         except TransportError as exc:
             record.note(graph_failure=exc.why)
             return Tried(None, exc.sent), _lost(request, exc, ids)
@@ -126,7 +128,7 @@ def _read(request: Request, response: Response) -> Answer | GatewayError:
     if not 200 <= response.status < 300:
         error = fault_of(response.status, response.headers, response.body)
         # 503 says that the service did not take the request; after any other 5xx it may have acted.
-        if error.reason.kind is Kind.UNAVAILABLE and response.status != 503 and request.method != "GET":
+        if response.status >= 500 and response.status != 503 and request.method != "GET":
             return GatewayError(Reason.OUTCOME_UNKNOWN, metadata=error.metadata)
         if error.reason.kind is Kind.UNAVAILABLE:
             error.retry_after = UNAVAILABLE_RETRY_S

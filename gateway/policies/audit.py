@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import traceback
 
 from google.protobuf.message import Message
 
@@ -25,10 +26,10 @@ async def audit(call: Call, next_handler: Handler) -> Message:
     except asyncio.CancelledError:
         outcome = "CANCELLED"
         raise
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - the boundary of what nobody foresaw
         outcome = Reason.INTERNAL.name
-        log.exception("bug", extra={"operation": call.operation.name})
-        raise GatewayError(Reason.INTERNAL) from exc
+        log.error("bug", extra={"operation": call.operation.name, "trace": _trace(exc)})  # noqa: TRY400
+        raise GatewayError(Reason.INTERNAL) from None
     finally:
         facts = {k: v for k, v in call.record.facts.items() if v is not None}
         log.info(
@@ -42,3 +43,12 @@ async def audit(call: Call, next_handler: Handler) -> Message:
                 **facts,
             },
         )
+
+
+def _trace(exc: BaseException | None) -> list[str]:
+    """Types and places of the exception and its causes, without their texts: those may hold what Graph or Entra sent."""
+    lines: list[str] = []
+    while exc is not None:
+        lines += [type(exc).__name__, *(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(exc.__traceback__))]
+        exc = exc.__cause__ or exc.__context__
+    return lines

@@ -47,6 +47,17 @@ class TransportError(Exception):
         super().__init__(why)
 
 
+def whole(response: Response) -> Response:
+    """The response, if it is one: an empty body that no header announces is what a head cut in two looks like.
+
+    Raises TransportError.
+    """
+    announced = {"content-length", "transfer-encoding"} & response.headers.keys()
+    if not (response.body or announced or response.status in (204, 304)):
+        raise TransportError("the answer was cut off", sent=True)
+    return response
+
+
 class Transport(Protocol):
     """Sends requests over connections that it keeps alive."""
 

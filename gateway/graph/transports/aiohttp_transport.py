@@ -6,7 +6,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from gateway.graph.transports import Request, Response, Settings, TransportError
+from gateway.graph.transports import Request, Response, Settings, TransportError, whole
 
 CONNECTIONS = 100
 # Below the idle time-out of Graph's front end: a connection closed there while we send would leave a write in doubt.
@@ -55,7 +55,7 @@ class AiohttpTransport:
                 allow_redirects=False,
             ) as response:
                 body = await self._read(response)
-                return Response(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
+                return whole(Response(response.status, {k.lower(): v for k, v in response.headers.items()}, body))
         except aiohttp.ConnectionTimeoutError as exc:
             raise TransportError("no connection in time", sent=False) from exc
         except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL) as exc:
@@ -63,7 +63,8 @@ class AiohttpTransport:
         except TimeoutError as exc:
             raise TransportError("no answer in time", sent=True) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            raise TransportError("the answer was cut off or is no HTTP", sent=True) from exc
+            # Not chained: these carry what the server sent.
+            raise TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True) from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._settings.max_body_bytes

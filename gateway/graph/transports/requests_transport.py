@@ -11,7 +11,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
-from gateway.graph.transports import Request, Response, Settings, TransportError
+from gateway.graph.transports import Request, Response, Settings, TransportError, whole
 
 THREADS = 32
 CHUNK_BYTES = 1 << 16
@@ -62,15 +62,16 @@ class RequestsTransport:
                 proxies=get_environ_proxies(request.url),
             ) as response:
                 body = self._read(response, deadline)
-                return Response(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+                return whole(Response(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body))
         except requests.exceptions.ConnectionError as exc:
             if isinstance(exc, requests.exceptions.ConnectTimeout) or _not_sent(exc):
                 raise TransportError("no connection", sent=False) from exc
-            raise TransportError("the connection was cut", sent=True) from exc
+            raise TransportError("the connection was cut", sent=True) from None
         except requests.exceptions.Timeout as exc:
             raise TransportError("no answer in time", sent=True) from exc
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            raise TransportError("the answer was cut off or is no HTTP", sent=True) from exc
+            # Not chained: these carry what the server sent.
+            raise TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True) from None
         finally:
             if fresh:
                 adapter.close()

@@ -1,0 +1,264 @@
+"""What every Transport has to do, against servers that misbehave. Subclass TransportContract and define `make`."""
+
+import asyncio
+import gzip
+import socket
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from gateway.graph.transports import Request, Response, Settings, Transport, TransportError
+from gateway.testing.raw_http import RawRequest, ok, raw_server
+
+PLENTY_S = 20.0
+SHORT_S = 0.3
+SOON_S = 3.0  # how long a time-out of SHORT_S may take on a busy machine
+LIMIT_BYTES = 1 << 16
+
+
+def request(port: int, *, scheme: str = "http", host: str = "127.0.0.1", body: bytes | None = b'{"a":1}') -> Request:
+    """A POST with a token."""
+    headers = {"Authorization": "Bearer canary-token", "Content-Type": "application/json"}
+    return Request("POST" if body else "GET", f"{scheme}://{host}:{port}/beta/x?y=1", headers, body)
+
+
+async def hang(_request: RawRequest) -> None:
+    """Never answers."""
+    await asyncio.sleep(PLENTY_S * 3)
+
+
+class TransportContract(ABC):
+    """The contract; see Transport."""
+
+    @abstractmethod
+    def make(self, settings: Settings) -> Transport:
+        """The transport under test."""
+
+    @asynccontextmanager
+    async def transport(
+        self, ca_file: Path | None = None, connect: float = 5, read: float = PLENTY_S
+    ) -> AsyncIterator[Transport]:
+        transport = self.make(Settings(ca_file, connect, read, LIMIT_BYTES))
+        try:
+            yield transport
+        finally:
+            await transport.close()
+
+    async def send(self, transport: Transport, port: int, timeout: float = PLENTY_S) -> Response:
+        return await transport.send(request(port), timeout)
+
+    async def fails(self, transport: Transport, port: int, timeout: float = PLENTY_S) -> TransportError:
+        """The failure, which may show neither the token nor what the server said."""
+        with pytest.raises(TransportError) as caught:
+            await self.send(transport, port, timeout)
+        assert "canary" not in f"{caught.value!r} {caught.value.__cause__!r}"
+        return caught.value
+
+    async def test_method_path_headers_and_body_arrive_as_given(self) -> None:
+        async with raw_server() as server, self.transport() as transport:
+            response = await self.send(transport, server.port)
+        [seen] = server.seen
+        assert seen.head.startswith("POST /beta/x?y=1 HTTP/1.1\r\n")
+        assert "authorization: bearer canary-token" in seen.head.lower()
+        assert seen.body == b'{"a":1}'
+        assert (response.status, response.body, response.headers["content-length"]) == (200, b"{}", "2")
+
+    async def test_connections_are_kept_alive(self) -> None:
+        async with raw_server() as server, self.transport() as transport:
+            for _ in range(3):
+                await self.send(transport, server.port)
+        assert server.connections == 1
+
+    async def test_fresh_means_a_new_connection(self) -> None:
+        async with raw_server() as server, self.transport() as transport:
+            await self.send(transport, server.port)
+            await transport.send(request(server.port), PLENTY_S, fresh=True)
+        assert server.connections == 2
+
+    async def test_many_requests_run_at_once(self) -> None:
+        async def slow(request: RawRequest) -> None:
+            await asyncio.sleep(SHORT_S)
+            await ok(request)
+
+        async with raw_server(slow) as server, self.transport() as transport:
+            started = time.monotonic()
+            await asyncio.gather(*(self.send(transport, server.port) for _ in range(16)))
+        assert time.monotonic() - started < 16 * SHORT_S / 2
+
+    async def test_a_redirect_is_an_answer_and_is_not_followed(self) -> None:
+        async def redirect(request: RawRequest) -> None:
+            await request.answer(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+
+        async with raw_server(redirect) as server, self.transport() as transport:
+            assert (await self.send(transport, server.port)).status == 302
+        assert len(server.seen) == 1
+
+    async def test_a_refused_connection_was_not_sent(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            async with self.transport() as transport:
+                assert not (await self.fails(transport, free.getsockname()[1])).sent
+
+    async def test_a_connection_that_is_not_accepted_in_time_was_not_sent(self) -> None:
+        with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            for filler in (first, second):
+                filler.setblocking(False)
+                filler.connect_ex(full.getsockname())
+            async with self.transport(connect=SHORT_S) as transport:
+                started = time.monotonic()
+                assert not (await self.fails(transport, full.getsockname()[1])).sent
+            assert time.monotonic() - started < SOON_S
+
+    async def test_no_answer_within_the_read_time_out_may_have_acted(self) -> None:
+        async with raw_server(hang) as server, self.transport(read=SHORT_S) as transport:
+            started = time.monotonic()
+            assert (await self.fails(transport, server.port)).sent
+        assert time.monotonic() - started < SOON_S
+
+    async def test_the_calls_deadline_ends_a_request_before_the_read_time_out(self) -> None:
+        async with raw_server(hang) as server, self.transport() as transport:
+            started = time.monotonic()
+            assert (await self.fails(transport, server.port, SHORT_S)).sent
+        assert time.monotonic() - started < SOON_S
+
+    async def test_a_dribbling_answer_ends_at_the_deadline(self) -> None:
+        async def dribble(request: RawRequest) -> None:
+            await request.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+            while True:
+                await request.answer(b"x")
+                await asyncio.sleep(0.02)
+
+        async with raw_server(dribble) as server, self.transport() as transport:
+            started = time.monotonic()
+            await self.fails(transport, server.port, SHORT_S)
+        assert time.monotonic() - started < SOON_S
+
+    async def test_cancelling_ends_the_wait_at_once(self) -> None:
+        async with raw_server(hang) as server, self.transport(read=SOON_S) as transport:
+            task = asyncio.create_task(self.send(transport, server.port))
+            while not server.seen:
+                await asyncio.sleep(0.01)
+            started = time.monotonic()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert time.monotonic() - started < SHORT_S
+
+    async def test_a_private_ca_is_trusted_where_it_is_configured_and_only_there(self, tmp_path: Path) -> None:
+        authority = trustme.CA()
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(tls)
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        async with raw_server(tls=tls) as server:
+            async with self.transport(ca_file=tmp_path / "ca.pem") as transport:
+                assert (await transport.send(request(server.port, scheme="https"), PLENTY_S)).status == 200
+            async with self.transport() as transport:
+                with pytest.raises(TransportError) as caught:
+                    await transport.send(request(server.port, scheme="https"), PLENTY_S)
+                assert not caught.value.sent
+            assert len(server.seen) == 1
+
+    async def test_an_environment_ca_does_not_replace_the_configured_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        authority, other = trustme.CA(), trustme.CA()
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(tls)
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        other.cert_pem.write_to_path(tmp_path / "other.pem")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
+        async with raw_server(tls=tls) as server, self.transport(ca_file=tmp_path / "ca.pem") as transport:
+            assert (await transport.send(request(server.port, scheme="https"), PLENTY_S)).status == 200
+
+    async def test_the_proxy_of_the_environment_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with raw_server() as proxy, self.transport() as transport:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            response = await transport.send(request(1, host="graph.invalid"), PLENTY_S)
+        assert response.status == 200
+        assert proxy.seen[0].head.startswith("POST http://graph.invalid:1/beta/x?y=1 HTTP/1.1")
+
+    async def test_no_proxy_is_honoured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with raw_server() as proxy, raw_server() as server, self.transport() as transport:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            await self.send(transport, server.port)
+        assert (len(proxy.seen), len(server.seen)) == (0, 1)
+
+    async def test_a_proxy_that_refuses_the_tunnel_was_not_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def refuse(request: RawRequest) -> None:
+            await request.answer(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            request.writer.close()
+
+        async with raw_server(refuse) as proxy, self.transport() as transport:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            with pytest.raises(TransportError) as caught:
+                await transport.send(request(1, scheme="https", host="graph.invalid"), PLENTY_S)
+        assert not caught.value.sent
+        assert proxy.seen[0].head.startswith("CONNECT graph.invalid:1 ")
+        assert "canary" not in proxy.seen[0].head
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncanary",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ncanary\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Le",
+            b"canary: this is no HTTP\r\n\r\n",
+            b"",
+        ],
+        ids=["length", "chunked", "header", "garbage", "nothing"],
+    )
+    async def test_an_answer_cut_off_in_the_middle_may_have_acted(self, head: bytes) -> None:
+        async def cut(request: RawRequest) -> None:
+            await request.answer(head)
+            request.writer.close()
+
+        async with raw_server(cut) as server, self.transport() as transport:
+            assert (await self.fails(transport, server.port)).sent
+        assert len(server.seen) == 1
+
+    async def test_a_body_over_the_limit_is_not_read_on(self) -> None:
+        async def endless(request: RawRequest) -> None:
+            await request.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(1000):
+                await request.answer(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+            await asyncio.sleep(PLENTY_S)
+
+        async with raw_server(endless) as server, self.transport() as transport:
+            error = await self.fails(transport, server.port)
+        assert error.sent
+        assert str(LIMIT_BYTES) in error.why
+
+    async def test_gzip_is_unpacked_and_counts_unpacked(self) -> None:
+        async def packed(request: RawRequest) -> None:
+            size = 100 if len(server.seen) == 1 else LIMIT_BYTES * 50
+            data = gzip.compress(b"x" * size)
+            head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(data)}\r\n\r\n"
+            await request.answer(head.encode() + data)
+
+        async with raw_server(packed) as server, self.transport() as transport:
+            assert (await self.send(transport, server.port)).body == b"x" * 100
+            assert (await self.fails(transport, server.port)).sent
+
+    async def test_a_reused_connection_that_the_server_closed_is_no_lost_read(self) -> None:
+        async def once(request: RawRequest) -> None:
+            await ok(request)
+            request.writer.close()
+
+        async with raw_server(once) as server, self.transport() as transport:
+            for _ in range(3):
+                await transport.send(request(server.port, body=None), PLENTY_S)
+                await asyncio.sleep(0.05)
+        assert server.connections == 3

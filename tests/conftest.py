@@ -1,0 +1,50 @@
+"""Fixtures: one emulator for each routes mode and session, as new for each test."""
+
+import asyncio
+
+import pytest_asyncio
+
+from gateway.emulator import Emulator
+from gateway.emulator.control import reset
+from gateway.emulator.entra import App
+
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """The loop that the commands run on."""
+    return {"uvloop": uvloop.new_event_loop} if uvloop else {"asyncio": asyncio.new_event_loop}
+
+
+@pytest_asyncio.fixture(scope="session")
+async def live_emulator():
+    async with Emulator(routes="live") as emulator:
+        yield emulator
+
+
+@pytest_asyncio.fixture(scope="session")
+async def documented_emulator():
+    async with Emulator(routes="documented") as emulator:
+        yield emulator
+
+
+def as_new(emulator: Emulator) -> Emulator:
+    fresh, app = App(), emulator.world.entra.app
+    app.roles, app.lifetime, app.secret = fresh.roles, fresh.lifetime, (emulator.folder / "secret").read_text()
+    reset(emulator.world)
+    return emulator
+
+
+@pytest_asyncio.fixture
+async def live(live_emulator: Emulator) -> Emulator:
+    """Graph as it really is."""
+    return as_new(live_emulator)
+
+
+@pytest_asyncio.fixture
+async def documented(documented_emulator: Emulator) -> Emulator:
+    """Graph as it is documented."""
+    return as_new(documented_emulator)

@@ -1,0 +1,98 @@
+"""Bad input through a real channel: the table's status, the field named, and nothing sent to Graph."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rig import gateway
+
+from gateway.cli.emulator import config_for
+from gateway.emulator import Emulator
+
+CASES = json.loads((Path(__file__).parents[1] / "cases/bad_input.json").read_text())
+GOOD = {"deviceCompliancePolicyId": "p", "assignment": {"target": {"allDevices": {}}}}
+
+
+def expand(value):
+    if isinstance(value, dict) and "repeat" in value:
+        text, times = value["repeat"]
+        return text * times
+    return {k: expand(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
+async def test_a_broken_rule_is_named(live: Emulator, case: dict):
+    async with gateway(live) as rig:
+        failure = await rig.call("CreateComplianceAssignment", expand(case["request"]))
+    assert (failure.status, failure.reason, failure.fields) == ("INVALID_ARGUMENT", "INVALID_FIELD", case["fields"])
+    assert all(field in failure.message for field in case["fields"])
+    assert len(failure.message) < 1000
+    assert not live.world.requests
+
+
+METADATA = {
+    "no token": ((), "UNAUTHENTICATED", "CALLER_UNAUTHENTICATED", []),
+    "a wrong token": ((("authorization", "Bearer " + "x" * 43),), "UNAUTHENTICATED", "CALLER_UNAUTHENTICATED", []),
+    "another scheme": ((("authorization", "Basic TOKEN"),), "UNAUTHENTICATED", "CALLER_UNAUTHENTICATED", []),
+    "an empty token": ((("authorization", "Bearer "),), "UNAUTHENTICATED", "CALLER_UNAUTHENTICATED", []),
+    "two tokens": (
+        (("authorization", "Bearer TOKEN"), ("authorization", "Bearer TOKEN")),
+        "UNAUTHENTICATED",
+        "CALLER_UNAUTHENTICATED",
+        [],
+    ),
+    "a tenant that is not configured": (
+        (("authorization", "Bearer TOKEN"), ("x-graph-tenant", "other")),
+        "INVALID_ARGUMENT",
+        "TENANT_UNKNOWN",
+        ["x-graph-tenant"],
+    ),
+    "two tenants": (
+        (("authorization", "Bearer TOKEN"), ("x-graph-tenant", "emulator"), ("x-graph-tenant", "emulator")),
+        "INVALID_ARGUMENT",
+        "INVALID_FIELD",
+        ["x-graph-tenant"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", METADATA.values(), ids=METADATA)
+async def test_metadata(live: Emulator, case: tuple):
+    metadata, status, reason, fields = case
+    async with gateway(live) as rig:
+        pairs = tuple((key, value.replace("TOKEN", rig.token)) for key, value in metadata)
+        failure = await rig.call("CreateComplianceAssignment", GOOD, metadata=pairs)
+    assert (failure.status, failure.reason, failure.fields) == (status, reason, fields)
+    assert not live.world.requests
+
+
+async def test_several_tenants_and_none_named(live: Emulator):
+
+    tenant = config_for(live, "")["tenants"]["emulator"]
+    async with gateway(live, tenants={"second": tenant}) as rig:
+        failure = await rig.call("CreateComplianceAssignment", GOOD)
+        assert (failure.status, failure.reason) == ("INVALID_ARGUMENT", "TENANT_REQUIRED")
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "reason"),
+    [
+        (b"\xff\xff\xff", "INVALID_ARGUMENT", "MESSAGE_MALFORMED"),
+        (b"\x0a\x04\xff\xfe\xfd\xfc", "INVALID_ARGUMENT", "MESSAGE_MALFORMED"),  # a string that is no UTF-8
+        (b"", "INVALID_ARGUMENT", "INVALID_FIELD"),
+        (b"\x0a" + b"\xff\xff\x7f" + b"a" * 0x1FFFFF, "INVALID_ARGUMENT", "MESSAGE_TOO_LARGE"),
+        (b"\x0a" + b"\xff\xff\xff\x03" + b"a" * 0x7FFFFF, "RESOURCE_EXHAUSTED", ""),  # gRPC's own hard limit
+    ],
+    ids=["no protobuf", "no UTF-8", "empty", "over the limit", "far over the limit"],
+)
+async def test_raw_messages(live: Emulator, data: bytes, status: str, reason: str):
+    async with gateway(live) as rig:
+        failure = await rig.call("CreateComplianceAssignment", data)
+    assert (failure.status, failure.reason) == (status, reason)
+    assert not live.world.requests
+
+
+async def test_a_stranger_learns_nothing_about_its_message(live: Emulator):
+    async with gateway(live) as rig:
+        failure = await rig.call("CreateComplianceAssignment", b"\xff", metadata=())
+    assert failure.status == "UNAUTHENTICATED"

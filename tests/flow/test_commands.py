@@ -1,0 +1,177 @@
+"""The commands as processes: what they print, how they end, what they refuse."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import grpc
+import pytest
+from compliance_gateway import connect
+from compliance_gateway.v1.compliance_assignment_service_pb2 import CreateComplianceAssignmentRequest
+from google.protobuf import json_format
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rig import command, failure
+
+from gateway.emulator.seeds import EMPTY
+
+DEVICES = {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": {"allDevices": {}}}}
+
+
+async def end(process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> tuple[int, str]:
+    process.send_signal(number)
+    _, stderr = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode or 0, stderr.decode()
+
+
+async def outcome(*arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, stdout.decode(), stderr.decode()
+
+
+def create(address: str, token: str) -> str:
+    with connect(address, token, plain_text=True) as stub:
+        return stub.CreateComplianceAssignment(json_format.ParseDict(DEVICES, CreateComplianceAssignmentRequest())).id
+
+
+async def test_demo_shows_the_main_job_and_ends_well():
+    code, out, err = await outcome("demo")
+    assert code == 0, out + err
+    assert "201" in out
+    assert "Every answer was right." in out
+    assert not re.search(r"eyJ[\w-]{10}", out + err), "no token is shown"
+
+
+async def test_emulator_and_serve_and_check(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    emulator, ready = await command("emulator", "--routes", "documented", "--write-config", str(path))
+    assert {"ready", "graph", "authority", "ca_file", "control", "tenant_id", "client_id", "caller_token"} == set(ready)
+    secret = Path(tomllib.loads(path.read_text())["tenants"]["emulator"]["credentials"][0]["file"]).read_text()
+    assert secret not in path.read_text() + json.dumps(ready)
+
+    code, out, err = await outcome("check", "--config", str(path))
+    assert (code, "ok" in out) == (0, True), out + err
+    code, out, _ = await outcome("check", "--config", str(path), "--json")
+    assert json.loads(out) == {"tenant": "emulator", "token": "ok", "permission": "ok", "read": "ok", "verdict": "ok"}
+
+    server, serving = await command("serve", "--config", str(path))
+    assert set(serving) == {"ready", "grpc"}
+    assert await asyncio.to_thread(create, serving["grpc"], ready["caller_token"])
+    with pytest.raises(grpc.RpcError) as caught:
+        await asyncio.to_thread(create, serving["grpc"], "x" * 40)
+    assert failure(caught.value).status == "UNAUTHENTICATED"
+
+    code, log = await end(server)
+    assert code == 0, log
+    events = [json.loads(line) for line in log.splitlines()]
+    assert [e["outcome"] for e in events if e["message"] == "call"] == ["OK", "CALLER_UNAUTHENTICATED"]
+    code, log = await end(emulator)
+    assert (code, log) == (0, "")
+
+
+async def test_check_says_what_is_wrong_with_a_tenant(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    emulator, _ = await command("emulator", "--write-config", str(path))
+    secret = Path(tomllib.loads(path.read_text())["tenants"]["emulator"]["credentials"][0]["file"])
+    secret.write_text("canary-wrong-secret")
+    code, out, err = await outcome("check", "--config", str(path), "--json")
+    await end(emulator)
+    assert code == 1
+    assert json.loads(out)["token"].startswith("CREDENTIAL_REFUSED: Entra finds the client secret wrong")
+    assert "canary" not in out + err
+
+
+async def test_every_fault_of_a_config_is_printed_and_nothing_starts(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    path.write_text('[server]\ngrpc = "0.0.0.0:1"\n[graph]\ncolour = 1\n')
+    for name in ("serve", "check"):
+        code, out, err = await outcome(name, "--config", str(path))
+        assert (code, out) == (2, "")
+        assert all(
+            text in err for text in ("insecure = true", "graph.colour: unknown key", "callers: Field required", "tenants: ")
+        )
+
+
+async def test_a_transport_that_is_not_installed_and_an_address_in_use_stop_the_start(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    emulator, ready = await command("emulator", "--write-config", str(path))
+    text = path.read_text()
+    path.write_text(text.replace('transport = "aiohttp"', 'transport = "pigeon"'))
+    code, _, err = await outcome("serve", "--config", str(path))
+    assert (code, "there is no 'pigeon'; installed are aiohttp, requests" in err) == (2, True)
+    taken = ready["control"].removeprefix("http://")
+    path.write_text(text.replace('grpc = "127.0.0.1:0"', f'grpc = "{taken}"'))
+    code, _, err = await outcome("serve", "--config", str(path))
+    assert (code, "cannot bind" in err) == (2, True), err
+    await end(emulator)
+
+
+async def test_sigterm_drains_says_not_serving_and_ends_with_0(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    emulator, ready = await command("emulator", "--routes", "documented", "--write-config", str(path))
+    fault = {"method": "POST", "path": "/assignments$", "delay_s": 2}
+    await control(ready["control"], "POST", "/faults", [fault])
+    server, serving = await command("serve", "--config", str(path))
+    async with grpc.aio.insecure_channel(serving["grpc"]) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        running = asyncio.create_task(asyncio.to_thread(create, serving["grpc"], ready["caller_token"]))
+        while not await control(ready["control"], "GET", "/requests"):
+            await asyncio.sleep(0.05)
+        server.send_signal(signal.SIGTERM)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+        assert await running, "the running call ends well"
+    started = time.monotonic()
+    assert (await end(server))[0] == 0
+    assert time.monotonic() - started < 10
+    await end(emulator)
+
+
+async def control(root: str, method: str, path: str, body: object = None) -> object:
+    """The control port, by hand: plain HTTP and JSON."""
+    host, port = root.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    data = json.dumps(body).encode() if body is not None else b""
+    writer.write(
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
+    )
+    answer = (await reader.read()).partition(b"\r\n\r\n")[2]
+    writer.close()
+    return json.loads(answer) if answer else None
+
+
+async def test_the_control_port(tmp_path: Path):
+    emulator, ready = await command("emulator", "--port", "0")
+    root = ready["control"]
+    state = await control(root, "GET", "/state")
+    assert set(state) == {"policies", "token_requests", "now"}
+    kinds = {r["target"]["@odata.type"] for p in state["policies"].values() for r in p["assignments"]}
+    assert "#microsoft.graph.scopeTagGroupAssignmentTarget" in kinds
+    row = {"target": {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}}
+    await control(root, "POST", "/policies", {"id": "p1", "displayName": "P", "assignments": [row]})
+    await control(root, "PUT", "/policies/p1/assignments", [])
+    await control(root, "POST", "/clock", {"advance_s": 600})
+    await control(root, "POST", "/lag", {"seconds": 1})
+    changed = await control(root, "GET", "/state")
+    assert changed["policies"]["p1"] == {"displayName": "P", "assignments": []}
+    assert changed["now"] - state["now"] >= 600
+    assert "error" in await control(root, "POST", "/faults", [{"colour": 1}])
+    assert "error" in await control(root, "PUT", "/policies/none/assignments", [])
+    await control(root, "POST", "/reset")
+    assert (await control(root, "GET", "/state"))["policies"].keys() == state["policies"].keys()
+    assert (await end(emulator, signal.SIGINT))[0] == 0
+
+
+async def test_token_makes_a_token_and_its_hash():
+    code, out, err = await outcome("token", "reporting")
+    assert code == 0
+    assert re.fullmatch(r'reporting = "sha256:[0-9a-f]{32}:[0-9a-f]{64}"\n', out)
+    assert re.search(r"token \(shown once\): \S{43}\n", err)

@@ -1,0 +1,91 @@
+"""A client that knows only reflection can call all of it."""
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from rig import gateway
+
+from gateway.emulator import Emulator
+from gateway.emulator.seeds import EMPTY
+
+SERVICE = "compliance_gateway.v1.ComplianceAssignmentService"
+ASSIGNMENT = f"{EMPTY}_0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
+TARGET = {"group": {"groupId": "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"}}
+REQUESTS = {
+    "CreateComplianceAssignment": {"assignment": {"target": TARGET}},
+    "GetComplianceAssignment": {"deviceCompliancePolicyAssignmentId": ASSIGNMENT},
+    "ListComplianceAssignments": {},
+    "UpdateComplianceAssignment": {"deviceCompliancePolicyAssignmentId": ASSIGNMENT, "assignment": {"target": TARGET}},
+    "DeleteComplianceAssignment": {"deviceCompliancePolicyAssignmentId": ASSIGNMENT},
+    "ReplaceComplianceAssignments": {"assignments": [{"target": TARGET}]},
+}
+
+
+async def ask(channel: grpc.aio.Channel, **what: str) -> reflection_pb2.ServerReflectionResponse:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(**what)]))
+    return await call.read()
+
+
+async def learned(channel: grpc.aio.Channel) -> descriptor_pool.DescriptorPool:
+    """Every file that the service needs, by following imports."""
+    files: dict[str, descriptor_pb2.FileDescriptorProto] = {}
+    answer = await ask(channel, file_containing_symbol=SERVICE)
+    todo = [descriptor_pb2.FileDescriptorProto.FromString(f) for f in answer.file_descriptor_response.file_descriptor_proto]
+    while todo:
+        file = todo.pop()
+        if file.name in files:
+            continue
+        files[file.name] = file
+        for name in file.dependency:
+            answer = await ask(channel, file_by_filename=name)
+            todo += [
+                descriptor_pb2.FileDescriptorProto.FromString(f) for f in answer.file_descriptor_response.file_descriptor_proto
+            ]
+    pool = descriptor_pool.DescriptorPool()
+    added: set[str] = set()
+
+    def add(file: descriptor_pb2.FileDescriptorProto) -> None:
+        if file.name not in added:
+            added.add(file.name)
+            for name in file.dependency:
+                add(files[name])
+            pool.Add(file)
+
+    for file in files.values():
+        add(file)
+    return pool
+
+
+async def test_every_rpc_is_callable_by_reflection_alone(documented: Emulator):
+    async with gateway(documented) as rig:
+        listed = {s.name for s in (await ask(rig.channel, list_services="")).list_services_response.service}
+        assert {SERVICE, "grpc.health.v1.Health", "grpc.channelz.v1.Channelz"} <= listed
+        service = (await learned(rig.channel)).FindServiceByName(SERVICE)
+        assert {m.name for m in service.methods} == set(REQUESTS)
+        for method in service.methods:
+            request = message_factory.GetMessageClass(method.input_type)()
+            json_format.ParseDict({"deviceCompliancePolicyId": EMPTY} | REQUESTS[method.name], request)
+            rpc = rig.channel.unary_unary(
+                f"/{SERVICE}/{method.name}",
+                request_serializer=lambda message: message.SerializeToString(),
+                response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
+            )
+            try:
+                await rpc(request, metadata=(("authorization", f"Bearer {rig.token}"),))
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.UNIMPLEMENTED, error
+                assert method.name != "CreateComplianceAssignment"
+
+
+async def test_health_and_channelz(documented: Emulator):
+    async with gateway(documented) as rig:
+        health = health_pb2_grpc.HealthStub(rig.channel)
+        for name in ("", SERVICE):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        servers = await channelz_pb2_grpc.ChannelzStub(rig.channel).GetServers(channelz_pb2.GetServersRequest())
+        assert servers.server[0].data.calls_started > 0
+        assert rig.token not in str(servers)

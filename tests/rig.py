@@ -1,0 +1,164 @@
+"""A real gateway in front of a real emulator, for tests that go through the wire."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import ComplianceAssignmentServiceStub
+from google.protobuf import json_format
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from gateway.bootstrap import running
+from gateway.cli.emulator import config_for
+from gateway.config import parse
+from gateway.emulator import Emulator
+from gateway.logs import formatter, quiet
+from gateway.operations import OPERATIONS
+from gateway.policies.authenticate import hash_token, new_token
+
+
+@dataclass
+class Failure:
+    """A refused call: everything a client can see of it."""
+
+    status: str
+    message: str
+    reason: str
+    metadata: dict[str, str]
+    fields: list[str]
+    retry_after: float | None
+    resource: str
+    pushback_ms: int | None
+    seen: str = field(repr=False)
+
+
+@dataclass
+class Rig:
+    """call(): one RPC through a real channel; the answer, or a Failure."""
+
+    emulator: Emulator
+    channel: grpc.aio.Channel
+    address: str
+    token: str
+
+    @property
+    def stub(self) -> ComplianceAssignmentServiceStub:
+        return ComplianceAssignmentServiceStub(self.channel)
+
+    async def call(
+        self,
+        operation: str,
+        request: Any,
+        *,
+        metadata: tuple[tuple[str, str], ...] | None = None,
+        timeout: float | None = 20,
+    ) -> Any:
+        """request: a message, its proto JSON, or raw bytes. metadata: instead of the caller's token."""
+        row = OPERATIONS[operation]
+        if isinstance(request, dict):
+            request = json_format.ParseDict(request, row.request())
+        data = request if isinstance(request, bytes) else request.SerializeToString()
+        rpc = self.channel.unary_unary(
+            f"/compliance_gateway.v1.ComplianceAssignmentService/{operation}", response_deserializer=row.response.FromString
+        )
+        if metadata is None:
+            metadata = (("authorization", f"Bearer {self.token}"),)
+        try:
+            return await rpc(data, metadata=metadata, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            return failure(error)
+
+    def writes(self) -> list[dict[str, Any]]:
+        """The requests that Graph got, other than GET."""
+        return [r for r in self.emulator.world.requests if r["method"] != "GET"]
+
+    def rows(self, policy: str) -> list[dict[str, Any]]:
+        return self.emulator.world.intune.policies[policy].rows
+
+
+def failure(error: grpc.RpcError) -> Failure:
+    """Reads the details and trailers of an error."""
+    details: dict[type, Any] = {}
+    status = rpc_status.from_call(error)
+    kinds = (
+        error_details_pb2.ErrorInfo,
+        error_details_pb2.BadRequest,
+        error_details_pb2.RetryInfo,
+        error_details_pb2.ResourceInfo,
+    )
+    for packed in status.details if status else ():
+        for kind in kinds:
+            if packed.Is(kind.DESCRIPTOR):
+                details[kind] = kind.FromString(packed.value)
+    info, bad, retry, resource = (details.get(kind) for kind in kinds)
+    trailers = dict(error.trailing_metadata() or ())
+    pushback = trailers.get("grpc-retry-pushback-ms")
+    return Failure(
+        status=error.code().name,
+        message=error.details() or "",
+        reason=info.reason if info else "",
+        metadata=dict(info.metadata) if info else {},
+        fields=[v.field for v in bad.field_violations] if bad else [],
+        retry_after=retry.retry_delay.ToTimedelta().total_seconds() if retry else None,
+        resource=resource.resource_name if resource else "",
+        pushback_ms=int(pushback) if pushback is not None else None,
+        seen=f"{error!r} {trailers!r} {status}",
+    )
+
+
+@asynccontextmanager
+async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterator[Rig]:
+    """A gateway with the emulator's configuration; `sections` add to or replace its values."""
+    token = new_token()
+    values = config_for(emulator, hash_token(token))
+    values["server"]["drain_notice_s"] = 0
+    for name, section in sections.items():
+        values[name] = {**values.get(name, {}), **section}
+    async with running(parse(values)) as door, grpc.aio.insecure_channel(door.address) as channel:
+        yield Rig(emulator, channel, door.address, token)
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """Everything logged inside the block, as the JSON lines of the command would show it."""
+
+    quiet()
+    lines: list[str] = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(formatter().format(record))
+
+    handler, root = Lines(), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+async def command(*arguments: str) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+    """Starts `python -m gateway …` and reads its ready line."""
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    async with asyncio.timeout(30):
+        line = await process.stdout.readline()
+    return process, json.loads(line)

@@ -1,0 +1,121 @@
+"""The configuration: every fault at once, named; nothing that opens something by default."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Config, ConfigError, load, parse
+from gateway.graph.clouds import CLOUDS, cloud_of
+
+GUID = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
+HASH = "sha256:" + "0" * 32 + ":" + "0" * 64
+
+
+def good(folder: Path) -> dict:
+    (folder / "secret").write_text("canary-secret\n")
+    credentials = [{"kind": "secret", "file": "secret"}]
+    return {
+        "callers": {"static": {"demo": HASH}},
+        "tenants": {"contoso": {"tenant_id": GUID, "client_id": GUID, "cloud": "global", "credentials": credentials}},
+    }
+
+
+def faults(values: dict, folder: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(values, folder)
+    assert "canary" not in str(caught.value)
+    return caught.value.faults
+
+
+def test_a_good_one(tmp_path: Path):
+    config = parse(good(tmp_path), tmp_path)
+    assert isinstance(config, Config)
+    secret = config.tenants["contoso"].credentials[0].read()
+    assert secret.get_secret_value() == "canary-secret"
+    assert "canary" not in f"{secret!r} {config!r} {config.model_dump_json()}"
+
+
+def test_every_fault_is_reported_at_once(tmp_path: Path):
+    values = good(tmp_path) | {"server": {"grpc": "nowhere", "colour": 1}, "extra": {}, "graph": {"read_timeout_s": -1}}
+    values["tenants"]["contoso"] |= {"tenant_id": "contoso.com", "credentials": [{"kind": "secret", "file": "missing"}]}
+    places = [fault.split(": ")[0] for fault in faults(values, tmp_path)]
+    assert {"extra", "server.colour", "graph.read_timeout_s", "tenants.contoso.tenant_id"} <= set(places)
+    assert "tenants.contoso.credentials.0.file" in places
+
+
+CHANGES = {
+    "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
+    "no authenticator": (lambda v: v.update(callers={}), "callers: no caller authenticator"),
+    "an empty authenticator": (lambda v: v.update(callers={"static": {}}), "callers: no caller authenticator"),
+    "a token instead of its hash": (lambda v: v["callers"].update(static={"demo": "canary-token"}), "callers.static.demo: "),
+    "no tenant": (lambda v: v.update(tenants={}), "tenants: "),
+    "an unknown cloud": (lambda v: v["tenants"]["contoso"].update(cloud="mars"), "tenants.contoso.cloud: "),
+    "a cloud and roots": (lambda v: v["tenants"]["contoso"].update(graph="https://x", authority="https://y"), "either cloud"),
+    "half of the roots": (
+        lambda v: (v["tenants"]["contoso"].pop("cloud"), v["tenants"]["contoso"].update(graph="https://x")),
+        "either",
+    ),
+    "plain http to Graph": (lambda v: v["tenants"]["contoso"].update(graph="http://x"), "tenants.contoso.graph: "),
+    "no credential": (lambda v: v["tenants"]["contoso"].update(credentials=[]), "tenants.contoso.credentials: "),
+    "a secret in the file itself": (
+        lambda v: v["tenants"]["contoso"].update(credentials=[{"kind": "secret", "secret": "canary"}]),
+        "credentials.0.secret: unknown key",
+    ),
+    "two sources of a secret": (
+        lambda v: v["tenants"]["contoso"].update(credentials=[{"kind": "secret", "file": "secret", "env": "X"}]),
+        "exactly one of file and env",
+    ),
+    "an environment variable that is not set": (
+        lambda v: v["tenants"]["contoso"].update(credentials=[{"kind": "secret", "env": "NOT_SET_ANYWHERE"}]),
+        "NOT_SET_ANYWHERE is not set",
+    ),
+    "plain text off loopback": (lambda v: v.update(server={"grpc": "0.0.0.0:50051"}), "insecure = true"),
+    "plain text on a name": (lambda v: v.update(server={"grpc": "gateway.example:50051"}), "insecure = true"),
+    "a port that is none": (lambda v: v.update(server={"grpc": "127.0.0.1:99999"}), 'has to be "host:port"'),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_fault(tmp_path: Path, name: str):
+    change, expected = CHANGES[name]
+    values = good(tmp_path)
+    change(values)
+    assert any(expected in fault for fault in faults(values, tmp_path)), faults(values, tmp_path)
+
+
+def test_a_secret_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GRAPH_SECRET", "canary-secret")
+    values = good(tmp_path)
+    values["tenants"]["contoso"]["credentials"] = [{"kind": "secret", "env": "GRAPH_SECRET"}]
+    assert parse(values, tmp_path).tenants["contoso"].credentials[0].read().get_secret_value() == "canary-secret"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:0", "localhost:1", "[::1]:50051", "127.9.9.9:1"])
+def test_loopback_may_be_plain_text(tmp_path: Path, host: str):
+    assert parse(good(tmp_path) | {"server": {"grpc": host}}, tmp_path)
+
+
+def test_off_loopback_with_insecure(tmp_path: Path):
+    assert parse(good(tmp_path) | {"server": {"grpc": "0.0.0.0:1", "insecure": True}}, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["not toml", "[server", "\x00"])
+def test_a_file_that_is_no_toml(tmp_path: Path, text: str):
+    path = tmp_path / "gateway.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        load(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"gateway\.toml"):
+        load(tmp_path / "gateway.toml")
+
+
+def test_every_cloud_that_the_config_knows_is_in_the_table(tmp_path: Path):
+    for name, cloud in CLOUDS.items():
+        values = good(tmp_path)
+        values["tenants"]["contoso"]["cloud"] = name
+        assert cloud_of(parse(values, tmp_path).tenants["contoso"]) == cloud
+        assert cloud.scope == f"{cloud.graph}/.default"
+    assert set(CLOUDS) == {"global", "usgov", "dod", "china"}
