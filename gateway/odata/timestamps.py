@@ -20,6 +20,6 @@ def parse_timestamp(text: str) -> Timestamp:
 
 def format_timestamp(timestamp: Timestamp) -> str:
     """UTC, with seven fractional digits where there is a fraction, as Graph writes it."""
-    whole = datetime.fromtimestamp(timestamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    whole = datetime.fromtimestamp(timestamp.seconds, UTC).replace(tzinfo=None).isoformat()
     fraction = f".{timestamp.nanos:09d}"[:8].rstrip("0") if timestamp.nanos >= 100 else ""
     return f"{whole}{fraction}Z"

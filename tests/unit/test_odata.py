@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from compliance_gateway.v1 import assignment_pb2 as pb
-from google.protobuf import descriptor_pb2, descriptor_pool, timestamp_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -198,8 +198,7 @@ def test_scalars_timestamps_and_repeated_fields_of_a_message_that_the_protos_may
         field = message.field.add(name=name, number=number, type=kind, label=label, json_name=name)
         if kind == 11:
             field.type_name = ".google.protobuf.Timestamp"
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
+    pool = descriptor_pool.Default()
     pool.Add(file)
     future = codec(pool.FindMessageTypeByName("future.Future"))
     value = {"at": "2026-11-24T11:38:22.1234567Z", "on": True, "many": [1, 2]}
