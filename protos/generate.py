@@ -17,13 +17,15 @@ VENDORED = [PROTOS / "third_party/buf/validate/validate.proto"]
 
 def generate(output: Path) -> None:
     """Writes the Python modules and their type stubs below `output`."""
+    beside = Path(sys.executable).parent
+    plugins = [f"--plugin={name}={beside / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
     include = [f"-I{path}" for path in (PROTOS / "third_party", PROTOS, files("grpc_tools") / "_proto")]
     runs = [
         ([f"--python_out={output}", f"--mypy_out=quiet:{output}"], [*OWN, *VENDORED]),
         ([f"--grpc_python_out={output}", f"--mypy_grpc_out=quiet:{output}"], [p for p in OWN if p.stem.endswith("_service")]),
     ]
     for flags, sources in runs:
-        if protoc.main(["protoc", *include, *flags, *map(str, sources)]) != 0:
+        if protoc.main(["protoc", *plugins, *include, *flags, *map(str, sources)]) != 0:
             sys.exit(1)
 
 

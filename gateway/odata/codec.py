@@ -141,7 +141,7 @@ class _Field:
         self.is_message = field.message_type is not None
         self.to_json, self.from_json = _converters(field)
         if self.repeated:
-            self.to_json, self.from_json = _repeated(self.to_json), _repeated(self.from_json)
+            self.to_json, self.from_json = _each(self.to_json), _array(_each(self.from_json))
 
     def is_set(self, message: Message) -> bool:
         if self.has_presence:
@@ -217,13 +217,17 @@ def _timestamp_from_json(value: Any, at: str, _strict: bool) -> Timestamp:
         raise ODataError(at, "has to be a DateTimeOffset such as 2026-11-24T11:38:22.1234567Z") from None
 
 
-def _repeated(one: Callable[[Any, str, bool], Any]) -> Callable[[Any, str, bool], list[Any]]:
-    def many(values: Any, at: str, flag: bool) -> list[Any]:
-        if isinstance(values, (str, dict)) or not hasattr(values, "__iter__"):
-            raise ODataError(at, "has to be an array")
-        return [one(value, f"{at}[{i}]", flag) for i, value in enumerate(values)]
+def _each(one: Callable[[Any, str, bool], Any]) -> Callable[[Any, str, bool], list[Any]]:
+    return lambda values, at, flag: [one(value, f"{at}[{i}]", flag) for i, value in enumerate(values)]
 
-    return many
+
+def _array(each: FromJson) -> FromJson:
+    def from_json(values: Any, at: str, strict: bool) -> Any:
+        if not isinstance(values, list):
+            raise ODataError(at, "has to be an array")
+        return each(values, at, strict)
+
+    return from_json
 
 
 def _is_subtype(field: FieldDescriptor) -> bool:
