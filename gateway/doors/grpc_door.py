@@ -30,7 +30,7 @@ class GrpcDoor:
 
     def __init__(self, handle: Handler, settings: Server) -> None:
         self._handle, self._settings = handle, settings
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", settings.max_request_bytes * HARD_LIMIT),
@@ -45,7 +45,7 @@ class GrpcDoor:
         handlers = {name: self._method(operation) for name, operation in OPERATIONS.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        channelz.add_channelz_servicer(self._server)  # type: ignore[arg-type]
+        channelz.add_channelz_servicer(self._server)
         names = (SERVICE.full_name, health.SERVICE_NAME, CHANNELZ, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         try:
