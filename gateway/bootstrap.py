@@ -11,9 +11,14 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from gateway.assignments.locks import InProcessLocks, Locks
+from gateway.assignments.patience import Patience
+from gateway.assignments.redis_locks import RedisLocks
+from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
+from gateway.assignments.writer import Writers
 from gateway.call import Call, Handler, Policy
-from gateway.config import Config, ConfigError, Graph, Tenant
+from gateway.config import Config, ConfigError, Graph, LocksConfig, Tenant
 from gateway.credentials import MsalApp, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
 from gateway.graph.client import GraphClient
@@ -72,12 +77,16 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
 async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[GrpcDoor]:
     """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start."""
     async with graphs(config, clock) as clients:
-        door = GrpcDoor(pipeline(policies(config), AssignmentService(clients)), config.server)
+        patience = Patience(config.graph.read_back_s, config.graph.doubt_s, config.graph.max_attempts)
+        writers = Writers(clients, Routes(config.graph.create_route, clock), locks(config.locks), patience)
+        door = GrpcDoor(pipeline(policies(config), AssignmentService(writers)), config.server)
         await door.start()
         try:
             yield door
         finally:
             await door.stop(config.server.drain_notice_s, config.server.drain_s)
+            await writers.close(config.server.drain_s)
+            await writers.locks.close()
 
 
 def token_source(
@@ -87,6 +96,14 @@ def token_source(
     cloud = cloud_of(tenant)
     app = MsalApp(tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.credentials[0].read, tenant.ca_file)
     return TokenSource(app, executor, clock=clock, sleep=sleep)
+
+
+def locks(config: LocksConfig) -> Locks:
+    """The locks of the configured kind."""
+    if config.url is None:
+        return InProcessLocks()
+    password = config.password_file.read_text().strip() if config.password_file else None
+    return RedisLocks(config.url, password, config.ttl_s)
 
 
 def settings_of(graph: Graph, tenant: Tenant) -> Settings:

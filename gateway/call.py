@@ -29,13 +29,21 @@ class Record:
         self.facts[fact] = int(str(self.facts.get(fact, 0))) + 1
 
 
+@dataclass(frozen=True)
+class CallWarning:
+    """Something a caller should know although the call went well. metadata: for google.rpc.ErrorInfo."""
+
+    reason: str
+    metadata: Mapping[str, str]
+
+
 @dataclass
 class Call:
     """One call, filled in as it passes the policies.
 
     decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
-    caller, tenant, message: set by the policies `authenticate` and `validate`.
+    caller, tenant, message: set by the policies `authenticate` and `validate`. warnings: for the answer's metadata.
     """
 
     operation: Operation
@@ -46,6 +54,7 @@ class Call:
     caller: Caller | None = None
     tenant: str = ""
     message: Message | None = None
+    warnings: list[CallWarning] = field(default_factory=list)
 
     def header(self, name: str) -> str | None:
         """The value of a metadata key that may come once; None where it is absent."""

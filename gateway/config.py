@@ -144,11 +144,33 @@ class Graph(Section):
     """How Graph is spoken to."""
 
     transport: str = "aiohttp"
-    create_route: Literal["documented"] = "documented"
+    create_route: Literal["auto", "documented", "assign"] = "auto"
     connect_timeout_s: Seconds = 5
     read_timeout_s: Seconds = 20
     max_answer_bytes: int = Field(default=8 << 20, ge=1024)
     max_attempts: int = Field(default=6, ge=1, le=100)
+    read_back_s: Seconds = 60
+    doubt_s: float = Field(default=2, ge=0, le=300)
+
+
+class LocksConfig(Section):
+    """The lock per policy: `process` for one gateway, `redis` where several replicas write to the same tenants."""
+
+    kind: Literal["process", "redis"] = "process"
+    url: str | None = Field(default=None, pattern=r"^rediss?://[^@\s]+$")
+    password_file: Path | None = None
+    ttl_s: float = Field(default=15, ge=1, le=300)
+
+    @field_validator("password_file")
+    @classmethod
+    def password_file_exists(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        return _existing(file, info) if file else None
+
+    @model_validator(mode="after")
+    def redis_has_a_url(self) -> Self:
+        if (self.kind == "redis") != (self.url is not None):
+            raise ValueError('url goes with kind = "redis"')
+        return self
 
 
 class Config(Section):
@@ -158,6 +180,7 @@ class Config(Section):
     callers: Callers
     tenants: dict[Name, Tenant] = Field(min_length=1)
     graph: Graph = Graph()
+    locks: LocksConfig = LocksConfig()
 
 
 def load(path: Path) -> Config:

@@ -62,6 +62,11 @@ class Reason(Enum):
     CREDENTIAL_REFUSED = (Kind.FAILED_PRECONDITION, "Entra refuses the tenant's credential or settings.")
     NOT_FOUND = (Kind.NOT_FOUND, "There is no such policy or assignment.")
     ALREADY_ASSIGNED = (Kind.ALREADY_EXISTS, "The policy is already assigned to this target.")
+    OWNED_BY_POLICY_SET = (Kind.FAILED_PRECONDITION, "The assignment belongs to a policy set; change it there.")
+    COUNT_DIFFERS = (Kind.ABORTED, "The policy has another number of assignments than expected_count.")
+    SET_CHANGED = (Kind.ABORTED, "Others changed the policy's assignments again and again while this was carried out.")
+    LOCK_LOST = (Kind.ABORTED, "The lock on the policy was lost before anything was written.")
+    LOCK_UNAVAILABLE = (Kind.UNAVAILABLE, "The lock service is down or cannot be reached.")
     GRAPH_CONFLICT = (Kind.ABORTED, "Graph reports a conflict.")
     GRAPH_THROTTLED = (Kind.RESOURCE_EXHAUSTED, "Graph's quota is used up.")
     GRAPH_UNAVAILABLE = (Kind.UNAVAILABLE, "Graph is down or cannot be reached.")
@@ -70,7 +75,6 @@ class Reason(Enum):
     SHUTTING_DOWN = (Kind.UNAVAILABLE, "This gateway is going down.")
     DEADLINE_EXCEEDED = (Kind.DEADLINE_EXCEEDED, "The deadline passed.")
     OUTCOME_UNKNOWN = (Kind.UNKNOWN, "Graph may or may not have carried out the write.")
-    NOT_IMPLEMENTED = (Kind.UNIMPLEMENTED, "This operation is not implemented.")
     INTERNAL = (Kind.INTERNAL, "A bug in the gateway; its log has the details.")
 
     @property

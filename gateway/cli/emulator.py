@@ -68,5 +68,5 @@ def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
         "server": {"grpc": "127.0.0.1:0"},
         "callers": {"static": {CALLER: token_hash}},
         "tenants": {TENANT: tenant},
-        "graph": {"transport": "aiohttp", "create_route": "documented"},
+        "graph": {"transport": "aiohttp", "create_route": "auto"},
     }

@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from gateway.call import Call, Handler
+from gateway.call import Call, CallWarning, Handler
 from gateway.config import Server
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
 from gateway.operations import OPERATIONS, SERVICE, Operation
@@ -22,6 +22,7 @@ from gateway.operations import OPERATIONS, SERVICE, Operation
 # gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this many
 # times ours, and what lies between gets INVALID_ARGUMENT and the rule.
 HARD_LIMIT = 4
+WARNING = "compliance-gateway-warning-bin"
 CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
 
@@ -76,6 +77,8 @@ class GrpcDoor:
                 message = await self._handle(call)
             except GatewayError as error:
                 await _abort(context, error)
+            if call.warnings:
+                context.set_trailing_metadata(tuple(map(_warning, call.warnings)))
             return message.SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(answer)
@@ -105,6 +108,12 @@ async def _abort(context: Any, error: GatewayError) -> NoReturn:
         trailers.append(("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))))
     await context.abort(rich.code, rich.details, tuple(trailers))
     raise AssertionError("abort raises")
+
+
+def _warning(warning: CallWarning) -> tuple[str, bytes]:
+    """The trailer of a success: google.rpc.ErrorInfo, once for each warning."""
+    info = error_details_pb2.ErrorInfo(reason=warning.reason, domain=DOMAIN, metadata=warning.metadata)
+    return WARNING, info.SerializeToString()
 
 
 def status_of(error: GatewayError) -> status_pb2.Status:

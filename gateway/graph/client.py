@@ -49,9 +49,10 @@ class GraphClient:
         """The token that requests are sent with. Raises GatewayError."""
         return await self._tokens.token()
 
-    async def send(self, method: str, path: str, body: Any, *, deadline: float, record: Record) -> Answer:
+    async def send(self, method: str, path: str, body: Any, *, deadline: float, record: Record, retry: bool = True) -> Answer:
         """Sends until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
+        retry: False sends once, but for a refused token; the error then has Graph's own retry_after, if it gave one.
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. Raises GatewayError; for a write,
         OUTCOME_UNKNOWN where Graph may have carried it out.
         """
@@ -70,30 +71,32 @@ class GraphClient:
                 refreshed = True  # E10: drop the token, fetch one, try once more
                 self._tokens.drop(token)
                 continue
-            retry = again(method == "GET", tried, attempt, self._jitter())
-            if retry is None:
+            if not retry:
+                outcome.retry_after = tried.retry_after
                 raise outcome
-            out_of_time = asyncio.get_running_loop().time() + retry.delay >= deadline
+            resend = again(method == "GET", tried, attempt, self._jitter())
+            if resend is None:
+                raise outcome
+            out_of_time = asyncio.get_running_loop().time() + resend.delay >= deadline
             if out_of_time or (tried.status != 429 and attempt >= self._max_attempts):
-                outcome.retry_after = max(retry.delay, 0.001)
+                outcome.retry_after = max(resend.delay, 0.001)
                 raise outcome
-            fresh = retry.fresh
-            await asyncio.sleep(retry.delay)
+            fresh = resend.fresh
+            await asyncio.sleep(resend.delay)
 
     async def _try(self, request: Request, deadline: float, fresh: bool, record: Record) -> tuple[Tried, Answer | GatewayError]:
         record.count("graph_requests")
         ids = {"client_request_id": request.headers["client-request-id"]}
-        record.note(graph_method=request.method, **ids)
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             return Tried(None, sent=False), GatewayError(Reason.DEADLINE_EXCEEDED)
         try:
             response = await self._transport.send(request, left + BACKSTOP_S, fresh=fresh)
         except TransportError as exc:
-            record.note(graph_failure=exc.why)
+            _note(record, request, graph_status=None, graph_failure=exc.why, **ids)
             return Tried(None, exc.sent), _lost(request, exc, ids)
         ids |= _ids(response)
-        record.note(graph_status=response.status, **ids)
+        _note(record, request, graph_status=response.status, graph_failure=None, **ids)
         outcome = _read(request, response)
         if isinstance(outcome, GatewayError):
             outcome.metadata = {**outcome.metadata, **ids}
@@ -107,6 +110,12 @@ class GraphClient:
         if urlsplit(path)[:2] != urlsplit(self._root)[:2]:
             raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph's next link leads to another host.")
         return path
+
+
+def _note(record: Record, request: Request, **facts: object) -> None:
+    """The last write is what a record tells of; the last read, where nothing was written."""
+    if request.method != "GET" or record.facts.get("graph_method", "GET") == "GET":
+        record.note(graph_method=request.method, **facts)
 
 
 def _headers(token: str) -> Mapping[str, str]:

@@ -13,9 +13,7 @@ FAULTS = [
     Fault(path="oauth2", status=401, body={"error": "invalid_client", "error_description": "AADSTS7000215: SECRET"}),
     Fault(path="oauth2", cut="after"),
     Fault(path="openid", status=500, body="SECRET"),
-    Fault(
-        path="/assignments$", status=401, body={"error": {"code": "InvalidAuthenticationToken", "message": "SECRET"}}, times=2
-    ),
+    Fault(path="/assignments$", status=401, body={"error": {"code": "InvalidAuthenticationToken", "message": "SECRET"}}),
     Fault(path="/assignments$", status=400, body="SECRET"),
     Fault(path="/assignments$", status=201, body="SECRET"),
     Fault(path="/assignments$", cut="before"),
@@ -32,8 +30,10 @@ async def test_nothing_leaks(documented: Emulator, monkeypatch, capfd):
         for fault in FAULTS:
             if isinstance(fault.body, dict | str):
                 fault.body = json.loads(json.dumps(fault.body).replace("SECRET", secret))
+            fault.times = 99
+            documented.world.faults.clear()
             documented.world.faults.order([fault])
-            async with gateway(documented, graph={"create_route": "documented"}) as rig:
+            async with gateway(documented, graph={"create_route": "documented", "doubt_s": 0, "max_attempts": 1}) as rig:
                 failure = await rig.call("CreateComplianceAssignment", GOOD)
                 seen += [failure.seen, failure.message, rig.token]
                 reasons.add(failure.reason)
@@ -51,7 +51,7 @@ async def test_a_bug_is_internal_without_detail_and_logged_without_texts(documen
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("canary-detail") from ValueError("canary-cause")
 
-    monkeypatch.setattr("gateway.assignments.service.ASSIGNMENT.to_json", broken)
+    monkeypatch.setattr("gateway.assignments.service.TARGET.to_json", broken)
     with logged() as lines:
         async with gateway(documented) as rig:
             failure = await rig.call("CreateComplianceAssignment", GOOD)

@@ -80,9 +80,7 @@ class DeviceCompliancePolicyAssignment(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SOURCE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Graph's key of the assignment. Opaque: do not build or take apart. Graph gives it; on the documented create route
-    a value set by the caller is passed on for Graph to judge, elsewhere it is ignored. At most 256 characters.
-    """
+    """Graph's key of the assignment. Opaque: do not build or take apart. Graph makes it; ignored on input."""
     source: Global___DeviceAndAppManagementAssignmentSource.ValueType
     """Where the assignment comes from. Ignored on input."""
     source_id: _builtins.str

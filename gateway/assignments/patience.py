@@ -1,0 +1,36 @@
+"""How long and how often the writer waits and looks."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+# Between the first looks after a write; the last again and again. Terraform's provider looks 30 times, 2 s apart.
+PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """read_back: seconds until an accepted write shows. doubt: seconds for one whose answer was lost. attempts: rounds of
+    one batch. jitter, sleep: for tests."""
+
+    read_back: float = 60.0
+    doubt: float = 2.0
+    attempts: int = 6
+    jitter: Callable[[], float] = random.random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def looks(self, seconds: float) -> AsyncIterator[float]:
+        """Paces looks: at once, then with growing pauses, the last one after `seconds`. Gives each its deadline."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        pauses = iter(PAUSES_S)
+        pause = PAUSES_S[-1]
+        while True:
+            pause = next(pauses, pause)
+            left = end - loop.time()
+            await self.sleep(max(0.0, min(pause, left)))
+            yield loop.time() + GRACE_S
+            if left <= pause and pause > 0:
+                return

@@ -1,0 +1,282 @@
+"""Carries out the edits of a policy, all that wait at once: read, merge, write, read back (shared/DESIGN.md §6).
+
+Promises: an edit is answered with what was read back; nothing is sent that lost a row no edit names; a set that had to wait
+is read and merged anew, never sent late. One PolicyWriter per tenant and policy, alive only while it has work.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+
+from gateway.assignments.changes import Changes
+from gateway.assignments.documented import create
+from gateway.assignments.edits import Add, Done, Edit, Merged, lost, merge, shown
+from gateway.assignments.locks import Lease, Locks
+from gateway.assignments.patience import Patience
+from gateway.assignments.pending import Doubt, Pending, Written, merge_pending
+from gateway.assignments.routes import Routes
+from gateway.assignments.rows import Row, key_of, row_id
+from gateway.assignments.upstream import Upstream
+from gateway.call import Call, CallWarning, Record
+from gateway.errors import GatewayError, Kind, Reason
+from gateway.graph.client import GraphClient
+from gateway.graph.retries import backoff
+
+log = logging.getLogger(__name__)
+
+MAY_PASS = (Kind.RESOURCE_EXHAUSTED, Kind.UNAVAILABLE, Kind.ABORTED)
+
+
+class SetRefusedError(Exception):
+    """Graph finds something in the set wrong; nothing of it was carried out."""
+
+    def __init__(self, error: GatewayError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Writers:
+    """The writers of all policies. graphs: tenant name -> client."""
+
+    def __init__(self, graphs: Mapping[str, GraphClient], routes: Routes, locks: Locks, patience: Patience) -> None:
+        self.graphs, self.routes, self.locks, self.patience = graphs, routes, locks, patience
+        self._alive: dict[tuple[str, str], PolicyWriter] = {}
+
+    def __len__(self) -> int:
+        return len(self._alive)
+
+    async def carry_out(self, call: Call, policy: str, edit: Edit) -> Written:
+        """Waits until the edit has come to something. Raises GatewayError.
+
+        A caller that gives up takes its edit back if no write has begun; what has begun goes on without it.
+        """
+        name = (call.tenant, policy)
+        if name not in self._alive:
+            self._alive[name] = PolicyWriter(self, call.tenant, policy)
+        pending = Pending(edit, call)
+        self._alive[name].take(pending)
+        return await pending.future
+
+    def gone(self, writer: "PolicyWriter") -> None:
+        """The writer has nothing left to do."""
+        del self._alive[writer.tenant, writer.policy]
+
+    async def close(self, grace: float) -> None:
+        """Lets running work end within `grace` seconds."""
+        tasks = [writer.task for writer in self._alive.values() if writer.task]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+class PolicyWriter:
+    """The edits of one policy, in the order they came."""
+
+    def __init__(self, writers: Writers, tenant: str, policy: str) -> None:
+        self.tenant, self.policy = tenant, policy
+        self.task: asyncio.Task[None] | None = None
+        self._writers, self._patience = writers, writers.patience
+        self._record = Record()
+        self._upstream = Upstream(writers.graphs[tenant], policy, self._record)
+        self._waiting: list[Pending] = []
+
+    def take(self, pending: Pending) -> None:
+        """One more edit."""
+        self._waiting.append(pending)
+        if self.task is None:
+            self.task = asyncio.create_task(self._work(), name=f"writer {self.policy}")
+
+    async def _work(self) -> None:
+        """Until nothing waits. Leaves no edit unanswered, whatever happens."""
+        batch: list[Pending] = []
+        try:
+            while any(not pending.over for pending in self._waiting):
+                async with self._writers.locks.hold(f"{self.tenant}/{self.policy}") as lease:
+                    await self._carry_out(batch, lease, joinable=True)
+        except GatewayError as error:
+            _fail([*batch, *self._waiting], error)
+        except asyncio.CancelledError:
+            _fail(batch, GatewayError(Reason.OUTCOME_UNKNOWN, "The gateway went down while the write was under way."))
+            _fail(self._waiting, GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))
+            raise
+        except Exception:
+            _fail([*batch, *self._waiting], GatewayError(Reason.INTERNAL))
+            raise
+        finally:
+            self._writers.gone(self)  # no await since the last look at what waits: nothing slips in between
+
+    async def _carry_out(self, batch: list[Pending], lease: Lease, *, joinable: bool) -> None:
+        """Rounds until every edit of the batch is answered. joinable: what comes before a round begins joins it."""
+        for attempt in itertools.count(1):
+            if joinable:
+                batch += self._waiting
+                self._waiting.clear()
+            batch[:] = [pending for pending in batch if not pending.over]
+            if not batch:
+                return
+            self._record.facts.clear()
+            try:
+                wait = await self._round(batch, lease, attempt)
+            except SetRefusedError as refused:
+                if len(batch) == 1:
+                    self._note(batch)
+                    _fail(batch, refused.error)
+                else:  # the halves one after the other, until only the culprit's edit fails
+                    middle = len(batch) // 2
+                    for half in (batch[:middle], batch[middle:]):
+                        await self._carry_out(half, lease, joinable=False)
+                wait = 0.0
+            except GatewayError as error:
+                self._note(batch)
+                _fail(batch, error)
+                wait = 0.0
+            if wait:
+                await self._patience.sleep(wait)
+
+    async def _round(self, batch: list[Pending], lease: Lease, attempt: int) -> float:
+        """Reads, merges, writes, reads back, answers. Seconds to wait before what is left has another round."""
+        deadline = max(pending.call.deadline for pending in batch)
+        before = await self._upstream.rows(deadline)
+        try:
+            before = await self._create_documented(batch, before, deadline)
+        except GatewayError as error:
+            return self._pause(error, attempt, deadline)
+        batch[:] = [pending for pending in batch if not pending.over]
+        merged = merge_pending(before, batch)
+        if not merged.changed:
+            self._answer(batch, merged, before)
+            return 0.0
+        self._check(before, merged.rows, batch, lease)
+        try:
+            await self._upstream.replace(merged.rows, deadline)
+        except GatewayError as error:
+            return await self._not_accepted(batch, merged, error, attempt, deadline)
+        await self._look(batch, merged, self._patience.read_back)
+        if any(not pending.over for pending in batch) and attempt >= self._patience.attempts:
+            raise GatewayError(Reason.SET_CHANGED, retry_after=1.0)
+        return backoff(attempt, self._patience.jitter())
+
+    def _check(self, before: Sequence[Row], sent: Sequence[Row], batch: Sequence[Pending], lease: Lease) -> None:
+        """The last look before the write: nothing is lost, and the lock is held."""
+        gone = lost(before, sent, [pending.edit for pending in batch])
+        if gone:
+            ids = {name: list(map(row_id, rows)) for name, rows in (("before", before), ("sent", sent), ("lost", gone))}
+            log.error("a set that lost rows was not sent", extra={"tenant": self.tenant, "policy": self.policy, **ids})
+            raise GatewayError(Reason.INTERNAL)
+        if not lease.held():
+            raise GatewayError(Reason.LOCK_LOST, retry_after=1.0)
+
+    async def _not_accepted(
+        self, batch: list[Pending], merged: Merged, error: GatewayError, attempt: int, deadline: float
+    ) -> float:
+        """After a write without a good answer: seconds to wait before the next round, or the error for all."""
+        if error.reason is Reason.OUTCOME_UNKNOWN:
+            for pending, outcome in zip(batch, merged.outcomes, strict=True):
+                if isinstance(outcome, Done) and outcome.changed:
+                    pending.doubt = Doubt(outcome, merged.rows)
+            await self._look(batch, merged, self._patience.doubt)
+            if all(pending.over for pending in batch):
+                return 0.0
+        elif error.reason.kind is Kind.INVALID_ARGUMENT:
+            raise SetRefusedError(error)
+        elif error.reason.kind not in MAY_PASS:
+            raise error
+        return self._pause(error, attempt, deadline)
+
+    def _pause(self, error: GatewayError, attempt: int, deadline: float) -> float:
+        """Seconds until the next round after an error that may pass. Raises it where there is no next round."""
+        wait = backoff(attempt, self._patience.jitter()) if error.retry_after is None else error.retry_after
+        worn_out = error.reason is not Reason.GRAPH_THROTTLED and attempt >= self._patience.attempts
+        if worn_out or asyncio.get_running_loop().time() + wait >= deadline:
+            if error.reason is not Reason.OUTCOME_UNKNOWN:
+                error.retry_after = max(wait, 0.001)
+            raise error
+        return wait
+
+    async def _look(self, batch: list[Pending], merged: Merged, patience: float) -> None:
+        """Reads until every edit shows, for `patience` seconds at most; answers all, or else those that show.
+
+        Reads may lag: one that shows the old set says nothing.
+        """
+        done = [outcome for outcome in merged.outcomes if isinstance(outcome, Done)]
+        changes = Changes(merged.rows, frozenset().union(*(outcome.touched for outcome in done)))
+        rows: Sequence[Row] | None = None
+        async for end in self._patience.looks(patience):
+            try:
+                rows = await self._upstream.rows(end)
+            except GatewayError as error:
+                if error.reason is Reason.NOT_FOUND:
+                    raise
+                continue
+            changes.see(rows)
+            if all(shown(outcome, merged.rows, rows) for outcome in done):
+                self._tell(batch, changes)
+                self._answer(batch, merged, rows)
+                return
+        in_doubt = any(pending.doubt for pending in batch)
+        if not in_doubt and (rows is None or not changes.foreign):
+            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph accepted the write, but does not show it.")
+        self._tell(batch, changes)
+        for pending, outcome in zip(batch, merged.outcomes, strict=True):
+            if isinstance(outcome, Done) and outcome.changed and rows is not None and shown(outcome, merged.rows, rows):
+                pending.finish(outcome, rows)
+
+    async def _create_documented(self, batch: Sequence[Pending], rows: list[Row], deadline: float) -> list[Row]:
+        """Sends the creations of the batch by the documented route, where the tenant has it. The rows afterwards.
+
+        Raises what may pass; other errors are answered.
+        """
+        routes = self._writers.routes
+        for pending in batch:
+            if not isinstance(pending.edit, Add) or not routes.documented(self.tenant):
+                continue
+            merged = merge(rows, [pending.edit])
+            [outcome] = merged.outcomes
+            if not isinstance(outcome, Done) or not outcome.changed or any(key_of(row) == outcome.key for row in rows):
+                continue  # refused, or there already: nothing to create
+            self._record.note(route="documented")
+            try:
+                rows = [*rows, await create(self._upstream, merged.rows[-1], rows, self._patience, deadline)]
+                self._note([pending])
+                pending.finish(outcome, rows)
+            except GatewayError as error:
+                if error.reason is Reason.GRAPH_ROUTE_MISSING and routes.missing(self.tenant):
+                    break
+                if error.reason.kind in MAY_PASS:
+                    raise
+                self._note([pending])
+                pending.fail(error)
+        self._record.facts.pop("route", None)
+        return rows
+
+    def _answer(self, batch: Sequence[Pending], merged: Merged, rows: Sequence[Row]) -> None:
+        self._note(batch)
+        for pending, outcome in zip(batch, merged.outcomes, strict=True):
+            if isinstance(outcome, GatewayError):
+                pending.fail(outcome)
+            else:
+                pending.finish(outcome, rows)
+
+    def _tell(self, batch: Sequence[Pending], changes: Changes) -> None:
+        """Foreign changes: counted, logged, and where our write may have undone one, said to the callers."""
+        where = {"tenant": self.tenant, "policy": self.policy}
+        if changes.foreign:
+            self._record.note(foreign_changes=len(changes.foreign))
+            log.warning("foreign changes", extra={**where, "rows": changes.foreign})
+        if changes.undone:
+            log.warning("a foreign change may be undone", extra={**where, "rows": changes.undone})
+            for pending in batch:
+                pending.call.warnings.append(CallWarning("FOREIGN_CHANGE_UNDONE", {"rows": " ".join(changes.undone)}))
+
+    def _note(self, batch: Sequence[Pending]) -> None:
+        """What the batch's requests were, into the record of every call that shared them."""
+        for pending in batch:
+            pending.call.record.note(**{"route": "assign", **self._record.facts, "shared_by": len(batch)})
+
+
+def _fail(batch: Sequence[Pending], error: GatewayError) -> None:
+    for pending in batch:
+        pending.fail(error)
