@@ -34,6 +34,7 @@ async def documented_emulator():
 def as_new(emulator: Emulator) -> Emulator:
     fresh, app = App(), emulator.world.entra.app
     app.roles, app.lifetime, app.secret = fresh.roles, fresh.lifetime, (emulator.folder / "secret").read_text()
+    emulator.world.graph.page_size = 2
     reset(emulator.world)
     return emulator
 

@@ -155,9 +155,9 @@ class PolicyWriter:
         except GatewayError as error:
             return await self._not_accepted(batch, merged, error, attempt, deadline)
         await self._look(batch, merged, self._patience.read_back)
-        if any(not pending.over for pending in batch) and attempt >= self._patience.attempts:
-            raise GatewayError(Reason.SET_CHANGED, retry_after=1.0)
-        return backoff(attempt, self._patience.jitter())
+        if all(pending.over for pending in batch):
+            return 0.0
+        return self._pause(GatewayError(Reason.SET_CHANGED), attempt, deadline)
 
     def _check(self, before: Sequence[Row], sent: Sequence[Row], batch: Sequence[Pending], lease: Lease) -> None:
         """The last look before the write: nothing is lost, and the lock is held."""

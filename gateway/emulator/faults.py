@@ -43,6 +43,11 @@ class Faults:
     def order(self, faults: list[Fault]) -> None:
         self._faults += faults
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are still to be met by a fault."""
+        return sum(fault.times for fault in self._faults)
+
     def clear(self) -> None:
         self._faults.clear()
 
@@ -51,4 +56,5 @@ class Faults:
         fault = next((f for f in self._faults if f.matches(method, path)), None)
         if fault is not None:
             fault.times -= 1
+            self._faults = [f for f in self._faults if f.times > 0]
         return fault

@@ -47,6 +47,7 @@ class Policy:
     id: str
     display_name: str
     history: list[tuple[float, list[Row]]] = field(default_factory=list)
+    seen_at: float = 0.0
 
     @property
     def rows(self) -> list[Row]:
@@ -79,9 +80,10 @@ class Intune:
         return self.policies[policy_id]
 
     def read(self, policy_id: str) -> list[Row]:
-        """The rows as a reader sees them now: `lag` seconds old."""
-        history = self.policy(policy_id).history
-        seen_at = self._clock.now() - self.lag
+        """The rows as a reader sees them now: `lag` seconds old, but never older than what was read before."""
+        policy = self.policy(policy_id)
+        history = policy.history
+        seen_at = policy.seen_at = max(self._clock.now() - self.lag, policy.seen_at)
         return next((rows for since, rows in reversed(history) if since <= seen_at), history[0][1])
 
     def assign(self, policy_id: str, body: Any, beta: bool) -> list[Row]:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from compliance_gateway.v1.compliance_assignment_service_pb2 import ReplaceComplianceAssignmentsRequest
 from rig import Rig, gateway
 
 from gateway.emulator import Emulator
@@ -156,8 +157,6 @@ async def test_replace_by_what_list_gave_changes_nothing(live: Emulator):
     async with gateway(live) as rig:
         page = await list_all(rig)
         request = {"device_compliance_policy_id": WINDOWS, "assignments": page.assignments}
-        from compliance_gateway.v1.compliance_assignment_service_pb2 import ReplaceComplianceAssignmentsRequest
-
         answer = await rig.call("ReplaceComplianceAssignments", ReplaceComplianceAssignmentsRequest(**request))
         assert [a.id for a in answer.assignments] == [a.id for a in page.assignments]
         assert rig.writes() == []
