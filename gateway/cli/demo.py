@@ -1,8 +1,10 @@
-"""`demo`: emulator and gateway in one process; the documentation's create example through the generated stub."""
+"""`demo`: emulator and gateway in one process; the documentation's create example through the generated stub, then edits on
+the routes as they really are."""
 
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -20,10 +22,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from gateway.bootstrap import running
+from gateway.cli.demo_live import show_live_edits
 from gateway.cli.emulator import config_for
 from gateway.cli.loop import run
 from gateway.config import parse
 from gateway.emulator import Emulator
+from gateway.emulator.graph import Routes
 from gateway.policies.authenticate import hash_token, new_token
 
 POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
@@ -41,6 +45,7 @@ EXAMPLES: list[tuple[str, Target, dict[str, Any]]] = [
     ),
 ]
 
+Show = Callable[[ComplianceAssignmentServiceStub, Emulator, Console], bool]
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -51,21 +56,30 @@ def demo() -> None:
 
 
 async def _demo() -> bool:
+    documented = await _with_gateway("documented", _show_documented)
+    live = await _with_gateway("live", show_live_edits)
+    right = documented and live
+    console.print(f"[bold]{'Every answer was right.' if right else 'An answer was wrong.'}[/]")
+    return right
+
+
+async def _with_gateway(routes: Routes, show: Show) -> bool:
     token = new_token()
-    async with Emulator(routes="documented") as emulator:
+    async with Emulator(routes=routes) as emulator:
         config = config_for(emulator, hash_token(token))
         config["server"]["drain_notice_s"] = 0
         async with running(parse(config)) as door:
-            return await asyncio.to_thread(_ask, door.address, token, emulator)
+            return await asyncio.to_thread(_ask, door.address, token, emulator, show)
 
 
-def _ask(address: str, token: str, emulator: Emulator) -> bool:
-    right = True
+def _ask(address: str, token: str, emulator: Emulator, show: Show) -> bool:
     with connect(address, token, plain_text=True) as gateway:
-        for title, target, expected in EXAMPLES:
-            right &= _create(gateway, emulator, title, target, expected)
-    console.print(f"[bold]{'Every answer was right.' if right else 'An answer was wrong.'}[/]")
-    return right
+        return show(gateway, emulator, console)
+
+
+def _show_documented(gateway: ComplianceAssignmentServiceStub, emulator: Emulator, _: Console) -> bool:
+    right = [_create(gateway, emulator, *example) for example in EXAMPLES]
+    return all(right)
 
 
 def _create(
@@ -77,7 +91,7 @@ def _create(
     started = time.perf_counter()
     created = gateway.CreateComplianceAssignment(request)
     elapsed = time.perf_counter() - started
-    exchange = emulator.world.requests[-1]
+    exchange = next(r for r in reversed(emulator.world.requests) if r["method"] == "POST")
     console.print(f"[bold]{title}[/]")
     console.print(_block("CreateComplianceAssignment", request))
     console.print(escape(f"  Graph: {exchange['method']} {exchange['path']}"))

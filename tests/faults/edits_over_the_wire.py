@@ -1,0 +1,31 @@
+"""Short words for the tests of the writer."""
+
+from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
+from rig import Rig
+
+from gateway.emulator.seeds import EMPTY
+
+MERGE = {"graph": {"create_route": "assign", "read_back_s": 5, "doubt_s": 0.3}}
+ASSIGN, LIST = {"method": "POST", "path": "/assign$"}, {"method": "GET", "path": "/assignments"}
+
+
+def guid(number: int) -> str:
+    return f"{number:08x}-0000-4000-8000-000000000000"
+
+
+def group(number: int) -> dict:
+    return {"group": {"groupId": guid(number)}}
+
+
+def create(rig: Rig, target: dict, policy: str = EMPTY, **fields):
+    request = {"deviceCompliancePolicyId": policy, "assignment": {"target": target}, **fields}
+    return rig.call("CreateComplianceAssignment", request)
+
+
+def delete(rig: Rig, row_id: str, policy: str = EMPTY):
+    request = {"deviceCompliancePolicyId": policy, "deviceCompliancePolicyAssignmentId": row_id}
+    return rig.call("DeleteComplianceAssignment", request)
+
+
+def created(answers: list) -> list:
+    return [answer for answer in answers if isinstance(answer, Assignment)]

@@ -1,0 +1,77 @@
+"""Others write too: what they did is seen, told, and never silently undone."""
+
+import asyncio
+import json
+
+from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
+from edits_over_the_wire import LIST, MERGE, create, group, guid
+from rig import gateway, logged
+
+from gateway.assignments import writer as writer_module
+from gateway.assignments.edits import Merged
+from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import GROUP, WINDOWS
+from gateway.operations import OPERATIONS
+
+
+async def test_foreign_changes_are_counted_and_logged(live: Emulator):
+    with logged() as lines:
+        async with gateway(live, **MERGE) as rig:
+            live.world.graph.page_size = 100  # one request a read: the first is before the write, the second after it
+            live.world.faults.order([Fault(**LIST), Fault(**LIST, delay_s=0.6)])
+            task = asyncio.create_task(create(rig, group(0), WINDOWS))
+            while not rig.writes() or rig.writes()[0]["status"] is None:
+                await asyncio.sleep(0.01)
+            rows = live.world.intune.policies[WINDOWS].rows
+            foreign = {"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(99)}}
+            live.world.intune.set_rows(WINDOWS, [*rows[1:], foreign])
+            assert isinstance(await task, Assignment)
+    [event] = [json.loads(line) for line in lines if '"foreign changes"' in line]
+    assert event["policy"] == WINDOWS
+    assert set(event["rows"]) == {rows[0]["id"], f"{WINDOWS}_{guid(99)}"}
+    [call] = [json.loads(line) for line in lines if '"message": "call"' in line]
+    assert call["foreign_changes"] == 2
+
+
+async def test_a_foreign_change_that_our_write_may_have_undone_is_said_to_the_caller(live: Emulator):
+    """Reads lag: the foreign row comes before our write and shows only after it, to be gone again with it."""
+    live.world.intune.lag = 1.0
+    with logged() as lines:
+        async with gateway(live, **MERGE) as rig:
+            rows = live.world.intune.policies[WINDOWS].rows
+            foreign = {"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(99)}}
+            live.world.intune.set_rows(WINDOWS, [*rows, foreign])
+            await asyncio.sleep(0.6)
+            call = rig.channel.unary_unary("/compliance_gateway.v1.ComplianceAssignmentService/CreateComplianceAssignment")
+            message = OPERATIONS["CreateComplianceAssignment"].request(
+                device_compliance_policy_id=WINDOWS,
+                assignment={"target": {"all_devices": {}}},
+            )
+            rpc = call(message.SerializeToString(), metadata=(("authorization", f"Bearer {rig.token}"),))
+            await rpc
+            trailers = dict(await rpc.trailing_metadata())
+    assert b"FOREIGN_CHANGE_UNDONE" in trailers["compliance-gateway-warning-bin"]
+    assert guid(99).encode() in trailers["compliance-gateway-warning-bin"]
+    [event] = [json.loads(line) for line in lines if '"a foreign change may be undone"' in line]
+    assert event["rows"] == [f"{WINDOWS}_{guid(99)}"]
+
+
+async def test_a_set_that_would_lose_a_row_is_never_sent(live: Emulator, monkeypatch):
+    """The witness stands apart from merge: here merge has a bug."""
+    merge_pending = writer_module.merge_pending
+
+    def buggy(rows, batch):
+        merged = merge_pending(rows, batch)
+        return Merged(merged.rows[1:], merged.outcomes)
+
+    monkeypatch.setattr(writer_module, "merge_pending", buggy)
+    with logged() as lines:
+        async with gateway(live, **MERGE) as rig:
+            failure = await create(rig, group(0), WINDOWS)
+            assert (failure.status, failure.reason) == ("INTERNAL", "INTERNAL")
+            assert not rig.writes()
+    [event] = [json.loads(line) for line in lines if "lost rows" in line]
+    assert event["lost"] == [f"{WINDOWS}_{GROUP}"]
+    assert len(event["before"]) == 5
+    assert "groupId" not in json.dumps(event)

@@ -1,0 +1,89 @@
+"""Writers come and go, and write only under a sure lock. With a fake Graph."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+from edits_over_the_wire import guid
+
+from gateway.assignments.edits import Add
+from gateway.assignments.locks import InProcessLocks
+from gateway.assignments.patience import Patience
+from gateway.assignments.routes import REMEMBER_MISSING_S, Routes
+from gateway.assignments.writer import Writers
+from gateway.call import Call
+from gateway.errors import GatewayError, Reason
+from gateway.graph.client import Answer
+from gateway.operations import OPERATIONS
+
+
+class FakeGraph:
+    """A tenant of policies that are all empty and remember what was assigned."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list] = {}
+
+    async def send(self, method: str, path: str, body, **_):
+        policy = path.split("/")[-2]
+        if method == "POST":
+            self.rows[policy] = [{"id": f"{policy}_x", "source": "direct", **row} for row in body["assignments"]]
+            return Answer(204, None)
+        return Answer(200, {"value": self.rows.get(policy, [])})
+
+
+def call_of(deadline: float) -> Call:
+    return Call(OPERATIONS["CreateComplianceAssignment"], decode=lambda: None, metadata={}, deadline=deadline, tenant="t")
+
+
+async def test_ten_thousand_policies_touched_once_leave_nothing_behind():
+    locks = InProcessLocks()
+    writers = Writers({"t": FakeGraph()}, Routes("assign", lambda: 0.0), locks, Patience())
+    deadline = asyncio.get_running_loop().time() + 60
+    target = {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}
+    for start in range(0, 10_000, 500):
+        await asyncio.gather(*(writers.carry_out(call_of(deadline), f"p{i}", Add(target)) for i in range(start, start + 500)))
+    await asyncio.sleep(0)
+    assert (len(writers), len(locks._locks)) == (0, 0)
+    assert not [t for t in asyncio.all_tasks() if t.get_name().startswith("writer")]
+
+
+class LostLocks(InProcessLocks):
+    """The lease is lost right after it was given."""
+
+    @asynccontextmanager
+    async def hold(self, name: str):
+        yield SimpleNamespace(held=lambda: False)
+
+
+class NoLocks(InProcessLocks):
+    """The lock service is down."""
+
+    @asynccontextmanager
+    async def hold(self, name: str):
+        raise GatewayError(Reason.LOCK_UNAVAILABLE, retry_after=1.0)
+        yield
+
+
+@pytest.mark.parametrize(("locks", "reason"), [(LostLocks(), Reason.LOCK_LOST), (NoLocks(), Reason.LOCK_UNAVAILABLE)])
+async def test_without_a_sure_lock_nothing_is_written(locks, reason: Reason):
+    graph = FakeGraph()
+    writers = Writers({"t": graph}, Routes("assign", lambda: 0.0), locks, Patience())
+    deadline = asyncio.get_running_loop().time() + 60
+    edits = [Add({"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(i)}) for i in range(3)]
+    results = await asyncio.gather(*(writers.carry_out(call_of(deadline), "p", e) for e in edits), return_exceptions=True)
+    assert [r.reason for r in results] == [reason] * 3
+    assert not graph.rows
+    assert len(writers) == 0
+
+
+def test_a_missing_route_is_remembered_for_a_day_and_then_tried_again():
+    now = [0.0]
+    routes = Routes("auto", lambda: now[0])
+    assert routes.documented("a")
+    assert routes.missing("a")
+    assert not routes.documented("a")
+    assert routes.documented("b"), "each tenant for itself"
+    now[0] = REMEMBER_MISSING_S
+    assert routes.documented("a")
+    assert not Routes("documented", lambda: 0.0).missing("a")
