@@ -16,13 +16,15 @@ from gateway.assignments.patience import Patience
 from gateway.assignments.redis_locks import RedisLocks
 from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
-from gateway.assignments.writer import Writers
+from gateway.assignments.writer import Tools
+from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Policy
 from gateway.config import Config, ConfigError, Graph, LocksConfig, Tenant
 from gateway.credentials import MsalApp, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
 from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
+from gateway.graph.quota import Quota
 from gateway.graph.transports import Settings, Transport
 from gateway.policies.audit import audit
 from gateway.policies.authenticate import Authenticate
@@ -69,7 +71,10 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
             stack.push_async_callback(tokens.close)
             transport: Transport = plug_in("transports", config.graph.transport)(settings_of(config.graph, tenant))
             stack.push_async_callback(transport.close)
-            clients[name] = GraphClient(cloud_of(tenant).graph, transport, tokens, max_attempts=config.graph.max_attempts)
+            quota = Quota(config.graph.writes_per_20s, config.graph.requests_per_20s)
+            clients[name] = GraphClient(
+                cloud_of(tenant).graph, transport, tokens, quota=quota, max_attempts=config.graph.max_attempts
+            )
         yield clients
 
 
@@ -78,7 +83,7 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
     """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start."""
     async with graphs(config, clock) as clients:
         patience = Patience(config.graph.read_back_s, config.graph.doubt_s, config.graph.max_attempts)
-        writers = Writers(clients, Routes(config.graph.create_route, clock), locks(config.locks), patience)
+        writers = Writers(clients, Tools(Routes(config.graph.create_route, clock), locks(config.locks), patience))
         door = GrpcDoor(pipeline(policies(config), AssignmentService(writers)), config.server)
         await door.start()
         try:
@@ -86,7 +91,6 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         finally:
             await door.stop(config.server.drain_notice_s, config.server.drain_s)
             await writers.close(config.server.drain_s)
-            await writers.locks.close()
 
 
 def token_source(

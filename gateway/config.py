@@ -141,7 +141,7 @@ class Tenant(Section):
 
 
 class Graph(Section):
-    """How Graph is spoken to."""
+    """How Graph is spoken to. writes_per_20s, requests_per_20s: this replica's share of each tenant's quota."""
 
     transport: str = "aiohttp"
     create_route: Literal["auto", "documented", "assign"] = "auto"
@@ -149,6 +149,8 @@ class Graph(Section):
     read_timeout_s: Seconds = 20
     max_answer_bytes: int = Field(default=8 << 20, ge=1024)
     max_attempts: int = Field(default=6, ge=1, le=100)
+    writes_per_20s: int = Field(default=100, ge=1, le=100_000)
+    requests_per_20s: int = Field(default=1000, ge=1, le=1_000_000)
     read_back_s: Seconds = 60
     doubt_s: float = Field(default=2, ge=0, le=300)
 

@@ -68,6 +68,7 @@ class Reason(Enum):
     LOCK_LOST = (Kind.ABORTED, "The lock on the policy was lost before anything was written.")
     LOCK_UNAVAILABLE = (Kind.UNAVAILABLE, "The lock service is down or cannot be reached.")
     GRAPH_CONFLICT = (Kind.ABORTED, "Graph reports a conflict.")
+    QUOTA_EXHAUSTED = (Kind.RESOURCE_EXHAUSTED, "The tenant's share of Graph's quota is used up until after the deadline.")
     GRAPH_THROTTLED = (Kind.RESOURCE_EXHAUSTED, "Graph's quota is used up.")
     GRAPH_UNAVAILABLE = (Kind.UNAVAILABLE, "Graph is down or cannot be reached.")
     GRAPH_ANSWER_UNREADABLE = (Kind.UNAVAILABLE, "Graph's answer cannot be read.")

@@ -13,7 +13,7 @@ from gateway.assignments.page_tokens import offset_of, page_token
 from gateway.assignments.pending import Written
 from gateway.assignments.rows import Row, Target, row_id
 from gateway.assignments.upstream import Upstream
-from gateway.assignments.writer import Writers
+from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec

@@ -19,6 +19,14 @@ class Upstream:
     def __init__(self, graph: GraphClient, policy: str, record: Record) -> None:
         self._graph, self._policy, self.record = graph, policy, record
 
+    async def write_turn(self, deadline: float) -> None:
+        """Waits for the turn of a write in the tenant's quota. Raises QUOTA_EXHAUSTED."""
+        await self._graph.quota.writes.take(deadline)
+
+    def give_back_turn(self) -> None:
+        """The turn was not needed."""
+        self._graph.quota.writes.give_back()
+
     async def rows(self, deadline: float) -> list[Row]:
         """Every row, in Graph's order; anything less than all of them is an error.
 

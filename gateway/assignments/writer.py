@@ -7,18 +7,19 @@ is read and merged anew, never sent late. One PolicyWriter per tenant and policy
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from gateway.assignments.changes import Changes
 from gateway.assignments.documented import create
-from gateway.assignments.edits import Add, Done, Edit, Merged, lost, merge, shown
+from gateway.assignments.edits import Add, Done, Merged, lost, merge, shown
 from gateway.assignments.locks import Lease, Locks
 from gateway.assignments.patience import Patience
-from gateway.assignments.pending import Doubt, Pending, Written, merge_pending
+from gateway.assignments.pending import Doubt, Pending, merge_pending
 from gateway.assignments.routes import Routes
 from gateway.assignments.rows import Row, key_of, row_id
 from gateway.assignments.upstream import Upstream
-from gateway.call import Call, CallWarning, Record
+from gateway.call import CallWarning, Record
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.client import GraphClient
 from gateway.graph.retries import backoff
@@ -36,51 +37,24 @@ class SetRefusedError(Exception):
         self.error = error
 
 
-class Writers:
-    """The writers of all policies. graphs: tenant name -> client."""
+class Tools(NamedTuple):
+    """What every writer shares."""
 
-    def __init__(self, graphs: Mapping[str, GraphClient], routes: Routes, locks: Locks, patience: Patience) -> None:
-        self.graphs, self.routes, self.locks, self.patience = graphs, routes, locks, patience
-        self._alive: dict[tuple[str, str], PolicyWriter] = {}
-
-    def __len__(self) -> int:
-        return len(self._alive)
-
-    async def carry_out(self, call: Call, policy: str, edit: Edit) -> Written:
-        """Waits until the edit has come to something. Raises GatewayError.
-
-        A caller that gives up takes its edit back if no write has begun; what has begun goes on without it.
-        """
-        name = (call.tenant, policy)
-        if name not in self._alive:
-            self._alive[name] = PolicyWriter(self, call.tenant, policy)
-        pending = Pending(edit, call)
-        self._alive[name].take(pending)
-        return await pending.future
-
-    def gone(self, writer: "PolicyWriter") -> None:
-        """The writer has nothing left to do."""
-        del self._alive[writer.tenant, writer.policy]
-
-    async def close(self, grace: float) -> None:
-        """Lets running work end within `grace` seconds."""
-        tasks = [writer.task for writer in self._alive.values() if writer.task]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+    routes: Routes
+    locks: Locks
+    patience: Patience
 
 
 class PolicyWriter:
-    """The edits of one policy, in the order they came."""
+    """The edits of one policy, in the order they came. gone: called when it has nothing left to do."""
 
-    def __init__(self, writers: Writers, tenant: str, policy: str) -> None:
-        self.tenant, self.policy = tenant, policy
+    def __init__(self, name: tuple[str, str], graph: GraphClient, tools: Tools, gone: Callable[[], object]) -> None:
+        self.tenant, self.policy = name
         self.task: asyncio.Task[None] | None = None
-        self._writers, self._patience = writers, writers.patience
+        self._routes, self._locks, self._patience = tools
+        self._gone = gone
         self._record = Record()
-        self._upstream = Upstream(writers.graphs[tenant], policy, self._record)
+        self._upstream = Upstream(graph, self.policy, self._record)
         self._waiting: list[Pending] = []
 
     def take(self, pending: Pending) -> None:
@@ -94,7 +68,7 @@ class PolicyWriter:
         batch: list[Pending] = []
         try:
             while any(not pending.over for pending in self._waiting):
-                async with self._writers.locks.hold(f"{self.tenant}/{self.policy}") as lease:
+                async with self._locks.hold(f"{self.tenant}/{self.policy}") as lease:
                     await self._carry_out(batch, lease, joinable=True)
         except GatewayError as error:
             _fail([*batch, *self._waiting], error)
@@ -106,16 +80,12 @@ class PolicyWriter:
             _fail([*batch, *self._waiting], GatewayError(Reason.INTERNAL))
             raise
         finally:
-            self._writers.gone(self)  # no await since the last look at what waits: nothing slips in between
+            self._gone()  # no await since the last look at what waits: nothing slips in between
 
     async def _carry_out(self, batch: list[Pending], lease: Lease, *, joinable: bool) -> None:
         """Rounds until every edit of the batch is answered. joinable: what comes before a round begins joins it."""
         for attempt in itertools.count(1):
-            if joinable:
-                batch += self._waiting
-                self._waiting.clear()
-            batch[:] = [pending for pending in batch if not pending.over]
-            if not batch:
+            if not await self._turn(batch, joinable=joinable):
                 return
             self._record.facts.clear()
             try:
@@ -136,17 +106,38 @@ class PolicyWriter:
             if wait:
                 await self._patience.sleep(wait)
 
+    async def _turn(self, batch: list[Pending], *, joinable: bool) -> bool:
+        """Waits for the turn in the tenant's quota, then closes the batch. Whether there is something to do."""
+        everyone = [pending for pending in (*batch, *(self._waiting if joinable else ())) if not pending.over]
+        if not everyone:
+            return False
+        try:
+            await self._upstream.write_turn(max(pending.call.deadline for pending in everyone))
+        except GatewayError as error:
+            _fail(everyone, error)
+            return False
+        if joinable:
+            batch += self._waiting
+            self._waiting.clear()
+        batch[:] = [pending for pending in batch if not pending.over]
+        if not batch:
+            self._upstream.give_back_turn()
+        return bool(batch)
+
     async def _round(self, batch: list[Pending], lease: Lease, attempt: int) -> float:
         """Reads, merges, writes, reads back, answers. Seconds to wait before what is left has another round."""
         deadline = max(pending.call.deadline for pending in batch)
         before = await self._upstream.rows(deadline)
         try:
-            before = await self._create_documented(batch, before, deadline)
+            documented = await self._create_documented(batch, before, deadline)
         except GatewayError as error:
             return self._pause(error, attempt, deadline)
+        before = [*before, *documented]
         batch[:] = [pending for pending in batch if not pending.over]
         merged = merge_pending(before, batch)
         if not merged.changed:
+            if not documented:
+                self._upstream.give_back_turn()
             self._answer(batch, merged, before)
             return 0.0
         self._check(before, merged.rows, batch, lease)
@@ -224,33 +215,36 @@ class PolicyWriter:
             if isinstance(outcome, Done) and outcome.changed and rows is not None and shown(outcome, merged.rows, rows):
                 pending.finish(outcome, rows)
 
-    async def _create_documented(self, batch: Sequence[Pending], rows: list[Row], deadline: float) -> list[Row]:
-        """Sends the creations of the batch by the documented route, where the tenant has it. The rows afterwards.
+    async def _create_documented(self, batch: Sequence[Pending], before: Sequence[Row], deadline: float) -> list[Row]:
+        """Sends the creations of the batch by the documented route, where the tenant has it. The created rows.
 
         Raises what may pass; other errors are answered.
         """
-        routes = self._writers.routes
+        created: list[Row] = []
         for pending in batch:
-            if not isinstance(pending.edit, Add) or not routes.documented(self.tenant):
+            if not isinstance(pending.edit, Add) or not self._routes.documented(self.tenant):
                 continue
+            rows = [*before, *created]
             merged = merge(rows, [pending.edit])
             [outcome] = merged.outcomes
             if not isinstance(outcome, Done) or not outcome.changed or any(key_of(row) == outcome.key for row in rows):
                 continue  # refused, or there already: nothing to create
             self._record.note(route="documented")
             try:
-                rows = [*rows, await create(self._upstream, merged.rows[-1], rows, self._patience, deadline)]
+                if created:  # the batch's own turn is for the first
+                    await self._upstream.write_turn(deadline)
+                created.append(await create(self._upstream, merged.rows[-1], rows, self._patience, deadline))
                 self._note([pending])
-                pending.finish(outcome, rows)
+                pending.finish(outcome, created[-1:])
             except GatewayError as error:
-                if error.reason is Reason.GRAPH_ROUTE_MISSING and routes.missing(self.tenant):
+                if error.reason is Reason.GRAPH_ROUTE_MISSING and self._routes.missing(self.tenant):
                     break
                 if error.reason.kind in MAY_PASS:
                     raise
                 self._note([pending])
                 pending.fail(error)
         self._record.facts.pop("route", None)
-        return rows
+        return created
 
     def _answer(self, batch: Sequence[Pending], merged: Merged, rows: Sequence[Row]) -> None:
         self._note(batch)

@@ -12,6 +12,7 @@ from gateway.call import Record
 from gateway.credentials import TokenSource
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.faults import fault_of
+from gateway.graph.quota import Quota
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Transport, TransportError
 from gateway.odata import dumps, loads
@@ -31,7 +32,10 @@ class Answer:
 
 
 class GraphClient:
-    """Sends requests to one tenant's Graph at `root` (such as https://graph.microsoft.com)."""
+    """Sends requests to one tenant's Graph at `root` (such as https://graph.microsoft.com).
+
+    Every request takes a turn of `quota.requests`; those of `quota.writes` are for the writer to take, before it reads.
+    """
 
     def __init__(
         self,
@@ -39,10 +43,12 @@ class GraphClient:
         transport: Transport,
         tokens: TokenSource,
         *,
+        quota: Quota | None = None,
         max_attempts: int = 6,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._root, self._transport, self._tokens = root, transport, tokens
+        self.quota = quota or Quota()
         self._max_attempts, self._jitter = max_attempts, jitter
 
     async def token(self) -> str:
@@ -64,6 +70,7 @@ class GraphClient:
         while True:
             attempt += 1
             token = await self.token()
+            await self.quota.requests.take(deadline)
             tried, outcome = await self._try(Request(method, url, _headers(token), text), deadline, fresh, record)
             if isinstance(outcome, Answer):
                 return outcome

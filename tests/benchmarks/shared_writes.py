@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import aiohttp
 from rich.console import Console
 from rich.table import Table
-from rig import Failure, gateway
+from rig import LIVE_QUOTA, Failure, gateway
 
 from gateway.cli.loop import run
 from gateway.emulator import Emulator
@@ -45,7 +45,7 @@ async def measure(emulator: Emulator, create: Create) -> tuple[int, int, float]:
 
 
 async def shared(emulator: Emulator) -> tuple[int, int, float]:
-    async with gateway(emulator, graph={"create_route": "assign"}) as rig:
+    async with gateway(emulator, graph={"create_route": "assign", **LIVE_QUOTA}) as rig:
 
         async def create(policy: str, group: str) -> None:
             request = {"deviceCompliancePolicyId": policy, "assignment": {"target": {"group": {"groupId": group}}}}

@@ -6,7 +6,7 @@ import json
 import pytest
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
 from edits_over_the_wire import ASSIGN, MERGE, create, created, delete, group, guid
-from rig import Failure, gateway
+from rig import LIVE_QUOTA, Failure, gateway
 
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
@@ -193,7 +193,7 @@ async def test_a_thousand_creates_on_ten_policies_take_thirty_writes_at_most(liv
     policies = [f"policy-{i}" for i in range(10)]
     for policy in policies:
         live.world.intune.add_policy(policy, policy, [])
-    async with gateway(live, **MERGE) as rig:
+    async with gateway(live, graph={"create_route": "assign", **LIVE_QUOTA}) as rig:
         answers = await asyncio.gather(*(create(rig, group(i), policies[i % 10]) for i in range(1000)))
         assert len(created(answers)) == 1000
         assert len(rig.writes()) <= 30

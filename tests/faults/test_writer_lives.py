@@ -11,10 +11,12 @@ from gateway.assignments.edits import Add
 from gateway.assignments.locks import InProcessLocks
 from gateway.assignments.patience import Patience
 from gateway.assignments.routes import REMEMBER_MISSING_S, Routes
-from gateway.assignments.writer import Writers
+from gateway.assignments.writer import Tools
+from gateway.assignments.writers import Writers
 from gateway.call import Call
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import Answer
+from gateway.graph.quota import Quota
 from gateway.operations import OPERATIONS
 
 
@@ -23,6 +25,7 @@ class FakeGraph:
 
     def __init__(self) -> None:
         self.rows: dict[str, list] = {}
+        self.quota = Quota(10**9, 10**9)
 
     async def send(self, method: str, path: str, body, **_):
         policy = path.split("/")[-2]
@@ -38,7 +41,7 @@ def call_of(deadline: float) -> Call:
 
 async def test_ten_thousand_policies_touched_once_leave_nothing_behind():
     locks = InProcessLocks()
-    writers = Writers({"t": FakeGraph()}, Routes("assign", lambda: 0.0), locks, Patience())
+    writers = Writers({"t": FakeGraph()}, Tools(Routes("assign", lambda: 0.0), locks, Patience()))
     deadline = asyncio.get_running_loop().time() + 60
     target = {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}
     for start in range(0, 10_000, 500):
@@ -68,7 +71,7 @@ class NoLocks(InProcessLocks):
 @pytest.mark.parametrize(("locks", "reason"), [(LostLocks(), Reason.LOCK_LOST), (NoLocks(), Reason.LOCK_UNAVAILABLE)])
 async def test_without_a_sure_lock_nothing_is_written(locks, reason: Reason):
     graph = FakeGraph()
-    writers = Writers({"t": graph}, Routes("assign", lambda: 0.0), locks, Patience())
+    writers = Writers({"t": graph}, Tools(Routes("assign", lambda: 0.0), locks, Patience()))
     deadline = asyncio.get_running_loop().time() + 60
     edits = [Add({"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(i)}) for i in range(3)]
     results = await asyncio.gather(*(writers.carry_out(call_of(deadline), "p", e) for e in edits), return_exceptions=True)

@@ -108,7 +108,7 @@ class Workload:
 
     async def _caller(self, number: int) -> None:
         rng, actor = random.Random(self.random.random()), self.actor(number)
-        for _ in range(self.operations // CALLERS):
+        for _ in range(-(-self.operations // CALLERS)):
             whole = self.whole and rng.random() < 0.1
             policy = OWN[number] if whole else rng.choice(SHARED)
             if whole:
