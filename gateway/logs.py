@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -30,3 +31,12 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in ("aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def trace_of(exc: BaseException | None) -> list[str]:
+    """Types and places of an exception and its causes, without their texts: those may hold what Graph or Entra sent."""
+    lines: list[str] = []
+    while exc is not None:
+        lines += [type(exc).__name__, *(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(exc.__traceback__))]
+        exc = exc.__cause__ or exc.__context__
+    return lines

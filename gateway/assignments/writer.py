@@ -23,6 +23,7 @@ from gateway.call import CallWarning, Record
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.client import GraphClient
 from gateway.graph.retries import backoff
+from gateway.logs import trace_of
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class PolicyWriter:
         batch: list[Pending] = []
         try:
             while any(not pending.over for pending in self._waiting):
+                batch.clear()
                 async with self._locks.hold(f"{self.tenant}/{self.policy}") as lease:
                     await self._carry_out(batch, lease, joinable=True)
         except GatewayError as error:
@@ -76,9 +78,9 @@ class PolicyWriter:
             _fail(batch, GatewayError(Reason.OUTCOME_UNKNOWN, "The gateway went down while the write was under way."))
             _fail(self._waiting, GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))
             raise
-        except Exception:
+        except Exception as exc:  # noqa: BLE001 - nobody awaits this task: what is not told here is told nowhere
+            log.error("bug", extra={"policy": self.policy, "trace": trace_of(exc)})  # noqa: TRY400
             _fail([*batch, *self._waiting], GatewayError(Reason.INTERNAL))
-            raise
         finally:
             self._gone()  # no await since the last look at what waits: nothing slips in between
 
@@ -103,6 +105,8 @@ class PolicyWriter:
                 self._note(batch)
                 _fail(batch, error)
                 wait = 0.0
+            if all(pending.over for pending in batch):
+                return
             if wait:
                 await self._patience.sleep(wait)
 

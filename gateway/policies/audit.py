@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-import traceback
 
 from google.protobuf.message import Message
 
 from gateway.call import Call, Handler
 from gateway.errors import GatewayError, Reason
+from gateway.logs import trace_of
 
 log = logging.getLogger("gateway.audit")
 
@@ -28,7 +28,7 @@ async def audit(call: Call, next_handler: Handler) -> Message:
         raise
     except Exception as exc:  # noqa: BLE001 - the boundary of what nobody foresaw
         outcome = Reason.INTERNAL.name
-        log.error("bug", extra={"operation": call.operation.name, "trace": _trace(exc)})  # noqa: TRY400
+        log.error("bug", extra={"operation": call.operation.name, "trace": trace_of(exc)})  # noqa: TRY400
         raise GatewayError(Reason.INTERNAL) from None
     finally:
         facts = {k: v for k, v in call.record.facts.items() if v is not None}
@@ -43,12 +43,3 @@ async def audit(call: Call, next_handler: Handler) -> Message:
                 **facts,
             },
         )
-
-
-def _trace(exc: BaseException | None) -> list[str]:
-    """Types and places of the exception and its causes, without their texts: those may hold what Graph or Entra sent."""
-    lines: list[str] = []
-    while exc is not None:
-        lines += [type(exc).__name__, *(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(exc.__traceback__))]
-        exc = exc.__cause__ or exc.__context__
-    return lines

@@ -6,7 +6,7 @@ import json
 import pytest
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
 from edits_over_the_wire import ASSIGN, MERGE, create, created, delete, group, guid
-from rig import LIVE_QUOTA, Failure, gateway
+from rig import LIVE_QUOTA, Failure, gateway, logged
 
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
@@ -198,3 +198,32 @@ async def test_a_thousand_creates_on_ten_policies_take_thirty_writes_at_most(liv
         assert len(created(answers)) == 1000
         assert len(rig.writes()) <= 30
         assert sum(len(rig.rows(policy)) for policy in policies) == 1000
+
+
+async def test_a_busy_policy_has_its_patience_anew_for_each_batch(live: Emulator):
+    """Twelve rounds without a pause, then a fault: it is the first attempt of its batch, not the thirteenth."""
+    async with gateway(live, **MERGE) as rig:
+        live.world.faults.order([Fault(**ASSIGN, delay_s=0.1) for _ in range(12)])
+        live.world.faults.order([Fault(**ASSIGN, status=503)])
+        calls = []
+        for number in range(40):
+            calls.append(asyncio.create_task(create(rig, group(number))))
+            await asyncio.sleep(0.05)
+        assert len(created(await asyncio.gather(*calls))) == 40
+        statuses = [w["status"] for w in rig.writes()]
+        assert statuses.index(503) == 12
+
+
+async def test_a_bug_in_the_writer_is_internal_and_the_next_edit_is_served(live: Emulator, monkeypatch):
+    def broken(*_: object) -> None:
+        raise RuntimeError("canary-detail")
+
+    with logged() as lines:
+        async with gateway(live, **MERGE) as rig:
+            with monkeypatch.context() as patch:
+                patch.setattr("gateway.assignments.writer.merge_pending", broken)
+                answers = await asyncio.gather(*(create(rig, group(i)) for i in range(3)))
+                assert {a.reason for a in answers} == {"INTERNAL"}
+            assert isinstance(await create(rig, group(0)), Assignment)
+    assert "canary" not in "".join(lines)
+    assert any("RuntimeError" in line for line in lines)
