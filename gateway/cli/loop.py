@@ -18,7 +18,7 @@ except ImportError:  # not on Windows, not on PyPy
     from asyncio import new_event_loop  # type: ignore[assignment]
 
 T = TypeVar("T")
-BAD_CONFIG = 2
+BAD_CONFIG = 1
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -43,7 +43,7 @@ def say(**facts: object) -> None:
 
 
 def load_or_exit(path: Path) -> Config:
-    """The configuration; with faults, a line for each on stderr and exit status 2."""
+    """The configuration; with faults, a line for each on stderr and exit status 1."""
     try:
         return load(path)
     except ConfigError as exc:

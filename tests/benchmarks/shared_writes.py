@@ -5,7 +5,6 @@ The other way is a careful one: one writer per policy, read, add, write, and Ret
 """
 
 import asyncio
-import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import aiohttp
+from graph_session import graph_session
 from rich.console import Console
 from rich.table import Table
 from rig import LIVE_QUOTA, Failure, gateway
@@ -57,21 +56,12 @@ async def shared(emulator: Emulator) -> tuple[int, int, float]:
 
 async def one_each(emulator: Emulator) -> tuple[int, int, float]:
     locks = {policy: asyncio.Lock() for policy in POLICIES}
-    tls = ssl.create_default_context(cafile=emulator.folder / "ca.pem")
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": emulator.world.entra.app.client_id,
-            "client_secret": emulator.world.entra.app.secret,
-            "scope": f"{emulator.root}/.default",
-        }
-        async with session.post(f"{emulator.root}/{emulator.world.entra.tenant_id}/oauth2/v2.0/token", data=form) as response:
-            headers = {"Authorization": f"Bearer {(await response.json())['access_token']}"}
+    async with graph_session(emulator) as session:
 
         async def send(method: str, policy: str, action: str, body: object = None) -> dict:
             url = f"{emulator.root}/beta/deviceManagement/deviceCompliancePolicies/{policy}/{action}"
             while True:
-                async with session.request(method, url, json=body, headers=headers) as response:
+                async with session.request(method, url, json=body) as response:
                     if response.status != 429:
                         return (await response.json(content_type=None)) or {}
                     await asyncio.sleep(parse_retry_after(response.headers.get("Retry-After")) or 1.0)

@@ -1,7 +1,6 @@
 """Two ways to edit a policy's assignments: through the gateway, and as the tools do it today."""
 
 import asyncio
-import ssl
 from dataclasses import dataclass
 
 import aiohttp
@@ -63,6 +62,9 @@ class ThroughGateway:
         if isinstance(page, Failure):
             return None
         found = {}
+        for row in page.assignments[:1]:
+            answer = await self._answer("GetComplianceAssignment", policy, deviceCompliancePolicyAssignmentId=row.id)
+            assert answer in ("ok", "missing", "no", "unknown"), answer
         for row in page.assignments:
             member = row.target.WhichOneof("type")
             if row.source == 1 and member in ("group", "exclusion_group"):
@@ -98,14 +100,12 @@ class Naive:
 
     emulator: Emulator
     session: aiohttp.ClientSession
-    token: str
 
     async def _send(self, method: str, policy: str, action: str, body: object = None) -> tuple[int, dict]:
         url = f"{self.emulator.root}/beta/deviceManagement/deviceCompliancePolicies/{policy}/{action}"
         for _ in range(8):
             try:
-                headers = {"Authorization": f"Bearer {self.token}"}
-                async with self.session.request(method, url, json=body, headers=headers) as response:
+                async with self.session.request(method, url, json=body) as response:
                     if response.status < 429:
                         text = await response.text()
                         return response.status, (await response.json()) if text else {}
@@ -177,17 +177,3 @@ def graph_target(group: str, kind: Kind) -> dict:
     if kind[1] != "none":
         target |= {"deviceAndAppManagementAssignmentFilterId": FILTER, "deviceAndAppManagementAssignmentFilterType": kind[1]}
     return target
-
-
-async def naive(emulator: Emulator) -> Naive:
-    """An actor with a token; its session is to be closed."""
-    tls = ssl.create_default_context(cafile=emulator.folder / "ca.pem")
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls))
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": emulator.world.entra.app.client_id,
-        "client_secret": emulator.world.entra.app.secret,
-        "scope": f"{emulator.root}/.default",
-    }
-    async with session.post(f"{emulator.root}/{emulator.world.entra.tenant_id}/oauth2/v2.0/token", data=form) as response:
-        return Naive(emulator, session, (await response.json())["access_token"])

@@ -8,7 +8,8 @@ import os
 import secrets
 
 import pytest
-from actors import ThroughGateway, naive
+from actors import Naive, ThroughGateway
+from graph_session import graph_session
 from rig import gateway
 from workload import Report, Workload
 
@@ -31,9 +32,8 @@ async def ours(emulator: Emulator, seed: int, operations: int) -> Report:
 
 
 async def theirs(emulator: Emulator, seed: int, operations: int) -> Report:
-    actor = await naive(emulator)
-    report = await Workload(emulator, seed, operations, lambda _: actor).run()
-    await actor.session.close()
+    async with graph_session(emulator) as session:
+        report = await Workload(emulator, seed, operations, lambda _: Naive(emulator, session)).run()
     print(f"naive,   seed {seed}: {report}")
     return report
 

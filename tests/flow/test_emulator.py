@@ -1,9 +1,8 @@
 """The emulator is a witness: it does what shared/graph-facts.md says of the live service, and is stricter."""
 
-import ssl
-
 import aiohttp
 import pytest
+from graph_session import graph_session
 
 from gateway.emulator import Emulator
 from gateway.emulator.intune import FILTER_ID, FILTER_TYPE
@@ -36,17 +35,8 @@ class Client:
 
 @pytest.fixture
 async def client(live: Emulator):
-    context = ssl.create_default_context(cafile=live.folder / "ca.pem")
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": live.world.entra.app.client_id,
-            "client_secret": live.world.entra.app.secret,
-            "scope": f"{live.root}/.default",
-        }
-        async with session.post(f"{live.root}/{live.world.entra.tenant_id}/oauth2/v2.0/token", data=form) as response:
-            token = (await response.json())["access_token"]
-        yield Client(live, session, token)
+    async with graph_session(live) as session:
+        yield Client(live, session, session.headers["Authorization"].removeprefix("Bearer "))
 
 
 async def test_the_documented_routes_do_not_exist_in_the_live_service(client: Client):

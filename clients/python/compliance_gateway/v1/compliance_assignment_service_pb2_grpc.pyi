@@ -16,6 +16,10 @@ ResourceInfo and RetryInfo with the trailer `grpc-retry-pushback-ms`. Common to 
 * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up.
 * UNAVAILABLE: Graph or Entra is down; nothing was written. DEADLINE_EXCEEDED: the deadline passed.
 * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write.
+* ABORTED: others change the policy faster than the write can be made; read anew and try again.
+
+A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer
+`compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the ids in `rows`.
 """
 
 from collections import abc as _abc
