@@ -98,10 +98,7 @@ class Merged:
 def merge(rows: Sequence[Row], edits: Sequence[Edit]) -> Merged:
     """Carries out the edits one after the other on what Graph has. A refused edit leaves no trace."""
     owned = {key_of(row): row for row in rows if is_owned(row)}
-    direct: dict[Key, Row] = {}
-    for row in rows:
-        if not is_owned(row):
-            direct.setdefault(key_of(row), row)
+    direct = by_key(rows)
     outcomes: list[Outcome] = []
     for edit in edits:
         try:
@@ -126,12 +123,10 @@ def lost(rows: Iterable[Row], sent: Iterable[Row], edits: Iterable[Edit]) -> lis
                 ids.add(edit.row_id.lower())
             case Add():
                 keys.add(key_of({"target": edit.target}))
-    kept = {key_of(row): row for row in sent}
-    first: dict[Key, Row] = {}
-    for row in rows:
-        if not is_owned(row):
-            first.setdefault(key_of(row), row)
-    return [row for key, row in first.items() if key not in keys and row_id(row).lower() not in ids and kept.get(key) != row]
+    kept = by_key(sent)
+    return [
+        row for key, row in by_key(rows).items() if key not in keys and row_id(row).lower() not in ids and kept.get(key) != row
+    ]
 
 
 def shown(done: Done, sent: Sequence[Row], rows: Sequence[Row]) -> bool:

@@ -18,8 +18,12 @@ BROAD = ("microsoft.graph.alllicensedusersassignmenttarget", "microsoft.graph.al
 
 
 def by_key(rows: Iterable[Row]) -> dict[Key, Row]:
-    """The direct rows by key."""
-    return {key_of(row): row for row in rows if not is_owned(row)}
+    """The direct rows by key; of several with one key, which Graph should not have, the first."""
+    found: dict[Key, Row] = {}
+    for row in rows:
+        if not is_owned(row):
+            found.setdefault(key_of(row), row)
+    return found
 
 
 def differ(one: Mapping[Key, Row], other: Mapping[Key, Row], key: Key) -> bool:
