@@ -1,25 +1,16 @@
 """Both built-in locks keep the contract; Redis ones also against a real server that fails."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
-from redis import Redis
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
+from redis_server import NEEDS_REDIS, Server
 
 from gateway.assignments.locks import InProcessLocks, Locks
 from gateway.assignments.redis_locks import PREFIX, RedisLocks
 from gateway.errors import GatewayError, Reason
 from gateway.testing.lock_contract import LockContract
-
-NEEDS_REDIS = pytest.mark.skipif(
-    not shutil.which("redis-server"), reason="redis-server is not installed (Debian: redis-server)"
-)
 
 
 class TestInProcessLocks(LockContract):
@@ -37,29 +28,6 @@ class TestInProcessLocks(LockContract):
         assert not locks._locks
 
 
-class Server:
-    """A redis-server of the tests' own, without files."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.start()
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        with self.client() as redis:
-            redis.ping()
-
-    def client(self) -> Redis:
-        return Redis(port=self.port, retry=Retry(ConstantBackoff(0.02), 250))
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
 def redis_server() -> Iterator[Server]:
     server = Server()
@@ -74,7 +42,7 @@ class TestRedisLocks(LockContract):
         self.server = redis_server
 
     def make(self, ttl: float = 15) -> Locks:
-        return RedisLocks(f"redis://127.0.0.1:{self.server.port}", ttl=ttl)
+        return RedisLocks(self.server.url, ttl=ttl)
 
     async def test_a_lease_is_renewed_while_it_is_held(self) -> None:
         locks = self.make(ttl=1)
@@ -100,7 +68,7 @@ class TestRedisLocks(LockContract):
 
     async def test_a_lease_is_not_held_once_its_time_is_up_without_a_renewal(self) -> None:
         server = Server()
-        locks = RedisLocks(f"redis://127.0.0.1:{server.port}", ttl=1)
+        locks = RedisLocks(server.url, ttl=1)
         async with locks.hold("a") as lease:
             server.stop()
             assert lease.held(), "nobody else can have it yet"

@@ -171,3 +171,20 @@ async def test_odd_paths_are_no_policies(client: Client, path: str):
 
 async def test_both_spellings_of_a_key(client: Client):
     assert (await client.send("GET", f"('{EMPTY}')/assignments"))[0] == 200
+
+
+async def test_the_documented_routes_do_what_the_documentation_says(documented: Emulator):
+    async with graph_session(documented) as session:
+        client = Client(documented, session, session.headers["Authorization"].removeprefix("Bearer "))
+        status, row, _ = await client.send("POST", f"/{EMPTY}/assignments", DEVICES)
+        assert (status, row["@odata.type"]) == (201, "#microsoft.graph.deviceCompliancePolicyAssignment")
+        assert (await client.send("POST", f"/{EMPTY}/assignments", DEVICES))[0] == 409
+        key = f"/{EMPTY}/assignments/{row['id']}"
+        assert (await client.send("GET", key))[1] == row
+        status, changed, _ = await client.send(
+            "PATCH", key, {"target": {**DEVICES["target"], FILTER_ID: FILTER, FILTER_TYPE: "include"}}
+        )
+        assert (status, changed["id"], changed["target"][FILTER_TYPE]) == (200, row["id"], "include")
+        assert (await client.send("DELETE", key))[0] == 204
+        assert (await client.send("GET", key))[0] == 404
+        assert (await client.send("PUT", key))[0] == 405
