@@ -1,6 +1,6 @@
 """What others did to a policy's rows while we wrote: pure bookkeeping over the sets that were seen."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 
 from gateway.assignments.rows import Key, Row, by_key, differ, row_id
 
@@ -12,7 +12,7 @@ class Changes:
     are gone. undone: rows that differed in an earlier set and no longer do: a change that our write may have undone.
     """
 
-    def __init__(self, sent: Iterable[Row], touched: Set[Key]) -> None:
+    def __init__(self, sent: Iterable[Row], touched: frozenset[Key]) -> None:
         self._sent, self._touched = by_key(sent), touched
         self._seen: set[str] = set()
         self.foreign: list[str] = []

@@ -1,13 +1,34 @@
-"""A creation by the documented route. A lost answer is reconciled by reading before anything is sent again."""
+"""Creations by the documented route, for the tenants that have it. They run inside the policy's writer: beside it, its merge
+would undo them. A lost answer is reconciled by reading before anything is sent again."""
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from gateway.assignments.edits import Add, Done, merge
 from gateway.assignments.patience import Patience
+from gateway.assignments.pending import Pending
 from gateway.assignments.rows import Key, Row, key_of, row_id
 from gateway.assignments.upstream import Upstream
 from gateway.errors import GatewayError, Reason
 from gateway.graph.retries import backoff
+
+
+class Created(NamedTuple):
+    """An edit that was carried out, and the row that Graph answered."""
+
+    pending: Pending
+    done: Done
+    row: Row
+
+
+def creation(pending: Pending, rows: Sequence[Row]) -> tuple[Done, Row] | None:
+    """What to create for the edit; None if it is none, is refused, or finds its row there already."""
+    merged = merge(rows, [pending.edit])
+    [outcome] = merged.outcomes
+    if not isinstance(pending.edit, Add) or not isinstance(outcome, Done) or not outcome.changed:
+        return None
+    return None if any(key_of(row) == outcome.key for row in rows) else (outcome, merged.rows[-1])
 
 
 async def create(upstream: Upstream, row: Row, before: Sequence[Row], patience: Patience, deadline: float) -> Row:

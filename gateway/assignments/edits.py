@@ -129,6 +129,11 @@ def lost(rows: Iterable[Row], sent: Iterable[Row], edits: Iterable[Edit]) -> lis
     ]
 
 
+def all_of(done: Iterable[Done]) -> Done:
+    """Several edits as one: all that they touched."""
+    return Done(None, frozenset().union(*(one.touched for one in done)))
+
+
 def shown(done: Done, sent: Sequence[Row], rows: Sequence[Row]) -> bool:
     """Whether rows read after the write are, where the edit touched them, as they were sent."""
     wanted, found = by_key(sent), by_key(rows)

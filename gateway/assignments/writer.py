@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gateway.assignments.changes import Changes
-from gateway.assignments.documented import create
-from gateway.assignments.edits import Add, Done, Merged, lost, merge, shown
+from gateway.assignments.documented import Created, create, creation
+from gateway.assignments.edits import Done, Merged, all_of, lost, shown
 from gateway.assignments.locks import Lease, Locks
 from gateway.assignments.patience import Patience
 from gateway.assignments.pending import Doubt, Pending, merge_pending
+from gateway.assignments.read_back import ReadBack
 from gateway.assignments.routes import Routes
-from gateway.assignments.rows import Row, key_of, row_id
+from gateway.assignments.rows import Row, row_id
 from gateway.assignments.upstream import Upstream
 from gateway.call import CallWarning, Record
 from gateway.errors import GatewayError, Kind, Reason
@@ -56,6 +57,7 @@ class PolicyWriter:
         self._gone = gone
         self._record = Record()
         self._upstream = Upstream(graph, self.policy, self._record)
+        self._read_back = ReadBack(self._upstream, self._patience)
         self._waiting: list[Pending] = []
 
     def take(self, pending: Pending) -> None:
@@ -131,16 +133,15 @@ class PolicyWriter:
     async def _round(self, batch: list[Pending], lease: Lease, attempt: int) -> float:
         """Reads, merges, writes, reads back, answers. Seconds to wait before what is left has another round."""
         deadline = max(pending.call.deadline for pending in batch)
-        before = await self._upstream.rows(deadline)
+        read = await self._read_back.rows(deadline)
         try:
-            documented = await self._create_documented(batch, before, deadline)
+            before = await self._create_documented(batch, read, deadline)
         except GatewayError as error:
             return self._pause(error, attempt, deadline)
-        before = [*before, *documented]
         batch[:] = [pending for pending in batch if not pending.over]
         merged = merge_pending(before, batch)
         if not merged.changed:
-            if not documented:
+            if before is read:
                 self._upstream.give_back_turn()
             self._answer(batch, merged, before)
             return 0.0
@@ -192,63 +193,63 @@ class PolicyWriter:
         return wait
 
     async def _look(self, batch: list[Pending], merged: Merged, patience: float) -> None:
-        """Reads until every edit shows, for `patience` seconds at most; answers all, or else those that show.
-
-        Reads may lag: one that shows the old set says nothing.
-        """
-        done = [outcome for outcome in merged.outcomes if isinstance(outcome, Done)]
-        changes = Changes(merged.rows, frozenset().union(*(outcome.touched for outcome in done)))
-        rows: Sequence[Row] | None = None
-        async for end in self._patience.looks(patience):
-            try:
-                rows = await self._upstream.rows(end)
-            except GatewayError as error:
-                if error.reason is Reason.NOT_FOUND:
-                    raise
-                continue
-            changes.see(rows)
-            if all(shown(outcome, merged.rows, rows) for outcome in done):
-                self._tell(batch, changes)
-                self._answer(batch, merged, rows)
-                return
-        in_doubt = any(pending.doubt for pending in batch)
-        if not in_doubt and (rows is None or not changes.foreign):
+        """Reads until every edit shows, for `patience` seconds at most; answers all, or else those that show."""
+        done = all_of(outcome for outcome in merged.outcomes if isinstance(outcome, Done))
+        changes = Changes(merged.rows, done.touched)
+        rows, all_shown = await self._read_back.watch(done, merged.rows, patience, changes)
+        if all_shown and rows is not None:
+            self._tell(batch, changes)
+            self._answer(batch, merged, rows)
+            return
+        if not any(pending.doubt for pending in batch) and (rows is None or not changes.foreign):
             raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph accepted the write, but does not show it.")
         self._tell(batch, changes)
         for pending, outcome in zip(batch, merged.outcomes, strict=True):
             if isinstance(outcome, Done) and outcome.changed and rows is not None and shown(outcome, merged.rows, rows):
                 pending.finish(outcome, rows)
 
-    async def _create_documented(self, batch: Sequence[Pending], before: Sequence[Row], deadline: float) -> list[Row]:
-        """Sends the creations of the batch by the documented route, where the tenant has it. The created rows.
+    async def _create_documented(self, batch: Sequence[Pending], before: list[Row], deadline: float) -> list[Row]:
+        """Sends the creations of the batch by the documented route, where the tenant has it. The rows afterwards.
 
         Raises what may pass; other errors are answered.
         """
-        created: list[Row] = []
-        for pending in batch:
-            if not isinstance(pending.edit, Add) or not self._routes.documented(self.tenant):
-                continue
-            rows = [*before, *created]
-            merged = merge(rows, [pending.edit])
-            [outcome] = merged.outcomes
-            if not isinstance(outcome, Done) or not outcome.changed or any(key_of(row) == outcome.key for row in rows):
-                continue  # refused, or there already: nothing to create
-            self._record.note(route="documented")
-            try:
-                if created:  # the batch's own turn is for the first
+        created: list[Created] = []
+        try:
+            for pending in batch:
+                wanted = creation(pending, [*before, *(one.row for one in created)])
+                if wanted is None or not self._routes.documented(self.tenant):
+                    continue
+                self._record.note(route="documented")
+                if created:  # the batch's own turn was for the first
                     await self._upstream.write_turn(deadline)
-                created.append(await create(self._upstream, merged.rows[-1], rows, self._patience, deadline))
-                self._note([pending])
-                pending.finish(outcome, created[-1:])
-            except GatewayError as error:
-                if error.reason is Reason.GRAPH_ROUTE_MISSING and self._routes.missing(self.tenant):
-                    break
-                if error.reason.kind in MAY_PASS:
-                    raise
-                self._note([pending])
-                pending.fail(error)
-        self._record.facts.pop("route", None)
-        return created
+                try:
+                    row = await create(self._upstream, wanted[1], before, self._patience, deadline)
+                    created.append(Created(pending, wanted[0], row))
+                except GatewayError as error:
+                    if error.reason is Reason.GRAPH_ROUTE_MISSING and self._routes.missing(self.tenant):
+                        break
+                    if error.reason.kind in MAY_PASS:
+                        raise
+                    self._note([pending])
+                    pending.fail(error)
+        finally:
+            if created:
+                before = await self._confirm(created, before)
+            self._record.facts.pop("route", None)
+        return before
+
+    async def _confirm(self, created: Sequence[Created], before: Sequence[Row]) -> list[Row]:
+        """Waits until the created rows show, and answers. Graph said 201: not to show, or not to be readable, is no failure."""
+        sent = [*before, *(one.row for one in created)]
+        done = all_of(one.done for one in created)
+        self._read_back.accepted(done, sent)
+        patience = self._patience.read_back
+        rows, all_shown = await self._read_back.watch(done, sent, patience, Changes(sent, done.touched), patient=False)
+        rows = rows if rows is not None and all_shown else sent
+        for one in created:
+            self._note([one.pending])
+            one.pending.finish(one.done, rows)
+        return rows
 
     def _answer(self, batch: Sequence[Pending], merged: Merged, rows: Sequence[Row]) -> None:
         self._note(batch)

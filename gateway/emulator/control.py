@@ -33,7 +33,7 @@ def reset(world: World) -> None:
     world.faults.clear()
     world.requests.clear()
     world.entra.token_requests = 0
-    world.intune.lag = 0.0
+    world.intune.lag, world.intune.hops = 0.0, False
     world.intune.policies.clear()
     world.graph.throttle = Throttle()
     for policy_id, name, rows in POLICIES:
@@ -67,7 +67,7 @@ def _faults(world: World, request: web.Request, body: Any) -> None:
 
 
 def _lag(world: World, request: web.Request, body: Any) -> None:
-    world.intune.lag = float(body["seconds"])
+    world.intune.lag, world.intune.hops = float(body["seconds"]), bool(body.get("hops", False))
 
 
 def _clock(world: World, request: web.Request, body: Any) -> None:

@@ -55,12 +55,14 @@ class Policy:
 
 
 class Intune:
-    """The policies of one tenant. lag: reads answer the state of so many seconds ago."""
+    """The policies of one tenant. lag: reads answer the state of so many seconds ago. hops: every other read only, as from
+    replicas of which one lags."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.policies: dict[str, Policy] = {}
-        self.lag = 0.0
+        self.lag, self.hops = 0.0, False
+        self._reads = 0
 
     def add_policy(self, policy_id: str, display_name: str, rows: list[Row]) -> None:
         """A policy with direct rows given as `/assign` takes them, or whole rows as beta shows them."""
@@ -80,10 +82,12 @@ class Intune:
         return self.policies[policy_id]
 
     def read(self, policy_id: str) -> list[Row]:
-        """The rows as a reader sees them now: `lag` seconds old, but never older than what was read before."""
+        """The rows as a reader sees them now: `lag` seconds old, but without `hops` never older than what was read before."""
         policy = self.policy(policy_id)
         history = policy.history
-        seen_at = policy.seen_at = max(self._clock.now() - self.lag, policy.seen_at)
+        self._reads += 1
+        lag = 0.0 if self.hops and self._reads % 2 == 0 else self.lag
+        seen_at = policy.seen_at = max(self._clock.now() - lag, 0.0 if self.hops else policy.seen_at)
         return next((rows for since, rows in reversed(history) if since <= seen_at), history[0][1])
 
     def assign(self, policy_id: str, body: Any, beta: bool) -> list[Row]:

@@ -4,14 +4,14 @@ import asyncio
 import json
 
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
-from edits_over_the_wire import LIST, MERGE, create, group, guid
+from edits_over_the_wire import ASSIGN, LIST, MERGE, create, group, guid
 from rig import gateway, logged
 
 from gateway.assignments import writer as writer_module
 from gateway.assignments.edits import Merged
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
-from gateway.emulator.seeds import GROUP, WINDOWS
+from gateway.emulator.seeds import EMPTY, GROUP, WINDOWS
 from gateway.operations import OPERATIONS
 
 
@@ -75,3 +75,44 @@ async def test_a_set_that_would_lose_a_row_is_never_sent(live: Emulator, monkeyp
     assert event["lost"] == [f"{WINDOWS}_{GROUP}"]
     assert len(event["before"]) == 5
     assert "groupId" not in json.dumps(event)
+
+
+async def test_a_read_that_goes_back_in_time_undoes_nothing_of_ours(live: Emulator):
+    """Every other read comes from a replica that lags: the one before the second write does not show the first."""
+    live.world.graph.page_size = 100
+    live.world.intune.lag, live.world.intune.hops = 3, True
+    async with gateway(live, **MERGE) as rig:
+        live.world.faults.order([Fault(**ASSIGN, delay_s=0.3)])
+        first = asyncio.create_task(create(rig, group(0)))
+        await asyncio.sleep(0.15)
+        second = create(rig, group(1))
+        assert isinstance(await second, Assignment)
+        assert isinstance(await first, Assignment)
+        assert {row["target"]["groupId"] for row in rig.rows(EMPTY)} == {guid(0), guid(1)}
+
+
+async def test_what_someone_else_undid_is_taken_for_a_fact_after_a_while(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        # reads: before the first, after the first, before the second
+        live.world.faults.order([Fault(**ASSIGN, delay_s=0.3), Fault(**LIST), Fault(**LIST), Fault(**LIST, delay_s=0.3)])
+        live.world.graph.page_size = 100
+        first = asyncio.create_task(create(rig, group(0)))
+        await asyncio.sleep(0.15)
+        second = asyncio.create_task(create(rig, group(1)))
+        assert isinstance(await first, Assignment)
+        live.world.intune.set_rows(EMPTY, [])
+        assert isinstance(await second, Assignment)
+        assert [row["target"]["groupId"] for row in rig.rows(EMPTY)] == [guid(1)]
+
+
+async def test_a_creation_by_the_documented_route_is_read_back_before_the_next_write(documented: Emulator):
+    """Reads lag: the list before the update does not show the creation, and a merge into it would undo that."""
+    documented.world.graph.page_size = 100
+    documented.world.intune.lag = 0.6
+    async with gateway(documented, graph={"create_route": "documented", "read_back_s": 5}) as rig:
+        one = await create(rig, group(0))
+        request = {"deviceCompliancePolicyId": EMPTY, "deviceCompliancePolicyAssignmentId": one.id}
+        two = await create(rig, group(1))
+        moved = await rig.call("UpdateComplianceAssignment", request | {"assignment": {"target": group(2)}})
+        assert moved.id == f"{EMPTY}_{guid(2)}"
+        assert {row["id"] for row in rig.rows(EMPTY)} == {moved.id, two.id}
