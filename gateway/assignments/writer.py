@@ -134,10 +134,9 @@ class PolicyWriter:
         """Reads, merges, writes, reads back, answers. Seconds to wait before what is left has another round."""
         deadline = max(pending.call.deadline for pending in batch)
         read = await self._read_back.rows(deadline)
-        try:
-            before = await self._create_documented(batch, read, deadline)
-        except GatewayError as error:
-            return self._pause(error, attempt, deadline)
+        before, passing = await self._create_documented(batch, read, lease, deadline)
+        if passing is not None:
+            return self._pause(passing, attempt, deadline)
         batch[:] = [pending for pending in batch if not pending.over]
         merged = merge_pending(before, batch)
         if not merged.changed:
@@ -162,8 +161,7 @@ class PolicyWriter:
             ids = {name: list(map(row_id, rows)) for name, rows in (("before", before), ("sent", sent), ("lost", gone))}
             log.error("a set that lost rows was not sent", extra={"tenant": self.tenant, "policy": self.policy, **ids})
             raise GatewayError(Reason.INTERNAL)
-        if not lease.held():
-            raise GatewayError(Reason.LOCK_LOST, retry_after=1.0)
+        _sure(lease)
 
     async def _not_accepted(
         self, batch: list[Pending], merged: Merged, error: GatewayError, attempt: int, deadline: float
@@ -185,6 +183,8 @@ class PolicyWriter:
     def _pause(self, error: GatewayError, attempt: int, deadline: float) -> float:
         """Seconds until the next round after an error that may pass. Raises it where there is no next round."""
         wait = backoff(attempt, self._patience.jitter()) if error.retry_after is None else error.retry_after
+        if error.reason is Reason.LOCK_LOST:
+            raise error  # another round under the same lease would find it lost as well
         worn_out = error.reason is not Reason.GRAPH_THROTTLED and attempt >= self._patience.attempts
         if worn_out or asyncio.get_running_loop().time() + wait >= deadline:
             if error.reason is not Reason.OUTCOME_UNKNOWN:
@@ -208,35 +208,37 @@ class PolicyWriter:
             if isinstance(outcome, Done) and outcome.changed and rows is not None and shown(outcome, merged.rows, rows):
                 pending.finish(outcome, rows)
 
-    async def _create_documented(self, batch: Sequence[Pending], before: list[Row], deadline: float) -> list[Row]:
-        """Sends the creations of the batch by the documented route, where the tenant has it. The rows afterwards.
+    async def _create_documented(
+        self, batch: Sequence[Pending], before: list[Row], lease: Lease, deadline: float
+    ) -> tuple[list[Row], GatewayError | None]:
+        """Sends the creations of the batch by the documented route, where the tenant has it, and answers them.
 
-        Raises what may pass; other errors are answered.
+        The rows afterwards, and the error, if one may pass, that left creations for another round.
         """
         created: list[Created] = []
-        try:
-            for pending in batch:
-                wanted = creation(pending, [*before, *(one.row for one in created)])
-                if wanted is None or not self._routes.documented(self.tenant):
-                    continue
-                self._record.note(route="documented")
+        passing = None
+        for pending in batch:
+            wanted = creation(pending, [*before, *(one.row for one in created)])
+            if wanted is None or not self._routes.documented(self.tenant):
+                continue
+            self._record.note(route="documented")
+            try:
+                _sure(lease)
                 if created:  # the batch's own turn was for the first
                     await self._upstream.write_turn(deadline)
-                try:
-                    row = await create(self._upstream, wanted[1], before, self._patience, deadline)
-                    created.append(Created(pending, wanted[0], row))
-                except GatewayError as error:
-                    if error.reason is Reason.GRAPH_ROUTE_MISSING and self._routes.missing(self.tenant):
-                        break
-                    if error.reason.kind in MAY_PASS:
-                        raise
-                    self._note([pending])
-                    pending.fail(error)
-        finally:
-            if created:
-                before = await self._confirm(created, before)
-            self._record.facts.pop("route", None)
-        return before
+                row = await create(self._upstream, wanted[1], before, self._patience, deadline)
+                created.append(Created(pending, wanted[0], row))
+            except GatewayError as error:
+                if error.reason is Reason.GRAPH_ROUTE_MISSING and self._routes.missing(self.tenant):
+                    break
+                if error.reason.kind in MAY_PASS:
+                    passing = error
+                    break
+                self._note([pending])
+                pending.fail(error)
+        rows = await self._confirm(created, before) if created else before
+        self._record.facts.pop("route", None)
+        return rows, passing
 
     async def _confirm(self, created: Sequence[Created], before: Sequence[Row]) -> list[Row]:
         """Waits until the created rows show, and answers. Graph said 201: not to show, or not to be readable, is no failure."""
@@ -274,6 +276,12 @@ class PolicyWriter:
         """What the batch's requests were, into the record of every call that shared them."""
         for pending in batch:
             pending.call.record.note(**{"route": "assign", **self._record.facts, "shared_by": len(batch)})
+
+
+def _sure(lease: Lease) -> None:
+    """Raises LOCK_LOST where someone else may hold the lock by now."""
+    if not lease.held():
+        raise GatewayError(Reason.LOCK_LOST, retry_after=1.0)
 
 
 def _fail(batch: Sequence[Pending], error: GatewayError) -> None:

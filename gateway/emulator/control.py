@@ -29,6 +29,7 @@ def control_app(world: World) -> web.Application:
 
 def reset(world: World) -> None:
     """The state at the start; the app's secret and the keys stay."""
+    world.resets += 1
     world.clock.reset()
     world.faults.clear()
     world.requests.clear()

@@ -81,9 +81,10 @@ class Emulator:
         is_entra = rest.startswith(("v2.0/", "oauth2/", "discovery/"))
         entry = None if is_entra else self._log(request)
         fault = self.world.faults.take(request.method, request.path)
+        resets = self.world.resets
         if fault is not None and fault.delay_s:
             await asyncio.sleep(fault.delay_s)
-        if fault is not None and fault.cut == "before":
+        if self.world.resets != resets or (fault is not None and fault.cut == "before"):
             return _cut(http)
         if fault is not None and fault.status is not None:
             response = _ordered(fault)

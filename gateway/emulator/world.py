@@ -12,7 +12,10 @@ from gateway.emulator.intune import Intune
 
 @dataclass
 class World:
-    """requests: every request to Graph, oldest first: method, path, status, body, headers (no token), at, answer."""
+    """requests: every request to Graph, oldest first: method, path, status, body, headers (no token), at, answer.
+
+    resets: how often everything began anew; a request that was under way then is not carried out.
+    """
 
     clock: Clock
     entra: Entra
@@ -20,3 +23,4 @@ class World:
     graph: Graph
     faults: Faults = field(default_factory=Faults)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    resets: int = 0

@@ -68,10 +68,11 @@ class NoLocks(InProcessLocks):
         yield
 
 
+@pytest.mark.parametrize("route", ["assign", "documented"])
 @pytest.mark.parametrize(("locks", "reason"), [(LostLocks(), Reason.LOCK_LOST), (NoLocks(), Reason.LOCK_UNAVAILABLE)])
-async def test_without_a_sure_lock_nothing_is_written(locks, reason: Reason):
+async def test_without_a_sure_lock_nothing_is_written(locks, reason: Reason, route: str):
     graph = FakeGraph()
-    writers = Writers({"t": graph}, Tools(Routes("assign", lambda: 0.0), locks, Patience()))
+    writers = Writers({"t": graph}, Tools(Routes(route, lambda: 0.0), locks, Patience()))
     deadline = asyncio.get_running_loop().time() + 60
     edits = [Add({"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(i)}) for i in range(3)]
     results = await asyncio.gather(*(writers.carry_out(call_of(deadline), "p", e) for e in edits), return_exceptions=True)

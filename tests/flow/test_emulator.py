@@ -1,10 +1,14 @@
 """The emulator is a witness: it does what shared/graph-facts.md says of the live service, and is stricter."""
 
+import asyncio
+
 import aiohttp
 import pytest
 from graph_session import graph_session
 
 from gateway.emulator import Emulator
+from gateway.emulator.control import reset
+from gateway.emulator.faults import Fault
 from gateway.emulator.intune import FILTER_ID, FILTER_TYPE
 from gateway.emulator.seeds import EMPTY, EXCLUDED, FILTER, FILTERED, GROUP, MACOS, POLICY_SET_GROUP, WINDOWS
 
@@ -188,3 +192,13 @@ async def test_the_documented_routes_do_what_the_documentation_says(documented: 
         assert (await client.send("DELETE", key))[0] == 204
         assert (await client.send("GET", key))[0] == 404
         assert (await client.send("PUT", key))[0] == 405
+
+
+async def test_a_request_under_way_at_a_reset_is_not_carried_out(client: Client):
+    client.emulator.world.faults.order([Fault(method="POST", path="/assign$", delay_s=0.3)])
+    late = asyncio.create_task(client.assign(EMPTY, DEVICES))
+    await asyncio.sleep(0.1)
+    reset(client.emulator.world)
+    with pytest.raises(aiohttp.ClientError):
+        await late
+    assert client.emulator.world.intune.policies[EMPTY].rows == []
