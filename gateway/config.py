@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
@@ -47,6 +47,9 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     return path
+
+
+ExistingFile = Annotated[Path, AfterValidator(_existing)]
 
 
 class Server(Section):
@@ -93,13 +96,8 @@ class SecretCredential(Section):
     """A client secret from a file or an environment variable."""
 
     kind: Literal["secret"]
-    file: Path | None = None
+    file: ExistingFile | None = None
     env: str | None = None
-
-    @field_validator("file")
-    @classmethod
-    def file_exists(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        return _existing(file, info) if file else None
 
     @model_validator(mode="after")
     def one_source(self) -> Self:
@@ -124,13 +122,8 @@ class Tenant(Section):
     cloud: Literal["global", "usgov", "dod", "china"] | None = None
     authority: str | None = Field(default=None, pattern=r"^https://[^/?#@\s]+$")
     graph: str | None = Field(default=None, pattern=r"^https://[^/?#@\s]+$")
-    ca_file: Path | None = None
+    ca_file: ExistingFile | None = None
     credentials: list[SecretCredential] = Field(min_length=1, max_length=1)
-
-    @field_validator("ca_file")
-    @classmethod
-    def ca_file_exists(cls, ca_file: Path | None, info: ValidationInfo) -> Path | None:
-        return _existing(ca_file, info) if ca_file else None
 
     @model_validator(mode="after")
     def one_cloud(self) -> Self:
@@ -160,13 +153,8 @@ class LocksConfig(Section):
 
     kind: Literal["process", "redis"] = "process"
     url: str | None = Field(default=None, pattern=r"^rediss?://[^@\s]+$")
-    password_file: Path | None = None
+    password_file: ExistingFile | None = None
     ttl_s: float = Field(default=15, ge=1, le=300)
-
-    @field_validator("password_file")
-    @classmethod
-    def password_file_exists(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        return _existing(file, info) if file else None
 
     @model_validator(mode="after")
     def redis_has_a_url(self) -> Self:
