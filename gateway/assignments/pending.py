@@ -20,7 +20,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Doubt:
-    """A write whose answer was lost: what the edit was to do in it, and the rows that were sent."""
+    """A write whose answer was lost, or that does not show yet: what the edit was to do in it, and the rows that were sent."""
 
     outcome: Done
     sent: Sequence[Row]
@@ -28,7 +28,7 @@ class Doubt:
 
 @dataclass(eq=False)
 class Pending:
-    """doubt: set once a write with this edit was sent and its answer lost."""
+    """doubt: set while a write with this edit was sent and does not show."""
 
     edit: Edit
     call: Call
@@ -46,7 +46,7 @@ class Pending:
             self.future.set_result(Written(row, rows))
 
     def fail(self, error: GatewayError) -> None:
-        """Each caller gets an error of its own. After a lost answer, "not now" means that the outcome is unknown."""
+        """Each caller gets an error of its own. In doubt, "not now" means that the outcome is unknown."""
         if self.over:
             return
         passing = (Kind.UNAVAILABLE, Kind.RESOURCE_EXHAUSTED, Kind.ABORTED, Kind.DEADLINE_EXCEEDED)

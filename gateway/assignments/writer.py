@@ -149,9 +149,11 @@ class PolicyWriter:
             await self._upstream.replace(merged.rows, deadline)
         except GatewayError as error:
             return await self._not_accepted(batch, merged, error, attempt, deadline)
-        await self._look(batch, merged, self._patience.read_back)
+        foreign = await self._look(batch, merged, self._patience.read_back)
         if all(pending.over for pending in batch):
             return 0.0
+        if not foreign:
+            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph accepted the write, but does not show it.")
         return self._pause(GatewayError(Reason.SET_CHANGED), attempt, deadline)
 
     def _check(self, before: Sequence[Row], sent: Sequence[Row], batch: Sequence[Pending], lease: Lease) -> None:
@@ -161,16 +163,13 @@ class PolicyWriter:
             ids = {name: list(map(row_id, rows)) for name, rows in (("before", before), ("sent", sent), ("lost", gone))}
             log.error("a set that lost rows was not sent", extra={"tenant": self.tenant, "policy": self.policy, **ids})
             raise GatewayError(Reason.INTERNAL)
-        _sure(lease)
+        _check_held(lease)
 
     async def _not_accepted(
         self, batch: list[Pending], merged: Merged, error: GatewayError, attempt: int, deadline: float
     ) -> float:
         """After a write without a good answer: seconds to wait before the next round, or the error for all."""
         if error.reason is Reason.OUTCOME_UNKNOWN:
-            for pending, outcome in zip(batch, merged.outcomes, strict=True):
-                if isinstance(outcome, Done) and outcome.changed:
-                    pending.doubt = Doubt(outcome, merged.rows)
             await self._look(batch, merged, self._patience.doubt)
             if all(pending.over for pending in batch):
                 return 0.0
@@ -182,9 +181,9 @@ class PolicyWriter:
 
     def _pause(self, error: GatewayError, attempt: int, deadline: float) -> float:
         """Seconds until the next round after an error that may pass. Raises it where there is no next round."""
-        wait = backoff(attempt, self._patience.jitter()) if error.retry_after is None else error.retry_after
         if error.reason is Reason.LOCK_LOST:
             raise error  # another round under the same lease would find it lost as well
+        wait = backoff(attempt, self._patience.jitter()) if error.retry_after is None else error.retry_after
         worn_out = error.reason is not Reason.GRAPH_THROTTLED and attempt >= self._patience.attempts
         if worn_out or asyncio.get_running_loop().time() + wait >= deadline:
             if error.reason is not Reason.OUTCOME_UNKNOWN:
@@ -192,21 +191,26 @@ class PolicyWriter:
             raise error
         return wait
 
-    async def _look(self, batch: list[Pending], merged: Merged, patience: float) -> None:
-        """Reads until every edit shows, for `patience` seconds at most; answers all, or else those that show."""
+    async def _look(self, batch: list[Pending], merged: Merged, patience: float) -> list[str]:
+        """Reads until every edit shows, for `patience` seconds at most; answers all, or else those that show.
+
+        What others changed meanwhile. An edit that does not show stays in doubt: it may show later, as our own.
+        """
+        for pending, outcome in zip(batch, merged.outcomes, strict=True):
+            if isinstance(outcome, Done) and outcome.changed:
+                pending.doubt = Doubt(outcome, merged.rows)
         done = all_of(outcome for outcome in merged.outcomes if isinstance(outcome, Done))
         changes = Changes(merged.rows, done.touched)
         rows, all_shown = await self._read_back.watch(done, merged.rows, patience, changes)
         if all_shown and rows is not None:
             self._tell(batch, changes)
             self._answer(batch, merged, rows)
-            return
-        if not any(pending.doubt for pending in batch) and (rows is None or not changes.foreign):
-            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph accepted the write, but does not show it.")
+            return changes.foreign
         self._tell(batch, changes)
         for pending, outcome in zip(batch, merged.outcomes, strict=True):
             if isinstance(outcome, Done) and outcome.changed and rows is not None and shown(outcome, merged.rows, rows):
                 pending.finish(outcome, rows)
+        return changes.foreign
 
     async def _create_documented(
         self, batch: Sequence[Pending], before: list[Row], lease: Lease, deadline: float
@@ -223,7 +227,7 @@ class PolicyWriter:
                 continue
             self._record.note(route="documented")
             try:
-                _sure(lease)
+                _check_held(lease)
                 if created:  # the batch's own turn was for the first
                     await self._upstream.write_turn(deadline)
                 row = await create(self._upstream, wanted[1], before, self._patience, deadline)
@@ -278,7 +282,7 @@ class PolicyWriter:
             pending.call.record.note(**{"route": "assign", **self._record.facts, "shared_by": len(batch)})
 
 
-def _sure(lease: Lease) -> None:
+def _check_held(lease: Lease) -> None:
     """Raises LOCK_LOST where someone else may hold the lock by now."""
     if not lease.held():
         raise GatewayError(Reason.LOCK_LOST, retry_after=1.0)

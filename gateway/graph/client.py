@@ -94,9 +94,7 @@ class GraphClient:
     async def _try(self, request: Request, deadline: float, fresh: bool, record: Record) -> tuple[Tried, Answer | GatewayError]:
         record.count("graph_requests")
         ids = {"client_request_id": request.headers["client-request-id"]}
-        left = deadline - asyncio.get_running_loop().time()
-        if left <= 0:
-            return Tried(None, sent=False), GatewayError(Reason.DEADLINE_EXCEEDED)
+        left = max(deadline - asyncio.get_running_loop().time(), 0.0)
         try:
             response = await self._transport.send(request, left + BACKSTOP_S, fresh=fresh)
         except TransportError as exc:

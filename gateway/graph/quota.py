@@ -44,8 +44,10 @@ class Turns:
         self._rate, self._arrival, self._sleep = rate_for(limit), 0.0, sleep
 
     async def take(self, deadline: float) -> None:
-        """Waits for a turn. Raises QUOTA_EXHAUSTED at once where it would come after the deadline."""
+        """Waits for a turn. Raises at once: QUOTA_EXHAUSTED where it would come after the deadline, DEADLINE_EXCEEDED."""
         now = asyncio.get_running_loop().time()
+        if now >= deadline:
+            raise GatewayError(Reason.DEADLINE_EXCEEDED)
         wait, arrival = gcra(self._rate, self._arrival, now)
         if now + wait >= deadline:
             raise GatewayError(Reason.QUOTA_EXHAUSTED, retry_after=max(wait, 0.001))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from edits_over_the_wire import guid
 
-from gateway.assignments.edits import Add
+from gateway.assignments.edits import Add, Remove
 from gateway.assignments.locks import InProcessLocks
 from gateway.assignments.patience import Patience
 from gateway.assignments.routes import REMEMBER_MISSING_S, Routes
@@ -91,3 +91,45 @@ def test_a_missing_route_is_remembered_for_a_day_and_then_tried_again():
     now[0] = REMEMBER_MISSING_S
     assert routes.documented("a")
     assert not Routes("documented", lambda: 0.0).missing("a")
+
+
+class ScriptedGraph(FakeGraph):
+    """Reads come as written down (one before a write, two looks after it); the last one again and again."""
+
+    def __init__(self, reads: list) -> None:
+        super().__init__()
+        self.reads, self.writes = reads, 0
+
+    async def send(self, method: str, path: str, body, **_):
+        if method == "POST":
+            self.writes += 1
+            return Answer(204, None)
+        return Answer(200, {"value": self.reads.pop(0) if len(self.reads) > 1 else self.reads[0]})
+
+
+def row(number: int) -> dict:
+    target = {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(number)}
+    return {"id": f"p_{guid(number)}", "source": "direct", "target": target}
+
+
+OURS, FOREIGN = row(1), row(2)
+SHOWS_LATE = {
+    "create": (Add(OURS["target"]), [[], [FOREIGN], [FOREIGN], [OURS, FOREIGN]]),
+    "delete": (Remove(OURS["id"]), [[OURS], [OURS, FOREIGN], [OURS, FOREIGN], [FOREIGN]]),
+}
+
+
+@pytest.mark.parametrize("name", SHOWS_LATE)
+async def test_an_accepted_write_that_shows_late_beside_a_foreign_change_is_our_own(name: str):
+    """No ALREADY_EXISTS and no NOT_FOUND for what the write itself has done."""
+    edit, reads = SHOWS_LATE[name]
+    graph = ScriptedGraph(list(reads))
+
+    async def at_once(_: float) -> None:
+        pass
+
+    patience = Patience(read_back=0.0, doubt=0.0, sleep=at_once)
+    writers = Writers({"t": graph}, Tools(Routes("assign", lambda: 0.0), InProcessLocks(), patience))
+    written = await writers.carry_out(call_of(asyncio.get_running_loop().time() + 60), "p", edit)
+    assert FOREIGN in written.rows
+    assert graph.writes == 1

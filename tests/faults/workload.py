@@ -76,10 +76,8 @@ def kinds_of(rows: list[dict]) -> dict[str, Kind]:
 class Workload:
     """seed: of everything random but time. actor: for a caller number."""
 
-    def __init__(
-        self, emulator: Emulator, seed: int, operations: int, actor: Callable[[int], Actor], *, whole: bool = True
-    ) -> None:
-        self.emulator, self.operations, self.actor, self.whole = emulator, operations, actor, whole
+    def __init__(self, emulator: Emulator, seed: int, operations: int, actor: Callable[[int], Actor]) -> None:
+        self.emulator, self.operations, self.actor = emulator, operations, actor
         self.random = random.Random(seed)
         self.report = Report()
         self.maybe: dict[tuple[str, str], list[Kind | None]] = {}
@@ -109,7 +107,7 @@ class Workload:
     async def _caller(self, number: int) -> None:
         rng, actor = random.Random(self.random.random()), self.actor(number)
         for _ in range(-(-self.operations // CALLERS)):
-            whole = self.whole and rng.random() < 0.1
+            whole = rng.random() < 0.1
             policy = OWN[number] if whole else rng.choice(SHARED)
             if whole:
                 await self._whole(policy, number, rng, actor)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 
-import grpc
 import pytest
 from compliance_gateway import connect
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment
@@ -217,9 +216,8 @@ async def test_the_client_helper_retries_with_the_same_request_id(documented: Em
     assert len({event["request_id"] for event in events}) == 1
 
 
-async def test_two_hundred_calls_at_once_need_no_thread_each(documented: Emulator):
+async def test_eighty_calls_at_once_need_no_thread_each(documented: Emulator):
 
-    documented.world.faults.order([])
     async with gateway(documented, **DOCUMENTED) as rig:
         targets = [{"group": {"groupId": f"{i:08x}-0000-4000-8000-000000000000"}} for i in range(80)]
         before = threading.active_count()
@@ -227,4 +225,3 @@ async def test_two_hundred_calls_at_once_need_no_thread_each(documented: Emulato
         assert all(isinstance(a, DeviceCompliancePolicyAssignment) for a in answers)
         assert threading.active_count() - before < 20
     assert documented.world.entra.token_requests == 1
-    assert grpc.__version__

@@ -49,3 +49,9 @@ async def test_a_turn_given_back_is_there_for_the_next():
     for _ in range(5):
         await turns.take(loop.time() + 1)
         turns.give_back()
+
+
+async def test_a_deadline_that_has_passed_is_no_matter_of_quota():
+    with pytest.raises(GatewayError) as caught:
+        await Turns(100).take(asyncio.get_running_loop().time())
+    assert caught.value.reason is Reason.DEADLINE_EXCEEDED
