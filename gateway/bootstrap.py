@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import reduce
 from importlib.metadata import entry_points
 from typing import Any
@@ -19,31 +19,36 @@ from gateway.assignments.service import AssignmentService
 from gateway.assignments.writer import Tools
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Policy
-from gateway.config import Config, ConfigError, Graph, LocksConfig, Tenant
+from gateway.config import Config, ConfigError, Graph, LedgerConfig, LocksConfig, Tenant
 from gateway.credentials import MsalApp, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
+from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
 from gateway.graph.transports import Settings, Transport
-from gateway.policies.audit import audit
+from gateway.ledger.ledger import Ledger, LedgerError
+from gateway.policies.audit import Audit
 from gateway.policies.authenticate import Authenticate
 from gateway.policies.deadline import deadline
+from gateway.policies.idempotency import Idempotency
 from gateway.policies.validate import Validate
 
 ENTRA_THREADS = 8
+RECOVERY_PAUSE_S = 1.0
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def policies(config: Config) -> Sequence[Policy]:
+def policies(config: Config, audit: Policy, idempotency: Policy) -> Sequence[Policy]:
     """What a call passes, outermost first."""
     return (
         audit,
         deadline,
         Authenticate(config.callers.static),
         Validate(config.tenants),
+        idempotency,
     )
 
 
@@ -81,16 +86,50 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
 @asynccontextmanager
 async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[GrpcDoor]:
     """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start."""
-    async with graphs(config, clock) as clients:
+    async with graphs(config, clock) as clients, AsyncExitStack() as stack:
+        ledger = await started_ledger(config.ledger)
+        stack.push_async_callback(ledger.close)
+        audit, idempotency = Audit(ledger), Idempotency(ledger)
+        stack.push_async_callback(audit.close)
+        stack.push_async_callback(idempotency.close)
         patience = Patience(config.graph.read_back_s, config.graph.doubt_s, config.graph.max_attempts)
-        writers = Writers(clients, Tools(Routes(config.graph.create_route, clock), locks(config.locks), patience))
-        door = GrpcDoor(pipeline(policies(config), AssignmentService(writers)), config.server)
+        writers = Writers(clients, Tools(Routes(config.graph.create_route, clock), locks(config.locks), patience, ledger))
+        stack.push_async_callback(writers.close, config.server.drain_s)
+        service = AssignmentService(writers)
+        door = GrpcDoor(pipeline(policies(config, audit, idempotency), service), config.server)
+        await recover(ledger, idempotency, service)  # before new edits come
         await door.start()
+        tending = asyncio.create_task(tend(ledger, idempotency, service, door), name="recovery")
         try:
             yield door
         finally:
+            tending.cancel()
             await door.stop(config.server.drain_notice_s, config.server.drain_s)
-            await writers.close(config.server.drain_s)
+
+
+async def started_ledger(config: LedgerConfig) -> Ledger:
+    """The ledger of the configured kind. Raises ConfigError."""
+    ledger: Ledger = plug_in("ledgers", config.kind)(config)
+    try:
+        await ledger.start()
+    except LedgerError as exc:
+        raise ConfigError([f"ledger: {config.url} {exc}"]) from exc
+    return ledger
+
+
+async def tend(ledger: Ledger, idempotency: Idempotency, service: Handler, door: GrpcDoor) -> None:
+    """Finds out about what dead gateways left, and says how the ledger is; for ever."""
+    while True:
+        await door.say_health("ledger", healthy=ledger.up)
+        await asyncio.sleep(RECOVERY_PAUSE_S)
+        await recover(ledger, idempotency, service)
+
+
+async def recover(ledger: Ledger, idempotency: Idempotency, service: Handler) -> None:
+    """What dead gateways left, if the ledger is up."""
+    if ledger.up:
+        with suppress(GatewayError):  # down again
+            await idempotency.recover(service)
 
 
 def token_source(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
+from gateway.entry import Entry
 from gateway.errors import invalid
 from gateway.operations import Operation
 
@@ -43,7 +44,9 @@ class Call:
 
     decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
-    caller, tenant, message: set by the policies `authenticate` and `validate`. warnings: for the answer's metadata.
+    caller, tenant, message: set by the policies `authenticate` and `validate`. entry: of a write, once `idempotency` has
+    claimed it. look_only: finds out whether what was sent before was carried out, and writes nothing. abandoned: nobody
+    waits for the answer any more. warnings, trailers: for the answer's metadata; trailers go with errors as well.
     """
 
     operation: Operation
@@ -54,7 +57,11 @@ class Call:
     caller: Caller | None = None
     tenant: str = ""
     message: Message | None = None
+    entry: Entry | None = None
+    look_only: bool = False
+    abandoned: bool = False
     warnings: list[CallWarning] = field(default_factory=list)
+    trailers: dict[str, str] = field(default_factory=dict)
 
     def header(self, name: str) -> str | None:
         """The value of a metadata key that may come once; None where it is absent."""

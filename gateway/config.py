@@ -19,6 +19,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -163,6 +164,40 @@ class LocksConfig(Section):
         return self
 
 
+class LedgerConfig(Section):
+    """The record of every write. url: `sqlite:///file` for one gateway, `postgresql://user@host/database` for several.
+
+    How long things are kept: the answers, and with them the request ids; the entries, for ever if not said.
+    """
+
+    kind: str = "sql"
+    url: str = "sqlite:///ledger.db"
+    password_file: ExistingFile | None = None
+    answers_kept_days: float = Field(default=7, gt=0, le=36_500)
+    entries_kept_days: float | None = Field(default=None, gt=0, le=36_500)
+
+    @field_validator("url")
+    @classmethod
+    def known_database(cls, url: str, info: ValidationInfo) -> str:
+        """A relative path of a file counts from the folder of the configuration file."""
+        if re.fullmatch(r"sqlite:///[^?]+", url):
+            path = Path((info.context or {}).get("folder", ".")) / url.removeprefix("sqlite:///")
+            return f"sqlite:///{path.absolute()}"
+        if not re.fullmatch(r"postgresql://([^:@/\s]+@)?[^@\s]+", url):
+            raise ValueError("has to be sqlite:///file or postgresql://user@host/database, with the password in password_file")
+        return url
+
+    @model_validator(mode="after")
+    def entries_outlive_answers(self) -> Self:
+        if self.entries_kept_days is not None and self.entries_kept_days < self.answers_kept_days:
+            raise ValueError("entries_kept_days: may not be less than answers_kept_days")
+        return self
+
+    def password(self) -> str | None:
+        """The password as it is now."""
+        return self.password_file.read_text().strip() if self.password_file else None
+
+
 class Config(Section):
     """All of it."""
 
@@ -171,6 +206,7 @@ class Config(Section):
     tenants: dict[Name, Tenant] = Field(min_length=1)
     graph: Graph = Graph()
     locks: LocksConfig = LocksConfig()
+    ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
 
 
 def load(path: Path) -> Config:

@@ -33,6 +33,11 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def log_bug(log: logging.Logger, exc: BaseException, **where: object) -> None:
+    """Tells of an exception that nobody foresaw, where nobody else would."""
+    log.error("bug", extra={**where, "trace": trace_of(exc)})
+
+
 def trace_of(exc: BaseException | None) -> list[str]:
     """Types and places of an exception and its causes, without their texts: those may hold what Graph or Entra sent."""
     lines: list[str] = []

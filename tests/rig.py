@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -124,6 +125,7 @@ async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterat
     values = config_for(emulator, hash_token(token))
     values["server"]["drain_notice_s"] = 0
     values["graph"] |= NO_QUOTA
+    values["ledger"] = {"url": f"sqlite:///{emulator.folder}/{secrets.token_hex(4)}.db"}
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
     async with running(parse(values)) as door, grpc.aio.insecure_channel(door.address) as channel:

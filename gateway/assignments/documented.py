@@ -2,6 +2,7 @@
 would undo them. A lost answer is reconciled by reading before anything is sent again."""
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,14 +32,16 @@ def creation(pending: Pending, rows: Sequence[Row]) -> tuple[Done, Row] | None:
     return None if any(key_of(row) == outcome.key for row in rows) else (outcome, merged.rows[-1])
 
 
-async def create(upstream: Upstream, row: Row, before: Sequence[Row], patience: Patience, deadline: float) -> Row:
+async def create(
+    upstream: Upstream, row: Row, before: Sequence[Row], patience: Patience, deadline: float, client_request_id: str
+) -> Row:
     """Creates the row; `before` are the policy's rows until now. Raises GatewayError."""
     loop = asyncio.get_running_loop()
     known = {row_id(old) for old in before}
     attempt = 1
     while True:
         try:
-            return await upstream.create(row, deadline)
+            return await upstream.create(row, deadline, client_request_id)
         except GatewayError as error:
             # A conflict too may be our own first request, whose answer was lost or which the client sent again.
             if error.reason not in (Reason.OUTCOME_UNKNOWN, Reason.GRAPH_CONFLICT):
@@ -51,6 +54,7 @@ async def create(upstream: Upstream, row: Row, before: Sequence[Row], patience: 
                 raise
             await patience.sleep(wait)
         attempt += 1
+        client_request_id = str(uuid.uuid4())
 
 
 async def _appeared(upstream: Upstream, key: Key, known: set[str], patience: Patience, error: GatewayError) -> Row | None:

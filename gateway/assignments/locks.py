@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+from gateway.errors import GatewayError, Reason
+
 
 class Lease(Protocol):
     """A lock that is held."""
@@ -27,6 +29,12 @@ class Locks(Protocol):
     async def close(self) -> None:
         """Closes connections."""
         ...
+
+
+def check_held(lease: Lease) -> None:
+    """Raises LOCK_LOST where someone else may hold the lock by now."""
+    if not lease.held():
+        raise GatewayError(Reason.LOCK_LOST, retry_after=1.0)
 
 
 class _Held:

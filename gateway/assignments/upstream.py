@@ -43,13 +43,13 @@ class Upstream:
                 return rows
         raise GatewayError(Reason.SET_CHANGED, retry_after=1.0)
 
-    async def replace(self, rows: list[Row], deadline: float) -> None:
+    async def replace(self, rows: list[Row], deadline: float, client_request_id: str) -> None:
         """POST …/assign, once: a set that had to wait is stale, so waiting and sending anew is the writer's."""
-        await self._send("POST", "assign", {"assignments": rows}, deadline, retry=False)
+        await self._send("POST", "assign", {"assignments": rows}, deadline, client_request_id)
 
-    async def create(self, row: Row, deadline: float) -> Row:
+    async def create(self, row: Row, deadline: float, client_request_id: str) -> Row:
         """POST …/assignments, the documented route, once. The created row."""
-        answer = await self._send("POST", "assignments", row, deadline, retry=False)
+        answer = await self._send("POST", "assignments", row, deadline, client_request_id)
         if not isinstance(answer.json, dict) or not isinstance(answer.json.get("id"), str) or not answer.json["id"]:
             raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph's answer is no assignment.")
         return answer.json
@@ -73,10 +73,11 @@ class Upstream:
             links.append(link)
             answer = await self._graph.send("GET", link, None, deadline=deadline, record=self.record)
 
-    async def _send(self, method: str, action: str, body: Any, deadline: float, *, retry: bool = True) -> Answer:
+    async def _send(self, method: str, action: str, body: Any, deadline: float, client_request_id: str = "") -> Answer:
+        path = f"{POLICIES}/{self._policy}/{action}"
         try:
             return await self._graph.send(
-                method, f"{POLICIES}/{self._policy}/{action}", body, deadline=deadline, record=self.record, retry=retry
+                method, path, body, deadline=deadline, record=self.record, client_request_id=client_request_id
             )
         except GatewayError as error:
             if error.reason is Reason.NOT_FOUND:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from gateway.assignments.changes import Changes
 from gateway.assignments.documented import Created, create, creation
 from gateway.assignments.edits import Done, Merged, all_of, lost, shown
-from gateway.assignments.locks import Lease, Locks
+from gateway.assignments.journal import settle, write_down
+from gateway.assignments.locks import Lease, Locks, check_held
 from gateway.assignments.patience import Patience
-from gateway.assignments.pending import Doubt, Pending, merge_pending
+from gateway.assignments.pending import Doubt, Pending, fail, interrupt, merge_pending, wanted
 from gateway.assignments.read_back import ReadBack
 from gateway.assignments.routes import Routes
 from gateway.assignments.rows import Row, row_id
@@ -24,7 +25,8 @@ from gateway.call import CallWarning, Record
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.client import GraphClient
 from gateway.graph.retries import backoff
-from gateway.logs import trace_of
+from gateway.ledger.ledger import Ledger
+from gateway.logs import log_bug
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Tools(NamedTuple):
     routes: Routes
     locks: Locks
     patience: Patience
+    ledger: Ledger
 
 
 class PolicyWriter:
@@ -53,7 +56,7 @@ class PolicyWriter:
     def __init__(self, name: tuple[str, str], graph: GraphClient, tools: Tools, gone: Callable[[], object]) -> None:
         self.tenant, self.policy = name
         self.task: asyncio.Task[None] | None = None
-        self._routes, self._locks, self._patience = tools
+        self._routes, self._locks, self._patience, self._ledger = tools
         self._gone = gone
         self._record = Record()
         self._upstream = Upstream(graph, self.policy, self._record)
@@ -75,14 +78,13 @@ class PolicyWriter:
                 async with self._locks.hold(f"{self.tenant}/{self.policy}") as lease:
                     await self._carry_out(batch, lease, joinable=True)
         except GatewayError as error:
-            _fail([*batch, *self._waiting], error)
+            fail([*batch, *self._waiting], error)
         except asyncio.CancelledError:
-            _fail(batch, GatewayError(Reason.OUTCOME_UNKNOWN, "The gateway went down while the write was under way."))
-            _fail(self._waiting, GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))
+            interrupt([*batch, *self._waiting])
             raise
         except Exception as exc:  # noqa: BLE001 - nobody awaits this task: what is not told here is told nowhere
-            log.error("bug", extra={"policy": self.policy, "trace": trace_of(exc)})  # noqa: TRY400
-            _fail([*batch, *self._waiting], GatewayError(Reason.INTERNAL))
+            log_bug(log, exc, policy=self.policy)
+            fail([*batch, *self._waiting], GatewayError(Reason.INTERNAL))
         finally:
             self._gone()  # no await since the last look at what waits: nothing slips in between
 
@@ -97,7 +99,7 @@ class PolicyWriter:
             except SetRefusedError as refused:
                 if len(batch) == 1:
                     self._note(batch)
-                    _fail(batch, refused.error)
+                    fail(batch, refused.error)
                 else:  # the halves one after the other, until only the culprit's edit fails
                     middle = len(batch) // 2
                     for half in (batch[:middle], batch[middle:]):
@@ -105,7 +107,7 @@ class PolicyWriter:
                 wait = 0.0
             except GatewayError as error:
                 self._note(batch)
-                _fail(batch, error)
+                fail(batch, error)
                 wait = 0.0
             if all(pending.over for pending in batch):
                 return
@@ -114,18 +116,18 @@ class PolicyWriter:
 
     async def _turn(self, batch: list[Pending], *, joinable: bool) -> bool:
         """Waits for the turn in the tenant's quota, then closes the batch. Whether there is something to do."""
-        everyone = [pending for pending in (*batch, *(self._waiting if joinable else ())) if not pending.over]
+        everyone = wanted((*batch, *(self._waiting if joinable else ())))
         if not everyone:
             return False
         try:
             await self._upstream.write_turn(max(pending.call.deadline for pending in everyone))
         except GatewayError as error:
-            _fail(everyone, error)
+            fail(everyone, error)
             return False
         if joinable:
             batch += self._waiting
             self._waiting.clear()
-        batch[:] = [pending for pending in batch if not pending.over]
+        batch[:] = wanted(batch)
         if not batch:
             self._upstream.give_back_turn()
         return bool(batch)
@@ -133,7 +135,8 @@ class PolicyWriter:
     async def _round(self, batch: list[Pending], lease: Lease, attempt: int) -> float:
         """Reads, merges, writes, reads back, answers. Seconds to wait before what is left has another round."""
         deadline = max(pending.call.deadline for pending in batch)
-        read = await self._read_back.rows(deadline)
+        read = await settle(batch, await self._read_back.rows(deadline), self._upstream, self._patience)
+        batch[:] = [pending for pending in batch if not pending.over]
         before, passing = await self._create_documented(batch, read, lease, deadline)
         if passing is not None:
             return self._pause(passing, attempt, deadline)
@@ -144,9 +147,12 @@ class PolicyWriter:
                 self._upstream.give_back_turn()
             self._answer(batch, merged, before)
             return 0.0
+        client_request_id = await write_down(self._ledger, batch, merged, "assign")
+        if client_request_id is None:
+            return 0.0
         self._check(before, merged.rows, batch, lease)
         try:
-            await self._upstream.replace(merged.rows, deadline)
+            await self._upstream.replace(merged.rows, deadline, client_request_id)
         except GatewayError as error:
             return await self._not_accepted(batch, merged, error, attempt, deadline)
         foreign = await self._look(batch, merged, self._patience.read_back)
@@ -163,7 +169,7 @@ class PolicyWriter:
             ids = {name: list(map(row_id, rows)) for name, rows in (("before", before), ("sent", sent), ("lost", gone))}
             log.error("a set that lost rows was not sent", extra={"tenant": self.tenant, "policy": self.policy, **ids})
             raise GatewayError(Reason.INTERNAL)
-        _check_held(lease)
+        check_held(lease)
 
     async def _not_accepted(
         self, batch: list[Pending], merged: Merged, error: GatewayError, attempt: int, deadline: float
@@ -227,10 +233,13 @@ class PolicyWriter:
                 continue
             self._record.note(route="documented")
             try:
-                _check_held(lease)
                 if created:  # the batch's own turn was for the first
                     await self._upstream.write_turn(deadline)
-                row = await create(self._upstream, wanted[1], before, self._patience, deadline)
+                client_request_id = await write_down(self._ledger, [pending], Merged([wanted[1]], [wanted[0]]), "documented")
+                check_held(lease)
+                if client_request_id is None:
+                    continue
+                row = await create(self._upstream, wanted[1], before, self._patience, deadline, client_request_id)
                 created.append(Created(pending, wanted[0], row))
             except GatewayError as error:
                 if error.reason is Reason.GRAPH_ROUTE_MISSING and self._routes.missing(self.tenant):
@@ -280,14 +289,3 @@ class PolicyWriter:
         """What the batch's requests were, into the record of every call that shared them."""
         for pending in batch:
             pending.call.record.note(**{"route": "assign", **self._record.facts, "shared_by": len(batch)})
-
-
-def _check_held(lease: Lease) -> None:
-    """Raises LOCK_LOST where someone else may hold the lock by now."""
-    if not lease.held():
-        raise GatewayError(Reason.LOCK_LOST, retry_after=1.0)
-
-
-def _fail(batch: Sequence[Pending], error: GatewayError) -> None:
-    for pending in batch:
-        pending.fail(error)

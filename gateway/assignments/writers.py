@@ -21,14 +21,11 @@ class Writers:
         return len(self._alive)
 
     async def carry_out(self, call: Call, policy: str, edit: Edit) -> Written:
-        """Waits until the edit has come to something. Raises GatewayError.
-
-        A caller that gives up takes its edit back if no write has begun; what has begun goes on without it.
-        """
+        """Waits until the edit has come to something. Raises GatewayError."""
         name = (call.tenant, policy)
         if name not in self._alive:
             self._alive[name] = PolicyWriter(name, self.graphs[call.tenant], self._tools, lambda: self._alive.pop(name))
-        pending = Pending(edit, call)
+        pending = Pending.of(edit, call)
         self._alive[name].take(pending)
         return await pending.future
 

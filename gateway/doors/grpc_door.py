@@ -54,8 +54,13 @@ class GrpcDoor:
         except RuntimeError as exc:
             raise OSError(f"cannot bind {self._settings.grpc}") from exc
         await self._server.start()
-        await self._health.set(SERVICE.full_name, health_pb2.HealthCheckResponse.SERVING)
+        await self.say_health(SERVICE.full_name, healthy=True)
         self.address = f"{self._settings.grpc.rpartition(':')[0]}:{port}"
+
+    async def say_health(self, name: str, *, healthy: bool) -> None:
+        """What the health service says of `name`."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(name, status.SERVING if healthy else status.NOT_SERVING)
 
     async def stop(self, notice: float, grace: float) -> None:
         """Says NOT_SERVING for `notice` seconds while still serving, then takes no new call and lets running ones end."""
@@ -76,9 +81,10 @@ class GrpcDoor:
             try:
                 message = await self._handle(call)
             except GatewayError as error:
-                await _abort(context, error)
-            if call.warnings:
-                context.set_trailing_metadata(tuple(map(_warning, call.warnings)))
+                await _abort(context, error, call.trailers)
+            trailers = (*call.trailers.items(), *map(_warning, call.warnings))
+            if trailers:
+                context.set_trailing_metadata(trailers)
             return message.SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(answer)
@@ -101,9 +107,9 @@ def _metadata(pairs: Any) -> Mapping[str, tuple[str, ...]]:
     return metadata
 
 
-async def _abort(context: Any, error: GatewayError) -> NoReturn:
+async def _abort(context: Any, error: GatewayError, also: Mapping[str, str]) -> NoReturn:
     rich = rpc_status.to_status(status_of(error))
-    trailers = list(rich.trailing_metadata)
+    trailers = [*rich.trailing_metadata, *also.items()]
     if error.retry_after is not None:
         trailers.append(("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))))
     await context.abort(rich.code, rich.details, tuple(trailers))

@@ -55,10 +55,13 @@ class GraphClient:
         """The token that requests are sent with. Raises GatewayError."""
         return await self._tokens.token()
 
-    async def send(self, method: str, path: str, body: Any, *, deadline: float, record: Record, retry: bool = True) -> Answer:
+    async def send(
+        self, method: str, path: str, body: Any, *, deadline: float, record: Record, client_request_id: str = ""
+    ) -> Answer:
         """Sends until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
-        retry: False sends once, but for a refused token; the error then has Graph's own retry_after, if it gave one.
+        client_request_id: given, it is sent once, but for a refused token; the error then has Graph's own retry_after, if it
+        gave one. Every further attempt has an id of its own.
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. Raises GatewayError; for a write,
         OUTCOME_UNKNOWN where Graph may have carried it out.
         """
@@ -71,14 +74,16 @@ class GraphClient:
             attempt += 1
             token = await self.token()
             await self.quota.requests.take(deadline)
-            tried, outcome = await self._try(Request(method, url, _headers(token), text), deadline, fresh, record)
+            own_id = client_request_id if client_request_id and not refreshed else str(uuid.uuid4())
+            headers = _headers(token, own_id)
+            tried, outcome = await self._try(Request(method, url, headers, text), deadline, fresh, record)
             if isinstance(outcome, Answer):
                 return outcome
             if outcome.reason is Reason.GRAPH_TOKEN_REFUSED and not refreshed:
                 refreshed = True  # E10: drop the token, fetch one, try once more
                 self._tokens.drop(token)
                 continue
-            if not retry:
+            if client_request_id:
                 outcome.retry_after = tried.retry_after
                 raise outcome
             resend = again(method == "GET", tried, attempt, self._jitter())
@@ -123,13 +128,13 @@ def _note(record: Record, request: Request, **facts: object) -> None:
         record.note(graph_method=request.method, **facts)
 
 
-def _headers(token: str) -> Mapping[str, str]:
+def _headers(token: str, client_request_id: str) -> Mapping[str, str]:
     return {
         "Authorization": f"Bearer {token}",
         "Accept": "application/json",
         "Content-Type": "application/json",
         "User-Agent": USER_AGENT,
-        "client-request-id": str(uuid.uuid4()),
+        "client-request-id": client_request_id,
     }
 
 

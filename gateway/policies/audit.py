@@ -1,4 +1,5 @@
-"""One event per call, with what every step noted; the outermost policy, so that refusals and bugs are events too."""
+"""One event per call, with what every step noted, and an entry for each refusal; the outermost policy, so that nothing is
+missed. Writes make their entries in `idempotency`."""
 
 import asyncio
 import logging
@@ -7,39 +8,67 @@ import time
 from google.protobuf.message import Message
 
 from gateway.call import Call, Handler
-from gateway.errors import GatewayError, Reason
-from gateway.logs import trace_of
+from gateway.errors import GatewayError, Kind, Reason
+from gateway.ledger.ledger import Ledger
+from gateway.logs import log_bug
+from gateway.policies.entries import refusal
+from gateway.policies.strangers import Strangers
 
 log = logging.getLogger("gateway.audit")
 
+REFUSALS = (Kind.INVALID_ARGUMENT, Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.RESOURCE_EXHAUSTED)
 
-async def audit(call: Call, next_handler: Handler) -> Message:
-    """Raises nothing but GatewayError and CancelledError: what nobody foresaw becomes INTERNAL, without detail."""
-    started = time.perf_counter()
-    outcome = "OK"
-    try:
-        return await next_handler(call)
-    except GatewayError as error:
-        outcome = error.reason.name
-        call.record.note(fields=[v.field for v in error.violations] or None)
-        raise
-    except asyncio.CancelledError:
-        outcome = "CANCELLED"
-        raise
-    except Exception as exc:  # noqa: BLE001 - the boundary of what nobody foresaw
-        outcome = Reason.INTERNAL.name
-        log.error("bug", extra={"operation": call.operation.name, "trace": trace_of(exc)})  # noqa: TRY400
-        raise GatewayError(Reason.INTERNAL) from None
-    finally:
-        facts = {k: v for k, v in call.record.facts.items() if v is not None}
-        log.info(
-            "call",
-            extra={
-                "operation": call.operation.name,
-                "caller": call.caller.name if call.caller else None,
-                "tenant": call.tenant or None,
-                "outcome": outcome,
-                "seconds": round(time.perf_counter() - started, 6),
-                **facts,
-            },
-        )
+
+class Audit:
+    """The policy."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._strangers = Strangers(ledger)
+
+    async def __call__(self, call: Call, next_handler: Handler) -> Message:
+        """Raises nothing but GatewayError and CancelledError: what nobody foresaw becomes INTERNAL, without detail."""
+        started = time.perf_counter()
+        outcome = "OK"
+        try:
+            return await next_handler(call)
+        except GatewayError as error:
+            outcome = error.reason.name
+            call.record.note(fields=[v.field for v in error.violations] or None)
+            await self._keep(call, error)
+            raise
+        except asyncio.CancelledError:
+            outcome = "CANCELLED"
+            raise
+        except Exception as exc:  # noqa: BLE001 - the boundary of what nobody foresaw
+            outcome = Reason.INTERNAL.name
+            log_bug(log, exc, operation=call.operation.name)
+            raise GatewayError(Reason.INTERNAL) from None
+        finally:
+            facts = {k: v for k, v in call.record.facts.items() if v is not None}
+            log.info(
+                "call",
+                extra={
+                    "operation": call.operation.name,
+                    "caller": call.caller.name if call.caller else None,
+                    "tenant": call.tenant or None,
+                    "outcome": outcome,
+                    "seconds": round(time.perf_counter() - started, 6),
+                    **facts,
+                },
+            )
+
+    async def _keep(self, call: Call, error: GatewayError) -> None:
+        if call.entry is not None or error.reason.kind not in REFUSALS:
+            return
+        if call.caller is None:
+            self._strangers.refused(refusal(call, error))
+            return
+        try:
+            await self._ledger.update([refusal(call, error)])
+        except GatewayError:
+            log.warning("a refusal is not in the ledger", extra={"operation": call.operation.name})
+
+    async def close(self) -> None:
+        """Writes down what is still only counted."""
+        await self._strangers.close()

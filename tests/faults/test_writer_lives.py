@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from edits_over_the_wire import guid
+from fake_ledger import NoLedger
 
 from gateway.assignments.edits import Add, Remove
 from gateway.assignments.locks import InProcessLocks
@@ -41,7 +42,7 @@ def call_of(deadline: float) -> Call:
 
 async def test_ten_thousand_policies_touched_once_leave_nothing_behind():
     locks = InProcessLocks()
-    writers = Writers({"t": FakeGraph()}, Tools(Routes("assign", lambda: 0.0), locks, Patience()))
+    writers = Writers({"t": FakeGraph()}, Tools(Routes("assign", lambda: 0.0), locks, Patience(), NoLedger()))
     deadline = asyncio.get_running_loop().time() + 60
     target = {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}
     for start in range(0, 10_000, 500):
@@ -72,7 +73,7 @@ class NoLocks(InProcessLocks):
 @pytest.mark.parametrize(("locks", "reason"), [(LostLocks(), Reason.LOCK_LOST), (NoLocks(), Reason.LOCK_UNAVAILABLE)])
 async def test_without_a_sure_lock_nothing_is_written(locks, reason: Reason, route: str):
     graph = FakeGraph()
-    writers = Writers({"t": graph}, Tools(Routes(route, lambda: 0.0), locks, Patience()))
+    writers = Writers({"t": graph}, Tools(Routes(route, lambda: 0.0), locks, Patience(), NoLedger()))
     deadline = asyncio.get_running_loop().time() + 60
     edits = [Add({"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(i)}) for i in range(3)]
     results = await asyncio.gather(*(writers.carry_out(call_of(deadline), "p", e) for e in edits), return_exceptions=True)
@@ -129,7 +130,7 @@ async def test_an_accepted_write_that_shows_late_beside_a_foreign_change_is_our_
         pass
 
     patience = Patience(read_back=0.0, doubt=0.0, sleep=at_once)
-    writers = Writers({"t": graph}, Tools(Routes("assign", lambda: 0.0), InProcessLocks(), patience))
+    writers = Writers({"t": graph}, Tools(Routes("assign", lambda: 0.0), InProcessLocks(), patience, NoLedger()))
     written = await writers.carry_out(call_of(asyncio.get_running_loop().time() + 60), "p", edit)
     assert FOREIGN in written.rows
     assert graph.writes == 1

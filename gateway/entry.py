@@ -1,0 +1,83 @@
+"""An entry of the ledger: what is kept of one write, or of one refused call."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal, Self
+
+State = Literal["running", "uncertain", "finished"]
+OK = "OK"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A row of the ledger.
+
+    What an auditor reads, and what the hash chain covers once the entry is finished: id; caller, tenant, operation, policy,
+    target: who asked for what; request_id: the caller's, or one that the gateway made; digest: SHA-256 of the request, in
+    hex; began_at, ended_at: UTC, ISO 8601 with microseconds; duration_us; outcome: OK or a reason's name, empty while it
+    runs; route, client_request_id, graph_request_id, graph_status: the write in Graph; assignment: its id; shared_by: how
+    many edits went out in that write; times: how many refusals this entry stands for.
+
+    What the gateway needs besides: state; owner: the number of the gateway that works on it, 0 for none; claim: holds the
+    request id, None once it is free again; request: the message; sent: what was sent to Graph, as the policy's writer wrote
+    it down before; answer: the response, kept for replays. position, hash: the place in the chain.
+    """
+
+    id: str
+    caller: str = ""
+    tenant: str = ""
+    operation: str = ""
+    policy: str = ""
+    target: str = ""
+    request_id: str = ""
+    digest: str = ""
+    began_at: str = ""
+    ended_at: str = ""
+    duration_us: int = 0
+    outcome: str = ""
+    route: str = ""
+    client_request_id: str = ""
+    graph_request_id: str = ""
+    graph_status: int | None = None
+    assignment: str = ""
+    shared_by: int = 0
+    times: int = 1
+    state: State = "running"
+    owner: int = 0
+    claim: str | None = None
+    request: bytes | None = None
+    sent: bytes | None = None
+    answer: bytes | None = None
+    position: int | None = None
+    hash: str = ""
+
+    def finished(self, outcome: str, answer: bytes | None = None) -> Self:
+        """Closed for good. With an answer the request id stays taken, without one it is free for another attempt."""
+        claim = None if answer is None else self.claim
+        return replace(self._ended(outcome), state="finished", claim=claim, request=None, sent=None, answer=answer)
+
+    def uncertain(self, outcome: str) -> Self:
+        """Nobody can tell yet whether it was carried out."""
+        return replace(self._ended(outcome), state="uncertain")
+
+    def _ended(self, outcome: str) -> Self:
+        now = utc_now()
+        took = datetime.fromisoformat(now) - datetime.fromisoformat(self.began_at)
+        return replace(self, outcome=outcome, ended_at=now, duration_us=round(took.total_seconds() * 1e6))
+
+
+def utc_now() -> str:
+    """Now, as entries tell the time. Sorts as text."""
+    return utc_text(datetime.now(UTC))
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment, as entries tell the time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def claim_of(caller: str, tenant: str, request_id: str) -> str:
+    """A request id in the scope of its caller and tenant, as one value."""
+    return hashlib.sha256(json.dumps([caller, tenant, request_id]).encode()).hexdigest()

@@ -1,0 +1,141 @@
+"""What differs between SQLite and PostgreSQL: how to connect, who may open the ledger, and which gateways are alive."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Protocol
+
+import filelock
+import sqlalchemy as sa
+
+from gateway.ledger.ledger import LedgerError
+
+WAIT_S = 3
+# The first key of the advisory locks that gateways hold while they live; the second is their number.
+LIVING = 0x6C656467
+ALONE = 0x6C656468
+POSTGRES = {
+    "connect_timeout": WAIT_S,
+    "tcp_user_timeout": WAIT_S * 1000,
+    "application_name": "compliance-gateway",
+    # The server sees within half a minute that a machine is gone; no statement of the ledger's takes seconds.
+    "options": f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+}
+
+
+class DownError(Exception):
+    """The ledger cannot be written to now."""
+
+
+class Database(Protocol):
+    """writer, reader: connect anew each time, without a pool."""
+
+    writer: sa.Engine
+    reader: sa.Engine
+
+    def occupy(self) -> None:
+        """Makes sure that this gateway may use it. Raises LedgerError."""
+        ...
+
+    def alone(self, connection: sa.Connection) -> None:
+        """For the rest of the transaction no other gateway can be here."""
+        ...
+
+    def announce(self, connection: sa.Connection, me: int) -> None:
+        """From now on, and while the connection lives, gateway number `me` counts as alive. Raises DownError."""
+        ...
+
+    def living(self, connection: sa.Connection, me: int) -> Collection[int]:
+        """The numbers of the gateways that are alive."""
+        ...
+
+    def leave(self) -> None:
+        """Undoes `occupy`."""
+        ...
+
+
+class Sqlite:
+    """A file, for one gateway at a time: a lock beside it sees to that, and ends with the process."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self._path = Path(url.database or "")
+        self._lock = filelock.FileLock(f"{self._path}.lock", blocking=False, mode=0o600, thread_local=False)
+        self.writer, self.reader = (
+            sa.create_engine(
+                url.set(database=f"file:{self._path}", query={"mode": "rw", "uri": "true"}),
+                poolclass=sa.NullPool,
+                connect_args={"timeout": WAIT_S, "check_same_thread": False},
+            )
+            for _ in range(2)
+        )
+        sa.event.listen(self.writer, "connect", self._full_sync)
+        for engine, begin in ((self.writer, "BEGIN IMMEDIATE"), (self.reader, "BEGIN")):
+            sa.event.listen(engine, "connect", self._no_transactions_of_the_driver)
+            sa.event.listen(engine, "begin", lambda connection, begin=begin: connection.exec_driver_sql(begin))
+
+    def occupy(self) -> None:
+        try:
+            self._lock.acquire()
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        except filelock.Timeout:
+            raise LedgerError("is in use by another gateway; several replicas need PostgreSQL") from None
+        except OSError as exc:
+            raise LedgerError(f"cannot be opened: {exc.strerror}") from exc
+
+    def alone(self, connection: sa.Connection) -> None:
+        pass  # BEGIN IMMEDIATE
+
+    def announce(self, connection: sa.Connection, me: int) -> None:
+        pass
+
+    def living(self, connection: sa.Connection, me: int) -> Collection[int]:  # noqa: ARG002
+        return (me,)
+
+    def leave(self) -> None:
+        self._lock.release()
+
+    @staticmethod
+    def _no_transactions_of_the_driver(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # it would begin them late
+
+    @staticmethod
+    def _full_sync(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+
+class Postgres:
+    """For any number of gateways. Each holds an advisory lock on its connection, which the server frees when it dies."""
+
+    def __init__(self, url: sa.URL) -> None:
+        url = url.set(drivername="postgresql+psycopg")
+        self.writer = self.reader = sa.create_engine(url, poolclass=sa.NullPool, connect_args=POSTGRES)
+
+    def occupy(self) -> None:
+        pass
+
+    def alone(self, connection: sa.Connection) -> None:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ALONE)))
+
+    def announce(self, connection: sa.Connection, me: int) -> None:
+        if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LIVING, me))):
+            raise DownError("the connection before is not gone yet")
+
+    def living(self, connection: sa.Connection, me: int) -> Collection[int]:  # noqa: ARG002
+        locks = sa.text(
+            "SELECT objid::int FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid::bigint = :key"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return connection.scalars(locks, {"key": LIVING}).all()
+
+    def leave(self) -> None:
+        pass
+
+
+def database_of(url: str, password: str | None) -> Database:
+    """The database at `sqlite:///…` or `postgresql://…`."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Sqlite(parsed)
+    return Postgres(parsed.set(password=password) if password else parsed)

@@ -1,0 +1,199 @@
+"""The built-in ledger, in SQLite or PostgreSQL. One thread writes, and commits together what has gathered meanwhile."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+
+from gateway.config import LedgerConfig
+from gateway.entry import Entry
+from gateway.errors import GatewayError, Reason
+from gateway.ledger import statements
+from gateway.ledger.databases import DownError, database_of
+from gateway.ledger.ledger import Claim, Ends, LedgerError, Query
+from gateway.ledger.store import Ages, Kind, Store
+from gateway.logs import log_bug, trace_of
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+EXPIRE_S = 3600.0
+MOST_JOBS = 500
+UNCERTAIN = timedelta(seconds=30)
+
+T = TypeVar("T")
+
+
+class Job(NamedTuple):
+    """See store.Kind."""
+
+    kind: Kind
+    entries: Sequence[Entry]
+    future: "asyncio.Future[Any]"
+
+
+class SqlLedger:
+    """See ledger.Ledger and ledger.Book."""
+
+    def __init__(self, settings: LedgerConfig) -> None:
+        self._database = database_of(settings.url, settings.password())
+        kept = settings.entries_kept_days
+        ages = Ages(UNCERTAIN, timedelta(days=settings.answers_kept_days), timedelta(days=kept) if kept else None)
+        self._store = Store(self._database, ages)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._up = False
+        self._waiting: list[Job] = []
+        self._owed: list[Entry] = []
+        self._working: asyncio.Task[None] | None = None
+        self._tending: asyncio.Task[None] | None = None
+
+    async def claim(self, entry: Entry) -> Claim:
+        try:
+            [claim] = await self._ask("claim", [entry])
+        except GatewayError as error:
+            if error.reason is Reason.LEDGER_UNAVAILABLE:  # it may have been written down all the same
+                self._owed.append(replace(entry, owner=self._store.me).finished(error.reason.name))
+            raise
+        return claim  # type: ignore[no-any-return]
+
+    async def update(self, entries: Sequence[Entry]) -> set[str]:
+        try:
+            return await self._ask("write", entries)  # type: ignore[no-any-return]
+        except GatewayError as error:
+            if error.reason is not Reason.LEDGER_UNAVAILABLE or any(entry.state == "running" for entry in entries):
+                raise
+            self._owed += (entry for entry in entries if entry.owner)
+            return {entry.id for entry in entries}
+
+    async def take_over(self) -> list[Entry]:
+        return await self._ask("take_over", ())  # type: ignore[no-any-return]
+
+    @property
+    def up(self) -> bool:
+        return self._up
+
+    async def start(self) -> None:
+        self._database.occupy()
+        try:
+            await self._open()
+        except LedgerError:
+            self._database.leave()
+            raise
+        self._tending = asyncio.create_task(self._tend(), name="ledger")
+
+    async def close(self) -> None:
+        if self._working is not None:
+            await self._working
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.wait([self._tending])
+        if self._owed:
+            with contextlib.suppress(LedgerError):
+                await self._open()
+        self._up = False
+        await self._in_thread(self._store.disconnect)
+        self._thread.shutdown(wait=False)
+        self._database.leave()
+
+    def find(self, query: Query) -> Iterator[Entry]:
+        with self._reading() as connection:
+            yield from statements.find(connection, query)
+
+    def ends(self) -> Ends:
+        with self._reading() as connection:
+            return statements.ends(connection)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        try:
+            with self._database.reader.connect() as connection, connection.begin():
+                yield connection
+        except sa.exc.SQLAlchemyError as exc:
+            raise LedgerError(f"cannot be read: {type(exc).__name__}; is it there, and of this version?") from exc
+
+    async def _ask(self, kind: Kind, entries: Sequence[Entry]) -> Any:
+        if not self._up:
+            raise _unavailable()
+        job = Job(kind, entries, asyncio.get_running_loop().create_future())
+        self._waiting.append(job)
+        if self._working is None:
+            self._working = asyncio.create_task(self._work(), name="ledger-commits")
+        return await job.future
+
+    async def _work(self) -> None:
+        """Commits until nothing waits."""
+        jobs: list[Job] = []
+        try:
+            while self._waiting:
+                jobs, self._waiting = self._waiting[:MOST_JOBS], self._waiting[MOST_JOBS:]
+                results = await self._in_thread(self._store.commit, [(job.kind, job.entries) for job in jobs])
+                for job, result in zip(jobs, results, strict=True):
+                    _answer(job, result)
+        except DownError as exc:
+            self._is_up(False, exc)
+            waiting, self._waiting = [*jobs, *self._waiting], []
+            for job in waiting:
+                _answer(job, _unavailable())
+        finally:
+            self._working = None
+
+    async def _tend(self) -> None:
+        """Opens it anew when it is down; forgets, now and then, what is too old."""
+        loop = asyncio.get_running_loop()
+        expire_at = loop.time()
+        while True:
+            if not self._up:
+                try:
+                    await self._open()
+                except LedgerError as exc:
+                    log.error("ledger", extra={"error": str(exc)})  # noqa: TRY400 - a trace says no more
+            elif loop.time() >= expire_at:
+                expire_at = loop.time() + EXPIRE_S
+                with contextlib.suppress(GatewayError):
+                    await self._ask("expire", ())
+            await asyncio.sleep(RETRY_S)
+
+    async def _open(self) -> None:
+        owed, self._owed = self._owed, []
+        try:
+            await self._in_thread(self._store.open, owed)
+        except (DownError, LedgerError) as exc:
+            self._owed = [*owed, *self._owed]
+            self._is_up(False, exc)
+            if isinstance(exc, LedgerError):
+                raise
+        else:
+            self._is_up(True)
+
+    def _is_up(self, up: bool, why: Exception | None = None) -> None:
+        if up != self._up:
+            if why is None:
+                log.info("ledger up")
+            else:
+                log.error("ledger down: writes are refused", extra={"trace": trace_of(why)})
+        self._up = up
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+
+def _answer(job: Job, result: Any) -> None:
+    if job.future.done():
+        return
+    if isinstance(result, GatewayError):
+        job.future.set_exception(result)
+    elif isinstance(result, Exception):
+        log_bug(log, result, job=job.kind)
+        job.future.set_exception(GatewayError(Reason.INTERNAL))
+    else:
+        job.future.set_result(result)
+
+
+def _unavailable() -> GatewayError:
+    return GatewayError(Reason.LEDGER_UNAVAILABLE, retry_after=RETRY_S)

@@ -1,0 +1,160 @@
+"""What is asked of the tables, a set of entries at a time. Each function runs inside the caller's transaction."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.entry import Entry
+from gateway.ledger.chain import link
+from gateway.ledger.ledger import Claim, Ends, Query
+from gateway.ledger.schema import chain, entries
+
+INTENT = {"id", "caller", "tenant", "operation", "policy", "target", "request_id", "digest", "began_at", "times", "request"}
+WRITTEN_LATER = tuple(field.name for field in fields(Entry) if field.name not in INTENT)
+INSERTS: dict[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+UPDATE = entries.update().where(entries.c.id == sa.bindparam("which"))
+UNFINISHED = entries.c.state != "finished"
+
+
+def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: Collection[int]) -> list[Claim]:
+    """Claims by one gateway, `me`; in the order of `wanted`."""
+    own = {entry.id: replace(entry, owner=me) for entry in wanted}
+    rows = sorted(map(asdict, own.values()), key=lambda row: row["claim"])  # one order for all gateways: no deadlocks
+    insert = INSERTS[connection.dialect.name](entries).on_conflict_do_nothing(index_elements=["claim"])
+    new = set(connection.scalars(insert.returning(entries.c.id), rows))
+    taken = [entry.claim for entry in wanted if entry.id not in new]
+    holders = {entry.claim: entry for entry in _entries(connection, entries.c.claim.in_(taken))} if taken else {}
+    return [
+        Claim("new", own[entry.id]) if entry.id in new else _taken(connection, holders[entry.claim], entry.digest, me, living)
+        for entry in wanted
+    ]
+
+
+def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, living: Collection[int]) -> Claim:
+    if holder.state == "finished":
+        return Claim("done", holder)
+    abandoned = holder.state == "uncertain" or holder.owner not in living
+    if holder.digest != digest or not abandoned or not _adopt(connection, [holder], me):
+        return Claim("running", holder)
+    return Claim("uncertain" if holder.sent is not None else "new", replace(holder, owner=me, state="running"))
+
+
+def write(connection: sa.Connection, changed: Sequence[Entry], me: int) -> set[str]:
+    """Writes down entries: those of owner 0 are new, the others have to be ours still. The ids that were written down."""
+    ids = [entry.id for entry in changed if entry.owner]
+    ours = set(connection.scalars(sa.select(entries.c.id).where(entries.c.id.in_(ids), entries.c.owner == me, UNFINISHED)))
+    kept = _chained(connection, [entry for entry in changed if entry.id in ours or not entry.owner])
+    new = [asdict(entry) for entry in kept if not entry.owner]
+    if new:
+        connection.execute(entries.insert(), new)
+    old = [entry for entry in kept if entry.owner]
+    if old:
+        rows = [{"which": entry.id, **{name: getattr(entry, name) for name in (*WRITTEN_LATER, "request")}} for entry in old]
+        connection.execute(UPDATE, rows)
+    return {entry.id for entry in kept}
+
+
+def _chained(connection: sa.Connection, changed: Iterable[Entry]) -> list[Entry]:
+    """The finished ones get their place in the chain."""
+    changed = list(changed)
+    if not any(entry.state == "finished" for entry in changed):
+        return changed
+    position, previous = connection.execute(sa.select(chain.c.head_position, chain.c.head_hash).with_for_update()).one()
+    done = []
+    for entry in changed:
+        if entry.state == "finished":
+            position += 1
+            previous = link(previous, position, entry)
+            done.append(replace(entry, position=position, hash=previous))
+        else:
+            done.append(entry)
+    connection.execute(chain.update(), {"head_position": position, "head_hash": previous})
+    return done
+
+
+def take_over(connection: sa.Connection, me: int, living: Collection[int], uncertain_before: str) -> list[Entry]:
+    """Unfinished entries of gateways that are not alive, and uncertain ones that ended before."""
+    dead = entries.c.owner.not_in(living)
+    stale = sa.and_(entries.c.state == "uncertain", entries.c.ended_at < uncertain_before)
+    found = list(_entries(connection, UNFINISHED, sa.or_(dead, stale)))
+    return [replace(entry, owner=me, state="running") for entry in found if _adopt(connection, [entry], me)]
+
+
+def _adopt(connection: sa.Connection, found: Sequence[Entry], me: int) -> bool:
+    """Makes entries ours. Whether they were still as found."""
+    same = [
+        connection.execute(
+            entries.update()
+            .where(entries.c.id == entry.id, entries.c.owner == entry.owner, entries.c.state == entry.state)
+            .values(owner=me, state="running")
+        ).rowcount
+        for entry in found
+    ]
+    return all(same)
+
+
+def expire(connection: sa.Connection, answers_before: str, entries_before: str | None) -> None:
+    """Forgets answers, and with them the request ids, and the oldest entries of the chain."""
+    old = sa.and_(entries.c.claim.is_not(None), ~UNFINISHED, entries.c.ended_at < answers_before)
+    connection.execute(entries.update().where(old).values(claim=None, answer=None))
+    if entries_before is None:
+        return
+    kept_from = connection.scalar(sa.select(sa.func.min(entries.c.position)).where(entries.c.ended_at >= entries_before))
+    last = entries.c.position < kept_from if kept_from is not None else entries.c.position.is_not(None)
+    tail = connection.execute(
+        sa.select(entries.c.position, entries.c.hash).where(last).order_by(entries.c.position.desc()).limit(1)
+    ).one_or_none()
+    if tail is not None:
+        connection.execute(entries.delete().where(entries.c.position <= tail.position))
+        connection.execute(chain.update(), {"tail_position": tail.position, "tail_hash": tail.hash})
+
+
+def new_owner(connection: sa.Connection) -> int:
+    """A number for a gateway that opens the ledger."""
+    return int(connection.scalars(chain.update().values(owners=chain.c.owners + 1).returning(chain.c.owners)).one())
+
+
+def touch(connection: sa.Connection) -> None:
+    """Writes something that changes nothing: fails where nothing can be written."""
+    connection.execute(chain.update().values(owners=chain.c.owners))
+
+
+def ends(connection: sa.Connection) -> Ends:
+    row = connection.execute(sa.select(chain)).one()
+    return Ends((row.tail_position, row.tail_hash), (row.head_position, row.head_hash))
+
+
+def find(connection: sa.Connection, query: Query) -> Iterator[Entry]:
+    """See ledger.Query and ledger.Book."""
+    equal = ("caller", "tenant", "policy", "operation", "outcome", "request_id", "client_request_id", "graph_request_id")
+    ids = ("id", "request_id", "client_request_id", "graph_request_id", "assignment")
+    column = entries.c
+    where: list[sa.ColumnElement[bool]] = [column[name] == getattr(query, name) for name in equal if getattr(query, name)]
+    if query.any_id:
+        where.append(sa.or_(*(column[name] == query.any_id for name in ids)))
+    if query.target:
+        where.append(sa.or_(*(column[name].icontains(query.target, autoescape=True) for name in ("target", "assignment"))))
+    if query.since:
+        where.append(column.began_at >= query.since)
+    if query.until:
+        where.append(column.began_at < query.until)
+    if query.after is not None:
+        return _entries(connection, *where, column.position > query.after, order=[column.position])
+    if query.newest is None:
+        return _entries(connection, *where, order=[column.began_at, column.id])
+    newest = _entries(connection, *where, order=[column.began_at.desc(), column.id.desc()], limit=query.newest)
+    return reversed(list(newest))
+
+
+def _entries(
+    connection: sa.Connection, *where: sa.ColumnElement[bool], order: Sequence[Any] = (), limit: int | None = None
+) -> Iterator[Entry]:
+    statement = sa.select(entries).where(*where).order_by(*order).limit(limit).execution_options(yield_per=500)
+    rows = connection.execute(statement)
+    return (Entry(**row) for row in rows.mappings())

@@ -1,0 +1,91 @@
+"""A call as an entry of the ledger: never a body, and of the target only what says who is meant."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from google.protobuf.message import Message
+
+from gateway.call import Call
+from gateway.entry import Entry, claim_of, utc_now
+from gateway.errors import GatewayError
+
+LONGEST = 512
+
+
+def intent(call: Call) -> Entry:
+    """What a validated write is about to do; with a request id of ours where the caller gave none."""
+    message: Any = call.message
+    request_id = message.request_id or str(uuid.uuid4())
+    bare = type(message)()
+    bare.CopyFrom(message)
+    bare.ClearField("request_id")
+    canonical = call.operation.name.encode() + b"\0" + bare.SerializeToString(deterministic=True)
+    caller = call.caller.name if call.caller else ""
+    return Entry(
+        id=uuid.uuid4().hex,
+        caller=caller,
+        tenant=call.tenant,
+        operation=call.operation.name,
+        policy=message.device_compliance_policy_id,
+        target=target_of(message),
+        assignment=getattr(message, "device_compliance_policy_assignment_id", ""),
+        request_id=request_id,
+        digest=hashlib.sha256(canonical).hexdigest(),
+        began_at=utc_now(),
+        claim=claim_of(caller, call.tenant, request_id),
+        request=message.SerializeToString(),
+    )
+
+
+def refusal(call: Call, error: GatewayError) -> Entry:
+    """A call that was refused before it was a write."""
+    message: Any = call.message
+    entry = Entry(
+        id=uuid.uuid4().hex,
+        caller=call.caller.name if call.caller else "",
+        tenant=call.tenant,
+        operation=call.operation.name,
+        policy=_clean(getattr(message, "device_compliance_policy_id", "")),
+        request_id=_clean(getattr(message, "request_id", "")),
+        began_at=utc_now(),
+    )
+    return entry.finished(error.reason.name)
+
+
+def with_facts(call: Call, entry: Entry) -> Entry:
+    """The entry with what the record has learnt of the write in Graph."""
+    facts = call.record.facts
+    status = facts.get("graph_status")
+    return replace(
+        entry,
+        route=str(facts.get("route") or entry.route),
+        client_request_id=str(facts.get("client_request_id") or entry.client_request_id),
+        graph_request_id=str(facts.get("graph_request_id") or ""),
+        graph_status=status if isinstance(status, int) else None,
+        assignment=_clean(str(facts.get("assignment") or entry.assignment)),
+        shared_by=int(str(facts.get("shared_by") or 0)),
+    )
+
+
+def target_of(message: Message) -> str:
+    """Who is meant: such as `group 0b1c2d3e-…` for each target in the message, without what hangs on it."""
+    return ", ".join(map(_clean, _targets(message)))
+
+
+def _targets(message: Message) -> Iterable[str]:
+    for field, value in message.ListFields():
+        if field.name == "target":
+            kind = value.WhichOneof("type")
+            named = getattr(value, kind).ListFields() if kind else ()
+            yield " ".join([kind or "base", *(str(word) for part, word in named if part.name != "json")])
+        elif field.message_type is not None:
+            for inner in value if field.is_repeated else (value,):
+                yield from _targets(inner)
+
+
+def _clean(text: str) -> str:
+    """Text that any database takes and no terminal obeys."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST])

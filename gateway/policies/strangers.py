@@ -1,0 +1,46 @@
+"""Refusals of callers that nobody knows: the first of a kind becomes an entry at once, those alike in the second after it one
+more, with how many they were. Whoever knocks a million times must not fill the disk."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+from gateway.entry import Entry
+from gateway.errors import GatewayError
+from gateway.ledger.ledger import Ledger
+
+SECOND = 1.0
+
+
+class Strangers:
+    """Counts refusals by operation and outcome."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._counted: dict[tuple[str, str], Entry] = {}
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    def refused(self, entry: Entry) -> None:
+        """One more. Waits for nothing: a stranger has no claim on our time."""
+        kind = entry.operation, entry.outcome
+        if kind in self._tasks:
+            first = self._counted.get(kind)
+            self._counted[kind] = replace(first, times=first.times + 1) if first else entry
+        else:
+            self._tasks[kind] = asyncio.create_task(self._keep(kind, entry), name="refusals")
+
+    async def close(self) -> None:
+        """Writes down what is still only counted."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        with contextlib.suppress(GatewayError):
+            await self._ledger.update(list(self._counted.values()))
+
+    async def _keep(self, kind: tuple[str, str], entry: Entry | None) -> None:
+        while entry is not None:
+            with contextlib.suppress(GatewayError):  # the log has it
+                await self._ledger.update([entry])
+            await asyncio.sleep(SECOND)
+            entry = self._counted.pop(kind, None)
+        del self._tasks[kind]

@@ -1,0 +1,58 @@
+"""A PostgreSQL server of the tests' own, on a free port, in a folder of its own, with its defaults for durability."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+
+BINARIES = [Path(p).parent for p in (shutil.which("postgres"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")) if p]
+NEEDS_POSTGRES = pytest.mark.skipif(not BINARIES, reason="PostgreSQL is not installed")
+# The server refuses to run as root.
+USER = "postgres" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+
+
+class Server:
+    """Runs from `start` to `stop`; what is in it survives both, until `remove`."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._folder = Path(tempfile.mkdtemp(prefix="compliance-gateway-postgres-"))
+        if USER:
+            shutil.chown(self._folder, USER)
+        self._run("initdb", "-D", "data", "-U", "ledger", "-A", "trust", "--no-sync", "-E", "UTF8")
+        self._databases = 0
+        self.start()
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
+        self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", "data", "-w", "-m", mode, "stop")
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def new_database(self) -> str:
+        """The URL of an empty one."""
+        self._databases += 1
+        name = f"ledger{self._databases}"
+        self.execute("postgres", f"CREATE DATABASE {name}")
+        return f"postgresql://ledger@127.0.0.1:{self.port}/{name}"
+
+    def execute(self, database: str, statement: str) -> list:
+        with psycopg.connect(host="127.0.0.1", port=self.port, user="ledger", dbname=database, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(BINARIES[0].resolve() / program), *arguments]
+        subprocess.run(command, cwd=self._folder, user=USER, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
