@@ -27,7 +27,7 @@ from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
 from gateway.graph.transports import Settings, Transport
-from gateway.ledger.ledger import Ledger, LedgerError
+from gateway.ledger.ledger import Book, Ledger, LedgerError
 from gateway.policies.audit import Audit
 from gateway.policies.authenticate import Authenticate
 from gateway.policies.deadline import deadline
@@ -107,8 +107,14 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
             await door.stop(config.server.drain_notice_s, config.server.drain_s)
 
 
+def book_of(config: LedgerConfig) -> Book:
+    """The ledger of the configured kind, for reading. Raises ConfigError."""
+    book: Book = plug_in("ledgers", config.kind)(config)
+    return book
+
+
 async def started_ledger(config: LedgerConfig) -> Ledger:
-    """The ledger of the configured kind. Raises ConfigError."""
+    """The ledger of the configured kind, for writing. Raises ConfigError."""
     ledger: Ledger = plug_in("ledgers", config.kind)(config)
     try:
         await ledger.start()

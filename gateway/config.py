@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -209,18 +209,40 @@ class Config(Section):
     ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
 
 
+Values = dict[str, Any]
+Model = TypeVar("Model", bound=Section)
+
+
 def load(path: Path) -> Config:
     """Reads the file. Raises ConfigError with every fault in it."""
+    return parse(_read(path), folder=path.parent)
+
+
+def load_ledger(path: Path) -> LedgerConfig:
+    """Reads the file's [ledger] alone: an auditor may have neither the secrets nor the certificates of the rest."""
+    return parse_ledger(_read(path).get("ledger", {}), folder=path.parent)
+
+
+def parse(values: Values, folder: Path = Path()) -> Config:
+    """Checks values as TOML gives them; relative paths count from `folder`. Raises ConfigError with every fault."""
+    return _parse(Config, values, folder)
+
+
+def parse_ledger(values: Values, folder: Path = Path()) -> LedgerConfig:
+    """As `parse`, for a [ledger]."""
+    return _parse(LedgerConfig, values, folder)
+
+
+def _read(path: Path) -> Values:
     try:
-        return parse(tomllib.loads(path.read_text()), folder=path.parent)
+        return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigError([f"{path}: {exc}"]) from exc
 
 
-def parse(values: dict[str, Any], folder: Path = Path()) -> Config:
-    """Checks values as TOML gives them; relative paths count from `folder`. Raises ConfigError with every fault."""
+def _parse(model: type[Model], values: Values, folder: Path) -> Model:
     try:
-        return Config.model_validate(values, context={"folder": folder})
+        return model.model_validate(values, context={"folder": folder})
     except ValidationError as exc:
         raise ConfigError([f"{_place(e['loc'])}: {_rule(e)}" for e in exc.errors(include_input=False)]) from exc
 

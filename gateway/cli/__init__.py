@@ -2,6 +2,7 @@
 
 import typer
 
+from gateway.cli.audit import app as audit
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.emulator import emulator
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 for command in (demo, serve, check, token, emulator):
     app.command()(command)
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:

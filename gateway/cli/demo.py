@@ -1,11 +1,12 @@
 """`demo`: emulator and gateway in one process; the documentation's create example through the generated stub, then edits on
-the routes as they really are."""
+the routes as they really are, then what the ledger says of it."""
 
 import asyncio
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from compliance_gateway import connect
@@ -21,13 +22,16 @@ from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import Complia
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.bootstrap import running
+from gateway.bootstrap import book_of, running
+from gateway.cli.audit_views import table
 from gateway.cli.demo_live import show_live_edits
-from gateway.cli.emulator import config_for
-from gateway.cli.loop import run
-from gateway.config import parse
+from gateway.cli.emulator import CALLER, config_for
+from gateway.cli.loop import refuse, run
+from gateway.config import ConfigError, parse, parse_ledger
 from gateway.emulator import Emulator
 from gateway.emulator.graph import Routes
+from gateway.entry import OK
+from gateway.ledger.ledger import Query
 from gateway.policies.authenticate import hash_token, new_token
 
 POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
@@ -49,25 +53,32 @@ Show = Callable[[ComplianceAssignmentServiceStub, Emulator, Console], bool]
 console = Console(highlight=False, soft_wrap=True)
 
 
-def demo() -> None:
+def demo(
+    ledger: Annotated[Path, typer.Option(help="Where the ledger is kept; it is added to.")] = Path("demo-ledger.db"),
+) -> None:
     """Show the main job working: emulator, gateway and generated stub in one process. Exit 0 if every answer was right."""
-    if not run(_demo()):
+    try:
+        right = run(_demo(ledger))
+    except ConfigError as exc:
+        raise refuse(exc.faults) from None
+    if not right:
         raise typer.Exit(1)
 
 
-async def _demo() -> bool:
-    documented = await _with_gateway("documented", _show_documented)
-    live = await _with_gateway("live", show_live_edits)
-    right = documented and live
+async def _demo(ledger: Path) -> bool:
+    documented = await _with_gateway("documented", _show_documented, ledger)
+    live = await _with_gateway("live", show_live_edits, ledger)
+    right = documented and live and _show_ledger(ledger)
     console.print(f"[bold]{'Every answer was right.' if right else 'An answer was wrong.'}[/]")
     return right
 
 
-async def _with_gateway(routes: Routes, show: Show) -> bool:
+async def _with_gateway(routes: Routes, show: Show, ledger: Path) -> bool:
     token = new_token()
     async with Emulator(routes=routes) as emulator:
         config = config_for(emulator, hash_token(token))
         config["server"]["drain_notice_s"] = 0
+        config["ledger"] = {"url": f"sqlite:///{ledger}"}
         async with running(parse(config)) as door:
             return await asyncio.to_thread(_ask, door.address, token, emulator, show)
 
@@ -108,6 +119,17 @@ def _create(
         and created.target.WhichOneof("type") == target.WhichOneof("type")
         and created.target.group.group_id == target.group.group_id
     )
+
+
+def _show_ledger(ledger: Path) -> bool:
+    """Who assigned this policy to this group, and what is Graph's request id?"""
+    console.print("[bold]Who assigned this policy to this group?[/]")
+    console.print(f"  compliance-gateway audit --ledger {ledger} --policy {POLICY} --target {GROUP} --newest 1")
+    book = book_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
+    found = list(book.find(Query(policy=POLICY, target=GROUP, newest=1)))
+    table(found)
+    console.print()
+    return [(entry.caller, entry.outcome, entry.graph_status) for entry in found] == [(CALLER, OK, 201)]
 
 
 def _block(name: str, message: object) -> str:

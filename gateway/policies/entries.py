@@ -71,8 +71,12 @@ def with_facts(call: Call, entry: Entry) -> Entry:
 
 
 def target_of(message: Message) -> str:
-    """Who is meant: such as `group 0b1c2d3e-…` for each target in the message, without what hangs on it."""
-    return ", ".join(map(_clean, _targets(message)))
+    """Who is meant: such as `group 0b1c2d3e-…` for each target in the message, without what hangs on it.
+
+    Nobody where an update is of the filter alone; the assignment's id says whose.
+    """
+    targets = [target for target in _targets(message) if target != "base" or not hasattr(message, "update_mask")]
+    return ", ".join(map(_clean, targets))
 
 
 def _targets(message: Message) -> Iterable[str]:
