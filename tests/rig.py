@@ -18,8 +18,11 @@ from grpc_status import rpc_status
 
 from gateway.bootstrap import running
 from gateway.cli.emulator import config_for
-from gateway.config import parse
+from gateway.config import LedgerConfig, parse
 from gateway.emulator import Emulator
+from gateway.entry import Entry
+from gateway.ledger.ledger import Query
+from gateway.ledger.sql_ledger import SqlLedger
 from gateway.logs import formatter, quiet
 from gateway.operations import OPERATIONS
 from gateway.policies.authenticate import hash_token, new_token
@@ -46,12 +49,13 @@ class Failure:
 
 @dataclass
 class Rig:
-    """call(): one RPC through a real channel; the answer, or a Failure."""
+    """call(): one RPC through a real channel; the answer, or a Failure. exchange(): that, and the trailers."""
 
     emulator: Emulator
     channel: grpc.aio.Channel
     address: str
     token: str
+    ledger: LedgerConfig
 
     @property
     def stub(self) -> ComplianceAssignmentServiceStub:
@@ -66,6 +70,16 @@ class Rig:
         timeout: float | None = 20,
     ) -> Any:
         """request: a message, its proto JSON, or raw bytes. metadata: instead of the caller's token."""
+        return (await self.exchange(operation, request, metadata=metadata, timeout=timeout))[0]
+
+    async def exchange(
+        self,
+        operation: str,
+        request: Any,
+        *,
+        metadata: tuple[tuple[str, str], ...] | None = None,
+        timeout: float | None = 20,
+    ) -> tuple[Any, dict[str, Any]]:
         row = OPERATIONS[operation]
         if isinstance(request, dict):
             request = json_format.ParseDict(request, row.request())
@@ -75,14 +89,20 @@ class Rig:
         )
         if metadata is None:
             metadata = (("authorization", f"Bearer {self.token}"),)
+        ongoing = rpc(data, metadata=metadata, timeout=timeout)
         try:
-            return await rpc(data, metadata=metadata, timeout=timeout)
+            answer = await ongoing
         except grpc.aio.AioRpcError as error:
-            return failure(error)
+            answer = failure(error)
+        return answer, dict(await ongoing.trailing_metadata())
 
     def writes(self) -> list[dict[str, Any]]:
         """The requests that Graph got, other than GET."""
         return [r for r in self.emulator.world.requests if r["method"] != "GET"]
+
+    def entries(self, **query: Any) -> list[Entry]:
+        """What the ledger has."""
+        return list(SqlLedger(self.ledger).find(Query(**query)))
 
     def rows(self, policy: str) -> list[dict[str, Any]]:
         return self.emulator.world.intune.policies[policy].rows
@@ -128,8 +148,9 @@ async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterat
     values["ledger"] = {"url": f"sqlite:///{emulator.folder}/{secrets.token_hex(4)}.db"}
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
-    async with running(parse(values)) as door, grpc.aio.insecure_channel(door.address) as channel:
-        yield Rig(emulator, channel, door.address, token)
+    config = parse(values)
+    async with running(config) as door, grpc.aio.insecure_channel(door.address) as channel:
+        yield Rig(emulator, channel, door.address, token, config.ledger)
 
 
 @contextmanager
@@ -169,3 +190,12 @@ async def command(*arguments: str) -> tuple[asyncio.subprocess.Process, dict[str
     async with asyncio.timeout(30):
         line = await process.stdout.readline()
     return process, json.loads(line)
+
+
+async def outcome(*arguments: str) -> tuple[int, str, str]:
+    """Runs `python -m gateway …` to its end: exit status, stdout, stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, stdout.decode(), stderr.decode()

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -15,7 +14,7 @@ from compliance_gateway import connect
 from compliance_gateway.v1.compliance_assignment_service_pb2 import CreateComplianceAssignmentRequest
 from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rig import command, failure
+from rig import command, failure, outcome
 
 from gateway.emulator.seeds import EMPTY
 
@@ -26,14 +25,6 @@ async def end(process: asyncio.subprocess.Process, number: int = signal.SIGTERM)
     process.send_signal(number)
     _, stderr = await asyncio.wait_for(process.communicate(), 30)
     return process.returncode or 0, stderr.decode()
-
-
-async def outcome(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, stdout.decode(), stderr.decode()
 
 
 def create(address: str, token: str) -> str:

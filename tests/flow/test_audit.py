@@ -1,0 +1,223 @@
+"""What the ledger has after calls, and the command that shows it."""
+
+import asyncio
+import csv
+import io
+import json
+import sqlite3
+import sys
+
+import pytest
+from edits_over_the_wire import ASSIGN, MERGE, create, guid
+from rig import Rig, gateway
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import EMPTY, GROUP, WINDOWS
+from gateway.ledger.chain import FACTS
+
+GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+ROW = f"{WINDOWS}_{GROUP}"
+TARGET = {"target": {"group": {"groupId": guid(1)}}}
+FILTER = {"target": {"deviceAndAppManagementAssignmentFilterId": guid(5), "deviceAndAppManagementAssignmentFilterType": 2}}
+MASK = {"updateMask": "target.deviceAndAppManagementAssignmentFilterId"}
+# operation, fields -> target, assignment
+WRITES = [
+    ("Create", {"assignment": TARGET}, f"group {guid(1)}", f"{WINDOWS}_{guid(1)}"),
+    ("Create", {"assignment": {"target": {"allDevices": {}}}}, "all_devices", None),
+    (
+        "Create",
+        {"assignment": {"target": {"unknown": {"odataType": "x.y", "json": '{"canary": 1}'}}}},
+        "unknown x.y",
+        "",
+    ),
+    ("Update", {"deviceCompliancePolicyAssignmentId": ROW, "assignment": FILTER, **MASK}, "", ROW),
+    ("Delete", {"deviceCompliancePolicyAssignmentId": ROW}, "", ROW),
+    (
+        "Replace",
+        {"assignments": [TARGET, {"target": {"allLicensedUsers": {}}}]},
+        f"group {guid(1)}, all_licensed_users",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "fields", "target", "assignment"), WRITES)
+async def test_every_write_says_who_did_what(live: Emulator, operation: str, fields: dict, target: str, assignment: str | None):
+    name = f"{operation}ComplianceAssignment{'s' if operation == 'Replace' else ''}"
+    async with gateway(live, **MERGE) as rig:
+        await rig.call(name, {"deviceCompliancePolicyId": WINDOWS, "requestId": "mine", **fields})
+        [entry] = rig.entries()
+    assert (entry.caller, entry.tenant, entry.operation, entry.policy) == ("demo", "emulator", name, WINDOWS)
+    assert (entry.request_id, entry.target) == ("mine", target)
+    assert assignment in (None, entry.assignment)
+    write = rig.writes()[-1]
+    assert (entry.graph_status, entry.client_request_id) == (write["status"], write["headers"]["client-request-id"])
+    assert entry.graph_request_id
+    assert (entry.route, entry.shared_by, entry.times) == ("assign", 1, 1)
+    assert entry.began_at < entry.ended_at
+    assert entry.duration_us > 1000
+    assert (entry.request, entry.sent) == (None, None)
+    assert "canary" not in repr(entry)
+    if "unknown" not in target:
+        assert entry.outcome == "OK"
+
+
+BEARER = ("authorization", "Bearer wrong-wrong-wrong-wrong")
+REFUSED = {
+    "bad field": ({"deviceCompliancePolicyId": "a/b"}, None, "INVALID_FIELD", "demo"),
+    "bad message": (b"\xff\xff", None, "MESSAGE_MALFORMED", "demo"),
+    "no token": ({}, (), "CALLER_UNAUTHENTICATED", ""),
+    "wrong token": ({}, (BEARER,), "CALLER_UNAUTHENTICATED", ""),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("operation", ["CreateComplianceAssignment", "GetComplianceAssignment"])
+async def test_refusals_are_entries(live: Emulator, name: str, operation: str):
+    request, metadata, reason, caller = REFUSED[name]
+    async with gateway(live, **MERGE) as rig:
+        assert (await rig.call(operation, request, metadata=metadata)).reason == reason
+        await asyncio.sleep(0.05)
+        [entry] = rig.entries()
+        assert (entry.outcome, entry.caller, entry.operation, entry.state) == (reason, caller, operation, "finished")
+        assert (entry.request, entry.answer, entry.position) == (None, None, 1)
+
+
+async def test_a_wrong_tenant_is_a_refusal_and_a_reads_not_found_is_none(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        metadata = (("authorization", f"Bearer {rig.token}"), ("x-graph-tenant", "nobody's"))
+        await rig.call("CreateComplianceAssignment", {}, metadata=metadata)
+        request = {"deviceCompliancePolicyId": EMPTY, "deviceCompliancePolicyAssignmentId": "no"}
+        assert (await rig.call("GetComplianceAssignment", request)).status == "NOT_FOUND"
+        assert [entry.outcome for entry in rig.entries()] == ["TENANT_UNKNOWN"]
+
+
+async def test_a_quota_refusal_is_an_entry(live: Emulator):
+    async with gateway(live, graph={**MERGE["graph"], "writes_per_20s": 1}) as rig:
+        await create(rig, TARGET["target"])
+        request = {"deviceCompliancePolicyId": WINDOWS, "assignment": TARGET}
+        assert (await rig.call("CreateComplianceAssignment", request, timeout=1)).status == "RESOURCE_EXHAUSTED"
+        assert [entry.outcome for entry in rig.entries()] == ["OK", "QUOTA_EXHAUSTED"]
+
+
+async def test_a_thousand_strangers_fill_no_disk(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        for _ in range(20):
+            await asyncio.gather(*(rig.call("ListComplianceAssignments", {}, metadata=()) for _ in range(50)))
+    entries = rig.entries()
+    assert sum(entry.times for entry in entries) == 1000, "counted, every one"
+    assert len(entries) < 20
+
+
+async def ledger_with_writes(live: Emulator) -> Rig:
+    async with gateway(live, **MERGE) as rig:
+        live.world.faults.order([Fault(**ASSIGN, delay_s=0.2)])
+        await asyncio.gather(*(create(rig, {"group": {"groupId": guid(i)}}, requestId=f"=r{i}") for i in range(5)))
+        await create(rig, {"group": {"groupId": guid(0)}}, WINDOWS)
+        await create(rig, {"group": {"groupId": guid(0)}}, WINDOWS)
+    return rig
+
+
+def at(rig: Rig) -> tuple[str, str]:
+    return "--ledger", rig.ledger.url.removeprefix("sqlite:///")
+
+
+def audit(*arguments: str) -> tuple[int, str, str]:
+    """Exit status, stdout, stderr."""
+    result = CliRunner().invoke(app, ["audit", *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def found_by(rig: Rig, *arguments: str) -> list[dict]:
+    code, out, err = audit(*at(rig), "--json", *arguments)
+    assert (code, err) == (0, "")
+    return [json.loads(line) for line in out.splitlines()]
+
+
+async def test_who_assigned_this_policy_to_this_group(live: Emulator):
+    rig = await ledger_with_writes(live)
+    [found] = found_by(rig, "--policy", WINDOWS, "--target", guid(0), "--outcome", "OK")
+    write = rig.writes()[-1]
+    assert (found["caller"], found["client_request_id"]) == ("demo", write["headers"]["client-request-id"])
+    assert found["graph_request_id"]
+    code, out, _ = audit(*at(rig), "--policy", WINDOWS)
+    assert code == 0
+    assert found["graph_request_id"] in out
+    for number in ("id", "request_id", "client_request_id", "graph_request_id", "assignment"):
+        code, out, _ = audit("trace", found[number], *at(rig))
+        assert code == 0
+        assert all(str(found[name]) in out for name in ("caller", "operation", "policy", "target", "graph_request_id", "hash"))
+    code, _, err = audit("trace", "no-such-id", *at(rig))
+    assert (code, err) == (1, "No entry has this id.\n")
+
+
+async def test_filters_and_times(live: Emulator):
+    rig = await ledger_with_writes(live)
+    assert len(found_by(rig)) == 7
+    assert len(found_by(rig, "--newest", "2")) == 2
+    assert len(found_by(rig, "--since", "1h", "--until", "2999-01-01", "--caller", "demo", "--tenant", "emulator")) == 7
+    assert found_by(rig, "--until", "2026-01-01T00:00") == []
+    assert len(found_by(rig, "--request-id", "=r3", "--operation", "CreateComplianceAssignment")) == 1
+    code, _, err = audit(*at(rig), "--since", "yesterday")
+    assert code == 2
+    assert "ISO 8601" in err
+
+
+async def test_export_and_verify(live: Emulator):
+    rig = await ledger_with_writes(live)
+    _, lines, _ = audit("export", *at(rig))
+    exported = [json.loads(line) for line in lines.splitlines()]
+    assert [row["position"] for row in exported] == sorted(row["position"] for row in exported)
+    assert set(FACTS) <= exported[0].keys()
+    _, text, _ = audit("export", *at(rig), "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["hash"] for row in rows] == [row["hash"] for row in exported]
+    assert {row["request_id"][:3] for row in rows[:5]} == {"'=r"}, "no formula for a spreadsheet"
+    code, out, _ = audit("verify", *at(rig))
+    assert code == 0
+    head = out.split("head ")[1].strip()
+    assert audit("verify", *at(rig), "--noted", head)[0] == 0
+    with sqlite3.connect(rig.ledger.url.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE entries SET caller = 'someone else' WHERE position = 3")
+    code, out, _ = audit("verify", *at(rig))
+    assert code == 1
+    assert "entry 3: changed" in out
+
+
+async def test_following_shows_what_is_finished_from_now_on(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        await create(rig, {"group": {"groupId": guid(0)}})
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", "audit", *at(rig), "--json", "--follow", stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout
+        async with asyncio.timeout(20):
+            assert json.loads(await process.stdout.readline())["target"] == f"group {guid(0)}"
+            await create(rig, {"group": {"groupId": guid(1)}})
+            assert json.loads(await process.stdout.readline())["target"] == f"group {guid(1)}"
+        process.terminate()
+        await process.wait()
+
+
+WRONG = {
+    "neither": (),
+    "both": ("--ledger", "x", "--config", "y"),
+    "no such file": ("--ledger", "no-such-ledger.db"),
+    "no such database": ("--ledger", "mysql://x"),
+    "a password": ("--ledger", "postgresql://me:secret@host/db"),
+    "no such config": ("--config", "no-such-file.toml"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("command", [(), ("verify",), ("export",), ("trace", "x")])
+def test_what_cannot_be_read_is_said(name: str, command: tuple[str, ...]):
+    code, out, err = audit(*command, *WRONG[name])
+    assert code in (1, 2)
+    assert out == ""
+    assert err
+    assert "Traceback" not in err
+    assert "secret" not in err

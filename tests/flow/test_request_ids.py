@@ -1,0 +1,197 @@
+"""A request id is carried out once: replayed, joined, refused for another request, free again where nothing was done."""
+
+import asyncio
+import uuid
+
+import pytest
+from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
+from edits_over_the_wire import ASSIGN, LIST, MERGE, guid
+from google.rpc.error_details_pb2 import ErrorInfo
+from rig import Failure, Rig, gateway
+
+from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import EMPTY, GROUP, WINDOWS
+from gateway.policies.authenticate import hash_token, new_token
+
+REQUEST_ID, WARNING = "compliance-gateway-request-id", "compliance-gateway-warning-bin"
+
+
+def request(number: int = 1, request_id: str = "once", policy: str = EMPTY) -> dict:
+    target = {"group": {"groupId": guid(number)}}
+    return {"deviceCompliancePolicyId": policy, "assignment": {"target": target}, "requestId": request_id}
+
+
+async def create(rig: Rig, number: int = 1, request_id: str = "once", **options):
+    return await rig.exchange("CreateComplianceAssignment", request(number, request_id), **options)
+
+
+def replayed(trailers: dict) -> bool:
+    return WARNING in trailers and ErrorInfo.FromString(trailers[WARNING]).reason == "REPLAYED"
+
+
+async def test_the_same_again_is_answered_from_the_ledger(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        (first, one), (again, two) = await create(rig), await create(rig)
+        assert first == again
+        assert (replayed(one), replayed(two)) == (False, True)
+        assert ErrorInfo.FromString(two[WARNING]).metadata["request_id"] == "once"
+        assert one[REQUEST_ID] == two[REQUEST_ID] == "once"
+        assert len(rig.writes()) == 1
+        [entry] = rig.entries()
+        assert (entry.request_id, entry.outcome, entry.assignment) == ("once", "OK", first.id)
+
+
+@pytest.mark.parametrize("operation", ["Update", "Delete", "Replace"])
+async def test_every_write_is_replayed(live: Emulator, operation: str):
+    row_id = f"{WINDOWS}_{GROUP}"
+    target = {"target": {"group": {"groupId": guid(7)}}}
+    fields = {
+        "Update": {"deviceCompliancePolicyAssignmentId": row_id, "assignment": target},
+        "Delete": {"deviceCompliancePolicyAssignmentId": row_id},
+        "Replace": {"assignments": [target]},
+    }[operation]
+    name = f"{operation}ComplianceAssignment{'s' if operation == 'Replace' else ''}"
+    async with gateway(live, **MERGE) as rig:
+        message = {"deviceCompliancePolicyId": WINDOWS, "requestId": "once", **fields}
+        (first, _), (again, trailers) = [await rig.exchange(name, message) for _ in range(2)]
+        assert not isinstance(first, Failure)
+        assert first == again
+        assert replayed(trailers)
+        assert len(rig.writes()) == 1
+
+
+async def test_the_answer_outlives_the_gateway(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        first, _ = await create(rig)
+    live.world.intune.set_rows(EMPTY, [])  # and what others did since
+    async with gateway(live, ledger={"url": rig.ledger.url}, **MERGE) as rig:
+        again, trailers = await create(rig)
+        assert (first, replayed(trailers)) == (again, True)
+        assert rig.rows(EMPTY) == []
+
+
+async def test_another_request_with_the_same_id_is_refused(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        await create(rig)
+        others = [
+            ("CreateComplianceAssignment", request(2)),
+            ("CreateComplianceAssignment", request(1, policy=WINDOWS)),
+            ("CreateComplianceAssignment", {**request(1), "ifExists": "IF_EXISTS_KEEP"}),
+            ("ReplaceComplianceAssignments", {"deviceCompliancePolicyId": EMPTY, "requestId": "once", "allowEmpty": True}),
+        ]
+        for operation, message in others:
+            failure = await rig.call(operation, message)
+            assert (failure.status, failure.reason) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
+            assert failure.fields == ["request_id"]
+        assert len(rig.writes()) == 1
+        assert [entry.outcome for entry in rig.entries()] == ["OK", *["REQUEST_ID_REUSED"] * 4]
+
+
+async def test_another_request_with_the_id_of_one_that_runs_is_refused(live: Emulator):
+    live.world.faults.order([Fault(**ASSIGN, delay_s=0.4)])
+    async with gateway(live, **MERGE) as rig:
+        running = asyncio.create_task(create(rig))
+        while not rig.writes():
+            await asyncio.sleep(0.01)
+        failure, _ = await create(rig, 2)
+        assert failure.reason == "REQUEST_ID_REUSED"
+        assert isinstance((await running)[0], Assignment)
+
+
+async def test_the_same_id_of_another_caller_or_tenant_is_another(live: Emulator):
+    token, other = new_token(), new_token()
+    callers = {"static": {"demo": hash_token(token), "other": hash_token(other)}}
+    async with gateway(live, callers=callers, **MERGE) as rig:
+        answers = [await create(rig, n, metadata=(("authorization", f"Bearer {t}"),)) for n, t in ((1, token), (2, other))]
+        assert [answer.target.group.group_id for answer, _ in answers] == [guid(1), guid(2)]
+
+
+async def test_calls_without_an_id_get_one_each(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        ids = [(await create(rig, number, ""))[1][REQUEST_ID] for number in (1, 2)]
+        failure, trailers = await create(rig, 1, "")
+        assert failure.reason == "ALREADY_ASSIGNED"
+        assert len({uuid.UUID(i) for i in (*ids, trailers[REQUEST_ID])}) == 3
+        assert [entry.request_id for entry in rig.entries()] == [*ids, trailers[REQUEST_ID]]
+        page, trailers = await rig.exchange("ListComplianceAssignments", {"deviceCompliancePolicyId": EMPTY})
+        assert (len(page.assignments), REQUEST_ID in trailers) == (2, False)
+
+
+async def test_the_same_at_the_same_time_is_joined(live: Emulator):
+    live.world.faults.order([Fault(**ASSIGN, delay_s=0.3)])
+    async with gateway(live, **MERGE) as rig:
+        answers = await asyncio.gather(*(create(rig) for _ in range(20)))
+        assert len({answer.id for answer, _ in answers}) == 1
+        assert sum(replayed(trailers) for _, trailers in answers) == 19
+        assert len(rig.writes()) == 1
+        assert len(rig.entries()) == 1
+
+
+async def test_who_gives_up_leaves_those_who_joined_their_answer(live: Emulator):
+    live.world.faults.order([Fault(**ASSIGN, delay_s=0.5)])
+    async with gateway(live, **MERGE) as rig:
+        first = asyncio.create_task(create(rig, timeout=0.2))
+        await asyncio.sleep(0.05)
+        joined = asyncio.create_task(create(rig))
+        assert (await first)[0].status == "DEADLINE_EXCEEDED"
+        assert isinstance((await joined)[0], Assignment)
+        assert len(rig.writes()) == 1
+
+
+async def test_who_gave_up_gets_the_answer_by_the_same_id(live: Emulator):
+    live.world.faults.order([Fault(**ASSIGN, delay_s=0.4)])
+    async with gateway(live, **MERGE) as rig:
+        failure, _ = await create(rig, timeout=0.2)
+        assert failure.status == "DEADLINE_EXCEEDED"
+        answer, trailers = await create(rig)
+        assert (answer.id, replayed(trailers)) == (f"{EMPTY}_{guid(1)}", True)
+        assert len(rig.writes()) == 1
+
+
+async def test_who_gives_up_before_the_write_has_done_nothing(live: Emulator):
+    live.world.faults.order([Fault(**ASSIGN, delay_s=0.5)])
+    async with gateway(live, **MERGE) as rig:
+        other = asyncio.create_task(create(rig, 2, "other"))
+        while not rig.writes():
+            await asyncio.sleep(0.01)
+        failure, _ = await create(rig, timeout=0.1)
+        assert failure.status == "DEADLINE_EXCEEDED"
+        await other
+        while len(found := rig.entries(request_id="once")) != 1 or not found[0].outcome:
+            await asyncio.sleep(0.01)
+        assert found[0].outcome == "CALLER_GONE"
+        assert [row["target"]["groupId"] for row in rig.rows(EMPTY)] == [guid(2)]
+        assert isinstance((await create(rig))[0], Assignment), "the id is free again"
+
+
+async def test_what_failed_is_carried_out_when_it_comes_again(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        assert (await create(rig, 1, "first"))[0].id
+        assert (await create(rig))[0].reason == "ALREADY_ASSIGNED"
+        live.world.intune.set_rows(EMPTY, [])
+        answer, trailers = await create(rig)
+        assert (answer.id, replayed(trailers)) == (f"{EMPTY}_{guid(1)}", False)
+        assert [e.outcome for e in rig.entries(request_id="once")] == ["ALREADY_ASSIGNED", "OK"]
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+async def test_an_unknown_outcome_is_found_out_when_it_comes_again(live: Emulator, cut: str):
+    """The answer is lost, and so is every read after it."""
+    async with gateway(live, graph={**MERGE["graph"], "doubt_s": 0.2, "max_attempts": 1}) as rig:
+        live.world.faults.order([Fault(**ASSIGN, cut=cut, delay_s=0.1)])
+        writing = asyncio.create_task(create(rig, timeout=8))
+        while not rig.writes():
+            await asyncio.sleep(0.005)
+        live.world.faults.order([Fault(**LIST, status=500, times=50)])
+        failure, _ = await writing
+        assert (failure.status, failure.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")
+        [entry] = rig.entries()
+        assert (entry.state, entry.outcome, entry.position) == ("uncertain", "OUTCOME_UNKNOWN", None)
+        live.world.faults.clear()
+        answer, _ = await create(rig)
+        assert answer.id == f"{EMPTY}_{guid(1)}"
+        assert len(rig.writes()) == (1 if cut == "after" else 2)
+        [entry] = rig.entries()
+        assert (entry.state, entry.outcome) == ("finished", "OK")
+        assert entry.client_request_id in {write["headers"]["client-request-id"] for write in rig.writes()}
