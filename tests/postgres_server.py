@@ -12,8 +12,9 @@ import pytest
 
 BINARIES = [Path(p).parent for p in (shutil.which("postgres"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")) if p]
 NEEDS_POSTGRES = pytest.mark.skipif(not BINARIES, reason="PostgreSQL is not installed")
-# The server refuses to run as root.
+# The server refuses to run as root. (subprocess's own `user` forks the long way, which gRPC's threads do not survive.)
 USER = "postgres" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
+AS_USER = ("runuser", "-u", USER, "--") if USER else ()
 
 
 class Server:
@@ -37,6 +38,13 @@ class Server:
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-D", "data", "-w", "-m", mode, "stop")
 
+    def signal(self, number: int) -> None:
+        """To all of its processes."""
+        pid = (self._folder / "data" / "postmaster.pid").read_text().split()[0]
+        children = subprocess.run(["pgrep", "-P", pid], capture_output=True, check=False).stdout.split()
+        for process in (pid, *children):
+            os.kill(int(process), number)
+
     def remove(self) -> None:
         self.stop()
         shutil.rmtree(self._folder)
@@ -54,5 +62,5 @@ class Server:
             return cursor.fetchall() if cursor.description else []
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(BINARIES[0].resolve() / program), *arguments]
-        subprocess.run(command, cwd=self._folder, user=USER, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        command = [*AS_USER, str(BINARIES[0].resolve() / program), *arguments]
+        subprocess.run(command, cwd=self._folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -1,6 +1,8 @@
 """What differs between SQLite and PostgreSQL: how to connect, who may open the ledger, and which gateways are alive."""
 
+import contextlib
 import os
+import socket
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,6 +52,10 @@ class Database(Protocol):
         """The numbers of the gateways that are alive."""
         ...
 
+    def interrupt(self, driver_connection: Any) -> None:
+        """Ends what another thread waits for on this connection, if anything."""
+        ...
+
     def leave(self) -> None:
         """Undoes `occupy`."""
         ...
@@ -92,6 +98,9 @@ class Sqlite:
     def living(self, connection: sa.Connection, me: int) -> Collection[int]:  # noqa: ARG002
         return (me,)
 
+    def interrupt(self, driver_connection: Any) -> None:
+        driver_connection.interrupt()
+
     def leave(self) -> None:
         self._lock.release()
 
@@ -128,6 +137,11 @@ class Postgres:
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         return connection.scalars(locks, {"key": LIVING}).all()
+
+    def interrupt(self, driver_connection: Any) -> None:
+        """A server that hangs keeps no time-out of its own, and the driver has none."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(driver_connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
 
     def leave(self) -> None:
         pass

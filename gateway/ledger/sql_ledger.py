@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 EXPIRE_S = 3600.0
 MOST_JOBS = 500
+HANGS_S = 5.0
 UNCERTAIN = timedelta(seconds=30)
 
 T = TypeVar("T")
@@ -180,7 +181,11 @@ class SqlLedger:
         self._up = up
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        running = asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        done, _ = await asyncio.wait([running], timeout=HANGS_S)
+        if not done:
+            self._store.interrupt()
+        return await running
 
 
 def _answer(job: Job, result: Any) -> None:

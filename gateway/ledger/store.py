@@ -34,6 +34,7 @@ class Store:
     def __init__(self, database: Database, ages: Ages) -> None:
         self._database, self._ages = database, ages
         self._connection: sa.Connection | None = None
+        self._driver_connection: Any = None
         self.me = 0
 
     def open(self, owed: Sequence[Entry]) -> None:
@@ -41,6 +42,7 @@ class Store:
         self.disconnect()
         try:
             self._connection = connection = self._database.writer.connect()
+            self._driver_connection = connection.connection.driver_connection
             with connection.begin():
                 self._database.alone(connection)
                 migrate(connection)
@@ -76,9 +78,14 @@ class Store:
                 return [exc]
         return [result for job in jobs for result in self.commit([job])]
 
+    def interrupt(self) -> None:
+        """Ends what takes too long, from another thread: it comes to a DownError."""
+        if self._driver_connection is not None:
+            self._database.interrupt(self._driver_connection)
+
     def disconnect(self) -> None:
         """Lets go of the connection, and on PostgreSQL of the sign of life."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._driver_connection = self._connection, None, None
         if connection is not None:
             connection.invalidate()
             connection.close()

@@ -1,0 +1,161 @@
+"""The ledger cannot be written to: writes are refused before Graph hears of them, reads go on, health says so, and all comes
+back by itself."""
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
+from edits_over_the_wire import ASSIGN, MERGE, create, group, guid
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from postgres_server import NEEDS_POSTGRES, Server
+from rig import Rig, gateway
+
+from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import EMPTY
+from gateway.ledger.chain import verify
+from gateway.ledger.ledger import Query
+from gateway.ledger.sql_ledger import SqlLedger
+
+SERVICE = "compliance_gateway.v1.ComplianceAssignmentService"
+
+
+async def health(rig: Rig, service: str) -> str:
+    answer = await health_pb2_grpc.HealthStub(rig.channel).Check(health_pb2.HealthCheckRequest(service=service))
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.1)
+
+
+async def refused(rig: Rig, number: int) -> bool:
+    answer = await create(rig, group(number))
+    if isinstance(answer, Assignment):
+        return False
+    assert (answer.status, answer.reason) == ("UNAVAILABLE", "LEDGER_UNAVAILABLE")
+    assert answer.retry_after
+    assert answer.pushback_ms
+    return True
+
+
+async def is_out_of_order_and_heals(rig: Rig, spoil, heal) -> None:
+    assert not await refused(rig, 0)
+    await until(lambda: has_health(rig, "SERVING"))
+    spoil()
+    numbers = iter(range(1, 1000))
+    await until(lambda: refused(rig, next(numbers)))
+    known = len(rig.writes())
+    assert all([await refused(rig, next(numbers)) for _ in range(3)])
+    assert len(rig.writes()) == known, "Graph hears of nothing"
+    page = await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": EMPTY})
+    assert len(page.assignments) == known, "reads go on"
+    await until(lambda: has_health(rig, "NOT_SERVING"))
+    assert await health(rig, SERVICE) == await health(rig, "") == "SERVING"
+    heal()
+    await until(lambda: has_health(rig, "SERVING"))
+    assert not await refused(rig, next(numbers))
+    assert list(verify(SqlLedger(rig.ledger).find(Query(after=0)), SqlLedger(rig.ledger).ends())) == []
+
+
+async def has_health(rig: Rig, status: str) -> bool:
+    return await health(rig, "ledger") == status
+
+
+@contextmanager
+def small_disk(folder: Path):
+    """A file system of 512 KiB; skips where none can be mounted."""
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+async def test_a_full_disk(live: Emulator, tmp_path: Path):
+    with small_disk(tmp_path) as folder:
+        filler = folder / "filler"
+
+        def fill() -> None:
+            with filler.open("wb", buffering=0) as file:
+                for size in (4096, 1):
+                    try:
+                        while True:
+                            file.write(b"x" * size)
+                    except OSError:
+                        pass
+
+        async with gateway(live, ledger={"url": f"sqlite:///{folder}/ledger.db"}, **MERGE) as rig:
+            await is_out_of_order_and_heals(rig, fill, filler.unlink)
+
+
+async def test_a_locked_file(live: Emulator, tmp_path: Path):
+    async with gateway(live, **MERGE) as rig:
+        other = sqlite3.connect(rig.ledger.url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+        await is_out_of_order_and_heals(rig, lambda: other.execute("BEGIN IMMEDIATE"), lambda: other.execute("ROLLBACK"))
+        other.close()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.remove()
+
+
+@NEEDS_POSTGRES
+async def test_postgresql_is_gone(live: Emulator, server: Server):
+    async with gateway(live, ledger={"url": server.new_database()}, **MERGE) as rig:
+        await is_out_of_order_and_heals(rig, server.stop, server.start)
+
+
+@NEEDS_POSTGRES
+async def test_postgresql_hangs(live: Emulator, server: Server):
+    """Its processes are stopped: connections are taken, and nothing is answered."""
+    async with gateway(live, ledger={"url": server.new_database()}, **MERGE) as rig:
+        try:
+            await is_out_of_order_and_heals(rig, lambda: server.signal(signal.SIGSTOP), lambda: server.signal(signal.SIGCONT))
+        finally:
+            server.signal(signal.SIGCONT)
+
+
+@NEEDS_POSTGRES
+async def test_it_starts_without_postgresql_and_writes_when_it_is_there(live: Emulator, server: Server):
+    url = server.new_database()
+    server.stop()
+    async with gateway(live, ledger={"url": url}, **MERGE) as rig:
+        assert await refused(rig, 1)
+        page = await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": EMPTY})
+        assert list(page.assignments) == []
+        server.start()
+        await until(lambda: has_health(rig, "SERVING"))
+        assert not await refused(rig, 1)
+
+
+@NEEDS_POSTGRES
+async def test_an_outcome_that_cannot_be_written_down_is_written_down_later(live: Emulator, server: Server):
+    """PostgreSQL goes while Graph works: the caller has its answer, and the same id gets the same answer afterwards."""
+    live.world.faults.order([Fault(**ASSIGN, delay_s=1.5)])
+    async with gateway(live, ledger={"url": server.new_database()}, **MERGE) as rig:
+        writing = asyncio.create_task(create(rig, group(1), requestId="once"))
+        while not rig.writes():
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(server.stop)
+        answer = await writing
+        assert answer.id == f"{EMPTY}_{guid(1)}"
+        await asyncio.to_thread(server.start)
+        await until(lambda: has_health(rig, "SERVING"))
+        [entry] = rig.entries()
+        assert (entry.state, entry.outcome, entry.assignment) == ("finished", "OK", answer.id)
+        assert await create(rig, group(1), requestId="once") == answer
+        assert len(rig.writes()) == 1
