@@ -45,7 +45,7 @@ class SqlLedger:
     def __init__(self, settings: LedgerConfig) -> None:
         self._database = database_of(settings.url, settings.password())
         kept = settings.entries_kept_days
-        ages = Ages(UNCERTAIN, timedelta(days=settings.answers_kept_days), timedelta(days=kept) if kept else None)
+        ages = Ages(UNCERTAIN, timedelta(days=settings.answers_kept_days), timedelta(days=kept) if kept is not None else None)
         self._store = Store(self._database, ages)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._up = False

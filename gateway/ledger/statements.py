@@ -1,7 +1,7 @@
 """What is asked of the tables, a set of entries at a time. Each function runs inside the caller's transaction."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,27 +12,37 @@ from gateway.ledger.chain import link
 from gateway.ledger.ledger import Claim, Ends, Query
 from gateway.ledger.schema import chain, entries
 
-INTENT = {"id", "caller", "tenant", "operation", "policy", "target", "request_id", "digest", "began_at", "times", "request"}
+INTENT = {"id", "caller", "tenant", "operation", "policy", "target", "request_id", "digest", "began_at", "times"}
 WRITTEN_LATER = tuple(field.name for field in fields(Entry) if field.name not in INTENT)
-INSERTS: dict[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
+# Built once: building a statement costs more than carrying it out.
+UNFINISHED = entries.c.state != "finished"
+INSERT = entries.insert()
+CLAIM = {
+    name: insert(entries).on_conflict_do_nothing(index_elements=["claim"])
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
 UPDATE = entries.update().where(entries.c.id == sa.bindparam("which"))
-UNFINISHED = entries.c.state != "finished"
+HOLDERS = sa.select(entries.c.claim, entries.c.id).where(entries.c.claim.in_(sa.bindparam("claims", expanding=True)))
+OURS = sa.select(entries.c.id).where(
+    entries.c.id.in_(sa.bindparam("ids", expanding=True)), entries.c.owner == sa.bindparam("me"), UNFINISHED
+)
+HEAD = sa.select(chain.c.head_position, chain.c.head_hash).with_for_update()
+NEW_HEAD = chain.update()
 
 
 def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: Collection[int]) -> list[Claim]:
     """Claims by one gateway, `me`; in the order of `wanted`."""
-    own = {entry.id: replace(entry, owner=me) for entry in wanted}
-    rows = sorted(map(asdict, own.values()), key=lambda row: row["claim"])  # one order for all gateways: no deadlocks
-    insert = INSERTS[connection.dialect.name](entries).on_conflict_do_nothing(index_elements=["claim"])
-    new = set(connection.scalars(insert.returning(entries.c.id), rows))
-    taken = [entry.claim for entry in wanted if entry.id not in new]
-    holders = {entry.claim: entry for entry in _entries(connection, entries.c.claim.in_(taken))} if taken else {}
+    own = [replace(entry, owner=me) for entry in wanted]
+    # In one order for all gateways: no deadlocks.
+    connection.execute(CLAIM[connection.dialect.name], sorted(map(vars, own), key=lambda row: row["claim"]))
+    holders = dict(connection.execute(HOLDERS, {"claims": [entry.claim for entry in own]}).all())
+    taken = [holders[entry.claim] for entry in own if holders.get(entry.claim, entry.id) != entry.id]
+    others = {entry.id: entry for entry in _entries(connection, entries.c.id.in_(taken))} if taken else {}
     return [
-        Claim("new", own[entry.id]) if entry.id in new else _taken(connection, holders[entry.claim], entry.digest, me, living)
-        for entry in wanted
+        Claim("new", entry)
+        if holders.get(entry.claim) == entry.id
+        else _taken(connection, others.get(holders.get(entry.claim, ""), entry), entry.digest, me, living)
+        for entry in own
     ]
 
 
@@ -40,7 +50,7 @@ def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, livin
     if holder.state == "finished":
         return Claim("done", holder)
     abandoned = holder.state == "uncertain" or holder.owner not in living
-    if holder.digest != digest or not abandoned or not _adopt(connection, [holder], me):
+    if holder.digest != digest or not abandoned or not _adopt(connection, holder, me):
         return Claim("running", holder)
     return Claim("uncertain" if holder.sent is not None else "new", replace(holder, owner=me, state="running"))
 
@@ -48,24 +58,22 @@ def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, livin
 def write(connection: sa.Connection, changed: Sequence[Entry], me: int) -> set[str]:
     """Writes down entries: those of owner 0 are new, the others have to be ours still. The ids that were written down."""
     ids = [entry.id for entry in changed if entry.owner]
-    ours = set(connection.scalars(sa.select(entries.c.id).where(entries.c.id.in_(ids), entries.c.owner == me, UNFINISHED)))
+    ours = set(connection.scalars(OURS, {"ids": ids, "me": me}))
     kept = _chained(connection, [entry for entry in changed if entry.id in ours or not entry.owner])
-    new = [asdict(entry) for entry in kept if not entry.owner]
+    new = [vars(entry) for entry in kept if not entry.owner]
     if new:
-        connection.execute(entries.insert(), new)
-    old = [entry for entry in kept if entry.owner]
+        connection.execute(INSERT, new)
+    old = [{"which": entry.id} | {name: vars(entry)[name] for name in WRITTEN_LATER} for entry in kept if entry.owner]
     if old:
-        rows = [{"which": entry.id, **{name: getattr(entry, name) for name in (*WRITTEN_LATER, "request")}} for entry in old]
-        connection.execute(UPDATE, rows)
+        connection.execute(UPDATE, old)
     return {entry.id for entry in kept}
 
 
-def _chained(connection: sa.Connection, changed: Iterable[Entry]) -> list[Entry]:
+def _chained(connection: sa.Connection, changed: Sequence[Entry]) -> list[Entry]:
     """The finished ones get their place in the chain."""
-    changed = list(changed)
     if not any(entry.state == "finished" for entry in changed):
-        return changed
-    position, previous = connection.execute(sa.select(chain.c.head_position, chain.c.head_hash).with_for_update()).one()
+        return list(changed)
+    position, previous = connection.execute(HEAD).one()
     done = []
     for entry in changed:
         if entry.state == "finished":
@@ -74,7 +82,7 @@ def _chained(connection: sa.Connection, changed: Iterable[Entry]) -> list[Entry]
             done.append(replace(entry, position=position, hash=previous))
         else:
             done.append(entry)
-    connection.execute(chain.update(), {"head_position": position, "head_hash": previous})
+    connection.execute(NEW_HEAD, {"head_position": position, "head_hash": previous})
     return done
 
 
@@ -83,20 +91,13 @@ def take_over(connection: sa.Connection, me: int, living: Collection[int], uncer
     dead = entries.c.owner.not_in(living)
     stale = sa.and_(entries.c.state == "uncertain", entries.c.ended_at < uncertain_before)
     found = list(_entries(connection, UNFINISHED, sa.or_(dead, stale)))
-    return [replace(entry, owner=me, state="running") for entry in found if _adopt(connection, [entry], me)]
+    return [replace(entry, owner=me, state="running") for entry in found if _adopt(connection, entry, me)]
 
 
-def _adopt(connection: sa.Connection, found: Sequence[Entry], me: int) -> bool:
-    """Makes entries ours. Whether they were still as found."""
-    same = [
-        connection.execute(
-            entries.update()
-            .where(entries.c.id == entry.id, entries.c.owner == entry.owner, entries.c.state == entry.state)
-            .values(owner=me, state="running")
-        ).rowcount
-        for entry in found
-    ]
-    return all(same)
+def _adopt(connection: sa.Connection, entry: Entry, me: int) -> bool:
+    """Makes an entry ours. Whether it was still as found."""
+    same = entries.update().where(*(entries.c[name] == getattr(entry, name) for name in ("id", "owner", "state")))
+    return bool(connection.execute(same.values(owner=me, state="running")).rowcount)
 
 
 def expire(connection: sa.Connection, answers_before: str, entries_before: str | None) -> None:

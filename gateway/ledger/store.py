@@ -102,7 +102,7 @@ class Store:
         if "take_over" in kinds:
             orphans = statements.take_over(connection, self.me, living, utc_text(now - self._ages.uncertain))
         if "expire" in kinds:
-            entries_before = utc_text(now - self._ages.entries) if self._ages.entries else None
+            entries_before = utc_text(now - self._ages.entries) if self._ages.entries is not None else None
             statements.expire(connection, utc_text(now - self._ages.answers), entries_before)
         ours = statements.write(connection, writes, self.me) if writes else set()
         results: list[Any] = []

@@ -13,9 +13,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import grpc
 import tomli_w
 from rig import NO_QUOTA, command
 from workload import kinds_of
@@ -76,7 +77,7 @@ class Report:
 class Victim:
     """`serve` as a process at one address, started anew after each kill."""
 
-    def __init__(self, emulator: Emulator, ledger_url: str, folder: Path) -> None:
+    def __init__(self, emulator: Emulator, ledger_url: str, folder: Path, **sections: dict) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -84,7 +85,7 @@ class Victim:
         values = config_for(emulator, hash_token(self.token))
         values["server"] = {"grpc": self.address, "drain_notice_s": 0}
         values["graph"] |= {**NO_QUOTA, "create_route": "assign", "read_back_s": 10, "doubt_s": 0.5}
-        values["ledger"] = {"url": ledger_url}
+        values |= {"ledger": {"url": ledger_url}, **sections}
         self.config = folder / "gateway.toml"
         self.config.write_text(tomli_w.dumps(values))
         self.process: asyncio.subprocess.Process | None = None
@@ -92,6 +93,9 @@ class Victim:
     async def start(self) -> None:
         self.process, ready = await command("serve", "--config", str(self.config))
         assert ready["grpc"] == self.address
+
+    def channel(self) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(self.address)
 
     async def end(self, number: int = signal.SIGKILL) -> int | None:
         assert self.process
@@ -153,14 +157,12 @@ async def reach(emulator: Emulator, point: str, rng: random.Random) -> None:
     fault = POINTS[point]
     if fault is None:
         return
-    requests, faults = emulator.world.requests, emulator.world.faults
+    faults = emulator.world.faults
     if point == "before the outcome":
-        written = len([r for r in requests if r["method"] == "POST"])
-        while len([r for r in requests[-50:] if r["method"] == "POST"]) == 0 or written == len(
-            [r for r in requests if r["method"] == "POST"]
-        ):
+        faults.order([Fault(**ASSIGN, delay_s=0.01)])
+        while faults.waiting:
             await asyncio.sleep(0.002)
-    faults.order([Fault(fault.method, fault.path, delay_s=fault.delay_s, cut=fault.cut)])
+    faults.order([replace(fault)])
     while faults.waiting:
         await asyncio.sleep(0.002)
 
