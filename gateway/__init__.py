@@ -7,9 +7,9 @@ The map, top to bottom; a room imports only from the rooms below it (held by imp
     doors          wire <-> Call                           testing    contract tests for plug-ins
     policies       what every call passes
     assignments    the domain: a handler per RPC
-    graph          requests to Microsoft Graph
+    graph          requests to Microsoft Graph         ledger     the durable record of every write
     odata          message <-> Graph JSON                  credentials   tokens from Entra; alone knows msal
     operations     the RPCs as rows, read from the protos
-    call           what travels with one call
+    call           what travels with one call          entry      what is kept of it
     errors, config
 """

@@ -171,7 +171,7 @@ class LedgerConfig(Section):
     """
 
     kind: str = "sql"
-    url: str = "sqlite:///ledger.db"
+    url: str = Field(default="sqlite:///ledger.db", validate_default=True)
     password_file: ExistingFile | None = None
     answers_kept_days: float = Field(default=7, gt=0, le=36_500)
     entries_kept_days: float | None = Field(default=None, gt=0, le=36_500)

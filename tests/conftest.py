@@ -2,6 +2,8 @@
 
 import asyncio
 
+import postgres_server
+import pytest
 import pytest_asyncio
 
 from gateway.emulator import Emulator
@@ -29,6 +31,11 @@ async def live_emulator():
 async def documented_emulator():
     async with Emulator(routes="documented") as emulator:
         yield emulator
+
+
+# A server for all who need but a database of their own, and one for who will treat it badly.
+postgres = pytest.fixture(scope="session")(postgres_server.running)
+own_postgres = pytest.fixture()(postgres_server.running)
 
 
 def as_new(emulator: Emulator) -> Emulator:

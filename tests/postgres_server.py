@@ -5,16 +5,25 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 BINARIES = [Path(p).parent for p in (shutil.which("postgres"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")) if p]
-NEEDS_POSTGRES = pytest.mark.skipif(not BINARIES, reason="PostgreSQL is not installed")
 # The server refuses to run as root. (subprocess's own `user` forks the long way, which gRPC's threads do not survive.)
 USER = "postgres" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
 AS_USER = ("runuser", "-u", USER, "--") if USER else ()
+
+
+def running() -> Iterator["Server"]:
+    """For a fixture."""
+    if not BINARIES:
+        pytest.skip("PostgreSQL is not installed")
+    server = Server()
+    yield server
+    server.remove()
 
 
 class Server:

@@ -65,7 +65,8 @@ async def main() -> None:
     echo.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", {"Echo": handler}),))
     echo_port = echo.add_insecure_port("127.0.0.1:0")
     await echo.start()
-    bootstrap.plug_in = lambda *_: FromMemory
+    plug_in = bootstrap.plug_in
+    bootstrap.plug_in = lambda group, kind: FromMemory if group == "transports" else plug_in(group, kind)
     token = new_token()
     request = OPERATIONS["GetComplianceAssignment"].request(
         device_compliance_policy_id="p", device_compliance_policy_assignment_id="p_g"
@@ -74,6 +75,7 @@ async def main() -> None:
         values = config_for(emulator, hash_token(token))
         values["graph"] |= {"requests_per_20s": 1_000_000}
         values["server"]["drain_notice_s"] = 0
+        values["ledger"] = {"url": f"sqlite:///{emulator.folder}/ledger.db"}
         async with (
             bootstrap.running(parse(values)) as door,
             grpc.aio.insecure_channel(door.address) as ours,

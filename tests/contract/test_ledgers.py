@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from postgres_server import NEEDS_POSTGRES, Server
+from postgres_server import Server
 
 from gateway.config import LedgerConfig
 from gateway.ledger.ledger import LedgerError
@@ -52,18 +52,10 @@ class TestSqlite(LedgerContract):
             self.make().ends()
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    yield server
-    server.remove()
-
-
-@NEEDS_POSTGRES
 class TestPostgres(LedgerContract):
     @pytest.fixture(autouse=True)
-    def place(self, server: Server):
-        self.url = server.new_database()
+    def place(self, postgres: Server):
+        self.url = postgres.new_database()
 
     def make(self) -> SqlLedger:
         return SqlLedger(LedgerConfig(url=self.url))

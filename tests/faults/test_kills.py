@@ -7,22 +7,18 @@ from pathlib import Path
 
 import pytest
 from killing import POINTS, kill_run
-from postgres_server import NEEDS_POSTGRES, Server
 from test_state_machine import new_seed
 
 from gateway.emulator import Emulator
 
-DATABASES = ["sqlite", pytest.param("postgresql", marks=NEEDS_POSTGRES)]
+DATABASES = ["sqlite", "postgresql"]
 
 
 @pytest.fixture
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path):
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-    else:
-        server = Server()
-        yield server.new_database()
-        server.remove()
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return request.getfixturevalue("postgres").new_database()
 
 
 async def run(live: Emulator, ledger_url: str, folder: Path, kills: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
 from edits_over_the_wire import ASSIGN, MERGE, create, group, guid
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from postgres_server import NEEDS_POSTGRES, Server
+from postgres_server import Server
 from rig import Rig, gateway
 
 from gateway.emulator import Emulator
@@ -106,54 +106,45 @@ async def test_a_locked_file(live: Emulator, tmp_path: Path):
         other.close()
 
 
-@pytest.fixture
-def server():
-    server = Server()
-    yield server
-    server.remove()
+async def test_postgresql_is_gone(live: Emulator, own_postgres: Server):
+    async with gateway(live, ledger={"url": own_postgres.new_database()}, **MERGE) as rig:
+        await is_out_of_order_and_heals(rig, own_postgres.stop, own_postgres.start)
 
 
-@NEEDS_POSTGRES
-async def test_postgresql_is_gone(live: Emulator, server: Server):
-    async with gateway(live, ledger={"url": server.new_database()}, **MERGE) as rig:
-        await is_out_of_order_and_heals(rig, server.stop, server.start)
-
-
-@NEEDS_POSTGRES
-async def test_postgresql_hangs(live: Emulator, server: Server):
+async def test_postgresql_hangs(live: Emulator, own_postgres: Server):
     """Its processes are stopped: connections are taken, and nothing is answered."""
-    async with gateway(live, ledger={"url": server.new_database()}, **MERGE) as rig:
+    async with gateway(live, ledger={"url": own_postgres.new_database()}, **MERGE) as rig:
         try:
-            await is_out_of_order_and_heals(rig, lambda: server.signal(signal.SIGSTOP), lambda: server.signal(signal.SIGCONT))
+            await is_out_of_order_and_heals(
+                rig, lambda: own_postgres.signal(signal.SIGSTOP), lambda: own_postgres.signal(signal.SIGCONT)
+            )
         finally:
-            server.signal(signal.SIGCONT)
+            own_postgres.signal(signal.SIGCONT)
 
 
-@NEEDS_POSTGRES
-async def test_it_starts_without_postgresql_and_writes_when_it_is_there(live: Emulator, server: Server):
-    url = server.new_database()
-    server.stop()
+async def test_it_starts_without_postgresql_and_writes_when_it_is_there(live: Emulator, own_postgres: Server):
+    url = own_postgres.new_database()
+    own_postgres.stop()
     async with gateway(live, ledger={"url": url}, **MERGE) as rig:
         assert await refused(rig, 1)
         page = await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": EMPTY})
         assert list(page.assignments) == []
-        server.start()
+        own_postgres.start()
         await until(lambda: has_health(rig, "SERVING"))
         assert not await refused(rig, 1)
 
 
-@NEEDS_POSTGRES
-async def test_an_outcome_that_cannot_be_written_down_is_written_down_later(live: Emulator, server: Server):
+async def test_an_outcome_that_cannot_be_written_down_is_written_down_later(live: Emulator, own_postgres: Server):
     """PostgreSQL goes while Graph works: the caller has its answer, and the same id gets the same answer afterwards."""
     live.world.faults.order([Fault(**ASSIGN, delay_s=1.5)])
-    async with gateway(live, ledger={"url": server.new_database()}, **MERGE) as rig:
+    async with gateway(live, ledger={"url": own_postgres.new_database()}, **MERGE) as rig:
         writing = asyncio.create_task(create(rig, group(1), requestId="once"))
         while not rig.writes():
             await asyncio.sleep(0.01)
-        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(own_postgres.stop)
         answer = await writing
         assert answer.id == f"{EMPTY}_{guid(1)}"
-        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(own_postgres.start)
         await until(lambda: has_health(rig, "SERVING"))
         [entry] = rig.entries()
         assert (entry.state, entry.outcome, entry.assignment) == ("finished", "OK", answer.id)

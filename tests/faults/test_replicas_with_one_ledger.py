@@ -7,7 +7,6 @@ import pytest
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
 from edits_over_the_wire import ASSIGN, create, group, guid
 from killing import Victim
-from postgres_server import NEEDS_POSTGRES
 from postgres_server import Server as Postgres
 from redis_server import NEEDS_REDIS
 from redis_server import Server as Redis
@@ -17,21 +16,20 @@ from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY
 
-pytestmark = [NEEDS_POSTGRES, NEEDS_REDIS]
+pytestmark = NEEDS_REDIS
 GRAPH = {"create_route": "assign", "read_back_s": 10, "doubt_s": 0.3}
 
 
 @pytest.fixture
-def shared():
+def shared(postgres: Postgres):
     """The sections that both have in common."""
-    postgres, redis = Postgres(), Redis()
+    redis = Redis()
     yield {
         "graph": GRAPH,
         "ledger": {"url": postgres.new_database()},
         "locks": {"kind": "redis", "url": redis.url, "ttl_s": 1},
     }
     redis.stop()
-    postgres.remove()
 
 
 async def insist(rig: Rig, number: int) -> Assignment:

@@ -195,3 +195,30 @@ async def test_an_unknown_outcome_is_found_out_when_it_comes_again(live: Emulato
         [entry] = rig.entries()
         assert (entry.state, entry.outcome) == ("finished", "OK")
         assert entry.client_request_id in {write["headers"]["client-request-id"] for write in rig.writes()}
+
+
+@pytest.mark.parametrize(("cut", "outcome"), [("before", "NOT_CARRIED_OUT"), ("after", "OK")])
+async def test_an_unknown_outcome_is_found_out_by_the_next_gateway_without_a_caller(live: Emulator, cut: str, outcome: str):
+    """And stays unknown for as long as Graph cannot be read."""
+    settings = {"graph": {**MERGE["graph"], "doubt_s": 0.2, "max_attempts": 1}}
+    async with gateway(live, **settings) as rig:
+        live.world.faults.order([Fault(**ASSIGN, cut=cut, delay_s=0.1)])
+        writing = asyncio.create_task(create(rig, timeout=8))
+        while not rig.writes():
+            await asyncio.sleep(0.005)
+        live.world.faults.order([Fault(**LIST, status=500, times=50)])
+        assert (await writing)[0].reason == "OUTCOME_UNKNOWN"
+    live.world.faults.clear()
+    live.world.faults.order([Fault(**LIST, status=403, times=1)])
+    same = {"ledger": {"url": rig.ledger.url}}
+    async with gateway(live, **settings, **same) as rig:
+        while (entry := rig.entries()[0]).state == "running" or live.world.faults.waiting:
+            await asyncio.sleep(0.02)
+        assert (entry.state, entry.outcome) == ("uncertain", "OUTCOME_UNKNOWN")
+    async with gateway(live, **settings, **same) as rig:
+        while (entry := rig.entries()[0]).state != "finished":
+            await asyncio.sleep(0.02)
+        assert (entry.outcome, entry.request_id) == (outcome, "once")
+        assert len(rig.writes()) == 1, "nobody asked for another"
+        answer, trailers = await create(rig)
+        assert (answer.id, replayed(trailers)) == (f"{EMPTY}_{guid(1)}", outcome == "OK")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config, ConfigError, load, parse
+from gateway.config import Config, ConfigError, load, load_ledger, parse
 from gateway.graph.clouds import CLOUDS, cloud_of
 
 GUID = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
@@ -69,6 +69,18 @@ CHANGES = {
         lambda v: v["tenants"]["contoso"].update(credentials=[{"kind": "secret", "env": "NOT_SET_ANYWHERE"}]),
         "NOT_SET_ANYWHERE is not set",
     ),
+    "a database that is none of ours": (
+        lambda v: v.update(ledger={"url": "mysql://h/d"}),
+        "ledger.url: has to be sqlite:///file",
+    ),
+    "a password in the ledger's URL": (
+        lambda v: v.update(ledger={"url": "postgresql://u:canary@h/d"}),
+        "with the password in password_file",
+    ),
+    "entries that go before the answers": (
+        lambda v: v.update(ledger={"answers_kept_days": 9, "entries_kept_days": 8}),
+        "ledger: entries_kept_days: may not be less",
+    ),
     "plain text off loopback": (lambda v: v.update(server={"grpc": "0.0.0.0:50051"}), "insecure = true"),
     "plain text on a name": (lambda v: v.update(server={"grpc": "gateway.example:50051"}), "insecure = true"),
     "a port that is none": (lambda v: v.update(server={"grpc": "127.0.0.1:99999"}), 'has to be "host:port"'),
@@ -88,6 +100,18 @@ def test_a_secret_from_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     values = good(tmp_path)
     values["tenants"]["contoso"]["credentials"] = [{"kind": "secret", "env": "GRAPH_SECRET"}]
     assert parse(values, tmp_path).tenants["contoso"].credentials[0].read().get_secret_value() == "canary-secret"
+
+
+def test_where_the_ledger_is(tmp_path: Path):
+    assert parse(good(tmp_path), tmp_path).ledger.url == f"sqlite:///{tmp_path}/ledger.db", "beside the configuration"
+    for url in ("postgresql://u@h:1/d", "postgresql://h/d?sslmode=verify-full", f"sqlite:///{tmp_path}/other.db"):
+        assert parse(good(tmp_path) | {"ledger": {"url": url}}, tmp_path).ledger.url == url
+
+
+def test_an_auditor_needs_no_more_than_the_ledger(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    path.write_text('[tenants.x]\n[ledger]\nurl = "sqlite:///elsewhere.db"\n')
+    assert load_ledger(path).url == f"sqlite:///{tmp_path}/elsewhere.db"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:0", "localhost:1", "[::1]:50051", "127.9.9.9:1"])

@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from postgres_server import NEEDS_POSTGRES, Server
 
 from gateway.config import LedgerConfig
 from gateway.entry import OK
@@ -31,18 +30,11 @@ def upgrade():
 """
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=NEEDS_POSTGRES)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("server").new_database()
+    return request.getfixturevalue("postgres").new_database()
 
 
 def opened(url: str) -> sa.Connection:

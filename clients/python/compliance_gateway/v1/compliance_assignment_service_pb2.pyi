@@ -14,9 +14,18 @@ ResourceInfo and RetryInfo with the trailer `grpc-retry-pushback-ms`. Common to 
   Intune, or needs an approval.
 * NOT_FOUND: no such policy or assignment.
 * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up.
-* UNAVAILABLE: Graph or Entra is down; nothing was written. DEADLINE_EXCEEDED: the deadline passed.
+* UNAVAILABLE: Graph, Entra or the gateway's ledger is down; nothing was written.
+* DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
 * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write.
-* ABORTED: others change the policy faster than the write can be made; read anew and try again.
+* ABORTED: others change the policy faster than the write can be made (read anew and try again), or a request with the
+  same id is being carried out (REQUEST_IN_PROGRESS).
+
+A write is carried out once for its `request_id` (AIP-155), which is the caller's own in a tenant. The same request again
+gets the stored answer, or joins while it runs; an answer that another call brought about says so in the trailer
+`compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason REPLAYED. Another request with the same id is
+refused: INVALID_ARGUMENT, REQUEST_ID_REUSED. After UNKNOWN, DEADLINE_EXCEEDED or a lost connection, send the same request
+with the same id: the gateway finds out what became of it, and carries it out if nothing did. After every other error
+of the write itself the id is free: nothing was carried out. A write without an id gets one; the trailer `compliance-gateway-request-id` has it.
 
 A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer
 `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the ids in `rows`.
