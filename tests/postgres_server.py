@@ -14,7 +14,7 @@ import pytest
 BINARIES = [Path(p).parent for p in (shutil.which("postgres"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")) if p]
 # The server refuses to run as root. (subprocess's own `user` forks the long way, which gRPC's threads do not survive.)
 USER = "postgres" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
-AS_USER = ("runuser", "-u", USER, "--") if USER else ()
+AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups") if USER else ()
 
 
 def running() -> Iterator["Server"]:
