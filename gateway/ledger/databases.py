@@ -16,7 +16,8 @@ WAIT_S = 3
 # The first key of the advisory locks that gateways hold while they live; the second is their number.
 LIVING = 0x6C656467
 ALONE = 0x6C656468
-POSTGRES = {
+READER = {"connect_timeout": WAIT_S, "application_name": "compliance-gateway audit"}
+WRITER = {
     "connect_timeout": WAIT_S,
     "tcp_user_timeout": WAIT_S * 1000,
     "application_name": "compliance-gateway",
@@ -27,7 +28,7 @@ POSTGRES = {
 
 
 class DownError(Exception):
-    """The ledger cannot be written to now."""
+    """The ledger cannot be written to now; the text says why, and holds nothing of what was to be written."""
 
 
 class Database(Protocol):
@@ -119,7 +120,9 @@ class Postgres:
 
     def __init__(self, url: sa.URL) -> None:
         url = url.set(drivername="postgresql+psycopg")
-        self.writer = self.reader = sa.create_engine(url, poolclass=sa.NullPool, connect_args=POSTGRES)
+        self.writer, self.reader = (
+            sa.create_engine(url, poolclass=sa.NullPool, connect_args=arguments) for arguments in (WRITER, READER)
+        )
 
     def occupy(self) -> None:
         pass

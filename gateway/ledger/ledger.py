@@ -75,8 +75,8 @@ class Ledger(Protocol):
     async def update(self, entries: Sequence[Entry]) -> set[str]:
         """Writes down what is new in entries that this ledger claimed, and whole ones that no one did. The ids that were ours.
 
-        What another gateway has taken over stays as it is. Where the ledger is down, finished and uncertain entries are
-        kept and written down later; running ones raise.
+        What another gateway has taken over stays as it is. Where the ledger is down, finished and uncertain entries of ours
+        are kept and written down later, new ones are dropped, running ones raise.
         """
         ...
 

@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,7 +17,7 @@ from gateway.ledger import statements
 from gateway.ledger.databases import DownError, database_of
 from gateway.ledger.ledger import Claim, Ends, LedgerError, Query
 from gateway.ledger.store import Ages, Kind, Store
-from gateway.logs import log_bug, trace_of
+from gateway.logs import log_bug
 
 log = logging.getLogger(__name__)
 
@@ -48,36 +47,38 @@ class SqlLedger:
         ages = Ages(UNCERTAIN, timedelta(days=settings.answers_kept_days), timedelta(days=kept) if kept is not None else None)
         self._store = Store(self._database, ages)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._up = False
+        self._up: bool | None = None
+        self._known: set[str] = set()  # unfinished entries that somebody here works on
         self._waiting: list[Job] = []
         self._owed: list[Entry] = []
         self._working: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
 
     async def claim(self, entry: Entry) -> Claim:
-        try:
-            [claim] = await self._ask("claim", [entry])
-        except GatewayError as error:
-            if error.reason is Reason.LEDGER_UNAVAILABLE:  # it may have been written down all the same
-                self._owed.append(replace(entry, owner=self._store.me).finished(error.reason.name))
-            raise
+        [claim] = await self._ask("claim", [entry])
+        if claim.answer in ("new", "uncertain"):
+            self._known.add(claim.entry.id)
         return claim  # type: ignore[no-any-return]
 
     async def update(self, entries: Sequence[Entry]) -> set[str]:
+        self._known -= {entry.id for entry in entries if entry.state != "running"}
         try:
             return await self._ask("write", entries)  # type: ignore[no-any-return]
         except GatewayError as error:
             if error.reason is not Reason.LEDGER_UNAVAILABLE or any(entry.state == "running" for entry in entries):
                 raise
-            self._owed += (entry for entry in entries if entry.owner)
-            return {entry.id for entry in entries}
+            owed = [entry for entry in entries if entry.owner]
+            self._owed += owed
+            return {entry.id for entry in owed}
 
     async def take_over(self) -> list[Entry]:
-        return await self._ask("take_over", ())  # type: ignore[no-any-return]
+        taken: list[Entry] = await self._ask("take_over", ())
+        self._known |= {entry.id for entry in taken}
+        return taken
 
     @property
     def up(self) -> bool:
-        return self._up
+        return bool(self._up)
 
     async def start(self) -> None:
         self._database.occupy()
@@ -163,7 +164,7 @@ class SqlLedger:
     async def _open(self) -> None:
         owed, self._owed = self._owed, []
         try:
-            await self._in_thread(self._store.open, owed)
+            await self._in_thread(self._store.open, owed, frozenset(self._known))
         except (DownError, LedgerError) as exc:
             self._owed = [*owed, *self._owed]
             self._is_up(False, exc)
@@ -177,7 +178,7 @@ class SqlLedger:
             if why is None:
                 log.info("ledger up")
             else:
-                log.error("ledger down: writes are refused", extra={"trace": trace_of(why)})
+                log.error("ledger down: writes are refused", extra={"why": str(why)})
         self._up = up
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:

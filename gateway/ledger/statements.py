@@ -1,6 +1,6 @@
 """What is asked of the tables, a set of entries at a time. Each function runs inside the caller's transaction."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -30,8 +30,8 @@ HEAD = sa.select(chain.c.head_position, chain.c.head_hash).with_for_update()
 NEW_HEAD = chain.update()
 
 
-def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: Collection[int]) -> list[Claim]:
-    """Claims by one gateway, `me`; in the order of `wanted`."""
+def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: Callable[[], Collection[int]]) -> list[Claim]:
+    """Claims by one gateway, `me`; in the order of `wanted`. living: asked only where a claim is taken."""
     own = [replace(entry, owner=me) for entry in wanted]
     # In one order for all gateways: no deadlocks.
     connection.execute(CLAIM[connection.dialect.name], sorted(map(vars, own), key=lambda row: row["claim"]))
@@ -46,10 +46,10 @@ def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: C
     ]
 
 
-def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, living: Collection[int]) -> Claim:
+def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, living: Callable[[], Collection[int]]) -> Claim:
     if holder.state == "finished":
         return Claim("done", holder)
-    abandoned = holder.state == "uncertain" or holder.owner not in living
+    abandoned = holder.state == "uncertain" or holder.owner not in living()
     if holder.digest != digest or not abandoned or not _adopt(connection, holder, me):
         return Claim("running", holder)
     return Claim("uncertain" if holder.sent is not None else "new", replace(holder, owner=me, state="running"))
@@ -98,6 +98,12 @@ def _adopt(connection: sa.Connection, entry: Entry, me: int) -> bool:
     """Makes an entry ours. Whether it was still as found."""
     same = entries.update().where(*(entries.c[name] == getattr(entry, name) for name in ("id", "owner", "state")))
     return bool(connection.execute(same.values(owner=me, state="running")).rowcount)
+
+
+def let_go(connection: sa.Connection, me: int, known: Collection[str]) -> None:
+    """Of what is ours by the ledger and not `known` to us: anyone may take it over."""
+    unknown = sa.and_(entries.c.owner == me, entries.c.state == "running", entries.c.id.not_in(known))
+    connection.execute(entries.update().where(unknown).values(owner=0))
 
 
 def expire(connection: sa.Connection, answers_before: str, entries_before: str | None) -> None:

@@ -1,9 +1,9 @@
 """The blocking half of the SQL ledger: one connection, used by one thread."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -13,8 +13,6 @@ from gateway.ledger import statements
 from gateway.ledger.databases import Database, DownError
 from gateway.ledger.ledger import LedgerError
 from gateway.ledger.schema import migrate
-
-log = logging.getLogger(__name__)
 
 Kind = Literal["claim", "take_over", "write", "expire"]
 
@@ -37,8 +35,9 @@ class Store:
         self._driver_connection: Any = None
         self.me = 0
 
-    def open(self, owed: Sequence[Entry]) -> None:
-        """Connects, migrates, writes down what is owed. Raises DownError; LedgerError where waiting will not help."""
+    def open(self, owed: Sequence[Entry] = (), known: Collection[str] = ()) -> None:
+        """Connects, migrates, writes down what is owed, and lets go of unfinished entries that are not `known`: their claims
+        came about although the connection was lost. Raises DownError; LedgerError where waiting will not help."""
         self.disconnect()
         try:
             self._connection = connection = self._database.writer.connect()
@@ -51,10 +50,11 @@ class Store:
             with connection.begin():
                 statements.touch(connection)
                 statements.write(connection, owed, self.me)
+                statements.let_go(connection, self.me, known)
         except sa.exc.SQLAlchemyError as exc:
             self.disconnect()
             if _down(exc):
-                raise DownError from exc
+                raise DownError(_why(exc)) from exc
             raise LedgerError(f"cannot be used: {type(exc).__name__}") from exc
         except (DownError, LedgerError):
             self.disconnect()
@@ -66,14 +66,14 @@ class Store:
         The result of each, or the exception that it came to. Raises DownError: nothing is known to be carried out.
         """
         if self._connection is None:
-            raise DownError
+            raise DownError("it is not open")
         try:
             with self._connection.begin():
                 return self._carry_out(self._connection, jobs)
         except Exception as exc:
             if _down(exc):
                 self.disconnect()
-                raise DownError from exc
+                raise DownError(_why(exc)) from exc
             if len(jobs) == 1:
                 return [exc]
         return [result for job in jobs for result in self.commit([job])]
@@ -95,12 +95,12 @@ class Store:
         claims = [entry for kind, entries in jobs if kind == "claim" for entry in entries]
         writes = [entry for kind, entries in jobs if kind == "write" for entry in entries]
         kinds = {kind for kind, _ in jobs}
-        living = self._database.living(connection, self.me) if kinds & {"claim", "take_over"} else ()
+        living = partial(self._database.living, connection, self.me)
         claimed = iter(statements.claim(connection, claims, self.me, living) if claims else ())
         now = datetime.now(UTC)
         orphans: list[Entry] = []
         if "take_over" in kinds:
-            orphans = statements.take_over(connection, self.me, living, utc_text(now - self._ages.uncertain))
+            orphans = statements.take_over(connection, self.me, living(), utc_text(now - self._ages.uncertain))
         if "expire" in kinds:
             entries_before = utc_text(now - self._ages.entries) if self._ages.entries is not None else None
             statements.expire(connection, utc_text(now - self._ages.answers), entries_before)
@@ -115,6 +115,11 @@ class Store:
             else:
                 results.append(ours & {entry.id for entry in entries})
         return results
+
+
+def _why(exc: BaseException) -> str:
+    """The database's own words, without the statement and its values."""
+    return str(getattr(exc, "orig", None) or type(exc).__name__).partition("\n")[0]
 
 
 def _down(exc: BaseException) -> bool:

@@ -64,9 +64,7 @@ class Audit:
         if call.caller is None:
             self._strangers.refused(refusal(call, error))
             return
-        try:
-            await self._ledger.update([refusal(call, error)])
-        except GatewayError:
+        if not await self._ledger.update([refusal(call, error)]):
             log.warning("a refusal is not in the ledger", extra={"operation": call.operation.name})
 
     async def close(self) -> None:

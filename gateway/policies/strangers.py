@@ -2,11 +2,9 @@
 more, with how many they were. Whoever knocks a million times must not fill the disk."""
 
 import asyncio
-import contextlib
 from dataclasses import replace
 
 from gateway.entry import Entry
-from gateway.errors import GatewayError
 from gateway.ledger.ledger import Ledger
 
 SECOND = 1.0
@@ -34,13 +32,11 @@ class Strangers:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        with contextlib.suppress(GatewayError):
-            await self._ledger.update(list(self._counted.values()))
+        await self._ledger.update(list(self._counted.values()))
 
     async def _keep(self, kind: tuple[str, str], entry: Entry | None) -> None:
         while entry is not None:
-            with contextlib.suppress(GatewayError):  # the log has it
-                await self._ledger.update([entry])
+            await self._ledger.update([entry])
             await asyncio.sleep(SECOND)
             entry = self._counted.pop(kind, None)
         del self._tasks[kind]

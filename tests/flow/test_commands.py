@@ -32,8 +32,8 @@ def create(address: str, token: str) -> str:
         return stub.CreateComplianceAssignment(json_format.ParseDict(DEVICES, CreateComplianceAssignmentRequest())).id
 
 
-async def test_demo_shows_the_main_job_and_ends_well():
-    code, out, err = await outcome("demo")
+async def test_demo_shows_the_main_job_and_ends_well(tmp_path: Path):
+    code, out, err = await outcome("demo", "--ledger", str(tmp_path / "ledger.db"))
     assert code == 0, out + err
     assert "201" in out
     assert "Every answer was right." in out

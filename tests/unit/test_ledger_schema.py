@@ -109,10 +109,26 @@ def test_an_entry_that_no_database_takes_spoils_no_other(url: str):
     database = database_of(url, None)
     database.occupy()
     ours = Store(database, Ages(timedelta(0), timedelta(1), None))
-    ours.open([])
+    ours.open()
     bad = intent(2, target="\ud800")
     results = ours.commit([("claim", [intent(1)]), ("claim", [bad]), ("claim", [intent(3)])])
     assert [isinstance(result, Exception) for result in results] == [False, True, False]
     assert [result[0].answer for result in results[::2]] == ["new", "new"]
+    ours.disconnect()
+    database.leave()
+
+
+def test_a_claim_whose_answer_was_lost_is_anyones(url: str):
+    """The commit came about, the connection went before its answer: nobody works on it."""
+    database = database_of(url, None)
+    database.occupy()
+    ours = Store(database, Ages(timedelta(0), timedelta(1), None))
+    ours.open()
+    known, lost = [ours.commit([("claim", [intent(number)])])[0][0].entry for number in (1, 2)]
+    assert ours.commit([("take_over", ())]) == [[]]
+    ours.disconnect()
+    ours.open(known={known.id})
+    [[taken]] = ours.commit([("take_over", ())])
+    assert (taken.id, taken.owner) == (lost.id, ours.me)
     ours.disconnect()
     database.leave()
