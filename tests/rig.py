@@ -61,16 +61,8 @@ class Rig:
     def stub(self) -> ComplianceAssignmentServiceStub:
         return ComplianceAssignmentServiceStub(self.channel)
 
-    async def call(
-        self,
-        operation: str,
-        request: Any,
-        *,
-        metadata: tuple[tuple[str, str], ...] | None = None,
-        timeout: float | None = 20,
-    ) -> Any:
-        """request: a message, its proto JSON, or raw bytes. metadata: instead of the caller's token."""
-        return (await self.exchange(operation, request, metadata=metadata, timeout=timeout))[0]
+    async def call(self, operation: str, request: Any, **options: Any) -> Any:
+        return (await self.exchange(operation, request, **options))[0]
 
     async def exchange(
         self,
@@ -80,6 +72,7 @@ class Rig:
         metadata: tuple[tuple[str, str], ...] | None = None,
         timeout: float | None = 20,
     ) -> tuple[Any, dict[str, Any]]:
+        """request: a message, its proto JSON, or raw bytes. metadata: instead of the caller's token."""
         row = OPERATIONS[operation]
         if isinstance(request, dict):
             request = json_format.ParseDict(request, row.request())
