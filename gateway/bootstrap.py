@@ -20,7 +20,7 @@ from gateway.assignments.writer import Tools
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Policy
 from gateway.config import Config, ConfigError, Graph, LedgerConfig, LocksConfig, Tenant
-from gateway.credentials import MsalApp, TokenSource
+from gateway.credentials import InOrder, MsalApp, Place, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
@@ -34,7 +34,6 @@ from gateway.policies.deadline import deadline
 from gateway.policies.idempotency import Idempotency
 from gateway.policies.validate import Validate
 
-ENTRA_THREADS = 8
 RECOVERY_PAUSE_S = 1.0
 
 Clock = Callable[[], float]
@@ -68,11 +67,12 @@ def pipeline(steps: Sequence[Policy], handler: Handler) -> Handler:
 async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[dict[str, GraphClient]]:
     """A Graph client per tenant, each with its own token source and transport."""
     async with AsyncExitStack() as stack:
-        executor = ThreadPoolExecutor(ENTRA_THREADS, thread_name_prefix="entra")
+        # A thread for each tenant, if need be: a slow Entra holds up no other tenant's.
+        executor = ThreadPoolExecutor(len(config.tenants), thread_name_prefix="entra")
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         clients = {}
         for name, tenant in config.tenants.items():
-            tokens = token_source(tenant, executor, clock)
+            tokens = token_source(name, tenant, executor, clock)
             stack.push_async_callback(tokens.close)
             transport: Transport = plug_in("transports", config.graph.transport)(settings_of(config.graph, tenant))
             stack.push_async_callback(transport.close)
@@ -139,12 +139,13 @@ async def recover(ledger: Ledger, idempotency: Idempotency, service: Handler) ->
 
 
 def token_source(
-    tenant: Tenant, executor: Executor, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
+    name: str, tenant: Tenant, executor: Executor, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
 ) -> TokenSource:
-    """The tenant's tokens, from its credential."""
+    """The tenant's tokens, from its credentials. Raises ConfigError."""
     cloud = cloud_of(tenant)
-    app = MsalApp(tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.credentials[0].read, tenant.ca_file)
-    return TokenSource(app, executor, clock=clock, sleep=sleep)
+    place = Place(name, tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.ca_file)
+    apps = [MsalApp(place, plug_in("credentials", credential.kind)(credential)) for credential in tenant.credentials]
+    return TokenSource(InOrder(name, apps), executor, clock=clock, sleep=sleep)
 
 
 def locks(config: LocksConfig) -> Locks:

@@ -1,10 +1,16 @@
 """Tokens from Entra for the gateway's own app. The only room that knows msal.
 
-Promises: a call waits for Entra only before the tenant's first token; an expired token is never served; no secret or
-token is in any repr, log line or error. Neighbour: `graph` takes tokens from here and reports the refused ones.
+Promises: a call waits for Entra only before the tenant's first token; an expired token is never served; a credential that
+changed is tried before it is used; no secret or token is in any repr, log line or error. Neighbour: `graph` takes tokens from
+here and reports the refused ones.
+
+    credential    what a kind has to do           in_order       a tenant's several, as one
+    kinds         the built-in ones               token_source   a token, remembered and renewed
+    msal_app      one credential, through MSAL    faults         Entra's errors -> GatewayError
 """
 
-from gateway.credentials.msal_app import Issued, MsalApp
+from gateway.credentials.in_order import InOrder
+from gateway.credentials.msal_app import Issued, MsalApp, Place
 from gateway.credentials.token_source import TokenSource
 
-__all__ = ["Issued", "MsalApp", "TokenSource"]
+__all__ = ["InOrder", "Issued", "MsalApp", "Place", "TokenSource"]

@@ -1,17 +1,21 @@
-"""MSAL's confidential client for one tenant, asked for a new token each time: remembering tokens is TokenSource's work."""
+"""MSAL for one credential of a tenant, asked for a new token each time: remembering tokens is TokenSource's work."""
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msal
 import requests
 from msal.exceptions import MsalError
-from pydantic import SecretStr
 
+from gateway.credentials.credential import Assertion, Credential, CredentialError, Identity, Presented
 from gateway.credentials.entra_session import EntraSession
 from gateway.credentials.faults import entra_error
+from gateway.errors import GatewayError, Reason
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,33 +27,93 @@ class Issued:
     refresh_in: float | None = None
 
 
-class MsalApp:
-    """Blocking; for one thread at a time. secret: gives the client secret as it is now."""
+@dataclass(frozen=True)
+class Place:
+    """Where a tenant's tokens come from. authority: root of Entra; scope: `{Graph root}/.default`."""
 
-    def __init__(
-        self,
-        tenant_id: str,
-        client_id: str,
-        authority: str,
-        scope: str,
-        secret: Callable[[], SecretStr],
-        ca_file: Path | None = None,
-    ) -> None:
-        self._client_id, self._authority = client_id, f"{authority}/{tenant_id}"
-        self._scope, self._secret, self._ca_file = scope, secret, ca_file
-        self._app: msal.ConfidentialClientApplication | None = None
-        self._session = EntraSession(ca_file)
+    tenant: str
+    tenant_id: str
+    client_id: str
+    authority: str
+    scope: str
+    ca_file: Path | None = None
+
+
+class MsalApp:
+    """Blocking; for one thread at a time. A credential that changed is tried before it is used: where Entra refuses the new
+    one, the one before stays."""
+
+    def __init__(self, place: Place, credential: Credential) -> None:
+        self._place, self._credential = place, credential
+        self._session = EntraSession(place.ca_file)
         self._http_cache: dict[Any, Any] = {}
-        self._made_with = ""
+        self._used: Presented | None = None
+        self._app: tuple[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The kind, for logs and gauges."""
+        return type(self._credential).__name__
+
+    @property
+    def local(self) -> bool:
+        """Whether its tokens come from the machine that we run on, which says nothing about Entra."""
+        return self.name == "ManagedIdentity"
+
+    def expires_at(self) -> datetime | None:
+        """When what it presents now ends, as far as is known."""
+        try:
+            return self._credential.present().expires_at
+        except CredentialError:
+            return None
+
+    def look(self) -> object:
+        """See Credential."""
+        return self._credential.look()
 
     def acquire(self) -> Issued:
         """Asks Entra for a new token. Raises GatewayError: CREDENTIAL_REFUSED or ENTRA_UNAVAILABLE."""
+        before = self._used
         try:
-            app = self._current_app()
-            # MSAL would answer from its cache, and replay Entra's last error for up to a minute.
-            app.remove_tokens_for_client()
-            self._http_cache.clear()
-            result = app.acquire_token_for_client(scopes=[self._scope])
+            new = self._credential.present()
+        except CredentialError as exc:
+            error = _unusable(exc)
+            if before is None:
+                raise error from None
+            log.error("the credential cannot be read; the one before stays", extra=self._where(error))  # noqa: TRY400
+            return self._ask(before)
+        try:
+            issued = self._ask(new)
+        except GatewayError as error:
+            if before is None or before.stamp == new.stamp or error.reason is not Reason.CREDENTIAL_REFUSED:
+                raise
+            log.error("the new credential is refused; the one before stays", extra=self._where(error))  # noqa: TRY400
+            return self._ask(before)
+        if before is not None and before.stamp != new.stamp:
+            log.info("credential rotated", extra=self._where())
+        self._used = new
+        return issued
+
+    def close(self) -> None:
+        """Closes the connections to Entra."""
+        self._session.close()
+
+    def _where(self, error: GatewayError | None = None) -> dict[str, Any]:
+        why = {"why": error.message, **error.metadata} if error else {}
+        return {"tenant": self._place.tenant, "credential": self.name, **why}
+
+    def _ask(self, presented: Presented) -> Issued:
+        try:
+            if isinstance(presented.proof, Identity):
+                result = self._ask_for_identity(presented.proof)
+            else:
+                app = self._current_app(presented)
+                # MSAL would answer from its cache, and replay Entra's last error for up to a minute.
+                app.remove_tokens_for_client()
+                self._http_cache.clear()
+                result = app.acquire_token_for_client(scopes=[self._place.scope])
+        except CredentialError as exc:
+            raise _unusable(exc) from None
         except requests.RequestException as exc:
             raise entra_error("") from exc
         except (MsalError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as exc:
@@ -58,28 +122,49 @@ class MsalApp:
         if "access_token" not in result:
             raise self._fault(str(result.get("error_description", "")), str(result.get("error", "")))
         refresh_in = result.get("refresh_in")
-        return Issued(result["access_token"], float(result["expires_in"]), float(refresh_in) if refresh_in else None)
+        try:
+            return Issued(result["access_token"], float(result["expires_in"]), float(refresh_in) if refresh_in else None)
+        except (TypeError, ValueError, KeyError):
+            raise self._fault("") from None
 
-    def close(self) -> None:
-        """Closes the connections to Entra."""
-        self._session.close()
+    def _ask_for_identity(self, identity: Identity) -> dict[str, Any]:
+        which = (
+            msal.UserAssignedManagedIdentity(**{identity.kind: identity.id})
+            if identity.kind != "system"
+            else msal.SystemAssignedManagedIdentity()
+        )
+        client = msal.ManagedIdentityClient(which, http_client=self._session)
+        result = client.acquire_token_for_client(resource=self._place.scope.removesuffix("/.default"))
+        return dict(result or {})
 
-    def _current_app(self) -> msal.ConfidentialClientApplication:
-        secret = self._secret().get_secret_value()
-        if self._app is None or secret != self._made_with:
+    def _current_app(self, presented: Presented) -> msal.ConfidentialClientApplication:
+        if self._app is None or self._app[0] != presented.stamp:
             self._http_cache.clear()
-            self._app = msal.ConfidentialClientApplication(
-                self._client_id,
-                client_credential=secret,
-                authority=self._authority,
+            app = msal.ConfidentialClientApplication(
+                self._place.client_id,
+                client_credential=self._proof(presented),
+                authority=f"{self._place.authority}/{self._place.tenant_id}",
                 http_client=self._session,
                 http_cache=self._http_cache,
                 # Our clouds are a fixed table; instance discovery would ask a public host about a private authority.
                 instance_discovery=False,
             )
-            self._made_with = secret
-        return self._app
+            self._app = presented.stamp, app
+        return self._app[1]
 
-    def _fault(self, text: str, error: str = "") -> Exception:
+    def _proof(self, presented: Presented) -> Any:
+        """As MSAL wants it."""
+        proof, place = presented.proof, self._place
+        if isinstance(proof, Assertion):
+            audience = f"{place.authority}/{place.tenant_id}/oauth2/v2.0/token"
+            return {"client_assertion": lambda: proof.make(audience, place.client_id)}
+        assert not isinstance(proof, Identity)
+        return proof.value.get_secret_value()
+
+    def _fault(self, text: str, error: str = "") -> GatewayError:
         retry_after = self._session.last_retry_after or ""
         return entra_error(text, error, self._session.last_status, float(retry_after) if retry_after.isdigit() else None)
+
+
+def _unusable(exc: CredentialError) -> GatewayError:
+    return GatewayError(Reason.CREDENTIAL_REFUSED, f"The tenant's credential cannot be used: {exc}.")

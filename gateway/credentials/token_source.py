@@ -37,6 +37,10 @@ class TokenApp(Protocol):
         """Blocking. Raises GatewayError."""
         ...
 
+    def look(self) -> object:
+        """Blocking but cheap: a value that changes when `acquire` may use something new."""
+        ...
+
     def close(self) -> None:
         """Closes its connections."""
         ...
@@ -63,6 +67,7 @@ class TokenSource:
         self._flight: asyncio.Task[Remembered] | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._refused: tuple[float, GatewayError] | None = None
+        self._seen: object = None
 
     async def token(self) -> str:
         """A token that is valid now. Raises GatewayError where there is none and Entra gives none."""
@@ -75,6 +80,16 @@ class TokenSource:
         """Forgets the token if it is still `value`: Graph refused it."""
         if self._token is not None and self._token.value == value:
             self._token = None
+
+    async def look(self) -> None:
+        """Tries a credential that has changed, before there is need of it. Never raises GatewayError."""
+        if self._token is None or self._flight is not None:
+            return
+        if await asyncio.get_running_loop().run_in_executor(self._executor, self._app.look) != self._seen:
+            try:
+                await self._fetch()
+            except GatewayError as error:
+                log.error("the new credential gives no token", extra={"reason": error.reason.name, **error.metadata})  # noqa: TRY400
 
     async def close(self) -> None:
         """Ends the renewal and closes the connections to Entra."""
@@ -95,7 +110,7 @@ class TokenSource:
 
     async def _fly(self) -> Remembered:
         try:
-            issued = await asyncio.get_running_loop().run_in_executor(self._executor, self._app.acquire)
+            self._seen, issued = await asyncio.get_running_loop().run_in_executor(self._executor, self._look_and_acquire)
         except GatewayError as error:
             # For a moment everyone gets the same answer, so that a load of calls is not a load on a failing Entra.
             self._refused = (self._clock() + max(RETRY_FIRST_S, min(error.retry_after or 0, RETRY_LONGEST_S)), error)
@@ -108,6 +123,9 @@ class TokenSource:
             return remembered
         finally:
             self._flight = None
+
+    def _look_and_acquire(self) -> tuple[object, Issued]:
+        return self._app.look(), self._app.acquire()
 
     def _remember(self, issued: Issued) -> Remembered:
         now = self._clock()

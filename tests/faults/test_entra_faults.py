@@ -128,7 +128,7 @@ async def test_entra_down_for_ten_minutes_inside_a_tokens_life_fails_no_call(doc
             await asyncio.sleep(0.005)
 
     with ThreadPoolExecutor(1) as threads:
-        tokens = token_source(config.tenants["emulator"], threads, clock, sleep)
+        tokens = token_source("emulator", config.tenants["emulator"], threads, clock, sleep)
         first = await tokens.token()
         documented.world.faults.order([Fault(path=TOKEN, times=10_000, status=503)])
         served = set()

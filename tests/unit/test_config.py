@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Config, ConfigError, load, load_ledger, parse
+from gateway.credentials.kinds import SecretFrom
 from gateway.graph.clouds import CLOUDS, cloud_of
 
 GUID = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
@@ -30,9 +31,9 @@ def faults(values: dict, folder: Path) -> list[str]:
 def test_a_good_one(tmp_path: Path):
     config = parse(good(tmp_path), tmp_path)
     assert isinstance(config, Config)
-    secret = config.tenants["contoso"].credentials[0].read()
-    assert secret.get_secret_value() == "canary-secret"
-    assert "canary" not in f"{secret!r} {config!r} {config.model_dump_json()}"
+    presented = SecretFrom(config.tenants["contoso"].credentials[0]).present()
+    assert presented.proof.value.get_secret_value() == "canary-secret"
+    assert "canary" not in f"{presented!r} {config!r} {config.model_dump_json()}"
 
 
 def test_every_fault_is_reported_at_once(tmp_path: Path):
@@ -81,6 +82,24 @@ CHANGES = {
         lambda v: v.update(ledger={"answers_kept_days": 9, "entries_kept_days": 8}),
         "ledger: entries_kept_days: may not be less",
     ),
+    "two ids of a managed identity": (
+        lambda v: v["tenants"]["contoso"].update(
+            credentials=[{"kind": "managed_identity", "client_id": GUID, "object_id": GUID}]
+        ),
+        "tenants.contoso.credentials.0: at most one of",
+    ),
+    "a certificate that is not there": (
+        lambda v: v["tenants"]["contoso"].update(credentials=[{"kind": "certificate", "file": "missing.pem"}]),
+        "credentials.0.file: there is no file",
+    ),
+    "an empty command": (
+        lambda v: v["tenants"]["contoso"].update(credentials=[{"kind": "command", "command": []}]),
+        "credentials.0.command: ",
+    ),
+    "a credential without a kind": (
+        lambda v: v["tenants"]["contoso"].update(credentials=[{"file": "secret"}]),
+        "credentials.0.kind: Field required",
+    ),
     "plain text off loopback": (lambda v: v.update(server={"grpc": "0.0.0.0:50051"}), "insecure = true"),
     "plain text on a name": (lambda v: v.update(server={"grpc": "gateway.example:50051"}), "insecure = true"),
     "a port that is none": (lambda v: v.update(server={"grpc": "127.0.0.1:99999"}), 'has to be "host:port"'),
@@ -99,7 +118,8 @@ def test_a_secret_from_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("GRAPH_SECRET", "canary-secret")
     values = good(tmp_path)
     values["tenants"]["contoso"]["credentials"] = [{"kind": "secret", "env": "GRAPH_SECRET"}]
-    assert parse(values, tmp_path).tenants["contoso"].credentials[0].read().get_secret_value() == "canary-secret"
+    credential = parse(values, tmp_path).tenants["contoso"].credentials[0]
+    assert SecretFrom(credential).present().proof.value.get_secret_value() == "canary-secret"
 
 
 def test_where_the_ledger_is(tmp_path: Path):

@@ -17,7 +17,7 @@ class FakeApp:
 
     def __init__(self) -> None:
         self.numbers, self.down, self.asked = itertools.count(1), False, 0
-        self.lifetime, self.refresh_in = 3600.0, None
+        self.lifetime, self.refresh_in, self.version = 3600.0, None, 1
         self.gate, self.closed = threading.Event(), False
         self.gate.set()
 
@@ -27,6 +27,9 @@ class FakeApp:
         if self.down:
             raise GatewayError(Reason.ENTRA_UNAVAILABLE, retry_after=5)
         return Issued(f"token-{next(self.numbers)}", self.lifetime, self.refresh_in)
+
+    def look(self) -> object:
+        return self.version
 
     def close(self) -> None:
         self.closed = True

@@ -1,0 +1,82 @@
+"""The configuration: pydantic models, read once from TOML, every fault reported at once.
+
+Secrets are never in the file: they are named by `file` or `env`. Security settings have no default that opens something;
+operational settings all have good ones. Units are in the names: `_s` seconds, `_bytes` bytes.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from gateway.config.base import ConfigError, Name, Section
+from gateway.config.doors import Callers, Server
+from gateway.config.stores import LedgerConfig, LocksConfig
+from gateway.config.tenants import Graph, Tenant
+
+__all__ = [
+    "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "LocksConfig", "Server", "Tenant",
+    "load", "load_ledger", "parse", "parse_ledger",
+]  # fmt: skip
+
+
+class Config(Section):
+    """All of it."""
+
+    server: Server = Server()
+    callers: Callers
+    tenants: dict[Name, Tenant] = Field(min_length=1)
+    graph: Graph = Graph()
+    locks: LocksConfig = LocksConfig()
+    ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
+
+
+Values = dict[str, Any]
+Model = TypeVar("Model", bound=Section)
+
+
+def load(path: Path) -> Config:
+    """Reads the file. Raises ConfigError with every fault in it."""
+    return parse(_read(path), folder=path.parent)
+
+
+def load_ledger(path: Path) -> LedgerConfig:
+    """Reads the file's [ledger] alone: an auditor may have neither the secrets nor the certificates of the rest."""
+    return parse_ledger(_read(path).get("ledger", {}), folder=path.parent)
+
+
+def parse(values: Values, folder: Path = Path()) -> Config:
+    """Checks values as TOML gives them; relative paths count from `folder`. Raises ConfigError with every fault."""
+    return _parse(Config, values, folder)
+
+
+def parse_ledger(values: Values, folder: Path = Path()) -> LedgerConfig:
+    """As `parse`, for a [ledger]."""
+    return _parse(LedgerConfig, values, folder)
+
+
+def _read(path: Path) -> Values:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError([f"{path}: {exc}"]) from exc
+
+
+def _parse(model: type[Model], values: Values, folder: Path) -> Model:
+    try:
+        return model.model_validate(values, context={"folder": folder})
+    except ValidationError as exc:
+        raise ConfigError([f"{_place(e['loc'])}: {_rule(e)}" for e in exc.errors(include_input=False)]) from exc
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """The path of the fault, without the tag that pydantic puts after the number of a credential."""
+    plain = [part for i, part in enumerate(loc) if not (i >= 2 and loc[i - 2] == "credentials")]
+    return ".".join(map(str, plain)) or "config"
+
+
+def _rule(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,35 @@
+"""What every section of the configuration is made of."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+TOKEN_HASH = r"^sha256:[0-9a-f]{32}:[0-9a-f]{64}$"  # noqa: S105 - a pattern
+Name = Annotated[str, Field(pattern=NAME)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `faults` has a line for each fault: where, and what is wrong."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _existing(path: Path, info: ValidationInfo) -> Path:
+    """Relative paths count from the folder of the configuration file."""
+    path = Path((info.context or {}).get("folder", ".")) / path
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+ExistingFile = Annotated[Path, AfterValidator(_existing)]

@@ -1,0 +1,93 @@
+"""How the gateway shows Entra who it is: one section for each built-in kind, and one for the kinds of plug-ins."""
+
+import os
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from gateway.config.base import GUID, ExistingFile, Seconds, Section
+
+
+class SecretCredential(Section):
+    """A client secret from a file or an environment variable."""
+
+    kind: Literal["secret"]
+    file: ExistingFile | None = None
+    env: str | None = None
+
+    @model_validator(mode="after")
+    def one_source(self) -> Self:
+        if (self.file is None) == (self.env is None):
+            raise ValueError("exactly one of file and env says where the secret is")
+        if self.env is not None and not os.environ.get(self.env):
+            raise ValueError(f"the environment variable {self.env} is not set")
+        if self.file is not None and not self.file.read_text().strip():
+            raise ValueError(f"the file {self.file} is empty")
+        return self
+
+
+class CertificateCredential(Section):
+    """A certificate with its private key, in one PEM or PFX file. x5c: sends the certificate along, for apps that trust its
+    subject name and issuer instead of its thumbprint."""
+
+    kind: Literal["certificate"]
+    file: ExistingFile
+    passphrase_file: ExistingFile | None = None
+    x5c: bool = False
+
+
+class FederatedCredential(Section):
+    """A token that someone else issued, in a file that they renew: workload identity on Kubernetes."""
+
+    kind: Literal["federated"]
+    file: ExistingFile
+
+
+class ManagedIdentityCredential(Section):
+    """The managed identity of the Azure machine or app: its own, or one that was assigned to it and has one of the ids."""
+
+    kind: Literal["managed_identity"]
+    client_id: str | None = Field(default=None, pattern=GUID)
+    object_id: str | None = Field(default=None, pattern=GUID)
+    resource_id: str | None = Field(default=None, pattern=r"^/subscriptions/\S+$")
+
+    @model_validator(mode="after")
+    def one_id(self) -> Self:
+        if sum(value is not None for value in (self.client_id, self.object_id, self.resource_id)) > 1:
+            raise ValueError("at most one of client_id, object_id and resource_id says which identity")
+        return self
+
+
+class CommandCredential(Section):
+    """A program that prints a client assertion; it is given the audience and the client id as AUDIENCE and CLIENT_ID."""
+
+    kind: Literal["command"]
+    command: list[str] = Field(min_length=1)
+    timeout_s: Seconds = 10
+
+
+class PlugInCredential(BaseModel):
+    """A kind that is registered in the entry-point group `compliance_gateway.credentials`, which checks the rest."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+    kind: str
+
+
+BUILT_IN = (SecretCredential, CertificateCredential, FederatedCredential, ManagedIdentityCredential, CommandCredential)
+KINDS = tuple(str(model.model_fields["kind"].annotation.__args__[0]) for model in BUILT_IN)  # type: ignore[union-attr]
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return kind if kind in KINDS else "plug-in"
+
+
+Credential = Annotated[
+    Annotated[SecretCredential, Tag("secret")]
+    | Annotated[CertificateCredential, Tag("certificate")]
+    | Annotated[FederatedCredential, Tag("federated")]
+    | Annotated[ManagedIdentityCredential, Tag("managed_identity")]
+    | Annotated[CommandCredential, Tag("command")]
+    | Annotated[PlugInCredential, Tag("plug-in")],
+    Discriminator(_kind),
+]

@@ -1,0 +1,58 @@
+"""What outlives a call: the ledger, and the locks that several replicas share."""
+
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from gateway.config.base import ExistingFile, Section
+
+
+class LocksConfig(Section):
+    """The lock per policy: `process` for one gateway, `redis` where several replicas write to the same tenants."""
+
+    kind: Literal["process", "redis"] = "process"
+    url: str | None = Field(default=None, pattern=r"^rediss?://[^@\s]+$")
+    password_file: ExistingFile | None = None
+    ttl_s: float = Field(default=15, ge=1, le=300)
+
+    @model_validator(mode="after")
+    def redis_has_a_url(self) -> Self:
+        if (self.kind == "redis") != (self.url is not None):
+            raise ValueError('url goes with kind = "redis"')
+        return self
+
+
+class LedgerConfig(Section):
+    """The record of every write. url: `sqlite:///file` for one gateway, `postgresql://user@host/database` for several.
+
+    How long things are kept: the answers, and with them the request ids; the entries, for ever if not said.
+    """
+
+    kind: str = "sql"
+    url: str = Field(default="sqlite:///ledger.db", validate_default=True)
+    password_file: ExistingFile | None = None
+    answers_kept_days: float = Field(default=7, gt=0, le=36_500)
+    entries_kept_days: float | None = Field(default=None, gt=0, le=36_500)
+
+    @field_validator("url")
+    @classmethod
+    def known_database(cls, url: str, info: ValidationInfo) -> str:
+        """A relative path of a file counts from the folder of the configuration file."""
+        if re.fullmatch(r"sqlite:///[^?]+", url):
+            path = Path((info.context or {}).get("folder", ".")) / url.removeprefix("sqlite:///")
+            return f"sqlite:///{path.absolute()}"
+        if not re.fullmatch(r"postgresql://([^:@/\s]+@)?[^@\s]+", url):
+            raise ValueError("has to be sqlite:///file or postgresql://user@host/database, with the password in password_file")
+        return url
+
+    @model_validator(mode="after")
+    def entries_outlive_answers(self) -> Self:
+        if self.entries_kept_days is not None and self.entries_kept_days < self.answers_kept_days:
+            raise ValueError("entries_kept_days: may not be less than answers_kept_days")
+        return self
+
+    def password(self) -> str | None:
+        """The password as it is now."""
+        return self.password_file.read_text().strip() if self.password_file else None

@@ -1,0 +1,58 @@
+"""The credentials of a tenant, as one: the first that Entra takes. One that is near its end comes last."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from gateway.credentials.msal_app import Issued, MsalApp
+from gateway.errors import GatewayError, Reason
+from gateway.metrics import CREDENTIAL_EXPIRES, CREDENTIAL_IN_USE, CREDENTIAL_REFUSED
+
+log = logging.getLogger(__name__)
+
+NEAR_ITS_END = timedelta(days=3)
+
+
+class InOrder:
+    """Blocking; for one thread at a time. now: for tests."""
+
+    def __init__(self, tenant: str, apps: Sequence[MsalApp], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._tenant, self._apps, self._now = tenant, apps, now
+
+    def acquire(self) -> Issued:
+        """Raises GatewayError: that of the first, where Entra takes none; ENTRA_UNAVAILABLE at once where Entra is down."""
+        refused: list[GatewayError] = []
+        for number in self._order():
+            app = self._apps[number]
+            try:
+                issued = app.acquire()
+            except GatewayError as error:
+                if error.reason is not Reason.CREDENTIAL_REFUSED and not app.local:
+                    raise
+                refused.append(error)
+                where = {"tenant": self._tenant, "number": number}
+                CREDENTIAL_REFUSED.labels(**where, kind=app.name).inc()
+                log.error("credential refused", extra={**where, "kind": app.name, "why": error.message, **error.metadata})  # noqa: TRY400
+            else:
+                for other in range(len(self._apps)):
+                    CREDENTIAL_IN_USE.labels(self._tenant, other).set(other == number)
+                return issued
+        raise refused[0]
+
+    def look(self) -> object:
+        """See Credential."""
+        return tuple(app.look() for app in self._apps)
+
+    def close(self) -> None:
+        """Closes the connections to Entra."""
+        for app in self._apps:
+            app.close()
+
+    def _order(self) -> list[int]:
+        """As configured, but those near their end last."""
+        ends = [app.expires_at() for app in self._apps]
+        for number, end in enumerate(ends):
+            if end is not None:
+                CREDENTIAL_EXPIRES.labels(self._tenant, number).set(end.timestamp())
+        soon = self._now() + NEAR_ITS_END
+        return sorted(range(len(ends)), key=lambda number: ((end := ends[number]) is not None and end < soon, number))
