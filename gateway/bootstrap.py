@@ -74,6 +74,8 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
         for name, tenant in config.tenants.items():
             tokens = token_source(name, tenant, executor, clock)
             stack.push_async_callback(tokens.close)
+            looking = asyncio.create_task(_look(tokens, config.server.reload_s), name=f"credentials of {name}")
+            stack.callback(looking.cancel)
             transport: Transport = plug_in("transports", config.graph.transport)(settings_of(config.graph, tenant))
             stack.push_async_callback(transport.close)
             quota = Quota(config.graph.writes_per_20s, config.graph.requests_per_20s)
@@ -81,6 +83,12 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
                 cloud_of(tenant).graph, transport, tokens, quota=quota, max_attempts=config.graph.max_attempts
             )
         yield clients
+
+
+async def _look(tokens: TokenSource, every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        await tokens.look()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from gateway.emulator import Emulator
 from gateway.emulator.control import reset
-from gateway.emulator.entra import App
+from gateway.emulator.registration import App
 
 try:
     import uvloop
@@ -39,8 +39,8 @@ own_postgres = pytest.fixture()(postgres_server.running)
 
 
 def as_new(emulator: Emulator) -> Emulator:
-    fresh, app = App(), emulator.world.entra.app
-    app.roles, app.lifetime, app.secret = fresh.roles, fresh.lifetime, (emulator.folder / "secret").read_text()
+    app = emulator.world.entra.app
+    emulator.world.entra.app = App(client_id=app.client_id, secret=(emulator.folder / "secret").read_text())
     emulator.world.graph.page_size = 2
     reset(emulator.world)
     return emulator

@@ -10,11 +10,12 @@ from gateway.config.base import TOKEN_HASH, Name, Seconds, Section
 
 
 class Server(Section):
-    """Where callers come in, and how much they may ask for."""
+    """Where callers come in, and how much they may ask for. reload_s: how often files are looked at for changes."""
 
     grpc: str = "127.0.0.1:50051"
     insecure: bool = False
     default_deadline_s: Seconds = 30
+    reload_s: Seconds = 5
     max_request_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
     drain_notice_s: float = Field(default=1, ge=0, le=300)
     drain_s: Seconds = 30

@@ -1,7 +1,8 @@
 """The control port: plain HTTP on loopback, JSON; the tests' way to look and to interfere.
 
 GET /state, GET /requests; POST /reset, POST /policies, PUT /policies/{id}/assignments (a foreign writer), POST /faults,
-POST /lag, POST /clock, PUT /throttle (limits), PUT /app (secret, roles, lifetime).
+POST /lag, POST /clock, PUT /throttle (limits), PUT /app (secrets, certificates, trusts, identities, roles, lifetime).
+GET /msi/token is the machine's endpoint for managed identities.
 """
 
 import json
@@ -10,8 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.emulator.errors import GraphError
+from gateway.emulator.errors import EntraError, GraphError
 from gateway.emulator.faults import Fault
+from gateway.emulator.registration import Trust
 from gateway.emulator.seeds import POLICIES
 from gateway.emulator.throttle import Throttle
 from gateway.emulator.world import World
@@ -84,11 +86,19 @@ def _throttle(world: World, request: web.Request, body: Any) -> None:
 
 
 def _app(world: World, request: web.Request, body: Any) -> None:
-    for name in body.keys() & {"secret", "roles", "lifetime"}:
+    lists = {"roles", "secrets", "expired_secrets", "certificates", "authorities", "subject_names", "identities"}
+    for name in body.keys() & {"secret", "lifetime", *lists}:
         setattr(world.entra.app, name, body[name])
+    if "federated" in body:
+        world.entra.app.federated = [Trust(**trust) for trust in body["federated"]]
+
+
+def _identity_token(world: World, request: web.Request, body: Any) -> Any:
+    return world.entra.identity_token(request.headers.get("X-IDENTITY-HEADER", ""), request.query)
 
 
 HANDLERS: dict[tuple[str, str], Handler] = {
+    ("GET", "/msi/token"): _identity_token,
     ("GET", "/state"): _state,
     ("GET", "/requests"): _requests,
     ("POST", "/reset"): _reset,
@@ -109,6 +119,8 @@ def _json_in_and_out(world: World, handler: Handler) -> Callable[[web.Request], 
             return web.json_response(handler(world, request, json.loads(text) if text else None))
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             return web.json_response({"error": f"{type(exc).__name__}: {exc}"}, status=400)
+        except EntraError as exc:
+            return web.json_response(exc.body(), status=exc.status)
         except GraphError as exc:
             return web.json_response({"error": exc.code}, status=exc.status)
 

@@ -5,47 +5,16 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway.emulator.clock import Clock
-from gateway.emulator.errors import READ_ROLE, WRITE_ROLE
+from gateway.emulator.errors import EntraError
+from gateway.emulator.registration import App
 
 REFRESH_IN_FROM_S = 7200  # Entra names a time to refresh for tokens that live this long
-
-
-class EntraError(Exception):
-    """An error answer of the token endpoint or of discovery."""
-
-    def __init__(self, status: int, error: str, code: int, text: str) -> None:
-        super().__init__(text)
-        self.status, self.error, self.code, self.text = status, error, code, text
-
-    def body(self) -> dict[str, Any]:
-        trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
-        stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
-        text = f"AADSTS{self.code}: {self.text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}"
-        return {
-            "error": self.error,
-            "error_description": text,
-            "error_codes": [self.code],
-            "timestamp": stamp,
-            "trace_id": trace,
-            "correlation_id": correlation,
-        }
-
-
-@dataclass
-class App:
-    """The registered app. lifetime: of its tokens, in seconds."""
-
-    client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    secret: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
-    roles: list[str] = field(default_factory=lambda: [READ_ROLE, WRITE_ROLE])
-    lifetime: int = 3599
 
 
 class Entra:
@@ -86,17 +55,11 @@ class Entra:
         if form.get("client_id", "").lower() != self.app.client_id:
             text = f"Application with identifier '{form.get('client_id')}' was not found in the directory."
             raise EntraError(400, "unauthorized_client", 700016, text)
-        if not form.get("client_secret"):
-            text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
-            raise EntraError(401, "invalid_client", 7000216, text)
-        if not hmac.compare_digest(form["client_secret"].encode(), self.app.secret.encode()):
-            text = "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value."
-            raise EntraError(401, "invalid_client", 7000215, text)
+        self.app.check_proof(form, f"{self.root}/{self.tenant_id}/oauth2/v2.0/token", self._clock.now())
         resource, dot, default = form.get("scope", "").rpartition("/")
         if default != ".default" or not dot:
             raise EntraError(400, "invalid_scope", 1002012, "The provided value for scope is not valid.")
-        if resource != self.root:
-            raise EntraError(400, "invalid_resource", 500011, f"The resource principal named {resource} was not found.")
+        self._check_resource(resource)
         refresh = {"refresh_in": self.app.lifetime // 2} if self.app.lifetime >= REFRESH_IN_FROM_S else {}
         lifetime = self.app.lifetime
         return {
@@ -106,6 +69,24 @@ class Entra:
             "access_token": self._issue(),
             **refresh,
         }
+
+    def identity_token(self, header: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """The answer of the machine's endpoint for managed identities (App Service, 2019-08-01). Raises EntraError."""
+        self.token_requests += 1
+        if not hmac.compare_digest(header.encode(), self.app.identity_header.encode()):
+            raise EntraError(401, "unauthorized_client", 0, "X-IDENTITY-HEADER is missing or wrong.")
+        if query.get("api-version") != "2019-08-01":
+            raise EntraError(400, "invalid_request", 0, "The api-version is missing or unknown.")
+        wanted = [query[name] for name in ("client_id", "object_id", "mi_res_id") if name in query]
+        if any(identity not in self.app.identities for identity in wanted):
+            raise EntraError(400, "invalid_request", 0, "Identity not found.")
+        self._check_resource(query.get("resource", ""))
+        expires_on = int(time.time()) + self.app.lifetime  # on the machine's own clock
+        return {"access_token": self._issue(), "expires_on": str(expires_on), "resource": self.root, "token_type": "Bearer"}
+
+    def _check_resource(self, resource: str) -> None:
+        if resource != self.root:
+            raise EntraError(400, "invalid_resource", 500011, f"The resource principal named {resource} was not found.")
 
     def _issue(self) -> str:
         now = int(self._clock.now())

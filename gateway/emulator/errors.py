@@ -1,6 +1,7 @@
 """The errors of Graph and Intune, in their own odd shapes (facts §5)."""
 
 import json
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -91,3 +92,24 @@ def no_reason() -> GraphError:  # E15
 
 def bad_request(text: str) -> GraphError:
     return GraphError(400, "BadRequest", intune(text))
+
+
+class EntraError(Exception):
+    """An error answer of the token endpoint or of discovery."""
+
+    def __init__(self, status: int, error: str, code: int, text: str) -> None:
+        super().__init__(text)
+        self.status, self.error, self.code, self.text = status, error, code, text
+
+    def body(self) -> dict[str, Any]:
+        trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
+        stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
+        text = f"AADSTS{self.code}: {self.text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}"
+        return {
+            "error": self.error,
+            "error_description": text,
+            "error_codes": [self.code],
+            "timestamp": stamp,
+            "trace_id": trace,
+            "correlation_id": correlation,
+        }

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from gateway.emulator.clock import Clock
 from gateway.emulator.control import control_app, reset
-from gateway.emulator.entra import Entra, EntraError
-from gateway.emulator.errors import GraphError, intune
+from gateway.emulator.entra import Entra
+from gateway.emulator.errors import EntraError, GraphError, intune
 from gateway.emulator.faults import Fault
 from gateway.emulator.graph import Graph, Request, Routes, new_request_id
 from gateway.emulator.intune import Intune

@@ -1,0 +1,65 @@
+"""Certificates and tokens of the tests' own."""
+
+import datetime
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+NOW = datetime.datetime.now(datetime.UTC)
+DAY = datetime.timedelta(days=1)
+
+
+@dataclass
+class Pair:
+    """A key and its certificate."""
+
+    key: rsa.RSAPrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def write(self, path: Path, passphrase: str = "", pfx: bool = False) -> Path:
+        secret = passphrase.encode()
+        protection = serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
+        if pfx:
+            path.write_bytes(pkcs12.serialize_key_and_certificates(b"app", self.key, self.certificate, None, protection))
+        else:
+            key = self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+            path.write_bytes(key + self.pem.encode())
+        return path
+
+
+def new_pair(name: str = "app", issuer: Pair | None = None, days: float = 30, *, authority: bool = False) -> Pair:
+    """Valid for so many days from a day ago on; self-signed without an issuer."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - 2 * DAY)
+        .not_valid_after(NOW + days * DAY)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    )
+    return Pair(key, builder.sign(issuer.key if issuer else key, hashes.SHA256()))
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+def token(key: rsa.RSAPrivateKey, **claims) -> str:
+    """Signed; valid for an hour unless `claims` say otherwise."""
+    now = int(time.time())
+    return jwt.encode({"iat": now, "nbf": now, "exp": now + 3600, **claims}, key, "RS256")
