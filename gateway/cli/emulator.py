@@ -54,19 +54,23 @@ def _write(path: Path, config: dict[str, Any]) -> None:
     path.write_text(tomli_w.dumps(config))
 
 
-def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
-    """A whole configuration for a gateway in front of this emulator, on any free port."""
-    tenant = {
+def tenant_of(running: Emulator, *credentials: dict[str, Any]) -> dict[str, Any]:
+    """The emulator as a tenant of a configuration, with its secret unless there are other credentials."""
+    return {
         "tenant_id": running.world.entra.tenant_id,
         "client_id": running.world.entra.app.client_id,
         "authority": running.root,
         "graph": running.root,
         "ca_file": str(running.folder / "ca.pem"),
-        "credentials": [{"kind": "secret", "file": str(running.folder / "secret")}],
+        "credentials": list(credentials) or [{"kind": "secret", "file": str(running.folder / "secret")}],
     }
+
+
+def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
+    """A whole configuration for a gateway in front of this emulator, on any free port."""
     return {
         "server": {"grpc": "127.0.0.1:0"},
         "callers": {"static": {CALLER: token_hash}},
-        "tenants": {TENANT: tenant},
+        "tenants": {TENANT: tenant_of(running)},
         "graph": {"transport": "aiohttp", "create_route": "auto"},
     }

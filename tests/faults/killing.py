@@ -18,7 +18,7 @@ from pathlib import Path
 
 import grpc
 import tomli_w
-from rig import NO_QUOTA, command
+from rig import NO_QUOTA, command, unthrottle
 from workload import kinds_of
 
 from gateway.cli.emulator import config_for
@@ -127,8 +127,7 @@ def seen_changes(emulator: Emulator) -> Iterator[dict]:
 async def kill_run(emulator: Emulator, ledger_url: str, folder: Path, kills: int, seed: int) -> Report:
     rng = random.Random(seed)
     report = Report(ledger_url.partition(":")[0], seed)
-    for name in ("app_writes", "app_requests", "tenant_writes", "tenant_requests"):
-        setattr(emulator.world.graph.throttle, name, 10**9)
+    unthrottle(emulator)
     emulator.world.graph.page_size = 1000
     for policy in POLICIES:
         emulator.world.intune.add_policy(policy, policy, [])

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from rig import unthrottle
+
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import ROWS
@@ -87,9 +89,8 @@ class Workload:
         self.over = False
 
     async def run(self) -> Report:
-        intune, throttle = self.emulator.world.intune, self.emulator.world.graph.throttle
-        for name in ("app_writes", "app_requests", "tenant_writes", "tenant_requests"):
-            setattr(throttle, name, 10**9)
+        intune = self.emulator.world.intune
+        unthrottle(self.emulator)
         self.emulator.world.graph.page_size = 64
         for policy in (*SHARED, *OWN):
             intune.add_policy(policy, policy, ROWS)

@@ -10,6 +10,7 @@ import pytest
 from certificates import new_pair, public_pem, token
 from rig import Failure, gateway, logged
 
+from gateway.cli.emulator import tenant_of
 from gateway.credentials.kinds import Certificate, SecretFrom
 from gateway.emulator import Emulator
 from gateway.emulator.registration import EXCHANGE, Trust
@@ -24,15 +25,7 @@ ISSUED = new_pair("issued", AUTHORITY)
 
 
 def tenants(live: Emulator, *credentials: dict) -> dict:
-    tenant = {
-        "tenant_id": live.world.entra.tenant_id,
-        "client_id": live.world.entra.app.client_id,
-        "authority": live.root,
-        "graph": live.root,
-        "ca_file": str(live.folder / "ca.pem"),
-        "credentials": list(credentials),
-    }
-    return {"tenants": {"emulator": tenant}}
+    return {"tenants": {"emulator": tenant_of(live, *credentials)}}
 
 
 async def ask(live: Emulator, *credentials: dict):

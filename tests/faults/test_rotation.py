@@ -1,0 +1,127 @@
+"""Credentials change under load: no call fails. `pytest -s tests/faults/test_rotation.py` prints the figures."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from certificates import new_pair
+from rig import Failure, Rig, gateway, logged, unthrottle
+
+from gateway.cli.emulator import tenant_of
+from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
+from gateway.emulator.registration import App
+from gateway.emulator.seeds import EMPTY
+
+CALLERS, ROTATIONS = 64, 10
+LIST = {"deviceCompliancePolicyId": EMPTY}
+PAIRS = [new_pair(f"app{i}") for i in range(3)]
+
+
+class Load:
+    """Callers that ask again and again."""
+
+    def __init__(self, rig: Rig, tenant: str = "emulator") -> None:
+        self.rig, self.answers, self.failures, self.over = rig, 0, [], False
+        self.metadata = (("authorization", f"Bearer {rig.token}"), ("x-graph-tenant", tenant))
+
+    async def __aenter__(self) -> "Load":
+        self.tasks = [asyncio.create_task(self._ask()) for _ in range(CALLERS)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.over = True
+        await asyncio.gather(*self.tasks)
+
+    async def _ask(self) -> None:
+        while not self.over:
+            answer = await self.rig.call("ListComplianceAssignments", LIST, metadata=self.metadata)
+            self.answers += 1
+            if isinstance(answer, Failure):
+                self.failures.append(answer)
+            await asyncio.sleep(0.02)
+
+
+async def until(lines: list[str], message: str) -> None:
+    async with asyncio.timeout(10):
+        while not any(message in line for line in lines):
+            await asyncio.sleep(0.01)
+    lines.clear()
+
+
+async def rotate(emulator: Emulator, kind: str, path: Path, put: Callable[[App, int], Awaitable[None]]) -> Load:
+    """Ten times: what comes next is registered, then written, then what was before is no longer taken; every third time a wrong
+    one is written first."""
+    app = emulator.world.entra.app
+    app.lifetime = 12
+    unthrottle(emulator)
+    await put(app, 0)
+    credential = {"kind": kind, "file": str(path)}
+    with logged() as lines:
+        async with (
+            gateway(emulator, server={"reload_s": 0.05}, tenants={"emulator": tenant_of(emulator, credential)}) as rig,
+            Load(rig) as load,
+        ):
+            await asyncio.sleep(0.3)
+            for number in range(1, ROTATIONS + 1):
+                if number % 3 == 0:
+                    path.write_text("canary-wrong")
+                    await until(lines, "the one before stays")
+                await put(app, number)
+                await until(lines, "credential rotated")
+                await asyncio.sleep(0.2)
+    assert "canary" not in json.dumps([failure.seen for failure in load.failures])
+    print(f"{kind}: {ROTATIONS} rotations, {load.answers} calls of {CALLERS} callers, {len(load.failures)} failed,")
+    print(f"  {emulator.world.entra.token_requests} token requests")
+    return load
+
+
+async def test_a_secret_is_rotated_under_load(live: Emulator, tmp_path: Path):
+    path = tmp_path / "secret"
+
+    async def put(app: App, number: int) -> None:
+        app.secrets.append(f"secret-{number}")
+        path.write_text(f"secret-{number}")
+        if number:  # what was before stays good until the new one is seen
+            asyncio.get_running_loop().call_later(1, app.secrets.remove, f"secret-{number - 1}")
+
+    load = await rotate(live, "secret", path, put)
+    assert load.failures == []
+    assert load.answers > 1000
+
+
+async def test_a_certificate_is_rotated_under_load(live: Emulator, tmp_path: Path):
+    path = tmp_path / "app.pem"
+
+    async def put(app: App, number: int) -> None:
+        new = PAIRS[number % 3]
+        app.certificates = [new.pem, *app.certificates[:1]]
+        new.write(path)
+
+    load = await rotate(live, "certificate", path, put)
+    assert load.failures == []
+    assert load.answers > 1000
+
+
+@pytest.mark.parametrize("fault", [{"delay_s": 2.5}, {"status": 500}, {"status": 401, "body": {"error": "invalid_client"}}])
+async def test_a_tenant_in_trouble_delays_no_other(live: Emulator, fault: dict):
+    """Two Entras, one of them slow, down, or refusing: whoever asks for the other tenant does not notice."""
+    async with Emulator() as other:
+        tenants = {"emulator": tenant_of(live), "sick": tenant_of(other)}
+        live.world.entra.app.lifetime = 11
+        unthrottle(live)
+        async with gateway(live, tenants=tenants) as rig:
+            other.world.faults.order([Fault(path="/oauth2/v2.0/token", times=10_000, **fault)])
+            sick = Load(rig, "sick")
+            async with Load(rig) as load, sick:
+                slowest, loop = 0.0, asyncio.get_running_loop()
+                for _ in range(40):
+                    started = loop.time()
+                    assert not isinstance(await rig.call("ListComplianceAssignments", LIST, metadata=load.metadata), Failure)
+                    slowest = max(slowest, loop.time() - started)
+                    await asyncio.sleep(0.02)
+            assert load.failures == []
+            assert slowest < 2, "it waited for the other's Entra"
+            assert sick.failures or "delay_s" in fault
