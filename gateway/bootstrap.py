@@ -30,6 +30,8 @@ from gateway.graph.transports import Settings, Transport
 from gateway.ledger.ledger import Book, Ledger, LedgerError
 from gateway.policies.audit import Audit
 from gateway.policies.authenticate import Authenticate
+from gateway.policies.authorize import Authorize, Authorizer
+from gateway.policies.cedar import PoliciesError
 from gateway.policies.deadline import deadline
 from gateway.policies.idempotency import Idempotency
 from gateway.policies.validate import Validate
@@ -40,13 +42,14 @@ Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def policies(config: Config, audit: Policy, idempotency: Policy) -> Sequence[Policy]:
+def policies(config: Config, audit: Policy, authorize: Policy, idempotency: Policy) -> Sequence[Policy]:
     """What a call passes, outermost first."""
     return (
         audit,
         deadline,
         Authenticate(config.callers.static),
         Validate(config.tenants),
+        authorize,
         idempotency,
     )
 
@@ -85,6 +88,12 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
         yield clients
 
 
+async def _watch(look: Callable[[], None], every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        await asyncio.to_thread(look)
+
+
 async def _look(tokens: TokenSource, every: float) -> None:
     while True:
         await asyncio.sleep(every)
@@ -97,22 +106,34 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
-        audit, idempotency = Audit(ledger), Idempotency(ledger)
+        authorizer = authorizer_of(config)
+        audit, authorize, idempotency = Audit(ledger), Authorize(authorizer), Idempotency(ledger)
         stack.push_async_callback(audit.close)
         stack.push_async_callback(idempotency.close)
         patience = Patience(config.graph.read_back_s, config.graph.doubt_s, config.graph.max_attempts)
         writers = Writers(clients, Tools(Routes(config.graph.create_route, clock), locks(config.locks), patience, ledger))
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers)
-        door = GrpcDoor(pipeline(policies(config, audit, idempotency), service), config.server)
+        door = GrpcDoor(pipeline(policies(config, audit, authorize, idempotency), service), config.server)
         await recover(ledger, idempotency, service)  # before new edits come
         await door.start()
         tending = asyncio.create_task(tend(ledger, idempotency, service, door), name="recovery")
+        watching = asyncio.create_task(_watch(authorizer.look, config.server.reload_s), name="policies")
+        stack.callback(watching.cancel)
         try:
             yield door
         finally:
             tending.cancel()
             await door.stop(config.server.drain_notice_s, config.server.drain_s)
+
+
+def authorizer_of(config: Config) -> Authorizer:
+    """The authorizer of the configured kind. Raises ConfigError."""
+    try:
+        authorizer: Authorizer = plug_in("authorizers", config.authorization.kind)(config.authorization.policies)
+    except PoliciesError as exc:
+        raise ConfigError([f"authorization.policies: {exc}"]) from exc
+    return authorizer
 
 
 def book_of(config: LedgerConfig) -> Book:

@@ -1,6 +1,6 @@
 """What travels with one call from a door to Graph and back."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
@@ -15,6 +15,9 @@ class Caller:
     """The authenticated workload that asks."""
 
     name: str
+
+
+Judge = Callable[[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]], None]
 
 
 @dataclass
@@ -45,7 +48,8 @@ class Call:
     decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
     caller, tenant, message: set by the policies `authenticate` and `validate`. entry: of a write, once `idempotency` has
-    claimed it. look_only: finds out whether what was sent before was carried out, and writes nothing. abandoned: nobody
+    claimed it. judge: raises CALLER_NOT_PERMITTED unless the caller may add and remove these targets (Graph's JSON objects),
+    set by `authorize`. look_only: finds out whether what was sent before was carried out, and writes nothing. abandoned: nobody
     waits for the answer any more. warnings, trailers: for the answer's metadata; trailers go with errors as well.
     """
 
@@ -58,6 +62,7 @@ class Call:
     tenant: str = ""
     message: Message | None = None
     entry: Entry | None = None
+    judge: Judge = field(default=lambda added, removed: None)  # noqa: ARG005 - recovery only looks
     look_only: bool = False
     abandoned: bool = False
     warnings: list[CallWarning] = field(default_factory=list)

@@ -56,6 +56,7 @@ class Reason(Enum):
     GRAPH_GROUP_INVALID = (Kind.INVALID_ARGUMENT, "Graph does not accept the group id.")
     GRAPH_PATH_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph knows no such path.")
     CALLER_UNAUTHENTICATED = (Kind.UNAUTHENTICATED, "The caller's token is missing or wrong.")
+    CALLER_NOT_PERMITTED = (Kind.PERMISSION_DENIED, "The caller has no permission for this.")
     GRAPH_PERMISSION_MISSING = (Kind.FAILED_PRECONDITION, "The gateway's app lacks a Graph permission.")
     GRAPH_TOKEN_REFUSED = (Kind.FAILED_PRECONDITION, "Graph refuses a fresh token of the gateway.")
     GRAPH_TENANT_UNUSABLE = (Kind.FAILED_PRECONDITION, "The tenant has no usable Intune.")

@@ -4,7 +4,7 @@ A row is Graph's JSON object, kept whole; an edit touches its own row and no oth
 are never sent, never edited, and their targets are taken (graph-facts §2).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,13 @@ class Add:
     if_exists: IfExists = "fail"
 
 
+Judge = Callable[[Sequence[Target], Sequence[Target]], None]
+
+
+def permit(added: Sequence[Target], removed: Sequence[Target]) -> None:
+    """A judge that permits everything. Another one raises GatewayError unless these targets may be added and removed."""
+
+
 @dataclass(frozen=True)
 class Retarget:
     """Another target, or with `filter_only` only the filter of `target`, for the row with this id."""
@@ -47,6 +54,7 @@ class Retarget:
     row_id: str
     target: Target
     filter_only: bool = False
+    judge: Judge = permit
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Remove:
     """No longer the row with this id."""
 
     row_id: str
+    judge: Judge = permit
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class ReplaceAll:
     targets: tuple[Target, ...]
     expected_count: int | None = None
     allow_empty: bool = False
+    judge: Judge = permit
 
 
 Edit = Add | Retarget | Remove | ReplaceAll
@@ -148,6 +158,7 @@ def _apply(edit: Edit, direct: dict[Key, Row], owned: Mapping[Key, Row]) -> Done
             return _retarget(edit, direct, owned)
         case Remove():
             key = _own_key(edit.row_id, direct, owned)
+            edit.judge((), (target_of(direct[key]),))
             del direct[key]
             return Done(key, frozenset({key}))
         case ReplaceAll():
@@ -185,6 +196,7 @@ def _retarget(edit: Retarget, direct: dict[Key, Row], owned: Mapping[Key, Row]) 
             new = _with_filter(old, edit.target)
         else:  # Graph makes the id from the target: a new target has a new one
             new = {**{k: v for k, v in old.items() if k != "id"}, "target": edit.target}
+    edit.judge((target_of(new),), (target_of(old),))
     if same_target(target_of(old), target_of(new)):
         return Done(old_key)
     replaced = {(key if k == old_key else k): (new if k == old_key else row) for k, row in direct.items()}
@@ -213,6 +225,7 @@ def _replace_all(edit: ReplaceAll, direct: dict[Key, Row], owned: Mapping[Key, R
         same_kind = old is not None and kind_of(target_of(old)) == kind_of(target)
         wanted[key] = _with_filter(old, target) if old is not None and same_kind else _new_row(target)
     touched = frozenset(key for key in wanted.keys() | direct.keys() if differ(wanted, direct, key))
+    edit.judge(*([target_of(rows[key]) for key in touched if key in rows] for rows in (wanted, direct)))
     direct.clear()
     direct.update(wanted)
     return Done(None, touched)

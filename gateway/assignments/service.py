@@ -61,12 +61,13 @@ class AssignmentService:
         if not (paths <= WHOLE_TARGET or paths <= FILTER_ONLY):
             raise invalid("update_mask", "may name target, or the target's two filter fields, and nothing else")
         target = _target(request.assignment)
-        edit = Retarget(request.device_compliance_policy_assignment_id, target, filter_only=paths <= FILTER_ONLY)
+        edit = Retarget(request.device_compliance_policy_assignment_id, target, paths <= FILTER_ONLY, call.judge)
         return self._row_of(call, await self._write(call, request.device_compliance_policy_id, edit))
 
     async def _delete(self, call: Call) -> Message:
         request = cast(pb.DeleteComplianceAssignmentRequest, call.message)
-        await self._write(call, request.device_compliance_policy_id, Remove(request.device_compliance_policy_assignment_id))
+        edit = Remove(request.device_compliance_policy_assignment_id, call.judge)
+        await self._write(call, request.device_compliance_policy_id, edit)
         return Empty()
 
     async def _replace(self, call: Call) -> Message:
@@ -74,7 +75,7 @@ class AssignmentService:
         targets = tuple(_target(a, f"assignments[{i}]") for i, a in enumerate(request.assignments))
         expected = request.expected_count if request.HasField("expected_count") else None
         written = await self._write(
-            call, request.device_compliance_policy_id, ReplaceAll(targets, expected, request.allow_empty)
+            call, request.device_compliance_policy_id, ReplaceAll(targets, expected, request.allow_empty, call.judge)
         )
         return pb.ReplaceComplianceAssignmentsResponse(assignments=map(_message, written.rows))
 

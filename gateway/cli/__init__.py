@@ -3,6 +3,7 @@
 import typer
 
 from gateway.cli.audit import app as audit
+from gateway.cli.authorize import authorize
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.emulator import emulator
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, serve, check, token, emulator):
+for command in (demo, serve, check, authorize, token, emulator):
     app.command()(command)
 app.add_typer(audit, name="audit")
 

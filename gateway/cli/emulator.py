@@ -13,6 +13,10 @@ from gateway.logs import log_json
 from gateway.policies.authenticate import hash_token, new_token
 
 TENANT, CALLER = "emulator", "demo"
+POLICIES = f"""// Who may what, for the emulator.
+@id("{CALLER} may all")
+permit(principal == Caller::"{CALLER}", action, resource);
+"""
 
 
 class Routes(StrEnum):
@@ -68,9 +72,12 @@ def tenant_of(running: Emulator, *credentials: dict[str, Any]) -> dict[str, Any]
 
 def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
     """A whole configuration for a gateway in front of this emulator, on any free port."""
+    policies = running.folder / "policies.cedar"
+    policies.write_text(POLICIES)
     return {
         "server": {"grpc": "127.0.0.1:0"},
         "callers": {"static": {CALLER: token_hash}},
+        "authorization": {"policies": str(policies)},
         "tenants": {TENANT: tenant_of(running)},
         "graph": {"transport": "aiohttp", "create_route": "auto"},
     }

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from gateway.config.base import ConfigError, Name, Section
-from gateway.config.doors import Callers, Server
+from gateway.config.doors import Authorization, Callers, Server
 from gateway.config.stores import LedgerConfig, LocksConfig
 from gateway.config.tenants import Graph, Tenant
 
@@ -26,6 +26,7 @@ class Config(Section):
 
     server: Server = Server()
     callers: Callers
+    authorization: Authorization
     tenants: dict[Name, Tenant] = Field(min_length=1)
     graph: Graph = Graph()
     locks: LocksConfig = LocksConfig()

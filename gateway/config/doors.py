@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from gateway.config.base import TOKEN_HASH, Name, Seconds, Section
+from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section
 
 
 class Server(Section):
@@ -28,6 +28,13 @@ class Server(Section):
         if not (self.insecure or is_loopback(host)):
             raise ValueError(f"grpc: {host} is not a loopback address and the door is plain text; insecure = true allows it")
         return self
+
+
+class Authorization(Section):
+    """What callers may. policies: a file of Cedar policies; what none of them permits is refused."""
+
+    kind: str = "cedar"
+    policies: ExistingFile
 
 
 def is_loopback(host: str) -> bool:

@@ -14,9 +14,11 @@ HASH = "sha256:" + "0" * 32 + ":" + "0" * 64
 
 def good(folder: Path) -> dict:
     (folder / "secret").write_text("canary-secret\n")
+    (folder / "policies.cedar").write_text("permit(principal, action, resource);\n")
     credentials = [{"kind": "secret", "file": "secret"}]
     return {
         "callers": {"static": {"demo": HASH}},
+        "authorization": {"policies": "policies.cedar"},
         "tenants": {"contoso": {"tenant_id": GUID, "client_id": GUID, "cloud": "global", "credentials": credentials}},
     }
 
@@ -46,6 +48,8 @@ def test_every_fault_is_reported_at_once(tmp_path: Path):
 
 CHANGES = {
     "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
+    "no authorisation": (lambda v: v.pop("authorization"), "authorization: Field required"),
+    "policies that are not there": (lambda v: v.update(authorization={"policies": "no.cedar"}), "there is no file"),
     "no authenticator": (lambda v: v.update(callers={}), "callers: no caller authenticator"),
     "an empty authenticator": (lambda v: v.update(callers={"static": {}}), "callers: no caller authenticator"),
     "a token instead of its hash": (lambda v: v["callers"].update(static={"demo": "canary-token"}), "callers.static.demo: "),

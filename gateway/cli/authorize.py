@@ -1,0 +1,56 @@
+"""`authorize`: may this caller do that, and which policy says so?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.bootstrap import authorizer_of
+from gateway.cli.loop import load_or_exit, refuse
+from gateway.config import ConfigError
+from gateway.operations import OPERATIONS
+from gateway.policies.cedar import Question
+
+FILTERS = ("include", "exclude")
+
+
+def authorize(
+    config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
+    caller: Annotated[str, typer.Option(help="The caller's name, as in the ledger.")],
+    operation: Annotated[str, typer.Option(help="Such as CreateComplianceAssignment.")],
+    policy: Annotated[str, typer.Option(help="The policy's id.")] = "any",
+    tenant: Annotated[str, typer.Option(help="The tenant's name; may be left out where there is one.")] = "",
+    target: Annotated[list[str] | None, typer.Option(help="What is added: group:ID, all_devices, …; may be repeated.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="What is removed, in the same form.")] = None,
+    filter_: Annotated[str, typer.Option("--filter", help="include:ID or exclude:ID.")] = "",
+) -> None:
+    """Explain an answer of the authorisation: allowed or not, and the policies that decided. Exit 1 if not allowed."""
+    loaded = load_or_exit(config)
+    if operation not in OPERATIONS:
+        raise typer.BadParameter(f"has to be one of {', '.join(OPERATIONS)}", param_hint="--operation")
+    if (not tenant and len(loaded.tenants) > 1) or (tenant and tenant not in loaded.tenants):
+        raise typer.BadParameter(f"has to be one of {', '.join(loaded.tenants)}", param_hint="--tenant")
+    filter_type, _, filter_id = filter_.partition(":")
+    if filter_ and filter_type not in FILTERS:
+        raise typer.BadParameter("has to be include:ID or exclude:ID", param_hint="--filter")
+    added, removed = ([one.partition(":") for one in some or ()] for some in (target, remove))
+    question = Question(
+        caller,
+        operation,
+        tenant or next(iter(loaded.tenants)),
+        policy,
+        kinds=frozenset(kind for kind, _, _ in (*added, *removed)),
+        added_ids=frozenset(name.lower() for _, _, name in added if name),
+        removed_ids=frozenset(name.lower() for _, _, name in removed if name),
+        filter_ids=frozenset({filter_id.lower()} if filter_ else ()),
+        filter_types=frozenset({filter_type} if filter_ else ()),
+    )
+    try:
+        answer = authorizer_of(loaded).ask(question)
+    except ConfigError as exc:
+        raise refuse(exc.faults) from None
+    because = f" because of {', '.join(sorted(set(answer.because)))}" if answer.because else ""
+    if answer.missing:
+        typer.echo(f"refused: {answer.missing} is {'forbidden' if because else 'permitted by no policy'}{because}")
+        raise typer.Exit(1)
+    typer.echo(f"allowed{because}")

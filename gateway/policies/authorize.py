@@ -1,0 +1,120 @@
+"""Lets a call on if its caller may do what it asks for: asked before anything is looked up, and again, by the edit itself, for
+what only the policy's rows can tell: whose assignment an update or a deletion touches, and what a replacement would remove."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
+from google.protobuf.message import Message
+
+from gateway.call import Call, Handler
+from gateway.errors import GatewayError, Reason
+from gateway.odata import ODataError, codec
+from gateway.odata.codec import TYPE, type_key
+from gateway.policies.cedar import Answer, Question
+
+TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
+FILTER = "deviceAndAppManagementAssignmentFilter"
+NO_FILTER = ("", "00000000-0000-0000-0000-000000000000")
+
+
+class Authorizer(Protocol):
+    """Decides. Plug-ins register in the entry-point group `compliance_gateway.authorizers`."""
+
+    def ask(self, question: Question) -> Answer:
+        """Whether the caller may; must not block."""
+        ...
+
+    def look(self) -> None:
+        """Takes up what has changed; blocking."""
+        ...
+
+
+class Authorize:
+    """The policy."""
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
+    async def __call__(self, call: Call, next_handler: Handler) -> Message:
+        """Raises CALLER_NOT_PERMITTED, which names the missing permission."""
+        question = question_of(call)
+        self._check(question)
+        call.judge = self._judge(question)
+        return await next_handler(call)
+
+    def _judge(self, asked: Question) -> Callable[[Sequence[Any], Sequence[Any]], None]:
+        def judge(added: Sequence[Any], removed: Sequence[Any]) -> None:
+            self._check(with_targets(asked, added, removed))
+
+        return judge
+
+    def _check(self, question: Question) -> None:
+        missing = self._authorizer.ask(question).missing
+        if missing:
+            kinds = f" for {', '.join(sorted(question.kinds))}" if question.kinds else ""
+            raise GatewayError(
+                Reason.CALLER_NOT_PERMITTED,
+                f"{question.caller} has no permission {missing}{kinds} on policy {question.policy} in {question.tenant}.",
+                metadata={"permission": missing},
+            )
+
+
+def question_of(call: Call) -> Question:
+    """What the request itself tells."""
+    message: Any = call.message
+    caller = call.caller.name if call.caller else ""
+    asked = Question(caller, call.operation.name, call.tenant, message.device_compliance_policy_id)
+    assignments = getattr(message, "assignments", None)
+    if assignments is None:
+        assignments = [message.assignment] if hasattr(message, "assignment") else []
+    try:
+        targets = [TARGET.to_json(assignment.target) for assignment in assignments]
+    except ODataError:  # the service says what is wrong with it; nothing comes of it
+        return asked
+    if hasattr(message, "update_mask"):  # the row's own target counts, and only the row has it
+        targets = [target for target in targets if type_key(target[TYPE]) in KINDS]
+    return with_targets(asked, targets, ())
+
+
+def with_targets(asked: Question, added: Sequence[Mapping[str, Any]], removed: Sequence[Mapping[str, Any]]) -> Question:
+    """The question with what is touched; targets are Graph's JSON objects."""
+    both = (*added, *removed)
+    filters = [(str(t.get(f"{FILTER}Id") or ""), str(t.get(f"{FILTER}Type") or "")) for t in both]
+    used = [(filter_id.lower(), kind.lower()) for filter_id, kind in filters if filter_id not in NO_FILTER]
+    return replace(
+        asked,
+        kinds=frozenset(map(kind_of, both)),
+        added_ids=_ids(added),
+        removed_ids=_ids(removed),
+        filter_ids=frozenset(filter_id for filter_id, _ in used),
+        filter_types=frozenset(kind for _, kind in used),
+    )
+
+
+def _kinds() -> Mapping[str, str]:
+    """Graph's type name, for comparing -> the member of the proto's oneof."""
+    message = DeviceAndAppManagementAssignmentTarget
+    kinds = {}
+    for field in message.DESCRIPTOR.oneofs_by_name["type"].fields:
+        if field.name != "unknown":
+            target = message()
+            getattr(target, field.name).SetInParent()
+            kinds[type_key(TARGET.to_json(target)[TYPE])] = field.name
+    return kinds
+
+
+KINDS = _kinds()
+BASE = type_key(TARGET.to_json(DeviceAndAppManagementAssignmentTarget())[TYPE])
+
+
+def kind_of(target: Mapping[str, Any]) -> str:
+    """As in the proto's oneof; `base` for the abstract type, `unknown` for what the protos do not know."""
+    name = type_key(str(target.get(TYPE, "")))
+    return "base" if name == BASE else KINDS.get(name, "unknown")
+
+
+def _ids(targets: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    groups = (str(target["groupId"]).lower() for target in targets if target.get("groupId"))
+    return frozenset((*groups, *(str(target["collectionId"]) for target in targets if target.get("collectionId"))))

@@ -1,0 +1,143 @@
+"""Cedar decides: deny by default, policies from a file, checked against a schema that is made from the operations.
+
+Principal `Caller::"name"`, action = the operation, resource `Policy::"tenant/id"` in `Tenant::"name"`. context: what is
+touched, as sets, because Cedar has no "for all": `["group"].containsAll(context.kinds)` permits groups only. Whoever touches
+all users or all devices needs a permit for the action `TouchEveryone` as well.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cedarpy
+
+from gateway.operations import OPERATIONS
+
+log = logging.getLogger(__name__)
+
+TOUCH_EVERYONE = "TouchEveryone"
+EVERYONE = frozenset({"all_licensed_users", "all_devices"})
+MOST_REMEMBERED = 20_000
+SETS = ("kinds", "added_ids", "removed_ids", "filter_ids", "filter_types")
+SCHEMA = f"""
+entity Caller;
+entity Tenant;
+entity Policy in [Tenant];
+action {", ".join(f'"{name}"' for name in (*OPERATIONS, TOUCH_EVERYONE))} appliesTo {{
+  principal: [Caller], resource: [Policy],
+  context: {{ {", ".join(f"{name}: Set<String>" for name in SETS)} }}
+}};
+"""
+
+
+class PoliciesError(Exception):
+    """The file of policies cannot be used; the text says where and why."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """May `caller` carry out `operation`? kinds: of every target that is touched, as in the proto's oneof. added_ids,
+    removed_ids: of groups (lower case) and collections. filter_types: `include`, `exclude`."""
+
+    caller: str
+    operation: str
+    tenant: str
+    policy: str
+    kinds: frozenset[str] = frozenset()
+    added_ids: frozenset[str] = frozenset()
+    removed_ids: frozenset[str] = frozenset()
+    filter_ids: frozenset[str] = frozenset()
+    filter_types: frozenset[str] = frozenset()
+
+
+class Answer(NamedTuple):
+    """missing: the action that is not permitted, empty if all are. because: the policies that decided, by @id or number."""
+
+    missing: str
+    because: tuple[str, ...]
+
+
+class Cedar:
+    """Answers from the file's policies; reads it anew on `look`, and keeps the old ones where the new are wrong."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises PoliciesError."""
+        self._path = path
+        self._schema = cedarpy.Schema.from_str(SCHEMA)
+        self._seen = self._stat()
+        self._policies = self._load()
+        self._remembered: dict[Question, Answer] = {}
+
+    def ask(self, question: Question) -> Answer:
+        """Some 50 µs, or 1 for a question that was asked before: the answer depends on nothing else."""
+        found = self._remembered.get(question)
+        if found is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[question] = self._decide(question)
+        return found
+
+    def _decide(self, question: Question) -> Answer:
+        actions = (question.operation, *((TOUCH_EVERYONE,) if question.kinds & EVERYONE else ()))
+        because: list[str] = []
+        resource = {"type": "Policy", "id": f"{question.tenant}/{question.policy}"}
+        context = {name: sorted(getattr(question, name)) for name in SETS}
+        for action in actions:
+            result = cedarpy.is_authorized(
+                {
+                    "principal": {"type": "Caller", "id": question.caller},
+                    "action": {"type": "Action", "id": action},
+                    "resource": resource,
+                    "context": context,
+                },
+                self._policies,
+                _entities(question.tenant, resource["id"]),
+            )
+            named = result.diagnostics.id_annotations_by_reason
+            reasons = tuple(str(named.get(reason) or reason) for reason in result.diagnostics.reasons)
+            if not result.allowed:
+                return Answer(action, reasons)
+            because += reasons
+        return Answer("", tuple(because))
+
+    def look(self) -> None:
+        """Takes the file's policies if it has changed and they are fit."""
+        seen = self._stat()
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._policies = self._load()
+        except PoliciesError as exc:
+            log.error("the new policies are wrong; the old ones stay", extra={"why": str(exc)})  # noqa: TRY400
+        else:
+            self._remembered = {}
+            log.info("policies loaded", extra={"file": str(self._path)})
+
+    def _stat(self) -> object:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _load(self) -> cedarpy.PolicySet:
+        try:
+            text = self._path.read_text()
+            policies = cedarpy.PolicySet.from_str(text)
+            checked = cedarpy.validate_policies(text, self._schema)
+        except (OSError, ValueError) as exc:
+            raise PoliciesError(f"{self._path}: {exc}") from exc
+        if not checked.validation_passed:
+            raise PoliciesError(f"{self._path}: " + "; ".join(str(error) for error in checked.errors))
+        return policies
+
+
+@lru_cache(maxsize=10_000)
+def _entities(tenant: str, resource: str) -> cedarpy.Entities:
+    uid, parent = {"type": "Policy", "id": resource}, {"type": "Tenant", "id": tenant}
+    entities = [{"uid": uid, "attrs": {}, "parents": [parent]}, {"uid": parent, "attrs": {}, "parents": []}]
+    return cedarpy.Entities.from_json_str(json.dumps(entities))

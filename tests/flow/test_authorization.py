@@ -1,0 +1,230 @@
+"""Who may what: refused before anything is looked up, named in the error, kept in the ledger, and nothing reaches Graph."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import tomli_w
+from edits_over_the_wire import MERGE, guid
+from rig import Failure, Rig, gateway, logged
+from typer.testing import CliRunner
+
+from gateway.bootstrap import authorizer_of
+from gateway.cli import app
+from gateway.cli.emulator import config_for, tenant_of
+from gateway.config import ConfigError, parse
+from gateway.emulator import Emulator
+from gateway.emulator.seeds import EMPTY, EXCLUDED, FILTERED, GROUP, WINDOWS
+from gateway.policies.authenticate import hash_token, new_token
+
+POLICIES = f"""
+@id("ops may all") permit(principal == Caller::"ops", action, resource);
+
+@id("hr may assign groups in emulator")
+permit(
+  principal == Caller::"hr",
+  action in [
+    Action::"CreateComplianceAssignment", Action::"UpdateComplianceAssignment",
+    Action::"DeleteComplianceAssignment", Action::"ReplaceComplianceAssignments"
+  ],
+  resource in Tenant::"emulator"
+) when {{ ["group"].containsAll(context.kinds) }};
+
+@id("but not the admins") forbid(principal, action, resource)
+when {{ context.added_ids.contains("{guid(666)}") }} unless {{ principal == Caller::"ops" }};
+
+@id("reader") permit(
+  principal == Caller::"reader", action in [Action::"GetComplianceAssignment", Action::"ListComplianceAssignments"], resource
+);
+
+@id("filters") permit(principal == Caller::"filters", action == Action::"UpdateComplianceAssignment", resource)
+when {{ ["include"].containsAll(context.filter_types) }};
+
+@id("all operations, but not everyone") permit(principal == Caller::"careful", action, resource)
+unless {{ action == Action::"TouchEveryone" }};
+"""
+CALLERS = ("ops", "hr", "reader", "filters", "careful", "nobody")
+TOKENS = {name: new_token() for name in CALLERS}
+DEVICES, GROUP_1 = {"allDevices": {}}, {"group": {"groupId": guid(1)}}
+FILTER = "deviceAndAppManagementAssignmentFilter"
+
+
+def filtered(kind: str) -> dict:
+    return {f"{FILTER}Id": guid(5), f"{FILTER}Type": f"DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_{kind}"}
+
+
+def row(group: str) -> dict:
+    return {"deviceCompliancePolicyAssignmentId": f"{WINDOWS}_{group}"}
+
+
+def to(*targets: dict) -> dict:
+    return {"assignments": [{"target": target} for target in targets]}
+
+
+# caller, operation, fields -> the missing permission, empty if it is allowed
+CASES = [
+    ("ops", "Create", {"assignment": {"target": DEVICES}}, ""),
+    ("ops", "Create", {"assignment": {"target": {"group": {"groupId": guid(666)}}}}, ""),
+    ("ops", "Delete", row(GROUP), ""),
+    ("ops", "Replace", to(GROUP_1), ""),
+    ("hr", "Create", {"assignment": {"target": GROUP_1}}, ""),
+    ("hr", "Create", {"assignment": {"target": {"group": {"groupId": guid(666)}}}}, "CreateComplianceAssignment"),
+    ("hr", "Create", {"assignment": {"target": {"group": {"groupId": guid(666).upper()}}}}, "CreateComplianceAssignment"),
+    ("hr", "Create", {"assignment": {"target": DEVICES}}, "CreateComplianceAssignment"),
+    ("hr", "Create", {"assignment": {"target": {"exclusionGroup": {"groupId": guid(1)}}}}, "CreateComplianceAssignment"),
+    ("hr", "Create", {"assignment": {"target": {}}}, "CreateComplianceAssignment"),
+    ("hr", "Create", {"assignment": {"target": {"unknown": {"odataType": "x.y", "json": "{}"}}}}, "CreateComplianceAssignment"),
+    ("hr", "Delete", row(GROUP), ""),
+    ("hr", "Delete", row(EXCLUDED), "DeleteComplianceAssignment"),
+    ("hr", "Update", {**row(EXCLUDED), "assignment": {"target": GROUP_1}}, "UpdateComplianceAssignment"),
+    ("hr", "Update", {**row(GROUP), "assignment": {"target": DEVICES}}, "UpdateComplianceAssignment"),
+    ("hr", "Update", {**row(GROUP), "assignment": {"target": {"group": {"groupId": guid(666)}}}}, "UpdateComplianceAssignment"),
+    ("hr", "Replace", to(GROUP_1), "ReplaceComplianceAssignments"),  # would remove an exclusion and an unknown row
+    ("hr", "Get", row(GROUP), "GetComplianceAssignment"),
+    ("hr", "List", {}, "ListComplianceAssignments"),
+    ("reader", "Get", row(GROUP), ""),
+    ("reader", "List", {}, ""),
+    ("reader", "Create", {"assignment": {"target": GROUP_1}}, "CreateComplianceAssignment"),
+    ("reader", "Delete", row("no-such-row"), "DeleteComplianceAssignment"),
+    ("filters", "Update", {**row(FILTERED), "assignment": {"target": filtered("EXCLUDE")}}, "UpdateComplianceAssignment"),
+    ("careful", "Create", {"assignment": {"target": GROUP_1}}, ""),
+    ("careful", "Create", {"assignment": {"target": DEVICES}}, "TouchEveryone"),
+    ("careful", "Create", {"assignment": {"target": {"allLicensedUsers": {}}}}, "TouchEveryone"),
+    ("nobody", "List", {}, "ListComplianceAssignments"),
+    ("nobody", "Create", {"assignment": {"target": GROUP_1}}, "CreateComplianceAssignment"),
+    (
+        "nobody",
+        "Create",
+        {"assignment": {"target": GROUP_1}, "deviceCompliancePolicyId": "no-such"},
+        "CreateComplianceAssignment",
+    ),
+]
+
+
+def sections(folder: Path, text: str = POLICIES) -> dict:
+    (folder / "policies.cedar").write_text(text)
+    return {
+        "authorization": {"policies": str(folder / "policies.cedar")},
+        "callers": {"static": {name: hash_token(token) for name, token in TOKENS.items()}},
+        **MERGE,
+    }
+
+
+async def ask(rig: Rig, caller: str, operation: str, fields: dict, tenant: str = ""):
+    metadata = [("authorization", f"Bearer {TOKENS[caller]}"), *([("x-graph-tenant", tenant)] if tenant else [])]
+    if operation == "Update" and "group" not in str(fields) and "Devices" not in str(fields):
+        fields = {**fields, "updateMask": "target.deviceAndAppManagementAssignmentFilterId"}
+    name = f"{operation}ComplianceAssignment{'s' if operation in ('Replace', 'List') else ''}"
+    return await rig.call(name, {"deviceCompliancePolicyId": WINDOWS, **fields}, metadata=tuple(metadata))
+
+
+@pytest.mark.parametrize(("caller", "operation", "fields", "missing"), CASES)
+async def test_who_may_what(live: Emulator, tmp_path: Path, caller: str, operation: str, fields: dict, missing: str):
+    async with gateway(live, **sections(tmp_path)) as rig:
+        answer = await ask(rig, caller, operation, fields)
+        entries = rig.entries()
+    if not missing:
+        assert not isinstance(answer, Failure), answer
+        return
+    assert (answer.status, answer.reason) == ("PERMISSION_DENIED", "CALLER_NOT_PERMITTED")
+    assert answer.metadata["permission"] == missing
+    assert missing in answer.message
+    assert "permit" not in answer.message.replace("permission", ""), "not the policies' text"
+    assert rig.writes() == []
+    assert [(entry.outcome, entry.caller, entry.state) for entry in entries] == [("CALLER_NOT_PERMITTED", caller, "finished")]
+
+
+async def test_everyone_is_touched_by_removal_too(live: Emulator, tmp_path: Path):
+    async with gateway(live, **sections(tmp_path)) as rig:
+        created = await ask(rig, "ops", "Create", {"assignment": {"target": DEVICES}, "deviceCompliancePolicyId": EMPTY})
+        for operation, fields in (
+            ("Delete", {"deviceCompliancePolicyAssignmentId": created.id}),
+            ("Update", {"deviceCompliancePolicyAssignmentId": created.id, "assignment": {"target": GROUP_1}}),
+            ("Replace", to(GROUP_1)),
+        ):
+            answer = await ask(rig, "careful", operation, {**fields, "deviceCompliancePolicyId": EMPTY})
+            assert answer.metadata["permission"] == "TouchEveryone"
+        assert [r["target"]["@odata.type"] for r in rig.rows(EMPTY)] == ["#microsoft.graph.allDevicesAssignmentTarget"]
+
+
+async def test_a_refused_edit_harms_no_other_in_the_same_write(live: Emulator, tmp_path: Path):
+    async with gateway(live, **sections(tmp_path)) as rig:
+        answers = await asyncio.gather(
+            ask(rig, "hr", "Create", {"assignment": {"target": GROUP_1}}),
+            ask(rig, "hr", "Delete", row(EXCLUDED)),
+            ask(rig, "ops", "Delete", row(GROUP)),
+        )
+        assert [isinstance(answer, Failure) for answer in answers] == [False, True, False]
+        assert f"{WINDOWS}_{EXCLUDED}" in {r["id"] for r in rig.rows(WINDOWS)}
+
+
+async def test_another_tenant_is_another(live: Emulator, tmp_path: Path):
+    tenants = {"emulator": tenant_of(live), "other": tenant_of(live)}
+    async with gateway(live, tenants=tenants, **sections(tmp_path)) as rig:
+        fields = {"assignment": {"target": GROUP_1}}
+        assert (await ask(rig, "hr", "Create", fields, "other")).metadata["permission"] == "CreateComplianceAssignment"
+        assert not isinstance(await ask(rig, "hr", "Create", fields, "emulator"), Failure)
+
+
+async def test_policies_are_read_again_and_wrong_ones_are_not_taken(live: Emulator, tmp_path: Path):
+    async with gateway(live, server={"reload_s": 0.05}, **sections(tmp_path)) as rig:
+        with logged() as lines:
+
+            async def write(text: str, told: str) -> None:
+                (tmp_path / "policies.cedar").write_text(text)
+                async with asyncio.timeout(5):
+                    while not any(told in line for line in lines):
+                        await asyncio.sleep(0.02)
+                lines.clear()
+
+            assert not isinstance(await ask(rig, "reader", "List", {}), Failure)
+            await write("permit(principal, action, ", "the new policies are wrong; the old ones stay")
+            assert not isinstance(await ask(rig, "reader", "List", {}), Failure)
+            await write('permit(principal == Caller::"nobody", action, resource);', "policies loaded")
+            assert isinstance(await ask(rig, "reader", "List", {}), Failure)
+            assert not isinstance(await ask(rig, "nobody", "List", {}), Failure)
+            (tmp_path / "policies.cedar").unlink()
+            await asyncio.sleep(0.2)
+            assert not isinstance(await ask(rig, "nobody", "List", {}), Failure)
+
+
+WRONG = {
+    "no Cedar": "permit everything",
+    "an unknown entity": 'permit(principal == User::"x", action, resource);',
+    "an unknown operation": 'permit(principal, action == Action::"Crate", resource);',
+    "an unknown fact": "permit(principal, action, resource) when { context.group == 1 };",
+    "a wrong type": 'permit(principal, action, resource) when { context.kinds == "group" };',
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_wrong_policies_stop_the_start(live: Emulator, tmp_path: Path, name: str):
+    values = config_for(live, hash_token(new_token())) | sections(tmp_path, WRONG[name])
+    with pytest.raises(ConfigError, match=r"authorization\.policies: .*policies\.cedar"):
+        authorizer_of(parse(values))
+
+
+EXPLAINED = [
+    (("ops", "DeleteComplianceAssignment"), 0, "allowed because of ops may all"),
+    (
+        ("hr", "CreateComplianceAssignment", "--target", f"group:{guid(1)}"),
+        0,
+        "because of hr may assign groups",
+    ),
+    (("hr", "CreateComplianceAssignment", "--target", f"group:{guid(666)}"), 1, "is forbidden because of but not the admins"),
+    (("hr", "ListComplianceAssignments"), 1, "ListComplianceAssignments is permitted by no policy"),
+    (("careful", "CreateComplianceAssignment", "--target", "all_devices"), 1, "TouchEveryone is permitted by no policy"),
+    (("filters", "UpdateComplianceAssignment", "--filter", f"include:{guid(5)}"), 0, "allowed because of filters"),
+    (("filters", "UpdateComplianceAssignment", "--filter", "only:5"), 2, "include:ID"),
+    (("ops", "Crate"), 2, "has to be one of"),
+    (("ops", "ListComplianceAssignments", "--tenant", "mars"), 2, "has to be one of"),
+]
+
+
+@pytest.mark.parametrize(("question", "code", "words"), EXPLAINED)
+def test_an_answer_is_explained(live_emulator: Emulator, tmp_path: Path, question: tuple[str, ...], code: int, words: str):
+    path = tmp_path / "gateway.toml"
+    path.write_text(tomli_w.dumps(config_for(live_emulator, hash_token(new_token())) | sections(tmp_path)))
+    caller, operation, *more = question
+    result = CliRunner().invoke(app, ["authorize", "--config", str(path), "--caller", caller, "--operation", operation, *more])
+    assert (result.exit_code, words in " ".join((result.stdout + result.stderr).split())) == (code, True), result.output
