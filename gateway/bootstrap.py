@@ -19,7 +19,7 @@ from gateway.assignments.service import AssignmentService
 from gateway.assignments.writer import Tools
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Policy
-from gateway.config import Config, ConfigError, Graph, LedgerConfig, LocksConfig, Tenant
+from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, LocksConfig, Tenant
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
 from gateway.errors import GatewayError
@@ -29,11 +29,15 @@ from gateway.graph.quota import Quota
 from gateway.graph.transports import Settings, Transport
 from gateway.ledger.ledger import Book, Ledger, LedgerError
 from gateway.policies.audit import Audit
-from gateway.policies.authenticate import Authenticate
+from gateway.policies.authenticate import Authenticate, Authenticator
+from gateway.policies.authenticators.client_certificates import ClientCertificates
+from gateway.policies.authenticators.json_web_tokens import JsonWebTokens
+from gateway.policies.authenticators.static_tokens import StaticTokens
 from gateway.policies.authorize import Authorize, Authorizer
 from gateway.policies.cedar import PoliciesError
 from gateway.policies.deadline import deadline
 from gateway.policies.idempotency import Idempotency
+from gateway.policies.limit import Limit
 from gateway.policies.validate import Validate
 
 RECOVERY_PAUSE_S = 1.0
@@ -47,7 +51,8 @@ def policies(config: Config, audit: Policy, authorize: Policy, idempotency: Poli
     return (
         audit,
         deadline,
-        Authenticate(config.callers.static),
+        Authenticate(authenticators(config.callers)),
+        Limit(config.server.in_flight),
         Validate(config.tenants),
         authorize,
         idempotency,
@@ -114,7 +119,8 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         writers = Writers(clients, Tools(Routes(config.graph.create_route, clock), locks(config.locks), patience, ledger))
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers)
-        door = GrpcDoor(pipeline(policies(config, audit, authorize, idempotency), service), config.server)
+        client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
+        door = GrpcDoor(pipeline(policies(config, audit, authorize, idempotency), service), config.server, client_ca)
         await recover(ledger, idempotency, service)  # before new edits come
         await door.start()
         tending = asyncio.create_task(tend(ledger, idempotency, service, door), name="recovery")
@@ -125,6 +131,19 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         finally:
             tending.cancel()
             await door.stop(config.server.drain_notice_s, config.server.drain_s)
+
+
+def authenticators(callers: Callers) -> Sequence[Authenticator]:
+    """Those of the configuration, in the order in which they are asked. Raises ConfigError."""
+    found: list[Authenticator] = []
+    if callers.mtls:
+        found.append(ClientCertificates())
+    if callers.static:
+        found.append(StaticTokens(callers.static))
+    if callers.jwt:
+        found.append(JsonWebTokens(callers.jwt))
+    found += (plug_in("authenticators", kind)(settings) for kind, settings in (callers.model_extra or {}).items())
+    return found
 
 
 def authorizer_of(config: Config) -> Authorizer:

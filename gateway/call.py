@@ -47,6 +47,7 @@ class Call:
 
     decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
+    certificate: of the client, PEM, verified by the door's TLS. bearer: the token in the metadata, set by `authenticate`.
     caller, tenant, message: set by the policies `authenticate` and `validate`. entry: of a write, once `idempotency` has
     claimed it. judge: raises CALLER_NOT_PERMITTED unless the caller may add and remove these targets (Graph's JSON objects),
     set by `authorize`. look_only: finds out whether what was sent before was carried out, and writes nothing. abandoned: nobody
@@ -57,7 +58,9 @@ class Call:
     decode: Callable[[], Message]
     metadata: Mapping[str, tuple[str, ...]]
     deadline: float
+    certificate: bytes | None = None
     record: Record = field(default_factory=Record)
+    bearer: str | None = field(default=None, repr=False)
     caller: Caller | None = None
     tenant: str = ""
     message: Message | None = None

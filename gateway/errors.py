@@ -73,6 +73,7 @@ class Reason(Enum):
     REQUEST_IN_PROGRESS = (Kind.ABORTED, "A request with this id is being carried out by another gateway.")
     NOT_CARRIED_OUT = (Kind.ABORTED, "The gateway was interrupted, and nothing was carried out.")
     GRAPH_CONFLICT = (Kind.ABORTED, "Graph reports a conflict.")
+    CALLER_TOO_BUSY = (Kind.RESOURCE_EXHAUSTED, "The caller has too many calls under way.")
     QUOTA_EXHAUSTED = (Kind.RESOURCE_EXHAUSTED, "The tenant's share of Graph's quota is used up until after the deadline.")
     GRAPH_THROTTLED = (Kind.RESOURCE_EXHAUSTED, "Graph's quota is used up.")
     GRAPH_UNAVAILABLE = (Kind.UNAVAILABLE, "Graph is down or cannot be reached.")

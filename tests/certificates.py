@@ -1,6 +1,7 @@
 """Certificates and tokens of the tests' own."""
 
 import datetime
+import ipaddress
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ class Pair:
     certificate: x509.Certificate
 
     @property
+    def key_pem(self) -> bytes:
+        form = serialization.PrivateFormat.PKCS8
+        return self.key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+    @property
     def pem(self) -> str:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
@@ -37,8 +43,10 @@ class Pair:
         return path
 
 
-def new_pair(name: str = "app", issuer: Pair | None = None, days: float = 30, *, authority: bool = False) -> Pair:
-    """Valid for so many days from a day ago on; self-signed without an issuer."""
+def new_pair(
+    name: str = "app", issuer: Pair | None = None, days: float = 30, *, authority: bool = False, uris: tuple[str, ...] = ()
+) -> Pair:
+    """Valid from two days ago for so many days from now; self-signed without an issuer. For 127.0.0.1 and the URIs."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     builder = (
@@ -50,6 +58,12 @@ def new_pair(name: str = "app", issuer: Pair | None = None, days: float = 30, *,
         .not_valid_before(NOW - 2 * DAY)
         .not_valid_after(NOW + days * DAY)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.UniformResourceIdentifier, uris)]
+            ),
+            critical=False,
+        )
     )
     return Pair(key, builder.sign(issuer.key if issuer else key, hashes.SHA256()))
 

@@ -10,7 +10,7 @@ import typer
 from gateway.cli.loop import run, say, until_signalled
 from gateway.emulator import Emulator
 from gateway.logs import log_json
-from gateway.policies.authenticate import hash_token, new_token
+from gateway.policies.authenticators.static_tokens import hash_token, new_token
 
 TENANT, CALLER = "emulator", "demo"
 POLICIES = f"""// Who may what, for the emulator.

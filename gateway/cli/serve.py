@@ -25,5 +25,5 @@ def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]
 
 async def _serve(config: Config) -> None:
     async with running(config) as door:
-        say(ready=True, grpc=door.address)
+        say(ready=True, grpc=door.address, **({"mtls": door.mtls_address} if door.mtls_address else {}))
         await until_signalled()

@@ -6,17 +6,17 @@ operational settings all have good ones. Units are in the names: `_s` seconds, `
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from gateway.config.base import ConfigError, Name, Section
-from gateway.config.doors import Authorization, Callers, Server
+from gateway.config.doors import Authorization, Callers, Server, Tls
 from gateway.config.stores import LedgerConfig, LocksConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
-    "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "LocksConfig", "Server", "Tenant",
+    "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "LocksConfig", "Server", "Tenant", "Tls",
     "load", "load_ledger", "parse", "parse_ledger",
 ]  # fmt: skip
 
@@ -31,6 +31,12 @@ class Config(Section):
     graph: Graph = Graph()
     locks: LocksConfig = LocksConfig()
     ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
+
+    @model_validator(mode="after")
+    def client_certificates_have_a_port(self) -> Self:
+        if (self.callers.mtls is None) != (self.server.mtls is None):
+            raise ValueError("callers.mtls and server.mtls need each other")
+        return self
 
 
 Values = dict[str, Any]

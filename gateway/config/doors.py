@@ -2,31 +2,63 @@
 
 import ipaddress
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section
 
+# With public keys only: a secret that both sides know could be the public key itself, and `none` is no signature.
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+def _not_mtls(name: str) -> str:
+    if name == "mtls":
+        raise ValueError("is the prefix of callers with client certificates")
+    return name
+
+
+class Tls(Section):
+    """The certificate with its chain, and its key, in PEM; read anew when the files change."""
+
+    cert_file: ExistingFile
+    key_file: ExistingFile
+
 
 class Server(Section):
-    """Where callers come in, and how much they may ask for. reload_s: how often files are looked at for changes."""
+    """Where callers come in, and how much they may ask for.
+
+    grpc: for callers with tokens. mtls: a port of its own for callers with client certificates, which it demands. reload_s:
+    how often files are looked at for changes. in_flight: calls of one caller at a time.
+    """
 
     grpc: str = "127.0.0.1:50051"
+    mtls: str | None = None
+    tls: Tls | None = None
     insecure: bool = False
     default_deadline_s: Seconds = 30
     reload_s: Seconds = 5
     max_request_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
+    max_metadata_bytes: int = Field(default=32 << 10, ge=1024, le=1 << 20)
+    in_flight: int = Field(default=1000, ge=1, le=1_000_000)
     drain_notice_s: float = Field(default=1, ge=0, le=300)
     drain_s: Seconds = 30
 
+    @field_validator("grpc", "mtls")
+    @classmethod
+    def host_and_port(cls, address: str | None) -> str | None:
+        host, colon, port = (address or "-:0").rpartition(":")
+        if not colon or not host or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+            raise ValueError('has to be "host:port", such as "127.0.0.1:50051"')
+        return address
+
     @model_validator(mode="after")
     def plain_text_stays_on_loopback(self) -> Self:
-        host, colon, port = self.grpc.rpartition(":")
-        if not colon or not host or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
-            raise ValueError('grpc: has to be "host:port", such as "127.0.0.1:50051"')
-        if not (self.insecure or is_loopback(host)):
-            raise ValueError(f"grpc: {host} is not a loopback address and the door is plain text; insecure = true allows it")
+        host = self.grpc.rpartition(":")[0]
+        if self.tls is None and not (self.insecure or is_loopback(host)):
+            raise ValueError(f"grpc: {host} is no loopback address and there is no [server.tls]; insecure = true allows it")
+        if self.mtls is not None and self.tls is None:
+            raise ValueError("mtls: needs [server.tls]")
         return self
 
 
@@ -45,13 +77,45 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class Callers(Section):
-    """Who may call. `static`: caller name -> salted hash of its token (`compliance-gateway token` makes both)."""
+class JwtIssuer(Section):
+    """An issuer of JSON web tokens, and for whom they are. Its keys by URL or file. name_claim: who the token is about."""
 
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    jwks_url: str | None = Field(default=None, pattern=r"^https://[^@\s]+$")
+    jwks_file: ExistingFile | None = None
+    ca_file: ExistingFile | None = None
+    algorithms: tuple[Literal[ALGORITHMS], ...] = Field(default=("RS256", "PS256", "ES256"), min_length=1)  # type: ignore[valid-type]
+    name_claim: str = Field(default="sub", min_length=1)
+    leeway_s: float = Field(default=60, ge=0, le=600)
+
+    @model_validator(mode="after")
+    def one_source_of_keys(self) -> Self:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("exactly one of jwks_url and jwks_file says where the keys are")
+        return self
+
+
+class ClientCa(Section):
+    """client_ca_file: PEM of the authorities whose client certificates are taken, on the port `server.mtls`."""
+
+    client_ca_file: ExistingFile
+
+
+class Callers(Section):
+    """Who may call; several kinds at once. static: caller name -> salted hash of its token (`compliance-gateway token` makes
+    both). jwt: by a name, which becomes the prefix of its callers' names. Other keys are kinds of plug-ins."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+    mtls: ClientCa | None = None
     static: dict[Name, Annotated[str, Field(pattern=TOKEN_HASH)]] = Field(default_factory=dict)
+    jwt: dict[Annotated[Name, AfterValidator(_not_mtls)], JwtIssuer] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def some_authenticator(self) -> Self:
-        if not self.static:
-            raise ValueError("no caller authenticator: add [callers.static] with at least one caller")
+        if not (self.mtls or self.static or self.jwt or self.model_extra):
+            raise ValueError("no caller authenticator: add [callers.static], [callers.jwt] or [callers.mtls]")
+        if len({issuer.issuer for issuer in self.jwt.values()}) != len(self.jwt):
+            raise ValueError("jwt: an issuer may be there once")
         return self

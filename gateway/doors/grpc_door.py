@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
@@ -16,6 +17,7 @@ from grpc_status import rpc_status
 
 from gateway.call import Call, CallWarning, Handler
 from gateway.config import Server
+from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
 from gateway.operations import OPERATIONS, SERVICE, Operation
 
@@ -27,19 +29,24 @@ CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
 
 class GrpcDoor:
-    """Serves `handle` on `settings.grpc`. address: host and port, after `start`."""
+    """Serves `handle` on `settings.grpc`, and on `settings.mtls`, which verifies client certificates by `client_ca`. address,
+    mtls_address: host and port, after `start`. Raises ConfigError for certificates that are not fit."""
 
-    def __init__(self, handle: Handler, settings: Server) -> None:
+    def __init__(self, handle: Handler, settings: Server, client_ca: Path | None = None) -> None:
         self._handle, self._settings = handle, settings
+        self._tls = Certificates(settings.tls).credentials() if settings.tls else None
+        self._mutual_tls = Certificates(settings.tls, client_ca).credentials() if settings.tls and settings.mtls else None
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", settings.max_request_bytes * HARD_LIMIT),
+                ("grpc.max_metadata_size", settings.max_metadata_bytes),
+                ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
                 ("grpc.so_reuseport", 0),
                 ("grpc.enable_channelz", 1),
             )
         )
-        self.address = ""
+        self.address = self.mtls_address = ""
 
     async def start(self) -> None:
         """Binds and serves. Raises OSError where the address cannot be bound."""
@@ -49,13 +56,11 @@ class GrpcDoor:
         channelz.add_channelz_servicer(self._server)
         names = (SERVICE.full_name, health.SERVICE_NAME, CHANNELZ, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
-        try:
-            port = self._server.add_insecure_port(self._settings.grpc)
-        except RuntimeError as exc:
-            raise OSError(f"cannot bind {self._settings.grpc}") from exc
+        self.address = self._bind(self._settings.grpc, self._tls)
+        if self._settings.mtls:
+            self.mtls_address = self._bind(self._settings.mtls, self._mutual_tls)
         await self._server.start()
         await self.say_health(SERVICE.full_name, healthy=True)
-        self.address = f"{self._settings.grpc.rpartition(':')[0]}:{port}"
 
     async def say_health(self, name: str, *, healthy: bool) -> None:
         """What the health service says of `name`."""
@@ -68,6 +73,16 @@ class GrpcDoor:
         await asyncio.sleep(notice)
         await self._server.stop(grace)
 
+    def _bind(self, address: str, credentials: grpc.ServerCredentials | None) -> str:
+        try:
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as exc:
+            raise OSError(f"cannot bind {address}") from exc
+        return f"{address.rpartition(':')[0]}:{port}"
+
     def _method(self, operation: Operation) -> "grpc.RpcMethodHandler[bytes, bytes]":
         async def answer(request: bytes, context: Any) -> bytes:
             remaining = context.time_remaining()
@@ -77,6 +92,7 @@ class GrpcDoor:
                 metadata=_metadata(context.invocation_metadata()),
                 deadline=asyncio.get_running_loop().time()
                 + (self._settings.default_deadline_s if remaining is None else remaining),
+                certificate=_certificate(context.auth_context()),
             )
             try:
                 message = await self._handle(call)
@@ -97,6 +113,12 @@ class GrpcDoor:
             return operation.request.FromString(request)
         except DecodeError as exc:
             raise invalid("request", f"is no {operation.request.DESCRIPTOR.name}", Reason.MESSAGE_MALFORMED) from exc
+
+
+def _certificate(peer: Mapping[str, Any]) -> bytes | None:
+    """Of the client, if TLS has verified one."""
+    found = peer.get("x509_pem_cert")
+    return bytes(found[0]) if found else None
 
 
 def _metadata(pairs: Any) -> Mapping[str, tuple[str, ...]]:

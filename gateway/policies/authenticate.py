@@ -1,68 +1,41 @@
-"""Names the caller: `authorization: Bearer <token>`, checked against salted hashes.
+"""Names the caller, by the first authenticator that knows it."""
 
-The tokens are made by `new_token` and have 256 random bits, so one round of SHA-256 with a salt is enough: there is
-nothing to guess, and the check costs microseconds.
-"""
-
-import hashlib
-import hmac
 import re
-import secrets
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Protocol
 
 from google.protobuf.message import Message
 
 from gateway.call import Call, Caller, Handler
 from gateway.errors import GatewayError, Reason
 
-BEARER = re.compile(r"Bearer ([!-~]{16,4096})", re.IGNORECASE)
+BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
+
+
+class Authenticator(Protocol):
+    """Knows some callers. Plug-ins register in the entry-point group `compliance_gateway.authenticators`."""
+
+    async def caller_of(self, call: Call) -> Caller | None:
+        """By `call.bearer` or `call.certificate`; None where it does not know. May note why into the call's record."""
+        ...
 
 
 class Authenticate:
-    """The policy. callers: name -> hash as `hash_token` gives it."""
+    """The policy."""
 
-    def __init__(self, callers: Mapping[str, str]) -> None:
-        self._callers = [(Caller(name), *_salt_and_digest(text)) for name, text in callers.items()]
-        self._verified: dict[bytes, Caller] = {}  # by hash of the token; one look-up instead of a hash for each caller
+    def __init__(self, authenticators: Sequence[Authenticator]) -> None:
+        self._authenticators = authenticators
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises CALLER_UNAUTHENTICATED, the same for every cause."""
         values = call.metadata.get("authorization", ())
         match = BEARER.fullmatch(values[0]) if len(values) == 1 else None
-        call.caller = self._caller_of(match.group(1)) if match else None
-        if call.caller is None:
-            raise GatewayError(
-                Reason.CALLER_UNAUTHENTICATED,
-                "Send one `authorization: Bearer <token>` with a token that this gateway knows.",
-            )
-        return await next_handler(call)
-
-    def _caller_of(self, token: str) -> Caller | None:
-        key = _digest(b"", token)
-        found = self._verified.get(key)
-        if found is not None:
-            return found
-        for caller, salt, digest in self._callers:  # all of them, so that the time says nothing
-            if hmac.compare_digest(_digest(salt, token), digest):
-                found = self._verified[key] = caller
-        return found
-
-
-def new_token() -> str:
-    """A token of 256 random bits."""
-    return secrets.token_urlsafe(32)
-
-
-def hash_token(token: str) -> str:
-    """`sha256:<salt>:<digest>`, both in hex, for [callers.static]."""
-    salt = secrets.token_bytes(16)
-    return f"sha256:{salt.hex()}:{_digest(salt, token).hex()}"
-
-
-def _salt_and_digest(text: str) -> tuple[bytes, bytes]:
-    _, salt, digest = text.split(":")
-    return bytes.fromhex(salt), bytes.fromhex(digest)
-
-
-def _digest(salt: bytes, token: str) -> bytes:
-    return hashlib.sha256(salt + token.encode()).digest()
+        call.bearer = match.group(1) if match else None
+        for authenticator in self._authenticators:
+            call.caller = await authenticator.caller_of(call)
+            if call.caller is not None:
+                return await next_handler(call)
+        raise GatewayError(
+            Reason.CALLER_UNAUTHENTICATED,
+            "Send one `authorization: Bearer <token>` with a token that this gateway knows, or a client certificate.",
+        )

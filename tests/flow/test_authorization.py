@@ -15,7 +15,7 @@ from gateway.cli.emulator import config_for, tenant_of
 from gateway.config import ConfigError, parse
 from gateway.emulator import Emulator
 from gateway.emulator.seeds import EMPTY, EXCLUDED, FILTERED, GROUP, WINDOWS
-from gateway.policies.authenticate import hash_token, new_token
+from gateway.policies.authenticators.static_tokens import hash_token, new_token
 
 POLICIES = f"""
 @id("ops may all") permit(principal == Caller::"ops", action, resource);

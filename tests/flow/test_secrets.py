@@ -57,4 +57,4 @@ async def test_a_bug_is_internal_without_detail_and_logged_without_texts(documen
             failure = await rig.call("CreateComplianceAssignment", GOOD)
     assert (failure.status, failure.reason) == ("INTERNAL", "INTERNAL")
     assert "canary" not in failure.seen + "".join(lines)
-    assert any("RuntimeError" in line and "service.py" in line for line in lines)
+    assert any("RuntimeError" in line and "authorize.py" in line for line in lines)

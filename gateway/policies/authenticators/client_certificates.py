@@ -1,0 +1,48 @@
+"""Client certificates, which the door's TLS has verified: named by their SPIFFE id, or else by their subject."""
+
+import hashlib
+import time
+from collections.abc import Callable
+
+from cryptography import x509
+
+from gateway.call import Call, Caller
+
+MOST_REMEMBERED = 10_000
+
+
+class ClientCertificates:
+    """clock: Unix time; a connection may outlive its certificate."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._remembered: dict[bytes, tuple[Caller, float]] = {}
+
+    async def caller_of(self, call: Call) -> Caller | None:
+        if call.certificate is None:
+            return None
+        digest = hashlib.sha256(call.certificate).digest()
+        if digest not in self._remembered:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[digest] = _read(call.certificate)
+        caller, until = self._remembered[digest]
+        if self._clock() >= until or not caller.name.partition(":")[2]:
+            call.record.note(certificate_refused="expired" if caller.name.partition(":")[2] else "without a name")
+            return None
+        return caller
+
+
+def _read(pem: bytes) -> tuple[Caller, float]:
+    """The caller and until when the certificate is good; a name without an end is no name."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    except x509.ExtensionNotFound:
+        uris = []
+    spiffe = [uri for uri in uris if uri.startswith("spiffe://")]
+    # A SPIFFE certificate has exactly one URI (X509-SVID, section 2); more would let one pose as several.
+    name = "" if len(spiffe) > 1 else spiffe[0] if spiffe else certificate.subject.rfc4514_string()
+    printable = name if name.isascii() and name.isprintable() and len(name) <= 256 else ""
+    return Caller(f"mtls:{printable}"), certificate.not_valid_after_utc.timestamp()
