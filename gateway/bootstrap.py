@@ -190,10 +190,21 @@ def token_source(
     name: str, tenant: Tenant, executor: Executor, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
 ) -> TokenSource:
     """The tenant's tokens, from its credentials. Raises ConfigError."""
+    return TokenSource(InOrder(name, apps_of(name, tenant)), executor, clock=clock, sleep=sleep)
+
+
+def apps_of(name: str, tenant: Tenant) -> list[MsalApp]:
+    """MSAL for each credential of the tenant. Raises ConfigError."""
     cloud = cloud_of(tenant)
     place = Place(name, tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.ca_file)
-    apps = [MsalApp(place, plug_in("credentials", credential.kind)(credential)) for credential in tenant.credentials]
-    return TokenSource(InOrder(name, apps), executor, clock=clock, sleep=sleep)
+    apps = []
+    for number, credential in enumerate(tenant.credentials):
+        kind = plug_in("credentials", credential.kind)
+        try:
+            apps.append(MsalApp(place, kind(credential)))
+        except (ValueError, TypeError, AttributeError) as exc:  # a plug-in's own settings
+            raise ConfigError([f"tenants.{name}.credentials.{number}: {exc}"]) from exc
+    return apps
 
 
 def locks(config: LocksConfig) -> Locks:

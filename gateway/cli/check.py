@@ -1,4 +1,4 @@
-"""`check`: is this configuration fit to serve? Every fault of the file, then each tenant tried for real."""
+"""`check`: is this configuration fit to serve? Every fault of the file, then each credential of each tenant tried for real."""
 
 import asyncio
 from pathlib import Path
@@ -9,23 +9,27 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gateway.bootstrap import graphs
+from gateway.bootstrap import apps_of, authorizer_of, graphs
 from gateway.call import Record
 from gateway.cli.loop import load_or_exit, refuse, run, say
-from gateway.config import Config, ConfigError
+from gateway.config import Config, ConfigError, Tenant
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.faults import PERMISSION
 
 PATIENCE_S = 30.0
 PROBE = "/beta/deviceManagement/deviceCompliancePolicies?$top=1&$select=id"
+FOR_EVER = "-"
 
 
 class Finding(NamedTuple):
-    """What was found out about a tenant; each text is `ok` or says what is wrong."""
+    """What was found out about a credential; token, permission and read are `ok` or say what is wrong."""
 
     tenant: str
+    credential: str
+    expires: str
     token: str
+    roles: str
     permission: str
     read: str
 
@@ -36,11 +40,12 @@ class Finding(NamedTuple):
 
 def check(
     config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each tenant.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each credential.")] = False,
 ) -> None:
-    """Check a configuration: its faults, then for each tenant a token, its roles and one read from Graph."""
+    """Check a configuration: its faults, then for each credential of each tenant a token, its roles and one read from Graph."""
     loaded = load_or_exit(config)
     try:
+        authorizer_of(loaded)
         findings = run(_check(loaded))
     except ConfigError as exc:
         raise refuse(exc.faults) from None
@@ -48,38 +53,50 @@ def check(
         for finding in findings:
             say(**finding._asdict(), verdict=finding.verdict)
     else:
-        Console().print(_table(findings))
+        Console(highlight=False).print(_table(findings))
     if any(finding.verdict != "ok" for finding in findings):
         raise typer.Exit(1)
 
 
 async def _check(config: Config) -> list[Finding]:
-    async with graphs(config) as clients:
-        return list(await asyncio.gather(*(_check_tenant(name, client) for name, client in clients.items())))
+    """Each credential as if it were its tenant's only one."""
+    alone = {
+        f"{name} {number}": (name, tenant.model_copy(update={"credentials": [credential]}))
+        for name, tenant in config.tenants.items()
+        for number, credential in enumerate(tenant.credentials)
+    }
+    single = config.model_copy(update={"tenants": {key: tenant for key, (_, tenant) in alone.items()}})
+    async with graphs(single) as clients:
+        return list(await asyncio.gather(*(_check_one(*alone[key], client) for key, client in clients.items())))
 
 
-async def _check_tenant(name: str, client: GraphClient) -> Finding:
+async def _check_one(name: str, tenant: Tenant, client: GraphClient) -> Finding:
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    [app] = apps_of(name, tenant)
+    expires = await asyncio.to_thread(app.expires_at)
+    app.close()
+    about = (name, tenant.credentials[0].kind, f"{expires:%Y-%m-%d %H:%MZ}" if expires else FOR_EVER)
     try:
         async with asyncio.timeout_at(deadline):
-            token = await client.token()
+            roles = _roles(await client.token())
     except (GatewayError, TimeoutError) as exc:
-        return Finding(name, _words(exc), "not tried", "not tried")
+        return Finding(*about, _words(exc), "", "not tried", "not tried")
     try:
         async with asyncio.timeout_at(deadline):
             await client.send("GET", PROBE, None, deadline=deadline, record=Record())
         read = "ok"
     except (GatewayError, TimeoutError) as exc:
         read = _words(exc)
-    return Finding(name, "ok", _permission(token), read)
+    permission = "ok" if PERMISSION in roles else f"{PERMISSION} is not granted"
+    return Finding(*about, "ok", " ".join(sorted(roles)), permission, read)
 
 
-def _permission(token: str) -> str:
+def _roles(token: str) -> list[str]:
+    """Of a token that can be read; it is Graph's to verify."""
     try:
-        roles = jwt.decode(token, options={"verify_signature": False}).get("roles", [])
-    except jwt.InvalidTokenError:
-        return "the token cannot be read"
-    return "ok" if PERMISSION in roles else f"{PERMISSION} is not granted"
+        return list(map(str, jwt.decode(token, options={"verify_signature": False}).get("roles", [])))
+    except (jwt.InvalidTokenError, TypeError):
+        return []
 
 
 def _words(exc: GatewayError | TimeoutError) -> str:
@@ -87,7 +104,10 @@ def _words(exc: GatewayError | TimeoutError) -> str:
 
 
 def _table(findings: list[Finding]) -> Table:
-    table = Table("tenant", "token", "permission", "read from Graph", "verdict")
+    table = Table(box=None, pad_edge=False)
+    for column in ("tenant", "credential", "expires", "roles", "verdict"):
+        table.add_column(column, overflow="fold")
     for finding in findings:
-        table.add_row(*finding, finding.verdict)
+        wrong = next((text for text in (finding.token, finding.permission, finding.read) if text != "ok"), "ok")
+        table.add_row(finding.tenant, finding.credential, finding.expires, finding.roles.replace(" ", "\n"), wrong)
     return table

@@ -50,7 +50,9 @@ async def test_emulator_and_serve_and_check(tmp_path: Path):
     code, out, err = await outcome("check", "--config", str(path))
     assert (code, "ok" in out) == (0, True), out + err
     code, out, _ = await outcome("check", "--config", str(path), "--json")
-    assert json.loads(out) == {"tenant": "emulator", "token": "ok", "permission": "ok", "read": "ok", "verdict": "ok"}
+    roles = "DeviceManagementConfiguration.Read.All DeviceManagementConfiguration.ReadWrite.All"
+    about = {"tenant": "emulator", "credential": "secret", "expires": "-", "roles": roles}
+    assert json.loads(out) == {**about, "token": "ok", "permission": "ok", "read": "ok", "verdict": "ok"}
 
     server, serving = await command("serve", "--config", str(path))
     assert set(serving) == {"ready", "grpc"}

@@ -7,15 +7,19 @@ from pathlib import Path
 from types import SimpleNamespace as Settings
 
 import pytest
+import tomli_w
 from certificates import new_pair, public_pem, token
 from rig import Failure, gateway, logged
+from typer.testing import CliRunner
 
-from gateway.cli.emulator import tenant_of
+from gateway.cli import app as cli
+from gateway.cli.emulator import config_for, tenant_of
 from gateway.credentials.kinds import Certificate, SecretFrom
 from gateway.emulator import Emulator
 from gateway.emulator.registration import EXCHANGE, Trust
 from gateway.emulator.seeds import EMPTY
 from gateway.metrics import CREDENTIAL_EXPIRES, CREDENTIAL_IN_USE, CREDENTIAL_REFUSED
+from gateway.policies.authenticators.static_tokens import hash_token, new_token
 
 LIST = {"deviceCompliancePolicyId": EMPTY}
 ISSUER, SUBJECT = "https://cluster.example", "system:serviceaccount:gateway:gateway"
@@ -203,3 +207,37 @@ def test_no_credential_shows_what_it_holds(tmp_path: Path):
     pair = Certificate(Settings(file=PAIR.write(tmp_path / "app.pem"), passphrase_file=None, x5c=False)).present()
     assert "canary" not in f"{secret!r} {secret}"
     assert "PRIVATE" not in f"{pair!r} {pair}"
+
+
+async def test_check_tries_each_credential_of_each_kind(live: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`pytest -s` shows the table."""
+    app = live.world.entra.app
+    app.certificates, app.federated = [PAIR.pem], [Trust(ISSUER, SUBJECT, public_pem(PAIR.key))]
+    (tmp_path / "token").write_text(token(PAIR.key, iss=ISSUER, sub=SUBJECT, aud=EXCHANGE))
+    (tmp_path / "wrong").write_text("canary-wrong")
+    assertion = token(PAIR.key, iss=ISSUER, sub=SUBJECT, aud=EXCHANGE)
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{live.control}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", app.identity_header)
+    good = [
+        {"kind": "secret", "file": str(live.folder / "secret")},
+        certificate(PAIR.write(tmp_path / "app.pem")),
+        {"kind": "federated", "file": str(tmp_path / "token")},
+        {"kind": "managed_identity"},
+        {"kind": "command", "command": ["echo", assertion]},
+    ]
+    bad = [{"kind": "secret", "file": str(tmp_path / "wrong")}, certificate(OTHER.write(tmp_path / "other.pem"))]
+    values = config_for(live, hash_token(new_token())) | tenants(live, *good, *bad)
+    path = tmp_path / "gateway.toml"
+    path.write_text(tomli_w.dumps(values))
+    results = [
+        await asyncio.to_thread(CliRunner().invoke, cli, ["check", "--config", str(path), *m]) for m in ((), ("--json",))
+    ]
+    print(results[0].stdout)
+    findings = [json.loads(line) for line in results[1].stdout.splitlines()]
+    assert [f["credential"] for f in findings] == [c["kind"] for c in (*good, *bad)]
+    assert [f["verdict"] for f in findings] == ["ok"] * 5 + ["wrong"] * 2
+    assert findings[1]["expires"].startswith(f"{PAIR.certificate.not_valid_after_utc:%Y-%m-%d}")
+    assert findings[2]["expires"] != "-"
+    assert [f["roles"] for f in findings[:5]] == [" ".join(sorted(app.roles))] * 5
+    assert [result.exit_code for result in results] == [1, 1]
+    assert "canary" not in results[0].output + results[1].output
