@@ -56,7 +56,7 @@ class Call:
 
     operation: Operation
     decode: Callable[[], Message]
-    metadata: Mapping[str, tuple[str, ...]]
+    metadata: Mapping[str, tuple[str, ...]] = field(repr=False)
     deadline: float
     certificate: bytes | None = None
     record: Record = field(default_factory=Record)

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gateway.cli.loop import console
 from gateway.entry import Entry
-
-WIDTH = 220
 
 
 def table(entries: Sequence[Entry], *, head: bool = True) -> None:
@@ -23,11 +21,8 @@ def table(entries: Sequence[Entry], *, head: bool = True) -> None:
         what = entry.target or entry.assignment
         words = (when, who, entry.operation, entry.policy, what, entry.outcome or entry.state, graph)
         view.add_row(*map(escape, words))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
     if entries or head:
-        console.print(view)
+        console().print(view)
 
 
 def trace_lines(entry: Entry) -> Iterator[str]:

@@ -6,12 +6,11 @@ from typing import Annotated, NamedTuple
 
 import jwt
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from gateway.bootstrap import apps_of, authorizer_of, graphs
 from gateway.call import Record
-from gateway.cli.loop import load_or_exit, refuse, run, say
+from gateway.cli.loop import console, load_or_exit, refuse, run, say
 from gateway.config import Config, ConfigError, Tenant
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
@@ -53,7 +52,7 @@ def check(
         for finding in findings:
             say(**finding._asdict(), verdict=finding.verdict)
     else:
-        Console(highlight=False).print(_table(findings))
+        console().print(_table(findings))
     if any(finding.verdict != "ok" for finding in findings):
         raise typer.Exit(1)
 

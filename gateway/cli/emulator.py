@@ -13,9 +13,26 @@ from gateway.logs import log_json
 from gateway.policies.authenticators.static_tokens import hash_token, new_token
 
 TENANT, CALLER = "emulator", "demo"
-POLICIES = f"""// Who may what, for the emulator.
+GROUPS_ONLY, READER = "groups-only", "reader"
+POLICIES = f"""// Who may what. What no policy permits is refused.
+
 @id("{CALLER} may all")
-permit(principal == Caller::"{CALLER}", action, resource);
+permit (principal == Caller::"{CALLER}", action, resource);
+
+// Assigns groups in one tenant, and nothing but groups: an edit that would touch another kind of target is refused.
+@id("{GROUPS_ONLY} may assign groups in {TENANT}")
+permit (
+  principal == Caller::"{GROUPS_ONLY}",
+  action in [Action::"CreateComplianceAssignment", Action::"UpdateComplianceAssignment", Action::"DeleteComplianceAssignment"],
+  resource in Tenant::"{TENANT}"
+) when {{ ["group"].containsAll(context.kinds) }};
+
+@id("{READER} may read")
+permit (
+  principal == Caller::"{READER}",
+  action in [Action::"GetComplianceAssignment", Action::"ListComplianceAssignments"],
+  resource
+);
 """
 
 
@@ -38,9 +55,11 @@ def emulator(
 
 async def _emulate(emulator: Emulator, write_config: Path | None) -> None:
     async with emulator as running:
-        token = new_token()
+        tokens = {name: new_token() for name in (CALLER, GROUPS_ONLY, READER)}
         if write_config is not None:
-            _write(write_config, config_for(running, hash_token(token)))
+            config = config_for(running, "")
+            config["callers"]["static"] = {name: hash_token(token) for name, token in tokens.items()}
+            _write(write_config, config)
         say(
             ready=True,
             graph=running.root,
@@ -49,7 +68,8 @@ async def _emulate(emulator: Emulator, write_config: Path | None) -> None:
             control=running.control,
             tenant_id=running.world.entra.tenant_id,
             client_id=running.world.entra.app.client_id,
-            caller_token=token,
+            caller_token=tokens[CALLER],
+            caller_tokens=tokens,
         )
         await until_signalled()
 

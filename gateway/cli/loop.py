@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
+from rich.console import Console
 
 from gateway.config import Config, ConfigError, load
 
@@ -19,6 +20,7 @@ except ImportError:  # not on Windows, not on PyPy
 
 T = TypeVar("T")
 BAD_CONFIG = 1
+WIDTH = 220
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -34,6 +36,14 @@ async def until_signalled() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
+
+
+def console() -> Console:
+    """For tables: as wide as the terminal, and wide enough where there is none."""
+    found = Console(highlight=False)
+    if not found.is_terminal:
+        found.width = WIDTH
+    return found
 
 
 def say(**facts: object) -> None:

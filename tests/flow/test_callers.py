@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from attacks import (
+    AUDIENCE,
     BAD_CLIENTS,
     CA,
     CLIENT,
@@ -16,6 +17,7 @@ from attacks import (
     DOOR,
     DOOR_2,
     HEADERS,
+    ISSUER,
     KEY,
     KEY_2,
     KNOWN,
@@ -203,3 +205,28 @@ def test_the_table_is_long_enough():
     count = len(HEADERS) + len(KNOWN) + len(BAD_CLIENTS)
     print(f"{count} attacks and mistakes, each refused; none reaches Graph")
     assert count >= 60
+
+
+async def test_keys_come_from_the_issuers_url(live: Emulator, tmp_path: Path):
+    """The emulator's Entra is the issuer: workload identity as an organisation would have it."""
+    entra = live.world.entra
+    values = sections(tmp_path)
+    issuer = {"issuer": f"{live.root}/{entra.tenant_id}/", "audience": live.root, "name_claim": "appid"}
+    keys = {"jwks_url": f"{live.root}/{entra.tenant_id}/discovery/v2.0/keys", "ca_file": str(live.folder / "ca.pem")}
+    values["callers"]["jwt"] = {"entra": {**issuer, **keys}}
+    (tmp_path / "policies.cedar").write_text(f'permit(principal == Caller::"entra:{entra.app.client_id}", action, resource);')
+    async with gateway(live, **values) as rig, over_tls(rig) as caller:
+        tokens = [entra._issue() for _ in range(3)]
+        for text in tokens:
+            await caller.call("CreateComplianceAssignment", CREATE, metadata=bearer(text))
+        assert {entry.caller for entry in rig.entries()} == {f"entra:{entra.app.client_id}"}
+        assert [entry.outcome for entry in rig.entries()] == ["OK", "ALREADY_ASSIGNED", "ALREADY_ASSIGNED"]
+
+
+async def test_an_issuer_that_is_down_locks_nobody_else_out(live: Emulator, tmp_path: Path):
+    values = sections(tmp_path)
+    url = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": "https://127.0.0.1:1/keys"}
+    values["callers"]["jwt"] = {"main": url}
+    async with gateway(live, **values) as rig, over_tls(rig) as caller:
+        assert (await refused(caller, bearer(signed()))).reason == "CALLER_UNAUTHENTICATED"
+        assert not isinstance(await caller.call("CreateComplianceAssignment", CREATE, metadata=OPS), Failure)

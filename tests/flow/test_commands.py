@@ -43,7 +43,17 @@ async def test_demo_shows_the_main_job_and_ends_well(tmp_path: Path):
 async def test_emulator_and_serve_and_check(tmp_path: Path):
     path = tmp_path / "gateway.toml"
     emulator, ready = await command("emulator", "--routes", "documented", "--write-config", str(path))
-    assert {"ready", "graph", "authority", "ca_file", "control", "tenant_id", "client_id", "caller_token"} == set(ready)
+    assert {
+        "ready",
+        "graph",
+        "authority",
+        "ca_file",
+        "control",
+        "tenant_id",
+        "client_id",
+        "caller_token",
+        "caller_tokens",
+    } == set(ready)
     secret = Path(tomllib.loads(path.read_text())["tenants"]["emulator"]["credentials"][0]["file"]).read_text()
     assert secret not in path.read_text() + json.dumps(ready)
 

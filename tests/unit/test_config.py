@@ -23,6 +23,11 @@ def good(folder: Path) -> dict:
     }
 
 
+def jwt(**changes: object) -> dict:
+    issuer = {"issuer": "https://i.example", "audience": "a", "jwks_url": "https://i.example/jwks", **changes}
+    return {"jwt": {"main": {name: value for name, value in issuer.items() if value is not None}}}
+
+
 def faults(values: dict, folder: Path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         parse(values, folder)
@@ -104,6 +109,34 @@ CHANGES = {
         lambda v: v["tenants"]["contoso"].update(credentials=[{"file": "secret"}]),
         "credentials.0.kind: Field required",
     ),
+    "an issuer without an audience": (lambda v: v.update(callers=jwt(audience="")), "callers.jwt.main.audience: "),
+    "an issuer without a name": (lambda v: v.update(callers=jwt(issuer="")), "callers.jwt.main.issuer: "),
+    "no keys": (lambda v: v.update(callers=jwt(jwks_url=None)), "exactly one of jwks_url and jwks_file"),
+    "keys over plain http": (lambda v: v.update(callers=jwt(jwks_url="http://x/jwks")), "callers.jwt.main.jwks_url: "),
+    "the algorithm none": (lambda v: v.update(callers=jwt(algorithms=["none"])), "callers.jwt.main.algorithms.0: "),
+    "an algorithm with a shared secret": (
+        lambda v: v.update(callers=jwt(algorithms=["HS256"])),
+        "callers.jwt.main.algorithms.0",
+    ),
+    "no algorithm": (lambda v: v.update(callers=jwt(algorithms=[])), "callers.jwt.main.algorithms: "),
+    "an issuer under the name of certificates": (
+        lambda v: v.update(callers={"jwt": {"mtls": jwt()["jwt"]["main"]}}),
+        "is the prefix of callers with client certificates",
+    ),
+    "an issuer twice": (
+        lambda v: v.update(callers={"jwt": {"a": jwt()["jwt"]["main"], "b": jwt()["jwt"]["main"]}}),
+        "an issuer may be there once",
+    ),
+    "client certificates without authorities": (lambda v: v.update(callers={"mtls": {}}), "callers.mtls.client_ca_file: "),
+    "client certificates without a port": (
+        lambda v: v.update(callers={"mtls": {"client_ca_file": "secret"}}),
+        "callers.mtls and server.mtls need each other",
+    ),
+    "a port for client certificates without TLS": (
+        lambda v: v.update(server={"mtls": "127.0.0.1:0"}),
+        "server: mtls: needs [server.tls]",
+    ),
+    "TLS without a key": (lambda v: v.update(server={"tls": {"cert_file": "secret"}}), "server.tls.key_file: Field required"),
     "plain text off loopback": (lambda v: v.update(server={"grpc": "0.0.0.0:50051"}), "insecure = true"),
     "plain text on a name": (lambda v: v.update(server={"grpc": "gateway.example:50051"}), "insecure = true"),
     "a port that is none": (lambda v: v.update(server={"grpc": "127.0.0.1:99999"}), 'has to be "host:port"'),

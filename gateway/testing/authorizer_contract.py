@@ -1,0 +1,45 @@
+"""What every authorizer has to do. Subclass AuthorizerContract and define `make` with nothing permitted, and `permit`."""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+
+from gateway.operations import OPERATIONS
+from gateway.policies.authorize import Authorizer
+from gateway.policies.cedar import Question
+
+ASKED = Question("caller", "CreateComplianceAssignment", "tenant", "policy", frozenset({"group"}), frozenset({"id"}))
+
+
+class AuthorizerContract(ABC):
+    """The contract; see Authorizer."""
+
+    @abstractmethod
+    def make(self) -> Authorizer:
+        """An authorizer that permits nothing yet."""
+
+    @abstractmethod
+    def permit(self, caller: str, operation: str) -> None:
+        """Permits this operation, and nothing but it, to this caller; from the next `look` on."""
+
+    def test_what_is_not_permitted_is_refused_by_name(self) -> None:
+        authorizer = self.make()
+        for operation in OPERATIONS:
+            assert authorizer.ask(replace(ASKED, operation=operation)).missing == operation
+
+    def test_what_is_permitted_is_and_nothing_else(self) -> None:
+        authorizer = self.make()
+        authorizer.ask(ASKED)
+        self.permit(ASKED.caller, ASKED.operation)
+        authorizer.look()
+        assert authorizer.ask(ASKED).missing == ""
+        assert authorizer.ask(ASKED).because
+        assert authorizer.ask(replace(ASKED, caller="another")).missing == ASKED.operation
+        assert authorizer.ask(replace(ASKED, caller=f'{ASKED.caller}" || true || "')).missing == ASKED.operation
+        assert authorizer.ask(replace(ASKED, operation="DeleteComplianceAssignment")).missing == "DeleteComplianceAssignment"
+
+    def test_everyone_needs_a_permit_of_its_own(self) -> None:
+        authorizer = self.make()
+        self.permit(ASKED.caller, ASKED.operation)
+        authorizer.look()
+        for kind in ("all_devices", "all_licensed_users"):
+            assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", kind}))).missing == "TouchEveryone"
