@@ -112,7 +112,7 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
         authorizer = authorizer_of(config)
-        audit, authorize, idempotency = Audit(ledger), Authorize(authorizer), Idempotency(ledger)
+        audit, authorize, idempotency = Audit(ledger), Authorize(authorizer, config.tenants), Idempotency(ledger)
         stack.push_async_callback(audit.close)
         stack.push_async_callback(idempotency.close)
         patience = Patience(config.graph.read_back_s, config.graph.doubt_s, config.graph.max_attempts)

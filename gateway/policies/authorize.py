@@ -1,7 +1,7 @@
 """Lets a call on if its caller may do what it asks for: asked before anything is looked up, and again, by the edit itself, for
 what only the policy's rows can tell: whose assignment an update or a deletion touches, and what a replacement would remove."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -9,10 +9,11 @@ from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmen
 from google.protobuf.message import Message
 
 from gateway.call import Call, Handler
-from gateway.errors import GatewayError, Reason
+from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.codec import TYPE, type_key
 from gateway.policies.cedar import Answer, Question
+from gateway.policies.validate import TENANT_HEADER
 
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
 FILTER = "deviceAndAppManagementAssignmentFilter"
@@ -32,17 +33,28 @@ class Authorizer(Protocol):
 
 
 class Authorize:
-    """The policy."""
+    """The policy. tenants: the configured names."""
 
-    def __init__(self, authorizer: Authorizer) -> None:
-        self._authorizer = authorizer
+    def __init__(self, authorizer: Authorizer, tenants: Collection[str]) -> None:
+        self._authorizer, self._tenants = authorizer, tenants
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
-        """Raises CALLER_NOT_PERMITTED, which names the missing permission."""
+        """Raises CALLER_NOT_PERMITTED, which names the missing permission, and TENANT_REQUIRED."""
         question = question_of(call)
+        if not call.tenant:
+            question = self._in_the_only_tenant(question)
         self._check(question)
+        call.tenant = question.tenant
         call.judge = self._judge(question)
         return await next_handler(call)
+
+    def _in_the_only_tenant(self, asked: Question) -> Question:
+        """Where the caller names no tenant: the one in which it may, if that is one."""
+        everywhere = (replace(asked, tenant=tenant) for tenant in self._tenants)
+        permitted = [question for question in everywhere if not self._authorizer.ask(question).missing]
+        if len(permitted) > 1:
+            raise invalid(TENANT_HEADER, "has to name one of the tenants", Reason.TENANT_REQUIRED)
+        return permitted[0] if permitted else replace(asked, tenant="any tenant")
 
     def _judge(self, asked: Question) -> Callable[[Sequence[Any], Sequence[Any]], None]:
         def judge(added: Sequence[Any], removed: Sequence[Any]) -> None:

@@ -164,6 +164,11 @@ async def test_another_tenant_is_another(live: Emulator, tmp_path: Path):
         fields = {"assignment": {"target": GROUP_1}}
         assert (await ask(rig, "hr", "Create", fields, "other")).metadata["permission"] == "CreateComplianceAssignment"
         assert not isinstance(await ask(rig, "hr", "Create", fields, "emulator"), Failure)
+        again = await ask(rig, "hr", "Create", fields)
+        assert again.reason == "ALREADY_ASSIGNED", "the only tenant in which it may needs no name"
+        assert (await ask(rig, "ops", "Create", fields)).reason == "TENANT_REQUIRED"
+        assert (await ask(rig, "nobody", "Create", fields)).reason == "CALLER_NOT_PERMITTED"
+        assert [entry.tenant for entry in rig.entries()] == ["other", "emulator", "emulator", "", ""]
 
 
 async def test_policies_are_read_again_and_wrong_ones_are_not_taken(live: Emulator, tmp_path: Path):

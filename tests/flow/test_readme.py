@@ -1,12 +1,14 @@
 """The README's shown output is the program's."""
 
 import asyncio
+import json
 import re
 import sys
 import tomllib
 from pathlib import Path
 
-from gateway.config import Callers, Tenant
+from gateway.cli.emulator import POLICIES
+from gateway.config import parse
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 # What differs from run to run: ids that Graph makes, times, and how many edits found others to share a write with.
@@ -27,7 +29,26 @@ async def test_the_demo_prints_what_the_readme_shows(tmp_path: Path):
     assert shown == printed
 
 
-def test_the_configuration_has_the_keys_that_there_are():
-    values = tomllib.loads(re.search(r"```toml\n(.*?)```", README, re.DOTALL).group(1))
-    assert values["tenants"]["contoso"].keys() <= Tenant.model_fields.keys()
-    assert values["callers"].keys() <= Callers.model_fields.keys()
+def configurations() -> list[dict]:
+    """Those that are shown: the first one, the first one with everything that is commented out, and the sections to add."""
+    first, sections = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    whole = re.sub(r"^(\s*)# (?=[a-z_]+ = |\[|\{)", r"\1", first, flags=re.MULTILINE)
+    return [tomllib.loads(text) for text in (first, whole, sections)]
+
+
+def test_the_configuration_that_is_shown_is_one(tmp_path: Path):
+    *whole, sections = configurations()
+    for values in whole:
+        values["callers"]["static"]["reporting"] = "sha256:" + "0" * 32 + ":" + "0" * 64
+        for name in re.findall(r'"([\w./-]+\.(?:pem|cedar)|graph-secret)"', json.dumps(values)):
+            (tmp_path / name).write_text("something")
+        for tenant in values["tenants"].values():
+            tenant["credentials"] = [c for c in tenant["credentials"] if not c.get("file", "").startswith("/")]
+        values["server"]["insecure"] = True
+        assert parse(values | sections, tmp_path)
+    assert len(whole[1]["tenants"]["contoso"]["credentials"]) == 4
+    assert set(whole[1]["callers"]) == {"static", "jwt", "mtls"}
+
+
+def test_the_policies_that_are_shown_are_the_emulators():
+    assert block("policies") == POLICIES
