@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from gateway.bootstrap import authorizer_of
 from gateway.cli import app
+from gateway.cli.emulator import POLICIES as EMULATORS
 from gateway.cli.emulator import config_for, tenant_of
 from gateway.config import ConfigError, parse
 from gateway.emulator import Emulator
@@ -233,3 +234,26 @@ def test_an_answer_is_explained(live_emulator: Emulator, tmp_path: Path, questio
     caller, operation, *more = question
     result = CliRunner().invoke(app, ["authorize", "--config", str(path), "--caller", caller, "--operation", operation, *more])
     assert (result.exit_code, words in " ".join((result.stdout + result.stderr).split())) == (code, True), result.output
+
+
+async def test_the_emulators_three_callers(live: Emulator, tmp_path: Path):
+    (tmp_path / "policies.cedar").write_text(EMULATORS)
+    tokens = {name: new_token() for name in ("demo", "groups-only", "reader")}
+    callers = {"static": {name: hash_token(token) for name, token in tokens.items()}}
+    authorization = {"policies": str(tmp_path / "policies.cedar")}
+    may = {"demo": [True, True, True], "groups-only": [True, False, False], "reader": [False, False, True]}
+    async with gateway(live, callers=callers, authorization=authorization, **MERGE) as rig:
+        for number, (name, token) in enumerate(tokens.items()):
+            metadata = (("authorization", f"Bearer {token}"),)
+            targets = {"group": {"groupId": guid(number)}}, {"exclusionGroup": {"groupId": guid(10 + number)}}
+            answers = [
+                await rig.call(
+                    "CreateComplianceAssignment",
+                    {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": target}},
+                    metadata=metadata,
+                )
+                for target in targets
+            ]
+            request = {"deviceCompliancePolicyId": EMPTY}
+            answers.append(await rig.call("ListComplianceAssignments", request, metadata=metadata))
+            assert [not isinstance(answer, Failure) for answer in answers] == may[name], name
