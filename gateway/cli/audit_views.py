@@ -16,10 +16,11 @@ def table(entries: Sequence[Entry], *, head: bool = True) -> None:
         view.add_column(column, overflow="fold")
     for entry in entries:
         graph = " ".join(filter(None, (str(entry.graph_status or ""), entry.graph_request_id)))
-        who = entry.caller or f"(unknown, {entry.times} times)"
+        who = entry.caller or "(unknown)"
         when = entry.began_at[:19] + "Z"
         what = entry.target or entry.assignment
-        words = (when, who, entry.operation, entry.policy, what, entry.outcome or entry.state, graph)
+        outcome = (entry.outcome or entry.state) + (f", {entry.times} times" if entry.times > 1 else "")
+        words = (when, who, entry.operation, entry.policy, what, outcome, graph)
         view.add_row(*map(escape, words))
     if entries or head:
         console().print(view)

@@ -24,6 +24,7 @@ from gateway.config.credentials import (
     SecretCredential,
 )
 from gateway.credentials.credential import Assertion, CredentialError, Identity, Presented, Secret
+from gateway.files import version_of
 
 # Certificates: Entra wants the assertion for minutes only.
 ASSERTION_S = 300
@@ -43,7 +44,7 @@ class SecretFrom:
         return Presented(Secret(SecretStr(value)), _stamp(value.encode()))
 
     def look(self) -> object:
-        return _stat(self._file)
+        return self._file and version_of(self._file)
 
 
 class Certificate:
@@ -72,7 +73,7 @@ class Certificate:
         return Presented(Assertion(make), _stamp(data), certificate.not_valid_after_utc)
 
     def look(self) -> object:
-        return _stat(self._file), _stat(self._passphrase_file)
+        return version_of(self._file), self._passphrase_file and version_of(self._passphrase_file)
 
 
 class Federated:
@@ -86,7 +87,7 @@ class Federated:
         return Presented(Assertion(lambda _audience, _client_id: token), _stamp(token.encode()), _expiry_of(token))
 
     def look(self) -> object:
-        return _stat(self._file)
+        return self._file and version_of(self._file)
 
 
 class ManagedIdentity:
@@ -148,14 +149,6 @@ def _read(path: Path) -> bytes:
     if not data.strip():
         raise CredentialError(f"{path} is empty")
     return data
-
-
-def _stat(path: Path | None) -> object:
-    try:
-        found = path.stat() if path else None
-    except OSError:
-        return "gone"
-    return found and (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _stamp(data: bytes) -> str:

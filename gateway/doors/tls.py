@@ -7,6 +7,7 @@ from pathlib import Path
 import grpc
 
 from gateway.config import ConfigError, Tls
+from gateway.files import version_of
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,7 @@ class Certificates:
         return [self._tls.cert_file, self._tls.key_file, *([self._client_ca] if self._client_ca else [])]
 
     def _look(self) -> object:
-        try:
-            return [(found.st_ino, found.st_size, found.st_mtime_ns) for found in (path.stat() for path in self._files())]
-        except OSError:
-            return None
+        return [version_of(path) for path in self._files()]
 
     def _read(self) -> "grpc.ServerCertificateConfiguration":
         """Raises OSError, of which ssl.SSLError is one, for what does not fit together."""

@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.logs import log_bug
 from gateway.policies.entries import refusal
-from gateway.policies.strangers import Strangers
+from gateway.policies.floods import Floods
 
 log = logging.getLogger("gateway.audit")
 
@@ -24,7 +24,7 @@ class Audit:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._strangers = Strangers(ledger)
+        self._floods = Floods(ledger)
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises nothing but GatewayError and CancelledError: what nobody foresaw becomes INTERNAL, without detail."""
@@ -61,12 +61,12 @@ class Audit:
     async def _keep(self, call: Call, error: GatewayError) -> None:
         if call.entry is not None or error.reason.kind not in REFUSALS:
             return
-        if call.caller is None:
-            self._strangers.refused(refusal(call, error))
+        if call.caller is None or error.reason is Reason.CALLER_TOO_BUSY:
+            self._floods.refused(refusal(call, error))
             return
         if not await self._ledger.update([refusal(call, error)]):
             log.warning("a refusal is not in the ledger", extra={"operation": call.operation.name})
 
     async def close(self) -> None:
         """Writes down what is still only counted."""
-        await self._strangers.close()
+        await self._floods.close()

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import cedarpy
 
+from gateway.files import version_of
 from gateway.operations import OPERATIONS
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Cedar:
         """Raises PoliciesError."""
         self._path = path
         self._schema = cedarpy.Schema.from_str(SCHEMA)
-        self._seen = self._stat()
+        self._seen = version_of(self._path)
         self._policies = self._load()
         self._remembered: dict[Question, Answer] = {}
 
@@ -105,7 +106,7 @@ class Cedar:
 
     def look(self) -> None:
         """Takes the file's policies if it has changed and they are fit."""
-        seen = self._stat()
+        seen = version_of(self._path)
         if seen == self._seen:
             return
         self._seen = seen
@@ -116,13 +117,6 @@ class Cedar:
         else:
             self._remembered = {}
             log.info("policies loaded", extra={"file": str(self._path)})
-
-    def _stat(self) -> object:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _load(self) -> cedarpy.PolicySet:
         try:

@@ -105,7 +105,7 @@ async def test_a_certificate_is_rotated_under_load(live: Emulator, tmp_path: Pat
     assert load.answers > 1000
 
 
-@pytest.mark.parametrize("fault", [{"delay_s": 2.5}, {"status": 500}, {"status": 401, "body": {"error": "invalid_client"}}])
+@pytest.mark.parametrize("fault", [{"delay_s": 4}, {"status": 500}, {"status": 401, "body": {"error": "invalid_client"}}])
 async def test_a_tenant_in_trouble_delays_no_other(live: Emulator, fault: dict):
     """Two Entras, one of them slow, down, or refusing: whoever asks for the other tenant does not notice."""
     async with Emulator() as other:
@@ -123,5 +123,5 @@ async def test_a_tenant_in_trouble_delays_no_other(live: Emulator, fault: dict):
                     slowest = max(slowest, loop.time() - started)
                     await asyncio.sleep(0.02)
             assert load.failures == []
-            assert slowest < 2, "it waited for the other's Entra"
+            assert slowest < 3, "it waited for the other's Entra"
             assert sick.failures or "delay_s" in fault

@@ -192,6 +192,10 @@ async def test_a_busy_caller_harms_itself_alone(live: Emulator, tmp_path: Path):
         failures = [answer for answer in answers if isinstance(answer, Failure)]
         assert {(f.status, f.reason, f.retry_after) for f in failures} == {("RESOURCE_EXHAUSTED", "CALLER_TOO_BUSY", 1.0)}
         assert len(failures) == 15
+        await asyncio.sleep(1.2)
+        busy_entries = rig.entries(outcome="CALLER_TOO_BUSY")
+        assert sum(entry.times for entry in busy_entries) == 15
+        assert len(busy_entries) == 2, "a flood is counted"
         assert not isinstance(await caller.call("ListComplianceAssignments", request, metadata=OPS), Failure)
 
 

@@ -37,7 +37,7 @@ class JsonWebTokens:
             return caller
         try:
             caller, until = await self._verify(call.bearer)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError) as exc:
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError) as exc:
             call.record.note(token_refused=type(exc).__name__)
             return None
         self._remembered[digest] = caller, until

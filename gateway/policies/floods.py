@@ -1,5 +1,6 @@
-"""Refusals of callers that nobody knows: the first of a kind becomes an entry at once, those alike in the second after it one
-more, with how many they were. Whoever knocks a million times must not fill the disk."""
+"""Refusals that may come in floods, from callers that nobody knows or that are too busy: the first of a kind becomes an entry
+at once, those alike in the second after it one more, with how many they were. Whoever knocks a million times must not fill the
+disk."""
 
 import asyncio
 from dataclasses import replace
@@ -10,17 +11,20 @@ from gateway.ledger.ledger import Ledger
 SECOND = 1.0
 
 
-class Strangers:
-    """Counts refusals by operation and outcome."""
+Kind = tuple[str, str, str]
+
+
+class Floods:
+    """Counts refusals by caller, operation and outcome."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._counted: dict[tuple[str, str], Entry] = {}
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._counted: dict[Kind, Entry] = {}
+        self._tasks: dict[Kind, asyncio.Task[None]] = {}
 
     def refused(self, entry: Entry) -> None:
-        """One more. Waits for nothing: a stranger has no claim on our time."""
-        kind = entry.operation, entry.outcome
+        """One more. Waits for nothing: it has no claim on our time."""
+        kind = entry.caller, entry.operation, entry.outcome
         if kind in self._tasks:
             first = self._counted.get(kind)
             self._counted[kind] = replace(first, times=first.times + 1) if first else entry
@@ -34,7 +38,7 @@ class Strangers:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._ledger.update(list(self._counted.values()))
 
-    async def _keep(self, kind: tuple[str, str], entry: Entry | None) -> None:
+    async def _keep(self, kind: Kind, entry: Entry | None) -> None:
         while entry is not None:
             await self._ledger.update([entry])
             await asyncio.sleep(SECOND)
