@@ -1,11 +1,12 @@
 """The composition root: Config -> running gateway. The order of things stands here, and only here."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import reduce
+from functools import partial, reduce
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -28,6 +29,7 @@ from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
 from gateway.graph.transports import Settings, Transport
 from gateway.ledger.ledger import Book, Ledger, LedgerError
+from gateway.logs import log_bug
 from gateway.policies.audit import Audit
 from gateway.policies.authenticate import Authenticate, Authenticator
 from gateway.policies.authenticators.client_certificates import ClientCertificates
@@ -40,7 +42,9 @@ from gateway.policies.idempotency import Idempotency
 from gateway.policies.limit import Limit
 from gateway.policies.validate import Validate
 
-RECOVERY_PAUSE_S = 1.0
+log = logging.getLogger(__name__)
+
+TEND_S = 1.0
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -82,8 +86,7 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
         for name, tenant in config.tenants.items():
             tokens = token_source(name, tenant, executor, clock)
             stack.push_async_callback(tokens.close)
-            looking = asyncio.create_task(_look(tokens, config.server.reload_s), name=f"credentials of {name}")
-            stack.callback(looking.cancel)
+            await stack.enter_async_context(repeating(f"credentials of {name}", config.server.reload_s, tokens.look))
             transport: Transport = plug_in("transports", config.graph.transport)(settings_of(config.graph, tenant))
             stack.push_async_callback(transport.close)
             quota = Quota(config.graph.writes_per_20s, config.graph.requests_per_20s)
@@ -93,16 +96,24 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
         yield clients
 
 
-async def _watch(look: Callable[[], None], every: float) -> None:
-    while True:
-        await asyncio.sleep(every)
-        await asyncio.to_thread(look)
+@asynccontextmanager
+async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Inside the block, `step` runs again and again, `pause` seconds apart; what nobody foresaw is logged, and ends nothing."""
 
+    async def again() -> None:
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await step()
+            except Exception as exc:  # noqa: BLE001 - nobody awaits this task
+                log_bug(log, exc, task=name)
 
-async def _look(tokens: TokenSource, every: float) -> None:
-    while True:
-        await asyncio.sleep(every)
-        await tokens.look()
+    task = asyncio.create_task(again(), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @asynccontextmanager
@@ -123,13 +134,13 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         door = GrpcDoor(pipeline(policies(config, audit, authorize, idempotency), service), config.server, client_ca)
         await recover(ledger, idempotency, service)  # before new edits come
         await door.start()
-        tending = asyncio.create_task(tend(ledger, idempotency, service, door), name="recovery")
-        watching = asyncio.create_task(_watch(authorizer.look, config.server.reload_s), name="policies")
-        stack.callback(watching.cancel)
+        tending = partial(tend, ledger, idempotency, service, door)
+        looking = partial(asyncio.to_thread, authorizer.look)
+        await door.say_health("ledger", healthy=ledger.up)
         try:
-            yield door
+            async with repeating("ledger", TEND_S, tending), repeating("policies", config.server.reload_s, looking):
+                yield door
         finally:
-            tending.cancel()
             await door.stop(config.server.drain_notice_s, config.server.drain_s)
 
 
@@ -172,11 +183,9 @@ async def started_ledger(config: LedgerConfig) -> Ledger:
 
 
 async def tend(ledger: Ledger, idempotency: Idempotency, service: Handler, door: GrpcDoor) -> None:
-    """Finds out about what dead gateways left, and says how the ledger is; for ever."""
-    while True:
-        await door.say_health("ledger", healthy=ledger.up)
-        await asyncio.sleep(RECOVERY_PAUSE_S)
-        await recover(ledger, idempotency, service)
+    """Says how the ledger is, and finds out about what dead gateways left."""
+    await door.say_health("ledger", healthy=ledger.up)
+    await recover(ledger, idempotency, service)
 
 
 async def recover(ledger: Ledger, idempotency: Idempotency, service: Handler) -> None:

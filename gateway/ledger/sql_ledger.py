@@ -155,6 +155,8 @@ class SqlLedger:
                     await self._open()
                 except LedgerError as exc:
                     log.error("ledger", extra={"error": str(exc)})  # noqa: TRY400 - a trace says no more
+                except Exception as exc:  # noqa: BLE001 - nobody awaits this task
+                    log_bug(log, exc, task="ledger")
             elif loop.time() >= expire_at:
                 expire_at = loop.time() + EXPIRE_S
                 with contextlib.suppress(GatewayError):
