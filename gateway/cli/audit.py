@@ -28,7 +28,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 app = typer.Typer(help="Who did what: shows, follows, exports and verifies the ledger.", add_completion=False)
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="The gateway's TOML file, for its [ledger].")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="The gateway's TOML file, for its section ledger.")]
 LedgerUrl = Annotated[str, typer.Option("--ledger", help="Instead of it: a file, or postgresql://user@host/database.")]
 
 
@@ -51,7 +51,7 @@ Tenant = Annotated[str, typer.Option(help="In this tenant.")]
 Policy = Annotated[str, typer.Option(help="Of this policy.")]
 Target = Annotated[str, typer.Option(help="For this group or other target: a part of it is enough.")]
 Operation = Annotated[str, typer.Option(help="Such as CreateComplianceAssignment.")]
-Outcome = Annotated[str, typer.Option(help="OK, or a reason such as PERMISSION_DENIED.")]
+Outcome = Annotated[str, typer.Option(help="OK, or a reason such as CALLER_NOT_PERMITTED.")]
 Since = Annotated[str, typer.Option(parser=_time, help="Begun then or later: 2026-01-31, 2026-01-31T12:00, 15m, 7d.")]
 Until = Annotated[str, typer.Option(parser=_time, help="Begun before.")]
 RequestId = Annotated[str, typer.Option(help="The caller's id of a write.")]
