@@ -228,9 +228,11 @@ EXPLAINED = [
 
 
 @pytest.mark.parametrize(("question", "code", "words"), EXPLAINED)
-def test_an_answer_is_explained(live_emulator: Emulator, tmp_path: Path, question: tuple[str, ...], code: int, words: str):
+async def test_an_answer_is_explained(
+    live_emulator: Emulator, tmp_path: Path, question: tuple[str, ...], code: int, words: str
+):
     path = tmp_path / "gateway.toml"
-    path.write_text(tomli_w.dumps(config_for(live_emulator, hash_token(new_token())) | sections(tmp_path)))
+    path.write_text(tomli_w.dumps(config_for(live, hash_token(new_token())) | sections(tmp_path)))
     caller, operation, *more = question
     result = CliRunner().invoke(app, ["authorize", "--config", str(path), "--caller", caller, "--operation", operation, *more])
     assert (result.exit_code, words in " ".join((result.stdout + result.stderr).split())) == (code, True), result.output

@@ -51,7 +51,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_assertion_is_refused(live: Emulator, name: str):
+async def test_a_wrong_assertion_is_refused(live: Emulator, name: str):
     app = live.world.entra.app
     app.certificates, app.federated = [PAIR.pem, OLD.pem], [Trust(ISSUER, "s", public_pem(PAIR.key))]
     make, code = WRONG[name]
@@ -60,7 +60,7 @@ def test_a_wrong_assertion_is_refused(live: Emulator, name: str):
     assert caught.value.code == code
 
 
-def test_a_good_assertion_is_taken_once(live: Emulator):
+async def test_a_good_assertion_is_taken_once(live: Emulator):
     live.world.entra.app.certificates = [PAIR.pem]
     text = assertion(live)
     assert ask(live, text)["access_token"]
@@ -70,7 +70,7 @@ def test_a_good_assertion_is_taken_once(live: Emulator):
         ask(live, assertion(live), client_assertion_type="")
 
 
-def test_an_expired_secret_is_told_apart_from_a_wrong_one(live: Emulator):
+async def test_an_expired_secret_is_told_apart_from_a_wrong_one(live: Emulator):
     app = live.world.entra.app
     app.expired_secrets = ["old"]
     for secret, code in (("old", 7000222), ("wrong", 7000215), ("", 7000216)):
