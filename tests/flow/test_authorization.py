@@ -228,9 +228,7 @@ EXPLAINED = [
 
 
 @pytest.mark.parametrize(("question", "code", "words"), EXPLAINED)
-async def test_an_answer_is_explained(
-    live_emulator: Emulator, tmp_path: Path, question: tuple[str, ...], code: int, words: str
-):
+async def test_an_answer_is_explained(live: Emulator, tmp_path: Path, question: tuple[str, ...], code: int, words: str):
     path = tmp_path / "gateway.toml"
     path.write_text(tomli_w.dumps(config_for(live, hash_token(new_token())) | sections(tmp_path)))
     caller, operation, *more = question
