@@ -208,9 +208,9 @@ def apps_of(name: str, tenant: Tenant) -> list[MsalApp]:
     place = Place(name, tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.ca_file)
     apps = []
     for number, credential in enumerate(tenant.credentials):
-        kind = plug_in("credentials", credential.kind)
+        make = plug_in("credentials", credential.kind)
         try:
-            apps.append(MsalApp(place, kind(credential)))
+            apps.append(MsalApp(place, credential.kind, make(credential)))
         except (ValueError, TypeError, AttributeError) as exc:  # a plug-in's own settings
             raise ConfigError([f"tenants.{name}.credentials.{number}: {exc}"]) from exc
     return apps

@@ -31,8 +31,8 @@ class InOrder:
                     raise
                 refused.append(error)
                 where = {"tenant": self._tenant, "number": number}
-                CREDENTIAL_REFUSED.labels(**where, kind=app.name).inc()
-                log.error("credential refused", extra={**where, "kind": app.name, "why": error.message, **error.metadata})  # noqa: TRY400
+                CREDENTIAL_REFUSED.labels(**where, kind=app.kind).inc()
+                log.error("credential refused", extra={**where, "kind": app.kind, "why": error.message, **error.metadata})  # noqa: TRY400
             else:
                 for other in range(len(self._apps)):
                     CREDENTIAL_IN_USE.labels(self._tenant, other).set(other == number)

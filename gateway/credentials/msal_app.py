@@ -40,25 +40,22 @@ class Place:
 
 
 class MsalApp:
-    """Blocking; for one thread at a time. A credential that changed is tried before it is used: where Entra refuses the new
-    one, the one before stays."""
+    """Blocking; for one thread at a time. kind: as configured, for logs and gauges.
 
-    def __init__(self, place: Place, credential: Credential) -> None:
-        self._place, self._credential = place, credential
+    A credential that changed is tried before it is used: where Entra refuses the new one, the one before stays.
+    """
+
+    def __init__(self, place: Place, kind: str, credential: Credential) -> None:
+        self._place, self.kind, self._credential = place, kind, credential
         self._session = EntraSession(place.ca_file)
         self._http_cache: dict[Any, Any] = {}
         self._used: Presented | None = None
         self._app: tuple[str, Any] | None = None
 
     @property
-    def name(self) -> str:
-        """The kind, for logs and gauges."""
-        return type(self._credential).__name__
-
-    @property
     def local(self) -> bool:
         """Whether its tokens come from the machine that we run on, which says nothing about Entra."""
-        return self.name == "ManagedIdentity"
+        return self.kind == "managed_identity"
 
     def expires_at(self) -> datetime | None:
         """When what it presents now ends, as far as is known."""
@@ -100,7 +97,7 @@ class MsalApp:
 
     def _where(self, error: GatewayError | None = None) -> dict[str, Any]:
         why = {"why": error.message, **error.metadata} if error else {}
-        return {"tenant": self._place.tenant, "credential": self.name, **why}
+        return {"tenant": self._place.tenant, "credential": self.kind, **why}
 
     def _ask(self, presented: Presented) -> Issued:
         try:

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from gateway.call import Call, Caller, CallWarning, Handler
 from gateway.entry import OK, Entry
@@ -95,20 +95,14 @@ class Idempotency:
             if entry.sent is None:
                 await self._ledger.update([entry.finished(Reason.NOT_CARRIED_OUT.name)])
                 continue
-            operation = OPERATIONS[entry.operation]
-            message = operation.request.FromString(entry.request or b"")
-            call = Call(
-                operation,
-                decode=lambda message=message: message,  # type: ignore[misc]
-                metadata={},
-                deadline=asyncio.get_running_loop().time() + RECOVERY_S,
-                caller=Caller(entry.caller),
-                tenant=entry.tenant,
-                message=message,
-                look_only=True,
-            )
             log.info("recovery", extra={"entry": entry.id, "tenant": entry.tenant, "policy": entry.policy})
-            self._start(str(entry.claim), Run(call, entry.digest), entry, handler)
+            try:
+                call = _look_at(entry)
+            except (KeyError, DecodeError) as exc:  # a newer gateway's: it may be one of the others'
+                log_bug(log, exc, entry=entry.id)
+                await self._ledger.update([entry.uncertain(Reason.OUTCOME_UNKNOWN.name)])
+            else:
+                self._start(str(entry.claim), Run(call, entry.digest), entry, handler)
 
     async def close(self) -> None:
         """Waits until every outcome is in the ledger. Nothing new may come."""
@@ -163,6 +157,22 @@ class Idempotency:
         except GatewayError as error:
             return Answered(error)
         return Answered(result)
+
+
+def _look_at(entry: Entry) -> Call:
+    """A call that finds out what became of the entry's write."""
+    operation = OPERATIONS[entry.operation]
+    message = operation.request.FromString(entry.request or b"")
+    return Call(
+        operation,
+        decode=lambda: message,
+        metadata={},
+        deadline=asyncio.get_running_loop().time() + RECOVERY_S,
+        caller=Caller(entry.caller),
+        tenant=entry.tenant,
+        message=message,
+        look_only=True,
+    )
 
 
 def _reused() -> GatewayError:

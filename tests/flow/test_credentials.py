@@ -151,7 +151,7 @@ async def test_a_wrong_passphrase_a_foreign_key_and_an_expired_certificate(live:
 async def test_the_next_credential_is_used_where_the_first_is_refused(live: Emulator, tmp_path: Path):
     live.world.entra.app.certificates = [PAIR.pem]
     (tmp_path / "secret").write_text("canary-secret")
-    refused = CREDENTIAL_REFUSED.labels("emulator", 0, "SecretFrom")
+    refused = CREDENTIAL_REFUSED.labels("emulator", 0, "secret")
     before = refused._value.get()
     with logged() as lines:
         answer = await ask(
@@ -159,7 +159,7 @@ async def test_the_next_credential_is_used_where_the_first_is_refused(live: Emul
         )
     assert not isinstance(answer, Failure)
     [line] = [json.loads(line) for line in lines if "credential refused" in line]
-    assert (line["level"], line["number"], line["kind"], line["aadsts"]) == ("ERROR", 0, "SecretFrom", "AADSTS7000215")
+    assert (line["level"], line["number"], line["kind"], line["aadsts"]) == ("ERROR", 0, "secret", "AADSTS7000215")
     assert "canary" not in "".join(lines)
     assert refused._value.get() == before + 1
     assert [CREDENTIAL_IN_USE.labels("emulator", n)._value.get() for n in (0, 1)] == [0, 1]
