@@ -11,8 +11,6 @@ from typing import Literal
 from gateway.assignments.rows import (
     ASSIGNMENT_TYPE,
     EXCLUSION,
-    FILTER_ID,
-    FILTER_TYPE,
     Key,
     Row,
     Target,
@@ -20,11 +18,14 @@ from gateway.assignments.rows import (
     differ,
     filter_of,
     is_owned,
+    keeping_filter,
     key_of,
     kind_of,
+    others_of,
     row_id,
     same_target,
     target_of,
+    with_filter,
 )
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata.codec import TYPE
@@ -49,11 +50,13 @@ def permit(added: Sequence[Target], removed: Sequence[Target]) -> None:
 
 @dataclass(frozen=True)
 class Retarget:
-    """Another target, or with `filter_only` only the filter of `target`, for the row with this id."""
+    """Another target, or with `filter_only` only the filter of `target`, for the row with this id. keep_filter: a target
+    without a filter means the one that the row has."""
 
     row_id: str
     target: Target
     filter_only: bool = False
+    keep_filter: bool = False
     judge: Judge = permit
 
 
@@ -67,11 +70,12 @@ class Remove:
 
 @dataclass(frozen=True)
 class ReplaceAll:
-    """Exactly these direct rows. See ReplaceComplianceAssignmentsRequest for the two safeguards."""
+    """Exactly these direct rows. See ReplaceComplianceAssignmentsRequest for the safeguards."""
 
     targets: tuple[Target, ...]
     expected_count: int | None = None
     allow_empty: bool = False
+    keep_filters: bool = False
     judge: Judge = permit
 
 
@@ -169,15 +173,17 @@ def _add(edit: Add, direct: dict[Key, Row], owned: Mapping[Key, Row]) -> Done:
     key = key_of({"target": edit.target})
     existing = direct.get(key) or owned.get(key)
     if existing is None:
+        _check_others(edit.target, None)
         direct[key] = _new_row(edit.target)
         return Done(key, frozenset({key}))
     if edit.if_exists == "fail" or kind_of(target_of(existing)) != kind_of(edit.target):
         raise _taken(existing)
+    _check_others(edit.target, existing)
     if edit.if_exists == "keep" or same_target(target_of(existing), edit.target):
         return Done(key)
     if key in owned:
         raise _owned(existing)
-    direct[key] = _with_filter(existing, edit.target)
+    direct[key] = with_filter(existing, edit.target)
     return Done(key, frozenset({key}))
 
 
@@ -187,15 +193,19 @@ def _retarget(edit: Retarget, direct: dict[Key, Row], owned: Mapping[Key, Row]) 
     if edit.filter_only:
         if kind_of(target_of(old)) == EXCLUSION and filter_of(edit.target) != ("", ""):
             raise invalid("assignment.target", "an exclusion carries no filter")
-        key, new = old_key, _with_filter(old, edit.target)
+        key, new = old_key, with_filter(old, edit.target)
     else:
         key = key_of({"target": edit.target})
         if key != old_key and (key in direct or key in owned):
             raise _taken(direct.get(key) or owned[key])
-        if kind_of(target_of(old)) == kind_of(edit.target) and key == old_key:
-            new = _with_filter(old, edit.target)
+        same_kind = kind_of(target_of(old)) == kind_of(edit.target)
+        _check_others(edit.target, old if same_kind else None)
+        target = keeping_filter(edit.target, old) if edit.keep_filter else edit.target
+        if same_kind and key == old_key:
+            new = with_filter(old, target)
         else:  # Graph makes the id from the target: a new target has a new one
-            new = {**{k: v for k, v in old.items() if k != "id"}, "target": edit.target}
+            others = others_of(target_of(old)) if same_kind else {}
+            new = {**{k: v for k, v in old.items() if k != "id"}, "target": {**target, **others}}
     edit.judge((target_of(new),), (target_of(old),))
     if same_target(target_of(old), target_of(new)):
         return Done(old_key)
@@ -222,8 +232,13 @@ def _replace_all(edit: ReplaceAll, direct: dict[Key, Row], owned: Mapping[Key, R
                 raise _owned(owned[key])
             continue  # it is there already, and stays
         old = direct.get(key)
-        same_kind = old is not None and kind_of(target_of(old)) == kind_of(target)
-        wanted[key] = _with_filter(old, target) if old is not None and same_kind else _new_row(target)
+        if old is not None and kind_of(target_of(old)) != kind_of(target):
+            old = None
+        _check_others(target, old, f"assignments[{index}]")
+        if old is None:
+            wanted[key] = _new_row(target)
+        else:
+            wanted[key] = with_filter(old, keeping_filter(target, old) if edit.keep_filters else target)
     touched = frozenset(key for key in wanted.keys() | direct.keys() if differ(wanted, direct, key))
     edit.judge(*([target_of(rows[key]) for key in touched if key in rows] for rows in (wanted, direct)))
     direct.clear()
@@ -231,13 +246,13 @@ def _replace_all(edit: ReplaceAll, direct: dict[Key, Row], owned: Mapping[Key, R
     return Done(None, touched)
 
 
-def _with_filter(row: Row, wanted: Target) -> Row:
-    """The row with the filter of `wanted`, all else as it is; the same object where nothing changes."""
-    target = target_of(row)
-    if filter_of(target) == filter_of(wanted):
-        return row
-    filter_id, kind = filter_of(wanted)
-    return {**row, "target": {**target, FILTER_ID: filter_id or None, FILTER_TYPE: kind or "none"}}
+def _check_others(target: Target, old: Row | None, at: str = "assignment") -> None:
+    """What the gateway does not know can be sent back as it was read, and no more: what it would do, nobody has judged."""
+    has = target_of(old) if old is not None else {}
+    for name, value in others_of(target).items():
+        if name not in has or has[name] != value:
+            rule = f"{name[:64]} is no property that this gateway knows: it can be kept as it is, but not set or changed"
+            raise invalid(f"{at}.target.other_properties", rule)
 
 
 def _new_row(target: Target) -> Row:

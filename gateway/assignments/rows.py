@@ -15,6 +15,7 @@ FILTER_ID, FILTER_TYPE = "deviceAndAppManagementAssignmentFilterId", "deviceAndA
 GROUP, EXCLUSION = "microsoft.graph.groupassignmenttarget", "microsoft.graph.exclusiongroupassignmenttarget"
 COLLECTION = "microsoft.graph.configurationmanagercollectionassignmenttarget"
 BROAD = ("microsoft.graph.alllicensedusersassignmenttarget", "microsoft.graph.alldevicesassignmenttarget")
+OWN = {GROUP: "groupId", EXCLUSION: "groupId", COLLECTION: "collectionId", **dict.fromkeys(BROAD, "")}
 
 
 def by_key(rows: Iterable[Row]) -> dict[Key, Row]:
@@ -48,6 +49,14 @@ def key_of(row: Row) -> Key:
     return kind, dumps(dict(sorted(own.items())))
 
 
+def others_of(target: Target) -> dict[str, Any]:
+    """The properties of a target of a known type that neither say who is meant nor what its filter is."""
+    kind = kind_of(target)
+    if kind not in OWN:
+        return {}
+    return {k: v for k, v in target.items() if k not in (TYPE, FILTER_ID, FILTER_TYPE, OWN[kind])}
+
+
 def kind_of(target: Target) -> str:
     """The type name for comparing."""
     name = target.get(TYPE)
@@ -71,6 +80,23 @@ def target_of(row: Row) -> Target:
     """The row's target; empty where it has none that can be read."""
     target = row.get("target")
     return target if isinstance(target, dict) else {"row": {k: v for k, v in row.items() if k != "id"}}
+
+
+def with_filter(row: Row, wanted: Target) -> Row:
+    """The row with the filter of `wanted`, all else as it is; the same object where nothing changes."""
+    target = target_of(row)
+    if filter_of(target) == filter_of(wanted):
+        return row
+    filter_id, kind = filter_of(wanted)
+    return {**row, "target": {**target, FILTER_ID: filter_id or None, FILTER_TYPE: kind or "none"}}
+
+
+def keeping_filter(target: Target, old: Row) -> Target:
+    """The target with the filter of the row, if it has none of its own and may have one."""
+    if filter_of(target) != ("", "") or kind_of(target) == EXCLUSION:
+        return target
+    filter_id, kind = filter_of(target_of(old))
+    return {**target, FILTER_ID: filter_id, FILTER_TYPE: kind} if filter_id else target
 
 
 def row_id(row: Row) -> str:

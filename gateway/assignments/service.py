@@ -61,7 +61,9 @@ class AssignmentService:
         if not (paths <= WHOLE_TARGET or paths <= FILTER_ONLY):
             raise invalid("update_mask", "may name target, or the target's two filter fields, and nothing else")
         target = _target(request.assignment)
-        edit = Retarget(request.device_compliance_policy_assignment_id, target, paths <= FILTER_ONLY, call.judge)
+        edit = Retarget(
+            request.device_compliance_policy_assignment_id, target, paths <= FILTER_ONLY, request.keep_filter, call.judge
+        )
         return self._row_of(call, await self._write(call, request.device_compliance_policy_id, edit))
 
     async def _delete(self, call: Call) -> Message:
@@ -74,9 +76,8 @@ class AssignmentService:
         request = cast(pb.ReplaceComplianceAssignmentsRequest, call.message)
         targets = tuple(_target(a, f"assignments[{i}]") for i, a in enumerate(request.assignments))
         expected = request.expected_count if request.HasField("expected_count") else None
-        written = await self._write(
-            call, request.device_compliance_policy_id, ReplaceAll(targets, expected, request.allow_empty, call.judge)
-        )
+        edit = ReplaceAll(targets, expected, request.allow_empty, request.keep_filters, call.judge)
+        written = await self._write(call, request.device_compliance_policy_id, edit)
         return pb.ReplaceComplianceAssignmentsResponse(assignments=map(_message, written.rows))
 
     async def _get(self, call: Call) -> Message:

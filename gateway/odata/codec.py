@@ -38,23 +38,27 @@ def type_key(name: str) -> str:
 
 
 @cache
-def codec(descriptor: Descriptor) -> "Codec":
-    """The codec of a message type, compiled at its first use."""
-    return Codec(descriptor)
+def codec(descriptor: Descriptor, *, beta: bool = True) -> "Codec":
+    """The codec of a message type, compiled at its first use. Without `beta` it speaks Graph's v1.0."""
+    return Codec(descriptor, beta=beta)
 
 
 class Codec:
     """Converts messages of one type. See to_json and from_json."""
 
-    def __init__(self, descriptor: Descriptor) -> None:
+    def __init__(self, descriptor: Descriptor, *, beta: bool) -> None:
         self.make = cast(Callable[[], Message], GetMessageClass(descriptor))
         self.odata_type: str = descriptor.GetOptions().Extensions[odata_pb2.odata_type]
         subtypes = [f for f in descriptor.fields if f.containing_oneof and _is_subtype(f)]
         self.subtype_oneof = next((f.containing_oneof.name for f in subtypes if f.containing_oneof), "")
         self.unknown = next((f.name for f in subtypes if f.message_type is UNKNOWN), "")
-        self.subtypes = {f.name: codec(f.message_type) for f in subtypes if f.name != self.unknown}
+        self.subtypes = {f.name: codec(f.message_type, beta=beta) for f in subtypes if f.name != self.unknown}
         self.subtype_names = {type_key(c.odata_type): name for name, c in self.subtypes.items()}
-        self.fields = [_Field(f) for f in descriptor.fields if f not in subtypes]
+        fields = [_Field(f, beta) for f in descriptor.fields if f not in subtypes]
+        self.others = next((f.name for f in fields if f.holds_others), "")
+        self.fields = [f for f in fields if not f.holds_others and (beta or not f.in_beta)]
+        self.hidden = [f for f in fields if f.in_beta and not beta]
+        self.names = frozenset(f.json_name for f in fields if not f.holds_others)
 
     def to_json(self, message: Message, at: str = "", *, answer: bool = False) -> Json:
         """The message as Graph's JSON object. answer: with the output-only fields, which Graph is never sent.
@@ -71,24 +75,36 @@ class Codec:
         for field in self.fields:
             if (answer or not field.output_only) and field.is_set(message):
                 out[field.json_name] = field.to_json(getattr(message, field.name), _join(at, field.name), answer)
+        for field in self.hidden:
+            out.pop(field.json_name, None)
+        if self.others and getattr(message, self.others) and (answer or self.subtype_oneof):
+            out |= self._others_to_json(message, out, _join(at, self.others), answer)
         return out
 
     def from_json(self, value: Any, at: str = "", *, strict: bool = False) -> Message:
-        """A message from Graph's JSON object. Properties without a field are left out, null is absent.
+        """A message from Graph's JSON object; null is absent. Properties without a field go into the field for such, if the
+        message has one.
 
-        strict: for input of callers; an enum spelling that the protos lack is refused, not taken as unspecified.
-        Raises ODataError where a value has the wrong type.
+        strict: for input of callers; an enum spelling that the protos lack is refused, not taken as unspecified, and so is what
+        this version of Graph hides. Raises ODataError where a value has the wrong type.
         """
         if not isinstance(value, dict):
             raise ODataError(at, "has to be a JSON object")
         message = self.make()
-        if self.subtype_oneof:
-            self._read_subtype(message, value, at, strict)
+        subtype = self._read_subtype(message, value, at, strict) if self.subtype_oneof else ""
         for field in self.fields:
             field.read(message, value.get(field.json_name), _join(at, field.json_name), strict)
+        if strict and any(not field.means_nothing(value.get(field.json_name)) for field in self.hidden):
+            raise ODataError(at, f"v1.0 has no {' and no '.join(f.json_name for f in self.hidden)}: use beta")
+        if self.others and not (subtype and subtype == self.unknown):
+            own = self.names | self.subtypes[subtype].names if subtype else self.names
+            others = {k: v for k, v in value.items() if k not in own and "@" not in k}
+            if others:
+                setattr(message, self.others, dumps(others))
         return message
 
-    def _read_subtype(self, message: Message, value: Json, at: str, strict: bool) -> None:
+    def _read_subtype(self, message: Message, value: Json, at: str, strict: bool) -> str:
+        """The member of the oneof that it is; empty for the base type."""
         name = value.get(TYPE) or self.odata_type
         if not isinstance(name, str):
             raise ODataError(_join(at, TYPE), "has to be a string")
@@ -96,11 +112,19 @@ class Codec:
         if subtype := self.subtype_names.get(key):
             getattr(message, subtype).MergeFrom(self.subtypes[subtype].from_json(value, at, strict=strict))
             getattr(message, subtype).SetInParent()
-        elif key != type_key(self.odata_type):
-            text = dumps({k: v for k, v in value.items() if k != TYPE})
-            getattr(message, self.unknown).MergeFrom(
-                UnknownAssignmentTarget(odata_type="#" + name.removeprefix("#"), json=text)
-            )
+            return subtype
+        if key == type_key(self.odata_type):
+            return ""
+        text = dumps({k: v for k, v in value.items() if k != TYPE})
+        getattr(message, self.unknown).MergeFrom(UnknownAssignmentTarget(odata_type="#" + name.removeprefix("#"), json=text))
+        return self.unknown
+
+    def _others_to_json(self, message: Message, out: Json, at: str, answer: bool) -> Json:
+        others = _object(getattr(message, self.others), at)
+        known = {name.lower() for name in (*out, *self.names)}
+        if not answer and any(name.lower() in known or "@" in name for name in others):
+            raise ODataError(at, "may hold only properties for which there is no field")
+        return others
 
     def _unknown_to_json(self, message: Message, at: str) -> Json:
         unknown: UnknownAssignmentTarget = getattr(message, self.unknown)
@@ -108,12 +132,7 @@ class Codec:
         if key in self.subtype_names or key == type_key(self.odata_type):
             raise ODataError(_join(at, "odata_type"), "is a type with a message of its own: use that")
         at = _join(at, "json")
-        try:
-            inner = loads(unknown.json or "{}")
-        except (ValueError, RecursionError):
-            raise ODataError(at, "has to be a JSON object") from None
-        if not isinstance(inner, dict):
-            raise ODataError(at, "has to be a JSON object")
+        inner = _object(unknown.json or "{}", at)
         if any(k.lower() == TYPE for k in inner):
             raise ODataError(at, f"may not carry {TYPE}: odata_type does")
         beside = self.make()
@@ -130,8 +149,10 @@ class Codec:
 class _Field:
     """One field: how it is read from and written to JSON."""
 
-    def __init__(self, field: FieldDescriptor) -> None:
+    def __init__(self, field: FieldDescriptor, beta: bool) -> None:
         options = field.GetOptions()
+        self.in_beta = options.Extensions[odata_pb2.odata_beta]
+        self.holds_others = options.Extensions[odata_pb2.odata_other_properties]
         self.name, self.json_name, self.repeated = field.name, field.json_name, field.is_repeated
         self.output_only = field_behavior_pb2.OUTPUT_ONLY in options.Extensions[field_behavior_pb2.field_behavior]
         self.has_presence, self.default = field.has_presence, field.default_value
@@ -139,7 +160,7 @@ class _Field:
             (None, ZERO_GUID) if options.Extensions[odata_pb2.odata_zero_guid_is_empty] else (None,)
         )
         self.is_message = field.message_type is not None
-        self.to_json, self.from_json = _converters(field)
+        self.to_json, self.from_json = _converters(field, beta)
         if self.repeated:
             self.to_json, self.from_json = _each(self.to_json), _array(_each(self.from_json))
 
@@ -152,6 +173,10 @@ class _Field:
         """Whether both messages say the same; the zero of an enum is the same as its first value, `none`."""
         values = [getattr(m, self.name) for m in (one, other)]
         return len({"" if v in (*self.empties, 0, 1) else str(v).lower() for v in values}) == 1
+
+    def means_nothing(self, value: Any) -> bool:
+        """Whether the JSON value says no more than an absent one."""
+        return value in (*self.empties, "none")
 
     def read(self, message: Message, value: Any, at: str, strict: bool) -> None:
         if value in self.empties:
@@ -173,11 +198,11 @@ SCALARS: Mapping[int, tuple[type, str]] = {
 }
 
 
-def _converters(field: FieldDescriptor) -> tuple[ToJson, FromJson]:
+def _converters(field: FieldDescriptor, beta: bool) -> tuple[ToJson, FromJson]:
     if field.message_type is Timestamp.DESCRIPTOR:
         return (lambda value, _at, _answer: format_timestamp(value)), _timestamp_from_json
     if field.message_type is not None:
-        inner = codec(field.message_type)
+        inner = codec(field.message_type, beta=beta)
         return (
             lambda value, at, answer: inner.to_json(value, at, answer=answer),
             lambda value, at, strict: inner.from_json(value, at, strict=strict),
@@ -228,6 +253,16 @@ def _array(each: FromJson) -> FromJson:
         return each(values, at, strict)
 
     return from_json
+
+
+def _object(text: str, at: str) -> Json:
+    try:
+        value = loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ODataError(at, "has to be a JSON object")
+    return value
 
 
 def _is_subtype(field: FieldDescriptor) -> bool:

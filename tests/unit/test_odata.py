@@ -62,7 +62,7 @@ def test_a_zero_guid_of_the_caller_is_not_sent():
     assert TARGET.to_json(message) == {"@odata.type": f"{GRAPH}allDevicesAssignmentTarget"}
 
 
-def test_annotations_and_unknown_properties_are_ignored():
+def test_annotations_are_ignored():
     row = {
         "@odata.type": "#microsoft.graph.deviceCompliancePolicyAssignment",
         "@odata.etag": 7,
@@ -206,3 +206,49 @@ def test_scalars_timestamps_and_repeated_fields_of_a_message_that_the_protos_may
     for bad in ({"at": 1}, {"on": 1}, {"many": 1}, {"many": [True]}):
         with pytest.raises(ODataError):
             future.from_json(bad)
+
+
+V1_TARGET = codec(pb.DeviceAndAppManagementAssignmentTarget.DESCRIPTOR, beta=False)
+V1_ASSIGNMENT = codec(pb.DeviceCompliancePolicyAssignment.DESCRIPTOR, beta=False)
+OTHERS = {"@odata.type": f"{GRAPH}groupAssignmentTarget", "groupId": GUID, "ring": [1.10, {"a": None}]}
+
+
+def test_properties_without_a_field_survive_both_ways():
+    row = {"id": "p_1", "source": "direct", "target": loads(dumps(OTHERS)), "note": "odd", "intent@odata.type": "#x"}
+    message = ASSIGNMENT.from_json(row)
+    assert (message.other_properties, message.target.other_properties) == ('{"note":"odd"}', '{"ring":[1.1,{"a":null}]}')
+    answer = ASSIGNMENT.to_json(message, answer=True)
+    assert dumps(answer["target"]) == dumps(row["target"])
+    assert answer["note"] == "odd"
+    assert TARGET.to_json(message.target) == row["target"]
+    assert "note" not in ASSIGNMENT.to_json(message)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"groupId":"x"}', '{"GROUPID":"x"}', f'{{"{ID.upper()}":"x"}}', '{"@odata.type":"x"}']
+)
+def test_other_properties_are_no_way_round_the_fields(text: str):
+    target = pb.DeviceAndAppManagementAssignmentTarget(group={"group_id": GUID}, other_properties=text)
+    with pytest.raises(ODataError, match="other_properties"):
+        TARGET.to_json(target)
+
+
+def test_v1_shows_no_filter_and_no_source():
+    for target in (
+        {"@odata.type": f"{GRAPH}groupAssignmentTarget", "groupId": GUID, ID: GUID, KIND: "include"},
+        {"@odata.type": f"{GRAPH}fooTarget", ID: GUID, KIND: "include", "z": 1},
+    ):
+        row = {"id": "p_1", "source": "policySets", "sourceId": "s", "target": target}
+        answer = V1_ASSIGNMENT.to_json(ASSIGNMENT.from_json(row), answer=True)
+        bare = {k: v for k, v in target.items() if k not in (ID, KIND)}
+        assert answer == {"@odata.type": f"{GRAPH}deviceCompliancePolicyAssignment", "id": "p_1", "target": bare}
+
+
+def test_v1_takes_no_filter_from_a_caller():
+    bare = {"@odata.type": f"{GRAPH}groupAssignmentTarget", "groupId": GUID}
+    for nothing in ({}, {ID: None, KIND: "none"}, {ID: ZERO}):
+        assert V1_TARGET.to_json(V1_TARGET.from_json({**bare, **nothing}, strict=True)) == bare
+    for something in ({ID: GUID, KIND: "include"}, {KIND: "exclude"}, {ID: 7}):
+        for target in (bare, {"@odata.type": f"{GRAPH}fooTarget"}):
+            with pytest.raises(ODataError, match=r"v1\.0 has no"):
+                V1_TARGET.from_json({**target, **something}, strict=True)

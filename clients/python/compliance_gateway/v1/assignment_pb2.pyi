@@ -79,12 +79,17 @@ class DeviceCompliancePolicyAssignment(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     SOURCE_ID_FIELD_NUMBER: _builtins.int
+    OTHER_PROPERTIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Graph's key of the assignment. Opaque: do not build or take apart. Graph makes it; ignored on input."""
     source: Global___DeviceAndAppManagementAssignmentSource.ValueType
     """Where the assignment comes from. Ignored on input."""
     source_id: _builtins.str
     """The id of that source, such as a policy set's. Ignored on input."""
+    other_properties: _builtins.str
+    """What else Graph says of it, in properties that this version of the gateway does not know: a JSON object, empty for none.
+    Kept through every edit. Ignored on input.
+    """
     @_builtins.property
     def target(self) -> Global___DeviceAndAppManagementAssignmentTarget:
         """Whom the policy is given to."""
@@ -96,10 +101,11 @@ class DeviceCompliancePolicyAssignment(_message.Message):
         target: Global___DeviceAndAppManagementAssignmentTarget | None = ...,
         source: Global___DeviceAndAppManagementAssignmentSource.ValueType = ...,
         source_id: _builtins.str = ...,
+        other_properties: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "source", b"source", "source_id", b"source_id", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "other_properties", b"other_properties", "source", b"source", "source_id", b"source_id", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -122,10 +128,16 @@ class DeviceAndAppManagementAssignmentTarget(_message.Message):
     UNKNOWN_FIELD_NUMBER: _builtins.int
     DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_ID_FIELD_NUMBER: _builtins.int
     DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_FIELD_NUMBER: _builtins.int
+    OTHER_PROPERTIES_FIELD_NUMBER: _builtins.int
     device_and_app_management_assignment_filter_id: _builtins.str
     """The id (a GUID) of the assignment filter that narrows the target; empty or the zero GUID is no filter."""
     device_and_app_management_assignment_filter_type: Global___DeviceAndAppManagementAssignmentFilterType.ValueType
     """Whether the filter includes or excludes. Unspecified and NONE are no filter."""
+    other_properties: _builtins.str
+    """What else Graph says of a target of a known type, in properties that this version of the gateway does not know: a JSON
+    object, empty for none, at most 64 KiB. They are kept through every edit and can be sent back, but not changed here:
+    other values than the assignment has are refused (INVALID_ARGUMENT).
+    """
     @_builtins.property
     def group(self) -> Global___GroupAssignmentTarget:
         """The members of an Entra group."""
@@ -161,10 +173,11 @@ class DeviceAndAppManagementAssignmentTarget(_message.Message):
         unknown: Global___UnknownAssignmentTarget | None = ...,
         device_and_app_management_assignment_filter_id: _builtins.str = ...,
         device_and_app_management_assignment_filter_type: Global___DeviceAndAppManagementAssignmentFilterType.ValueType = ...,
+        other_properties: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["all_devices", b"all_devices", "all_licensed_users", b"all_licensed_users", "configuration_manager_collection", b"configuration_manager_collection", "exclusion_group", b"exclusion_group", "group", b"group", "type", b"type", "unknown", b"unknown"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_devices", b"all_devices", "all_licensed_users", b"all_licensed_users", "configuration_manager_collection", b"configuration_manager_collection", "device_and_app_management_assignment_filter_id", b"device_and_app_management_assignment_filter_id", "device_and_app_management_assignment_filter_type", b"device_and_app_management_assignment_filter_type", "exclusion_group", b"exclusion_group", "group", b"group", "type", b"type", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_devices", b"all_devices", "all_licensed_users", b"all_licensed_users", "configuration_manager_collection", b"configuration_manager_collection", "device_and_app_management_assignment_filter_id", b"device_and_app_management_assignment_filter_id", "device_and_app_management_assignment_filter_type", b"device_and_app_management_assignment_filter_type", "exclusion_group", b"exclusion_group", "group", b"group", "other_properties", b"other_properties", "type", b"type", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_type: _TypeAlias = _typing.Literal["group", "exclusion_group", "all_licensed_users", "all_devices", "configuration_manager_collection", "unknown"]  # noqa: Y015
     _WhichOneofArgType_type: _TypeAlias = _typing.Literal["type", b"type"]  # noqa: Y015

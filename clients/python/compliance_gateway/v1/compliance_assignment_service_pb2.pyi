@@ -203,11 +203,16 @@ class UpdateComplianceAssignmentRequest(_message.Message):
     DEVICE_COMPLIANCE_POLICY_ASSIGNMENT_ID_FIELD_NUMBER: _builtins.int
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    KEEP_FILTER_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     device_compliance_policy_id: _builtins.str
     """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
     device_compliance_policy_assignment_id: _builtins.str
     """Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`."""
+    keep_filter: _builtins.bool
+    """A target without a filter leaves the assignment's filter as it is. For callers that cannot see filters, such as those of
+    Graph's v1.0.
+    """
     request_id: _builtins.str
     """The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference."""
     @_builtins.property
@@ -227,11 +232,12 @@ class UpdateComplianceAssignmentRequest(_message.Message):
         device_compliance_policy_assignment_id: _builtins.str = ...,
         assignment: _assignment_pb2.DeviceCompliancePolicyAssignment | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        keep_filter: _builtins.bool = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "device_compliance_policy_assignment_id", b"device_compliance_policy_assignment_id", "device_compliance_policy_id", b"device_compliance_policy_id", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "device_compliance_policy_assignment_id", b"device_compliance_policy_assignment_id", "device_compliance_policy_id", b"device_compliance_policy_id", "keep_filter", b"keep_filter", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -277,6 +283,7 @@ class ReplaceComplianceAssignmentsRequest(_message.Message):
     ASSIGNMENTS_FIELD_NUMBER: _builtins.int
     EXPECTED_COUNT_FIELD_NUMBER: _builtins.int
     ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
+    KEEP_FILTERS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     device_compliance_policy_id: _builtins.str
     """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
@@ -285,6 +292,10 @@ class ReplaceComplianceAssignmentsRequest(_message.Message):
     allow_empty: _builtins.bool
     """Has to be set for an empty set that would remove assignments, unless `expected_count` says how many; otherwise
     INVALID_ARGUMENT.
+    """
+    keep_filters: _builtins.bool
+    """A target without a filter leaves the filter of its assignment, if it has one already, as it is. For callers that cannot
+    see filters, such as those of Graph's v1.0.
     """
     request_id: _builtins.str
     """The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference."""
@@ -299,11 +310,12 @@ class ReplaceComplianceAssignmentsRequest(_message.Message):
         assignments: _abc.Iterable[_assignment_pb2.DeviceCompliancePolicyAssignment] | None = ...,
         expected_count: _builtins.int | None = ...,
         allow_empty: _builtins.bool = ...,
+        keep_filters: _builtins.bool = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "expected_count", b"expected_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "allow_empty", b"allow_empty", "assignments", b"assignments", "device_compliance_policy_id", b"device_compliance_policy_id", "expected_count", b"expected_count", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "allow_empty", b"allow_empty", "assignments", b"assignments", "device_compliance_policy_id", b"device_compliance_policy_id", "expected_count", b"expected_count", "keep_filters", b"keep_filters", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_count: _TypeAlias = _typing.Literal["expected_count"]  # noqa: Y015
     _WhichOneofArgType__expected_count: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count"]  # noqa: Y015

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!compliance_gateway/v1/odata.proto\x12\x15\x63ompliance_gateway.v1\x1a google/protobuf/descriptor.proto:5\n\nodata_type\x12\x1f.google.protobuf.MessageOptions\x18\xa9\x8b\x03 \x01(\t:A\n\x18odata_zero_guid_is_empty\x12\x1d.google.protobuf.FieldOptions\x18\xa9\x8b\x03 \x01(\x08:7\n\nodata_name\x12!.google.protobuf.EnumValueOptions\x18\xa9\x8b\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!compliance_gateway/v1/odata.proto\x12\x15\x63ompliance_gateway.v1\x1a google/protobuf/descriptor.proto:5\n\nodata_type\x12\x1f.google.protobuf.MessageOptions\x18\xa9\x8b\x03 \x01(\t:A\n\x18odata_zero_guid_is_empty\x12\x1d.google.protobuf.FieldOptions\x18\xa9\x8b\x03 \x01(\x08:3\n\nodata_beta\x12\x1d.google.protobuf.FieldOptions\x18\xaa\x8b\x03 \x01(\x08:?\n\x16odata_other_properties\x12\x1d.google.protobuf.FieldOptions\x18\xab\x8b\x03 \x01(\x08:7\n\nodata_name\x12!.google.protobuf.EnumValueOptions\x18\xa9\x8b\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

@@ -14,10 +14,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 ODATA_TYPE_FIELD_NUMBER: _builtins.int
 ODATA_ZERO_GUID_IS_EMPTY_FIELD_NUMBER: _builtins.int
+ODATA_BETA_FIELD_NUMBER: _builtins.int
+ODATA_OTHER_PROPERTIES_FIELD_NUMBER: _builtins.int
 ODATA_NAME_FIELD_NUMBER: _builtins.int
 odata_type: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """The message's `@odata.type`, with its `#`."""
 odata_zero_guid_is_empty: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """The zero GUID means the same as no value."""
+odata_beta: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""The property is in Graph's beta and not in its v1.0."""
+odata_other_properties: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""A string that holds, as a JSON object, the properties for which the message has no fields."""
 odata_name: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, _builtins.str]
 """The enum value's spelling in Graph. A value without one is not sent."""
