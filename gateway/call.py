@@ -1,5 +1,7 @@
 """What travels with one call from a door to Graph and back."""
 
+import re
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +18,9 @@ class Caller:
 
     name: str
 
+
+CORRELATION = "client-request-id"
+CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 Judge = Callable[[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]], None]
 
@@ -48,10 +53,11 @@ class Call:
     decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
     certificate: of the client, PEM, verified by the door's TLS. bearer: the token in the metadata, set by `authenticate`.
-    caller, tenant, message: set by the policies `authenticate` and `validate`. entry: of a write, once `idempotency` has
-    claimed it. judge: raises CALLER_NOT_PERMITTED unless the caller may add and remove these targets (Graph's JSON objects),
-    set by `authorize`. look_only: finds out whether what was sent before was carried out, and writes nothing. abandoned: nobody
-    waits for the answer any more. warnings, trailers: for the answer's metadata; trailers go with errors as well.
+    door: `grpc` or `rest`. id: ours, in the answer as `request-id`. caller, tenant, message: set by the policies `authenticate`
+    and `validate`. entry: of a write, once `idempotency` has claimed it. judge: raises CALLER_NOT_PERMITTED unless the caller
+    may add and remove these targets (Graph's JSON objects), set by `authorize`. look_only: finds out whether what was sent
+    before was carried out, and writes nothing. abandoned: nobody waits for the answer any more. warnings, trailers: for the
+    answer's metadata; trailers go with errors as well.
     """
 
     operation: Operation
@@ -59,6 +65,8 @@ class Call:
     metadata: Mapping[str, tuple[str, ...]] = field(repr=False)
     deadline: float
     certificate: bytes | None = None
+    door: str = ""
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
     record: Record = field(default_factory=Record)
     bearer: str | None = field(default=None, repr=False)
     caller: Caller | None = None
@@ -77,6 +85,12 @@ class Call:
         if len(values) > 1:
             raise invalid(name, "may be given once")
         return values[0] if values else None
+
+    @property
+    def correlation_id(self) -> str:
+        """The caller's own `client-request-id`; empty where it sent none that is fit."""
+        values = self.metadata.get(CORRELATION, ())
+        return values[0] if len(values) == 1 and CORRELATION_ID.fullmatch(values[0]) else ""
 
 
 Handler = Callable[[Call], Awaitable[Message]]

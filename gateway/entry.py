@@ -15,10 +15,11 @@ class Entry:
     """A row of the ledger.
 
     What an auditor reads, and what the hash chain covers once the entry is finished: id; caller, tenant, operation, policy,
-    target: who asked for what; request_id: the caller's, or one that the gateway made; digest: SHA-256 of the request, in
-    hex; began_at, ended_at: UTC, ISO 8601 with microseconds; duration_us; outcome: OK or a reason's name, empty while it
-    runs; route, client_request_id, graph_request_id, graph_status: the write in Graph; assignment: its id; shared_by: how
-    many edits went out in that write; times: how many refusals this entry stands for.
+    target: who asked for what; request_id: the caller's, or one that the gateway made; correlation_id: the caller's own
+    client-request-id; digest: SHA-256 of the request, in hex; began_at, ended_at: UTC, ISO 8601 with microseconds;
+    duration_us; outcome: OK or a reason's name, empty while it runs; route, client_request_id, graph_request_id,
+    graph_status: the write in Graph; assignment: its id; shared_by: how many edits went out in that write; times: how many
+    refusals this entry stands for.
 
     What the gateway needs besides: state; owner: the number of the gateway that works on it, 0 for none; claim: holds the
     request id, None once it is free again; request: the message; sent: what was sent to Graph, as the policy's writer wrote
@@ -32,6 +33,7 @@ class Entry:
     policy: str = ""
     target: str = ""
     request_id: str = ""
+    correlation_id: str = ""
     digest: str = ""
     began_at: str = ""
     ended_at: str = ""

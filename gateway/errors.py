@@ -2,7 +2,7 @@
 
 GatewayError            carries a Reason and what a caller may read: no secret, no upstream body
   Reason                the stable, machine-readable cause (google.rpc.ErrorInfo.reason; Graph's error `code` on REST)
-    Kind                the class of outcome: a gRPC status and an HTTP status
+    Kind                the class of outcome: a gRPC status and an HTTP status (a few reasons have a narrower one of their own)
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,13 @@ class Reason(Enum):
 
     INVALID_FIELD = (Kind.INVALID_ARGUMENT, "A field breaks its rule.")
     MESSAGE_MALFORMED = (Kind.INVALID_ARGUMENT, "The request cannot be decoded.")
-    MESSAGE_TOO_LARGE = (Kind.INVALID_ARGUMENT, "The request is over the size limit.")
+    MESSAGE_TOO_LARGE = (Kind.INVALID_ARGUMENT, "The request is over the size limit.", 413)
+    MEDIA_TYPE_UNSUPPORTED = (Kind.INVALID_ARGUMENT, "The body's type or encoding is none that is read here.", 415)
+    HEADERS_TOO_LARGE = (Kind.RESOURCE_EXHAUSTED, "The headers are over the size limit.", 431)
+    ROUTE_UNKNOWN = (Kind.UNIMPLEMENTED, "There is nothing at this path.", 404)
+    METHOD_NOT_ALLOWED = (Kind.UNIMPLEMENTED, "The path has no such method.", 405)
+    DEPENDENCY_FAILED = (Kind.ABORTED, "A request of the batch that this one depends on has failed.", 424)
+    REQUEST_TOO_SLOW = (Kind.DEADLINE_EXCEEDED, "The body did not come in time.", 408)
     TENANT_UNKNOWN = (Kind.INVALID_ARGUMENT, "x-graph-tenant names no configured tenant.")
     TENANT_REQUIRED = (Kind.INVALID_ARGUMENT, "There are several tenants and x-graph-tenant names none.")
     REQUEST_ID_REUSED = (Kind.INVALID_ARGUMENT, "The request id belongs to another request.")
@@ -86,13 +92,8 @@ class Reason(Enum):
     OUTCOME_UNKNOWN = (Kind.UNKNOWN, "Graph may or may not have carried out the write.")
     INTERNAL = (Kind.INTERNAL, "A bug in the gateway; its log has the details.")
 
-    @property
-    def kind(self) -> Kind:
-        return self.value[0]
-
-    @property
-    def meaning(self) -> str:
-        return self.value[1]
+    def __init__(self, kind: Kind, meaning: str, http: int | None = None) -> None:
+        self.kind, self.meaning, self.http = kind, meaning, http or kind.http
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def show(
 
 @app.command()
 def trace(
-    any_id: Annotated[str, typer.Argument(help="A request id, client-request-id, Graph request-id, assignment or entry id.")],
+    any_id: Annotated[str, typer.Argument(help="A request id, any hop's client-request-id or request-id, or an assignment.")],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
 ) -> None:

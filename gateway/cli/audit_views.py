@@ -35,6 +35,7 @@ def trace_lines(entry: Entry) -> Iterator[str]:
     known = (
         ("entry", entry.id),
         ("request id", entry.request_id),
+        ("caller's own id", entry.correlation_id),
         ("policy", entry.policy),
         ("target", entry.target),
         ("route", entry.route and entry.route + shared),

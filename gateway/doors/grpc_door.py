@@ -93,6 +93,7 @@ class GrpcDoor:
                 deadline=asyncio.get_running_loop().time()
                 + (self._settings.default_deadline_s if remaining is None else remaining),
                 certificate=_certificate(context.auth_context()),
+                door="grpc",
             )
             try:
                 message = await self._handle(call)

@@ -13,6 +13,9 @@ from gateway.ledger.ledger import Ends
 START = (0, "0" * 64)
 AFTER_THE_FACTS = ("state", "owner", "claim", "request", "sent", "answer", "position", "hash")
 FACTS = tuple(field.name for field in fields(Entry) if field.name not in AFTER_THE_FACTS)
+# Facts that entries did not always have. A hash covers them where there is something in them: those of old stay true.
+LATER_FACTS = ("correlation_id",)
+FIRST_FACTS = tuple(name for name in FACTS if name not in LATER_FACTS)
 
 
 def facts(entry: Entry) -> dict[str, Any]:
@@ -22,8 +25,9 @@ def facts(entry: Entry) -> dict[str, Any]:
 
 def link(previous: str, position: int, entry: Entry) -> str:
     """The entry's hash at this position: SHA-256 in hex over the hash before, the position and the facts as JSON."""
-    text = json.dumps([previous, position, *(getattr(entry, name) for name in FACTS)], ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    covered = [previous, position, *(getattr(entry, name) for name in FIRST_FACTS)]
+    covered += ({name: value} for name in LATER_FACTS if (value := getattr(entry, name)))
+    return hashlib.sha256(json.dumps(covered, ensure_ascii=True).encode()).hexdigest()
 
 
 def verify(entries: Iterable[Entry], ends: Ends, noted: tuple[int, str] | None = None) -> Iterator[str]:

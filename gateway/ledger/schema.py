@@ -29,7 +29,9 @@ entries = sa.Table(
     *(sa.Column(name, sa.LargeBinary) for name in ("request", "sent", "answer")),
     sa.Column("position", sa.BigInteger, unique=True),
     sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("correlation_id", sa.Text, nullable=False, server_default=""),
     *(sa.Index(f"entries_{name}", name) for name in ("began_at", "request_id", "client_request_id", "graph_request_id")),
+    sa.Index("entries_correlation_id", "correlation_id"),
     sa.Index("entries_policy", "policy", "began_at"),
     sa.Index(
         "entries_unfinished",

@@ -12,7 +12,8 @@ from gateway.ledger.chain import link
 from gateway.ledger.ledger import Claim, Ends, Query
 from gateway.ledger.schema import chain, entries
 
-INTENT = {"id", "caller", "tenant", "operation", "policy", "target", "request_id", "digest", "began_at", "times"}
+INTENT = {"id", "caller", "tenant", "operation", "policy", "target", "request_id", "correlation_id", "digest", "began_at"}
+INTENT |= {"times"}
 WRITTEN_LATER = tuple(field.name for field in fields(Entry) if field.name not in INTENT)
 # Built once: building a statement costs more than carrying it out.
 UNFINISHED = entries.c.state != "finished"
@@ -140,7 +141,7 @@ def ends(connection: sa.Connection) -> Ends:
 def find(connection: sa.Connection, query: Query) -> Iterator[Entry]:
     """See ledger.Query and ledger.Book."""
     equal = ("caller", "tenant", "policy", "operation", "outcome", "request_id", "client_request_id", "graph_request_id")
-    ids = ("id", "request_id", "client_request_id", "graph_request_id", "assignment")
+    ids = ("id", "request_id", "correlation_id", "client_request_id", "graph_request_id", "assignment")
     column = entries.c
     where: list[sa.ColumnElement[bool]] = [column[name] == getattr(query, name) for name in equal if getattr(query, name)]
     if query.any_id:

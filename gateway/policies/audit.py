@@ -7,7 +7,7 @@ import time
 
 from google.protobuf.message import Message
 
-from gateway.call import Call, Handler
+from gateway.call import CORRELATION, Call, Handler
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.logs import log_bug
@@ -16,6 +16,7 @@ from gateway.policies.floods import Floods
 
 log = logging.getLogger("gateway.audit")
 
+REQUEST_ID = "request-id"
 REFUSALS = (Kind.INVALID_ARGUMENT, Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.RESOURCE_EXHAUSTED)
 
 
@@ -30,6 +31,9 @@ class Audit:
         """Raises nothing but GatewayError and CancelledError: what nobody foresaw becomes INTERNAL, without detail."""
         started = time.perf_counter()
         outcome = "OK"
+        call.trailers[REQUEST_ID] = call.id
+        if call.correlation_id:
+            call.trailers[CORRELATION] = call.correlation_id
         try:
             return await next_handler(call)
         except GatewayError as error:
@@ -49,6 +53,9 @@ class Audit:
             log.info(
                 "call",
                 extra={
+                    "id": call.id,
+                    "correlation_id": call.correlation_id or None,
+                    "door": call.door,
                     "operation": call.operation.name,
                     "caller": call.caller.name if call.caller else None,
                     "tenant": call.tenant or None,

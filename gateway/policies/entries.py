@@ -25,7 +25,8 @@ def intent(call: Call) -> Entry:
     canonical = call.operation.name.encode() + b"\0" + bare.SerializeToString(deterministic=True)
     caller = call.caller.name if call.caller else ""
     return Entry(
-        id=uuid.uuid4().hex,
+        id=call.id,
+        correlation_id=call.correlation_id,
         caller=caller,
         tenant=call.tenant,
         operation=call.operation.name,
@@ -44,7 +45,8 @@ def refusal(call: Call, error: GatewayError) -> Entry:
     """A call that was refused before it was a write."""
     message: Any = call.message
     entry = Entry(
-        id=uuid.uuid4().hex,
+        id=call.id,
+        correlation_id=call.correlation_id,
         caller=call.caller.name if call.caller else "",
         tenant=call.tenant,
         operation=call.operation.name,

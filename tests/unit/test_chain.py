@@ -82,3 +82,10 @@ def test_a_noted_head_that_is_gone_is_found():
 def test_another_head_is_found():
     entries, ends = chained(3)
     assert list(verify(entries, replace(ends, head=(3, "0" * 64)))) == ["entry 3: the head of the chain is another"]
+
+
+def test_a_hash_of_the_first_version_is_still_true():
+    """It was computed by the gateway of migration 0001, before there was a correlation_id."""
+    first = "dfbd0b4a53ff814c08b15d285efba1a71206d606fac624ce918c0cffdeed9632"
+    assert link("0" * 64, 1, Entry(id="e", caller="hr", outcome="OK")) == first
+    assert link("0" * 64, 1, Entry(id="e", caller="hr", outcome="OK", correlation_id="c")) != first

@@ -23,7 +23,7 @@ from gateway.testing.ledger_contract import intent
 LATER = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0001"
+revision, down_revision = "9999", "0002"
 
 def upgrade():
     op.add_column("entries", sa.Column("later", sa.Text, server_default="x"))
