@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial, reduce
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from google.protobuf.message import Message
 
@@ -23,6 +23,7 @@ from gateway.call import Call, Handler, Policy
 from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, LocksConfig, Tenant
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
+from gateway.doors.rest_door import RestDoor
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
@@ -48,6 +49,30 @@ TEND_S = 1.0
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
+
+
+class Door(Protocol):
+    """Where callers come in."""
+
+    async def start(self) -> None:
+        """Binds and serves. Raises OSError."""
+        ...
+
+    async def say_health(self, name: str, *, healthy: bool) -> None:
+        """Tells callers how `name` is."""
+        ...
+
+    async def stop(self, notice: float, grace: float) -> None:
+        """Says for `notice` seconds that it will stop, then lets running calls end within `grace`."""
+        ...
+
+
+class Addresses(NamedTuple):
+    """Host and port of each door; empty for one that is not there."""
+
+    grpc: str
+    mtls: str
+    rest: str
 
 
 def policies(config: Config, audit: Policy, authorize: Policy, idempotency: Policy) -> Sequence[Policy]:
@@ -117,7 +142,7 @@ async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[GrpcDoor]:
+async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[Addresses]:
     """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start."""
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
@@ -131,17 +156,21 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        door = GrpcDoor(pipeline(policies(config, audit, authorize, idempotency), service), config.server, client_ca)
+        handler = pipeline(policies(config, audit, authorize, idempotency), service)
+        grpc = GrpcDoor(handler, config.server, client_ca)
+        rest = RestDoor(handler, config.server, client_ca) if config.server.rest else None
+        doors: list[Door] = [grpc, rest] if rest else [grpc]
         await recover(ledger, idempotency, service)  # before new edits come
-        await door.start()
-        tending = partial(tend, ledger, idempotency, service, door)
+        tending = partial(tend, ledger, idempotency, service, doors)
         looking = partial(asyncio.to_thread, authorizer.look)
-        await door.say_health("ledger", healthy=ledger.up)
         try:
+            for door in doors:
+                await door.start()
+            await say_how_it_is(ledger, doors)
             async with repeating("ledger", TEND_S, tending), repeating("policies", config.server.reload_s, looking):
-                yield door
+                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "")
         finally:
-            await door.stop(config.server.drain_notice_s, config.server.drain_s)
+            await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
 
 
 def authenticators(callers: Callers) -> Sequence[Authenticator]:
@@ -182,10 +211,16 @@ async def started_ledger(config: LedgerConfig) -> Ledger:
     return ledger
 
 
-async def tend(ledger: Ledger, idempotency: Idempotency, service: Handler, door: GrpcDoor) -> None:
+async def tend(ledger: Ledger, idempotency: Idempotency, service: Handler, doors: Sequence[Door]) -> None:
     """Says how the ledger is, and finds out about what dead gateways left."""
-    await door.say_health("ledger", healthy=ledger.up)
+    await say_how_it_is(ledger, doors)
     await recover(ledger, idempotency, service)
+
+
+async def say_how_it_is(ledger: Ledger, doors: Sequence[Door]) -> None:
+    """At every door."""
+    for door in doors:
+        await door.say_health("ledger", healthy=ledger.up)
 
 
 async def recover(ledger: Ledger, idempotency: Idempotency, service: Handler) -> None:

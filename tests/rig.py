@@ -57,6 +57,7 @@ class Rig:
     token: str
     ledger: LedgerConfig
     mtls_address: str = ""
+    rest_address: str = ""
 
     @property
     def stub(self) -> ComplianceAssignmentServiceStub:
@@ -152,8 +153,8 @@ async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterat
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
     config = parse(values)
-    async with running(config) as door, grpc.aio.insecure_channel(door.address) as channel:
-        yield Rig(emulator, channel, door.address, token, config.ledger, door.mtls_address)
+    async with running(config) as doors, grpc.aio.insecure_channel(doors.grpc) as channel:
+        yield Rig(emulator, channel, doors.grpc, token, config.ledger, doors.mtls, doors.rest)
 
 
 @contextmanager

@@ -79,8 +79,8 @@ async def _with_gateway(routes: Routes, show: Show, ledger: Path) -> bool:
         config = config_for(emulator, hash_token(token))
         config["server"]["drain_notice_s"] = 0
         config["ledger"] = {"url": f"sqlite:///{ledger}"}
-        async with running(parse(config)) as door:
-            return await asyncio.to_thread(_ask, door.address, token, emulator, show)
+        async with running(parse(config)) as addresses:
+            return await asyncio.to_thread(_ask, addresses.grpc, token, emulator, show)
 
 
 def _ask(address: str, token: str, emulator: Emulator, show: Show) -> bool:

@@ -95,7 +95,7 @@ def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
     policies = running.folder / "policies.cedar"
     policies.write_text(POLICIES)
     return {
-        "server": {"grpc": "127.0.0.1:0"},
+        "server": {"grpc": "127.0.0.1:0", "rest": "127.0.0.1:0"},
         "callers": {"static": {CALLER: token_hash}},
         "authorization": {"policies": str(policies)},
         "tenants": {TENANT: tenant_of(running)},

@@ -20,10 +20,10 @@ def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]
     except ConfigError as exc:
         raise refuse(exc.faults) from None
     except OSError as exc:
-        raise refuse([f"server.grpc: {exc}"]) from None
+        raise refuse([f"server: {exc}"]) from None
 
 
 async def _serve(config: Config) -> None:
-    async with running(config) as door:
-        say(ready=True, grpc=door.address, **({"mtls": door.mtls_address} if door.mtls_address else {}))
+    async with running(config) as addresses:
+        say(ready=True, **{door: address for door, address in addresses._asdict().items() if address})
         await until_signalled()

@@ -28,12 +28,18 @@ class Tls(Section):
 class Server(Section):
     """Where callers come in, and how much they may ask for.
 
-    grpc: for callers with tokens. mtls: a port of its own for callers with client certificates, which it demands. reload_s:
-    how often files are looked at for changes. in_flight: calls of one caller at a time.
+    grpc: for callers with tokens. mtls: a port of its own for gRPC callers with client certificates, which it demands. rest:
+    for REST, with either; public_url: its root in links, where callers reach it by another address than they send as Host.
+    idle_s: a connection that has not sent a whole request's head for so long is closed. metrics: who may read `/metrics`.
+    reload_s: how often files are looked at for changes. in_flight: calls of one caller at a time.
     """
 
     grpc: str = "127.0.0.1:50051"
     mtls: str | None = None
+    rest: str | None = None
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*[^/?#\s])?$")
+    metrics: Literal["loopback", "all"] = "loopback"
+    idle_s: Seconds = 75
     tls: Tls | None = None
     insecure: bool = False
     default_deadline_s: Seconds = 30
@@ -44,7 +50,7 @@ class Server(Section):
     drain_notice_s: float = Field(default=1, ge=0, le=300)
     drain_s: Seconds = 30
 
-    @field_validator("grpc", "mtls")
+    @field_validator("grpc", "mtls", "rest")
     @classmethod
     def host_and_port(cls, address: str | None) -> str | None:
         host, colon, port = (address or "-:0").rpartition(":")
@@ -54,9 +60,12 @@ class Server(Section):
 
     @model_validator(mode="after")
     def plain_text_stays_on_loopback(self) -> Self:
-        host = self.grpc.rpartition(":")[0]
-        if self.tls is None and not (self.insecure or is_loopback(host)):
-            raise ValueError(f"grpc: {host} is no loopback address and there is no [server.tls]; insecure = true allows it")
+        for door, address in (("grpc", self.grpc), ("rest", self.rest)):
+            host = (address or "localhost:0").rpartition(":")[0]
+            if self.tls is None and not (self.insecure or is_loopback(host)):
+                raise ValueError(
+                    f"{door}: {host} is no loopback address and there is no [server.tls]; insecure = true allows it"
+                )
         if self.mtls is not None and self.tls is None:
             raise ValueError("mtls: needs [server.tls]")
         return self

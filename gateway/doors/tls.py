@@ -1,8 +1,9 @@
-"""The door's certificate, read anew when its files change. gRPC's own TLS starts at version 1.2."""
+"""The doors' certificate, read anew when its files change. From TLS 1.2 on: gRPC's own lowest, and Python's."""
 
 import logging
 import ssl
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 
@@ -10,6 +11,15 @@ from gateway.config import ConfigError, Tls
 from gateway.files import version_of
 
 log = logging.getLogger(__name__)
+
+
+class Loaded(NamedTuple):
+    """What the files hold: PEM for gRPC, a context for asyncio."""
+
+    key: bytes
+    chain: bytes
+    client_ca: bytes | None
+    context: ssl.SSLContext
 
 
 class Certificates:
@@ -20,31 +30,44 @@ class Certificates:
         self._tls, self._client_ca = tls, client_ca
         self._seen = self._look()
         try:
-            self._configuration = self._read()
+            self._loaded = self._read()
         except (OSError, ValueError) as exc:
             raise ConfigError([f"server.tls: {exc}"]) from exc
 
     def credentials(self) -> grpc.ServerCredentials:
-        """For the port."""
+        """For a port of gRPC's, which demands client certificates where it asks for them."""
         return grpc.dynamic_ssl_server_credentials(
-            self._configuration,
-            self._current,  # type: ignore[arg-type] # None is "nothing new" (grpc's documentation)
+            _for_grpc(self._loaded),
+            lambda: _for_grpc(self._loaded) if self._renewed() else None,  # type: ignore[arg-type, return-value] # None is "nothing new" (grpc's documentation)
             require_client_authentication=self._client_ca is not None,
         )
 
-    def _current(self) -> "grpc.ServerCertificateConfiguration | None":
-        """At each handshake, in a thread of gRPC's: the new configuration, or None where nothing is new."""
+    def context(self) -> ssl.SSLContext:
+        """For a port of asyncio's, on which client certificates are welcome where it asks for them."""
+        context = self._loaded.context
+
+        def current(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            """At each handshake, on the event loop; asked whether or not the client names a server."""
+            self._renewed()
+            if self._loaded.context is not context:
+                connection.context = self._loaded.context
+
+        context.sni_callback = current
+        return context
+
+    def _renewed(self) -> bool:
+        """Takes what the files have now; whether that is something new that is fit."""
         seen = self._look()
         if seen == self._seen:
-            return None
+            return False
         self._seen = seen
         try:
-            self._configuration = self._read()
+            self._loaded = self._read()
         except (OSError, ValueError) as exc:
             log.error("the new certificate is wrong; the old one stays", extra={"error": str(exc)})  # noqa: TRY400
-            return None
+            return False
         log.info("certificate loaded", extra={"file": str(self._tls.cert_file)})
-        return self._configuration
+        return True
 
     def _files(self) -> list[Path]:
         return [self._tls.cert_file, self._tls.key_file, *([self._client_ca] if self._client_ca else [])]
@@ -52,15 +75,24 @@ class Certificates:
     def _look(self) -> object:
         return [version_of(path) for path in self._files()]
 
-    def _read(self) -> "grpc.ServerCertificateConfiguration":
+    def _read(self) -> Loaded:
         """Raises OSError, of which ssl.SSLError is one, for what does not fit together."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
         context.load_cert_chain(self._tls.cert_file, self._tls.key_file, password=_no_passphrase)
-        pair = self._tls.key_file.read_bytes(), self._tls.cert_file.read_bytes()
-        if self._client_ca is None:
-            return grpc.ssl_server_certificate_configuration([pair])
-        context.load_verify_locations(self._client_ca)
-        return grpc.ssl_server_certificate_configuration([pair], self._client_ca.read_bytes())
+        if self._client_ca is not None:
+            context.load_verify_locations(self._client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        client_ca = self._client_ca.read_bytes() if self._client_ca else None
+        return Loaded(self._tls.key_file.read_bytes(), self._tls.cert_file.read_bytes(), client_ca, context)
+
+
+def _for_grpc(loaded: Loaded) -> "grpc.ServerCertificateConfiguration":
+    pair = (loaded.key, loaded.chain)
+    if loaded.client_ca is None:
+        return grpc.ssl_server_certificate_configuration([pair])
+    return grpc.ssl_server_certificate_configuration([pair], loaded.client_ca)
 
 
 def _no_passphrase() -> str:

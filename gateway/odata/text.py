@@ -13,6 +13,38 @@ def loads(text: str | bytes) -> Any:
     return simplejson.loads(text, use_decimal=True, parse_constant=_no_constant)
 
 
+class JsonError(ValueError):
+    """The text is no JSON that can be taken; `at` and `rule` say where and why."""
+
+    def __init__(self, at: str, rule: str) -> None:
+        self.at, self.rule = at, rule
+        super().__init__(f"{at}: {rule}")
+
+
+def loads_strictly(text: bytes) -> Any:
+    """JSON of a caller, in UTF-8. Raises JsonError, also for an object that has a key twice."""
+    try:
+        return simplejson.loads(
+            text.decode("utf-8-sig"), use_decimal=True, parse_constant=_no_constant, object_pairs_hook=_object_without_twins
+        )
+    except JsonError:
+        raise
+    except simplejson.JSONDecodeError as exc:
+        raise JsonError("body", f"is no JSON at line {exc.lineno}, column {exc.colno}") from None
+    except UnicodeDecodeError as exc:
+        raise JsonError("body", f"is no UTF-8 at byte {exc.start}") from None
+    except (ValueError, RecursionError):
+        raise JsonError("body", "is no JSON") from None
+
+
+def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    for name in found if len(found) != len(pairs) else ():
+        if [key for key, _ in pairs].count(name) > 1:
+            raise JsonError(name[:64], "is there more than once in one object")
+    return found
+
+
 def dumps(value: Any) -> str:
     """Compact JSON, in the order of the value's keys."""
     return simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=False)

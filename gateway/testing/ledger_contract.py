@@ -170,7 +170,8 @@ class LedgerContract(ABC):
     async def test_filters(self) -> None:
         async with self.started() as ledger:
             for number in range(6):
-                entry = (await ledger.claim(intent(number, caller="ab"[number % 2], policy=f"p{number}"))).entry
+                ids = {"policy": f"p{number}", "correlation_id": f"x{number}"}
+                entry = (await ledger.claim(intent(number, caller="ab"[number % 2], **ids))).entry
                 facts = {"graph_request_id": f"g{number}", "client_request_id": f"c{number}", "assignment": f"p_x{number}"}
                 await ledger.update([replace(entry, **facts).finished(OK if number else "NOT_FOUND", b"a" if number else None)])
             found = list(ledger.find(Query()))
@@ -187,6 +188,6 @@ class LedgerContract(ABC):
             assert numbers(newest=2) == [4, 5]
             assert numbers(after=4) == [4, 5]
             assert numbers(since=found[2].began_at, until=found[4].began_at) == [2, 3]
-            for any_id in ("r3", "g3", "c3", "p_x3", found[3].id):
+            for any_id in ("r3", "x3", "g3", "c3", "p_x3", found[3].id):
                 assert numbers(any_id=any_id) == [3]
             assert numbers(operation="DeleteComplianceAssignment") == numbers(tenant="x") == numbers(request_id="r") == []

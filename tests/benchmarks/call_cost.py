@@ -78,7 +78,7 @@ async def main() -> None:
         values["ledger"] = {"url": f"sqlite:///{emulator.folder}/ledger.db"}
         async with (
             bootstrap.running(parse(values)) as door,
-            grpc.aio.insecure_channel(door.address) as ours,
+            grpc.aio.insecure_channel(door.grpc) as ours,
             grpc.aio.insecure_channel(f"127.0.0.1:{echo_port}") as bare,
         ):
             get, say = ours.unary_unary(GET), bare.unary_unary("/bench.Echo/Echo")

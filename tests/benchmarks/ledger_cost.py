@@ -86,7 +86,7 @@ async def main() -> None:
             fakes = {"transports": FromMemory} | ({"ledgers": NoLedger} if kind == "none" else {})
             bootstrap.plug_in = lambda group, name, fakes=fakes: fakes.get(group) or plug_in(group, name)
             door = await stack.enter_async_context(bootstrap.running(parse(values)))
-            channels[kind] = await stack.enter_async_context(grpc.aio.insecure_channel(door.address))
+            channels[kind] = await stack.enter_async_context(grpc.aio.insecure_channel(door.grpc))
         for number in range(ROUNDS):
             for at_once in (1, 64):
                 for kind, channel in channels.items():

@@ -1,0 +1,109 @@
+"""A response message or an error -> status, headers and Graph's JSON. Pure."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from compliance_gateway.v1 import odata_pb2
+from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from gateway.doors.rest_requests import ELSEWHERE
+from gateway.doors.rest_routes import POLICIES, Route
+from gateway.errors import GatewayError, Reason, Violation
+from gateway.odata import codec
+from gateway.odata.codec import TYPE
+
+CREATED = {"CreateComplianceAssignment"}
+IN_UNKNOWN = {"odata_type": TYPE, "json": ""}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """status, headers, and the JSON body, None for an empty one."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+def answer_of(route: Route, message: Message, root: str, query: str, *, minimal: bool = False) -> Answer:
+    """What a carried-out operation answers. root: of this gateway, such as https://gateway.example. minimal: the caller asked
+    for no body (RFC 7240)."""
+    version = f"{root}/{'beta' if route.beta else 'v1.0'}"
+    policy = f"{POLICIES}('{route.policy}')/assignments"
+    context = f"{version}/$metadata#{policy[1:]}"
+    if not message.DESCRIPTOR.fields:
+        return Answer(204)
+    status, headers = 200, {}
+    if route.operation.name in CREATED:
+        status = 201
+        headers["Location"] = f"{version}{policy}('{getattr(message, 'id', '')}')"
+    if minimal and route.operation.writes:
+        entity = {"OData-EntityId": headers["Location"]} if headers else {}
+        return Answer(204, {**headers, **entity, "Preference-Applied": "return=minimal"})
+    rows = getattr(message, "assignments", None)
+    if rows is None:
+        json = codec(message.DESCRIPTOR, beta=route.beta).to_json(message, answer=True)
+        return Answer(status, headers, {"@odata.context": f"{context}/$entity", **json})
+    body: dict[str, Any] = {"@odata.context": context}
+    if token := getattr(message, "next_page_token", ""):
+        kept = [f"$top={value}&" for name, value in parse_qsl(query) if name == "$top"]
+        path = f"{version}{POLICIES}/{route.policy}/assignments"
+        body["@odata.nextLink"] = f"{path}?{''.join(kept)}$skiptoken={token}"
+    body["value"] = [codec(row.DESCRIPTOR, beta=route.beta).to_json(row, answer=True) for row in rows]
+    return Answer(status, headers, body)
+
+
+def refusal_of(error: GatewayError, route: Route | None, request_id: str, correlation_id: str) -> Answer:
+    """Graph's error object, with our reason as its code and places as they are in Graph's JSON."""
+    if error.violations and route:
+        places = tuple(Violation(place_of(route, v.field), v.rule) for v in error.violations)
+        words = "; ".join(f"{v.field}: {v.rule}" for v in places[:5])
+        error = replace(error, violations=places, message=words)
+    details = [{"code": error.reason.name, "message": v.rule, "target": v.field} for v in error.violations]
+    inner = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        "request-id": request_id,
+        "client-request-id": correlation_id or request_id,
+        **{name: value for name, value in error.metadata.items() if name != "allow"},
+    }
+    body: dict[str, Any] = {"code": error.reason.name, "message": error.message}
+    if error.resource:
+        body["target"] = "/".join(error.resource)
+    if details:
+        body["details"] = details
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(math.ceil(error.retry_after), 1))
+    if "allow" in error.metadata:
+        headers["Allow"] = error.metadata["allow"]
+    if error.reason is Reason.CALLER_UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Answer(error.reason.http, headers, {"error": {**body, "innerError": inner}})
+
+
+def place_of(route: Route, path: str) -> str:
+    """Where a caller of REST finds the field of this path. A path that is none of the request's is a place already."""
+    descriptor: Any = route.operation.request.DESCRIPTOR
+    places: list[str] = []
+    for number, segment in enumerate(path.split(".")):
+        name, bracket, index = segment.partition("[")
+        found: FieldDescriptor | None = descriptor.fields_by_name.get(name) if descriptor else None
+        if found is None:
+            places.append(segment)
+            continue
+        if descriptor is UnknownAssignmentTarget.DESCRIPTOR:
+            places.append(IN_UNKNOWN[name])
+        elif number == 0 and name in ELSEWHERE:
+            return ELSEWHERE[name]
+        elif found.containing_oneof and found.message_type:
+            pass  # a subtype: its properties are the target's own
+        elif not found.GetOptions().Extensions[odata_pb2.odata_other_properties] and name != route.body:
+            places.append(found.json_name + bracket + index)
+        descriptor = found.message_type
+    return ".".join(filter(None, places)) or "body"

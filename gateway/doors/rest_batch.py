@@ -1,0 +1,82 @@
+"""JSON batching, as Graph has it: up to 20 requests in one, each answered for itself, all at once but where one depends on
+another. Edits of one policy that come together share a write."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from gateway.doors.rest_answers import Answer
+from gateway.errors import invalid
+
+MOST = 20
+
+
+@dataclass(frozen=True)
+class Item:
+    """One request of a batch. url: relative to the version, with its query. headers: lower-case names. body: JSON or None."""
+
+    id: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Any
+    after: tuple[str, ...]
+
+
+def items_of(json: Any) -> list[Item]:
+    """The requests of a batch. Raises INVALID_FIELD, which names the place."""
+    requests = json.get("requests") if isinstance(json, dict) else None
+    if not isinstance(requests, list) or not 1 <= len(requests) <= MOST:
+        raise invalid("requests", f"has to be a list of 1 to {MOST} requests")
+    items = [_item(request, f"requests[{index}]") for index, request in enumerate(requests)]
+    ids = {item.id for item in items}
+    for index, item in enumerate(items):
+        if [other.id for other in items[:index] if other.id == item.id]:
+            raise invalid(f"requests[{index}].id", "is another request's as well")
+        if not ids.issuperset(item.after):
+            raise invalid(f"requests[{index}].dependsOn", "names a request that is not in the batch")
+    try:
+        TopologicalSorter({item.id: item.after for item in items}).prepare()
+    except CycleError:
+        raise invalid("requests", "depend on each other in a circle") from None
+    return items
+
+
+def _item(request: Any, at: str) -> Item:
+    if not isinstance(request, dict):
+        raise invalid(at, "has to be a JSON object")
+    for name in ("id", "method", "url"):
+        if not isinstance(request.get(name), str) or not request[name]:
+            raise invalid(f"{at}.{name}", "has to be a string that is not empty")
+    if "://" in request["url"]:
+        raise invalid(f"{at}.url", "has to be relative to the version, such as /deviceManagement/…")
+    headers, after = request.get("headers") or {}, request.get("dependsOn") or []
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise invalid(f"{at}.headers", "has to be a JSON object of strings")
+    headers = {name.lower(): value for name, value in headers.items()}
+    if "authorization" in headers:
+        raise invalid(f"{at}.headers", "may not have Authorization: the batch's own counts")
+    if not isinstance(after, list) or not all(isinstance(one, str) for one in after):
+        raise invalid(f"{at}.dependsOn", "has to be a list of strings")
+    url = "/" + request["url"].lstrip("/")
+    return Item(request["id"], request["method"].upper(), url, headers, request.get("body"), tuple(after))
+
+
+async def answers_to(
+    items: list[Item], send: Callable[[Item], Awaitable[Answer]], failed: Callable[[Item], Answer]
+) -> list[Answer]:
+    """The answers in the order of the items. send: carries one out. failed: the answer where one that it depends on failed."""
+    tasks: dict[str, asyncio.Task[Answer]] = {}
+
+    async def answer(item: Item) -> Answer:
+        before = [await tasks[name] for name in item.after]
+        return failed(item) if any(one.status >= 400 for one in before) else await send(item)
+
+    tasks |= {item.id: asyncio.ensure_future(answer(item)) for item in items}
+    try:
+        return list(await asyncio.gather(*tasks.values()))
+    finally:
+        for task in tasks.values():
+            task.cancel()

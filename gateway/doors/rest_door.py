@@ -1,0 +1,274 @@
+"""The REST door: Graph's own wire format over HTTP, by aiohttp.web. Wire <-> Call, and nothing else."""
+
+import asyncio
+import re
+import ssl
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import SplitResult, urlsplit
+
+from aiohttp import web
+
+from gateway.call import CORRELATION, CORRELATION_ID, Call, CallWarning, Handler
+from gateway.config import Server
+from gateway.doors.rest_answers import Answer, answer_of, refusal_of
+from gateway.doors.rest_batch import Item, answers_to, items_of
+from gateway.doors.rest_body import check_type, json_of, too_large
+from gateway.doors.rest_pages import Pages
+from gateway.doors.rest_requests import Headers, message_of
+from gateway.doors.rest_routes import not_allowed, route_of
+from gateway.doors.tls import Certificates
+from gateway.errors import GatewayError, Reason, invalid
+from gateway.odata import dumps
+
+WARNING = "compliance-gateway-warning"
+REQUEST_ID = "request-id"
+BATCH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
+HOST = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
+MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\b", re.IGNORECASE)
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\b", re.IGNORECASE)
+# How long a refused body goes on being read, so that the client hears why.
+LINGERING_S = 2.0
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A request, on its own or in a batch. target: path and query as sent. body: gives the JSON, or raises GatewayError.
+    root: of this gateway, for links. deadline: event loop's clock."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: Callable[[], Any]
+    root: str
+    deadline: float
+    certificate: bytes | None = None
+
+
+class RestDoor:
+    """Serves `handle` on `settings.rest`. Client certificates are verified by `client_ca`, where there is one. address: host
+    and port, after `start`. Raises ConfigError for certificates that are not fit."""
+
+    def __init__(self, handle: Handler, settings: Server, client_ca: Path | None = None) -> None:
+        self._handle, self._settings = handle, settings
+        self._tls = Certificates(settings.tls, client_ca).context() if settings.tls else None
+        self._asks_for_certificates = client_ca is not None
+        self._pages = Pages(settings)
+        app = web.Application(client_max_size=settings.max_request_bytes)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
+        self._listening: asyncio.Server | None = None
+        self.address = ""
+
+    async def start(self) -> None:
+        """Binds and serves. Raises OSError where the address cannot be bound."""
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        host, _, port = (self._settings.rest or "").rpartition(":")
+        connect = partial(
+            Connection,
+            cast(web.Server, self._runner.server),
+            loop=loop,
+            access_log=cast(Any, None),
+            keepalive_timeout=self._settings.idle_s,
+            max_field_size=self._settings.max_metadata_bytes,
+            lingering_time=LINGERING_S,
+            auto_decompress=False,
+        )
+        self._listening = await loop.create_server(connect, host.strip("[]"), int(port), ssl=self._tls)
+        self.address = f"{host}:{self._listening.sockets[0].getsockname()[1]}"
+        self._pages.serving = True
+
+    async def say_health(self, name: str, *, healthy: bool) -> None:
+        """What `/readyz` says of `name`."""
+        self._pages.health[name] = healthy
+
+    async def stop(self, notice: float, grace: float) -> None:
+        """Says for `notice` seconds that it is not ready, then takes no new call and lets running ones end."""
+        self._pages.serving = False
+        await asyncio.sleep(notice)
+        if self._listening is not None:
+            self._listening.close()
+        if self._runner.server is not None:
+            self._runner.server.pre_shutdown()
+            await self._runner.server.shutdown(grace)
+        await self._runner.cleanup()
+
+    async def _serve(self, http: web.Request) -> web.StreamResponse:
+        headers = _headers(http)
+        try:
+            path = _split(http.raw_path).path
+            page = self._pages.find(path)
+            if page is not None:
+                if http.method != "GET":
+                    raise not_allowed(["GET"])
+                return page(http)
+            if sum(len(name) + len(value) for name, value in http.raw_headers) > self._settings.max_metadata_bytes:
+                raise GatewayError(Reason.HEADERS_TOO_LARGE)
+            incoming = await self._read(http, headers)
+            batch = BATCH.fullmatch(path)
+            answer = await (self._answer_batch(incoming, batch[1]) if batch else self._answer(incoming))
+        except GatewayError as error:
+            answer = _refused(error, headers)
+        return _response(answer)
+
+    async def _read(self, http: web.Request, headers: Headers) -> Incoming:
+        wait = WAIT.search(", ".join(headers.get("prefer", ())))
+        deadline = asyncio.get_running_loop().time() + (int(wait[1]) if wait else self._settings.default_deadline_s)
+        data = await self._body(http, deadline)
+        limit = self._settings.max_request_bytes
+        return Incoming(
+            http.method,
+            http.raw_path,
+            headers,
+            partial(json_of, headers, data, limit),
+            self._settings.public_url or _root(http),
+            deadline,
+            _certificate(http) if self._asks_for_certificates else None,
+        )
+
+    async def _body(self, http: web.Request, deadline: float) -> bytes:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await http.read()
+        except TimeoutError:
+            raise GatewayError(Reason.REQUEST_TOO_SLOW) from None
+        except web.HTTPRequestEntityTooLarge:
+            raise too_large(self._settings.max_request_bytes) from None
+
+    async def _answer(self, incoming: Incoming) -> Answer:
+        """One operation. Raises GatewayError only for what leads to none."""
+        target = _split(incoming.target)
+        route = route_of(incoming.method, target.path)
+        call = Call(
+            route.operation,
+            decode=lambda: message_of(route, target.query, incoming.headers, incoming.body),
+            metadata=incoming.headers,
+            deadline=incoming.deadline,
+            certificate=incoming.certificate,
+            door="rest",
+        )
+        minimal = MINIMAL.search(", ".join(incoming.headers.get("prefer", ()))) is not None
+        try:
+            message = await self._handle(call)
+        except GatewayError as error:
+            answer = refusal_of(error, route, call.id, call.correlation_id)
+        else:
+            answer = answer_of(route, message, incoming.root, target.query, minimal=minimal)
+        warnings = {WARNING: ", ".join(map(_warning, call.warnings))} if call.warnings else {}
+        return replace(answer, headers={**answer.headers, **call.trailers, **warnings})
+
+    async def _answer_batch(self, incoming: Incoming, version: str) -> Answer:
+        """Every item passes the door as if it had come alone. Raises GatewayError for what is no batch."""
+        if incoming.method != "POST":
+            raise not_allowed(["POST"])
+        items = items_of(incoming.body())
+        shared = {k: v for k, v in incoming.headers.items() if k in ("authorization", "x-graph-tenant", CORRELATION)}
+
+        async def send(item: Item) -> Answer:
+            given = {name: (value,) for name, value in item.headers.items()}
+            headers = {**shared, "content-type": ("application/json",), **given}
+            one = replace(
+                incoming, method=item.method, target=version + item.url, headers=headers, body=partial(_json_of, item, headers)
+            )
+            try:
+                return await self._answer(one)
+            except GatewayError as error:
+                return _refused(error, headers)
+
+        failed = partial(_refused, GatewayError(Reason.DEPENDENCY_FAILED), shared)
+        answers = await answers_to(items, send, lambda _: failed())
+        if all(answer.status == Reason.CALLER_UNAUTHENTICATED.http for answer in answers):
+            return answers[0]
+        responses = [_item_answer(item, answer) for item, answer in zip(items, answers, strict=True)]
+        return _with_ids(Answer(200, {}, {"responses": responses}), incoming.headers)
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's, but what is no HTTP is answered in Graph's shape, and neither logged nor repeated: it may hold a token."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is under way") from exc
+        error = invalid("request", "is no HTTP that can be read", Reason.MESSAGE_MALFORMED)
+        response = _response(_refused(error if status < 500 else GatewayError(Reason.INTERNAL), {}))
+        response.force_close()
+        return response
+
+
+def _headers(http: web.Request) -> Headers:
+    headers: dict[str, tuple[str, ...]] = {}
+    for name, value in http.headers.items():
+        key = name.lower()
+        headers[key] = (*headers.get(key, ()), value)
+    return headers
+
+
+def _split(target: str) -> SplitResult:
+    try:
+        return urlsplit(target)
+    except ValueError:
+        raise GatewayError(Reason.ROUTE_UNKNOWN) from None
+
+
+def _root(http: web.Request) -> str:
+    """As the caller reached it."""
+    hosts = http.headers.getall("Host", [])
+    if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
+        raise invalid("Host", "has to be there once, and a host's name or address", Reason.MESSAGE_MALFORMED)
+    return f"{http.scheme}://{hosts[0]}"
+
+
+def _certificate(http: web.Request) -> bytes | None:
+    """Of the client, in PEM, if TLS has verified one."""
+    connection = http.transport.get_extra_info("ssl_object") if http.transport else None
+    found = connection.getpeercert(binary_form=True) if connection else None
+    return ssl.DER_cert_to_PEM_cert(found).encode() if found else None
+
+
+def _json_of(item: Item, headers: Headers) -> Any:
+    check_type(headers)
+    if item.body is None:
+        raise invalid("body", "is empty, and has to be a JSON object", Reason.MESSAGE_MALFORMED)
+    return item.body
+
+
+def _warning(warning: CallWarning) -> str:
+    """As a structured field (RFC 8941): a token with parameters."""
+    return "; ".join([warning.reason, *(f'{name}="{value}"' for name, value in warning.metadata.items())])
+
+
+def _refused(error: GatewayError, headers: Headers) -> Answer:
+    """Where there is no call."""
+    bare = _with_ids(Answer(0), headers)
+    answer = refusal_of(error, None, bare.headers[REQUEST_ID], bare.headers.get(CORRELATION, ""))
+    return replace(answer, headers={**answer.headers, **bare.headers})
+
+
+def _with_ids(answer: Answer, headers: Headers) -> Answer:
+    sent: Sequence[str] = headers.get(CORRELATION, ())
+    echo = {CORRELATION: sent[0]} if len(sent) == 1 and CORRELATION_ID.fullmatch(sent[0]) else {}
+    return replace(answer, headers={**answer.headers, REQUEST_ID: str(uuid.uuid4()), **echo})
+
+
+def _item_answer(item: Item, answer: Answer) -> Mapping[str, Any]:
+    json = {"Content-Type": "application/json"} if answer.body is not None else {}
+    body = {"body": answer.body} if answer.body is not None else {}
+    return {"id": item.id, "status": answer.status, "headers": {**json, **answer.headers}, **body}
+
+
+def _response(answer: Answer) -> web.Response:
+    if answer.body is None:
+        return web.Response(status=answer.status, headers=answer.headers)
+    headers = {"Content-Type": "application/json; charset=utf-8", **answer.headers}
+    return web.Response(status=answer.status, headers=headers, body=dumps(answer.body).encode())

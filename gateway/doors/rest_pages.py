@@ -1,0 +1,65 @@
+"""What the REST door serves besides the operations: health, metrics, the API's description and its documentation. No page
+needs a token; none says anything of a tenant's data. Metrics name callers, so by default they are for loopback."""
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway.config import Server
+from gateway.config.doors import is_loopback
+from gateway.odata import dumps
+
+# Swagger UI comes with swagger-ui-py: nothing is fetched from elsewhere.
+UI = files("swagger_ui") / "static"
+UI_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+DOCS = files("gateway.doors") / "docs"
+HTML = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Pages:
+    """The pages by path. health: name -> whether it is well; empty until the door serves."""
+
+    def __init__(self, settings: Server) -> None:
+        self._open = settings.metrics == "all"
+        self.health: dict[str, bool] = {}
+        self.serving = False
+        openapi = (DOCS / "openapi.json").read_bytes()
+        fixed = {
+            "/openapi.json": (openapi, "application/json"),
+            "/docs": ((DOCS / "index.html").read_bytes(), "text/html"),
+            "/docs/start.js": ((DOCS / "start.js").read_bytes(), "text/javascript"),
+            **{f"/docs/{name}": ((UI / name).read_bytes(), kind) for name, kind in UI_FILES.items()},
+        }
+        self._pages: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
+            "/healthz": lambda _: _json(200, well=True),
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            **{path: _page(*content) for path, content in fixed.items()},
+        }
+
+    def find(self, path: str) -> Callable[[web.BaseRequest], web.Response] | None:
+        """What answers GET at this path."""
+        return self._pages.get(path)
+
+    def _readyz(self, _: web.BaseRequest) -> web.Response:
+        """200 while calls are taken; what is not well besides is in the body: with the ledger down, reads go on."""
+        words = {name: "up" if well else "down" for name, well in self.health.items()}
+        return _json(200 if self.serving else 503, ready=self.serving, **words)
+
+    def _metrics(self, request: web.BaseRequest) -> web.Response:
+        if not (self._open or is_loopback(request.remote or "")):
+            return _json(403, error={"code": "METRICS_FOR_LOOPBACK", "message": 'server.metrics = "all" opens them.'})
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _json(status: int, **facts: object) -> web.Response:
+    return web.Response(status=status, text=dumps(facts), content_type="application/json")
+
+
+def _page(content: bytes, content_type: str) -> Callable[[web.BaseRequest], web.Response]:
+    return lambda _: web.Response(body=content, content_type=content_type, charset="utf-8", headers=HTML)

@@ -1,0 +1,160 @@
+"""A REST request -> the operation's message: from path, query, headers and Graph's JSON. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
+from compliance_gateway.v1 import odata_pb2
+from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
+from google.protobuf.message import Message
+
+from gateway.doors.rest_routes import WHOLE, Route
+from gateway.errors import Reason, invalid
+from gateway.odata import ODataError, codec
+
+Headers = Mapping[str, tuple[str, ...]]
+
+# Fields of requests that stand neither in the path nor in the body, and where they stand.
+ELSEWHERE = {
+    "page_size": "$top",
+    "page_token": "$skiptoken",
+    "if_exists": "ifExists",
+    "update_mask": "updateMask",
+    "keep_filter": "keepFilter",
+    "request_id": "Idempotency-Key",
+}
+KEEPS_FILTERS = ("keep_filter", "keep_filters")
+IF_EXISTS = {"fail": pb.IF_EXISTS_UNSPECIFIED, "keep": pb.IF_EXISTS_KEEP, "replace": pb.IF_EXISTS_REPLACE}
+FILTER_PROPERTIES = {
+    f.json_name
+    for f in DeviceAndAppManagementAssignmentTarget.DESCRIPTOR.fields
+    if f.GetOptions().Extensions[odata_pb2.odata_beta]
+}
+
+
+def message_of(route: Route, query: str, headers: Headers, body: Callable[[], Any]) -> Message:
+    """The request message. body: gives the JSON, asked only where the route has one. Raises GatewayError."""
+    try:
+        message = route.operation.request()
+        if route.body == WHOLE:
+            message = _whole(route, body())
+        elif route.body:
+            _read_body(message, route, body())
+        for name, value in route.values.items():
+            setattr(message, name, value)
+        _read_query(message, route, query)
+        _read_headers(message, headers)
+    except ODataError as exc:
+        raise invalid(exc.at or "body", exc.rule) from exc
+    except UnicodeEncodeError:
+        raise invalid("request", "has a character that is none: half a surrogate pair", Reason.MESSAGE_MALFORMED) from None
+    if not route.beta:
+        for name in KEEPS_FILTERS:
+            if name in message.DESCRIPTOR.fields_by_name:
+                setattr(message, name, True)
+    return message
+
+
+def _whole(route: Route, json: Any) -> Message:
+    fields = route.operation.request.DESCRIPTOR.fields
+    own = [f.json_name for f in fields if f.name not in route.values and f.name not in ELSEWHERE]
+    if not isinstance(json, dict):
+        raise ODataError("", "has to be a JSON object")
+    for name in json:
+        if name not in own and "@" not in name:
+            raise ODataError(name[:64], f"is no property of this request; it has {', '.join(own)}")
+    if "assignments" not in json:
+        raise ODataError("assignments", "is required: the whole new set")
+    return codec(route.operation.request.DESCRIPTOR, beta=route.beta).from_json(json, strict=True)
+
+
+def _read_body(message: Message, route: Route, json: Any) -> None:
+    part = getattr(message, route.body)
+    part.MergeFrom(codec(part.DESCRIPTOR, beta=route.beta).from_json(json, strict=True))
+    part.SetInParent()
+    if isinstance(message, pb.UpdateComplianceAssignmentRequest) and _is_filter_alone(json.get("target")):
+        message.update_mask.FromJsonString(f"target.{min(FILTER_PROPERTIES)}")
+
+
+def _is_filter_alone(target: Any) -> bool:
+    """A PATCH that names the filter and nothing else leaves the rest as it is."""
+    return isinstance(target, dict) and bool(target) and target.keys() <= FILTER_PROPERTIES
+
+
+def _read_query(message: Message, route: Route, query: str) -> None:
+    readers = {ELSEWHERE[name]: (name, read) for name, read in READERS.items() if name in message.DESCRIPTOR.fields_by_name}
+    seen = set()
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in readers:
+            known = f"; it has {', '.join(sorted(readers))}" if readers else ""
+            raise ODataError(name[:64], f"is no query option of this operation{known}")
+        if name in seen:
+            raise ODataError(name, "may be given once")
+        seen.add(name)
+        field_name, read = readers[name]
+        read(message, field_name, name, value)
+    if not route.beta and getattr(message, "if_exists", None) == pb.IF_EXISTS_REPLACE:
+        raise ODataError("ifExists", "replace changes a filter, and v1.0 has none: use beta")
+
+
+def _read_number(message: Message, name: str, at: str, value: str) -> None:
+    if not re.fullmatch(r"[1-9]\d{0,8}", value, re.ASCII):
+        raise ODataError(at, "has to be a whole number from 1 to 1,000")
+    setattr(message, name, int(value))
+
+
+def _read_text(message: Message, name: str, _at: str, value: str) -> None:
+    setattr(message, name, value)
+
+
+def _read_flag(message: Message, name: str, at: str, value: str) -> None:
+    if value not in ("true", "false"):
+        raise ODataError(at, "has to be true or false")
+    setattr(message, name, value == "true")
+
+
+def _read_if_exists(message: Message, name: str, at: str, value: str) -> None:
+    if value not in IF_EXISTS:
+        raise ODataError(at, f"has to be one of {', '.join(IF_EXISTS)}")
+    setattr(message, name, IF_EXISTS[value])
+
+
+def _read_mask(message: Message, name: str, at: str, value: str) -> None:
+    try:
+        getattr(message, name).FromJsonString(value)
+    except ValueError:
+        raise ODataError(at, "has to be property paths such as target, with commas between") from None
+
+
+READERS: Mapping[str, Callable[[Message, str, str, str], None]] = {
+    "page_size": _read_number,
+    "page_token": _read_text,
+    "if_exists": _read_if_exists,
+    "update_mask": _read_mask,
+    "keep_filter": _read_flag,
+}
+
+
+def _read_headers(message: Message, headers: Headers) -> None:
+    """Idempotency-Key, and the conditions that can be kept without ETags."""
+    request_id = _one(headers, "Idempotency-Key")
+    if request_id is not None and hasattr(message, "request_id"):
+        if not request_id:
+            raise ODataError("Idempotency-Key", "may not be empty")
+        message.request_id = request_id
+    creates = isinstance(message, pb.CreateComplianceAssignmentRequest)
+    for name, fits in (("If-None-Match", creates), ("If-Match", not creates)):
+        condition = _one(headers, name)
+        if condition is not None and not (condition == "*" and fits) and hasattr(message, "request_id"):
+            raise ODataError(name, "may be * on a creation" if name == "If-None-Match" else "may be *: there are no ETags")
+        if condition == "*" and creates and getattr(message, "if_exists", None):
+            raise ODataError(name, "contradicts ifExists")
+
+
+def _one(headers: Headers, name: str) -> str | None:
+    values = headers.get(name.lower(), ())
+    if len(values) > 1:
+        raise ODataError(name, "may be given once")
+    return values[0] if values else None
