@@ -31,6 +31,7 @@ from gateway.graph.quota import Quota
 from gateway.graph.transports import Settings, Transport
 from gateway.ledger.ledger import Book, Ledger, LedgerError
 from gateway.logs import log_bug
+from gateway.metrics import LEDGER_UP
 from gateway.policies.audit import Audit
 from gateway.policies.authenticate import Authenticate, Authenticator
 from gateway.policies.authenticators.client_certificates import ClientCertificates
@@ -116,7 +117,7 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
             stack.push_async_callback(transport.close)
             quota = Quota(config.graph.writes_per_20s, config.graph.requests_per_20s)
             clients[name] = GraphClient(
-                cloud_of(tenant).graph, transport, tokens, quota=quota, max_attempts=config.graph.max_attempts
+                cloud_of(tenant).graph, transport, tokens, tenant=name, quota=quota, max_attempts=config.graph.max_attempts
             )
         yield clients
 
@@ -219,6 +220,7 @@ async def tend(ledger: Ledger, idempotency: Idempotency, service: Handler, doors
 
 async def say_how_it_is(ledger: Ledger, doors: Sequence[Door]) -> None:
     """At every door."""
+    LEDGER_UP.set(ledger.up)
     for door in doors:
         await door.say_health("ledger", healthy=ledger.up)
 

@@ -1,7 +1,38 @@
-"""What is counted and gauged (Prometheus). Label sets are bounded: names from the configuration, kinds, reasons."""
+"""What is counted and gauged (Prometheus), with what the labels hold. The sets of labels are bounded: names from the
+configuration, operations, reasons, statuses; callers, of which an issuer may have any number, by `caller_label`."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
+MOST_CALLERS = 200
+OTHERS = "(others)"
+
+CALLS = Counter(
+    "compliance_gateway_calls",
+    "Calls that ended, by how they ended: OK, CANCELLED or a reason.",
+    ["operation", "door", "caller", "outcome"],
+)
+CALL_SECONDS = Histogram(
+    "compliance_gateway_call_seconds",
+    "How long calls took, waiting for quota and for a shared write included.",
+    ["operation", "door"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+GRAPH_REQUESTS = Counter(
+    "compliance_gateway_graph_requests",
+    "Requests to Graph, by the answer's status; `none` where no answer came.",
+    ["tenant", "method", "status"],
+)
+WRITES_SAVED = Counter(
+    "compliance_gateway_writes_saved", "Writes to Graph that were not needed because edits of a policy shared one.", ["tenant"]
+)
+EDITS_WAITING = Gauge("compliance_gateway_edits_waiting", "Edits that wait for their write.", ["tenant"])
+TOKEN_ISSUED = Gauge(
+    "compliance_gateway_token_issued_timestamp_seconds", "When the tenant's token came, in Unix time.", ["tenant"]
+)
+TOKEN_EXPIRES = Gauge(
+    "compliance_gateway_token_expires_timestamp_seconds", "When the tenant's token ends, in Unix time.", ["tenant"]
+)
+LEDGER_UP = Gauge("compliance_gateway_ledger_up", "1 while the ledger can be written to.")
 CREDENTIAL_REFUSED = Counter(
     "compliance_gateway_credential_refused", "Times that Entra did not take a credential.", ["tenant", "number", "kind"]
 )
@@ -11,3 +42,15 @@ CREDENTIAL_IN_USE = Gauge(
 CREDENTIAL_EXPIRES = Gauge(
     "compliance_gateway_credential_expires_seconds", "When the credential ends, in Unix time.", ["tenant", "number"]
 )
+
+_callers: set[str] = set()
+
+
+def caller_label(name: str) -> str:
+    """The name of one of the first callers that were seen; `(others)` for those after, empty for an unknown one."""
+    if name in _callers or not name:
+        return name
+    if len(_callers) >= MOST_CALLERS:
+        return OTHERS
+    _callers.add(name)
+    return name

@@ -27,6 +27,7 @@ from gateway.graph.client import GraphClient
 from gateway.graph.retries import backoff
 from gateway.ledger.ledger import Ledger
 from gateway.logs import log_bug
+from gateway.metrics import WRITES_SAVED
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,8 @@ class PolicyWriter:
             await self._upstream.replace(merged.rows, deadline, client_request_id)
         except GatewayError as error:
             return await self._not_accepted(batch, merged, error, attempt, deadline)
+        shared_by = sum(isinstance(outcome, Done) and outcome.changed for outcome in merged.outcomes)
+        WRITES_SAVED.labels(self.tenant).inc(shared_by - 1)
         foreign = await self._look(batch, merged, self._patience.read_back)
         if all(pending.over for pending in batch):
             return 0.0

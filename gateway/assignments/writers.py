@@ -8,6 +8,7 @@ from gateway.assignments.pending import Pending, Written
 from gateway.assignments.writer import PolicyWriter, Tools
 from gateway.call import Call
 from gateway.graph.client import GraphClient
+from gateway.metrics import EDITS_WAITING
 
 
 class Writers:
@@ -27,7 +28,8 @@ class Writers:
             self._alive[name] = PolicyWriter(name, self.graphs[call.tenant], self._tools, lambda: self._alive.pop(name))
         pending = Pending.of(edit, call)
         self._alive[name].take(pending)
-        return await pending.future
+        with EDITS_WAITING.labels(call.tenant).track_inprogress():
+            return await pending.future
 
     async def close(self, grace: float) -> None:
         """Lets running work end within `grace` seconds, then closes the locks."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.credentials.msal_app import Issued, MsalApp
 from gateway.errors import GatewayError, Reason
-from gateway.metrics import CREDENTIAL_EXPIRES, CREDENTIAL_IN_USE, CREDENTIAL_REFUSED
+from gateway.metrics import CREDENTIAL_EXPIRES, CREDENTIAL_IN_USE, CREDENTIAL_REFUSED, TOKEN_EXPIRES, TOKEN_ISSUED
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ class InOrder:
                 CREDENTIAL_REFUSED.labels(**where, kind=app.kind).inc()
                 log.error("credential refused", extra={**where, "kind": app.kind, "why": error.message, **error.metadata})  # noqa: TRY400
             else:
+                now = self._now().timestamp()
+                TOKEN_ISSUED.labels(self._tenant).set(now)
+                TOKEN_EXPIRES.labels(self._tenant).set(now + issued.expires_in)
                 for other in range(len(self._apps)):
                     CREDENTIAL_IN_USE.labels(self._tenant, other).set(other == number)
                 return issued

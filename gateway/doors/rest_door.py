@@ -59,7 +59,7 @@ class RestDoor:
         self._asks_for_certificates = client_ca is not None
         self._pages = Pages(settings)
         app = web.Application(client_max_size=settings.max_request_bytes)
-        app.router.add_route("*", "/{path:.*}", self._serve)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
         self._listening: asyncio.Server | None = None
         self.address = ""
@@ -75,6 +75,7 @@ class RestDoor:
             loop=loop,
             access_log=cast(Any, None),
             keepalive_timeout=self._settings.idle_s,
+            max_line_size=self._settings.max_metadata_bytes,
             max_field_size=self._settings.max_metadata_bytes,
             lingering_time=LINGERING_S,
             auto_decompress=False,
@@ -106,7 +107,9 @@ class RestDoor:
             if page is not None:
                 if http.method != "GET":
                     raise not_allowed(["GET"])
-                return page(http)
+                response = page(http)
+                response.headers.update(_with_ids(Answer(200), headers).headers)
+                return response
             if sum(len(name) + len(value) for name, value in http.raw_headers) > self._settings.max_metadata_bytes:
                 raise GatewayError(Reason.HEADERS_TOO_LARGE)
             incoming = await self._read(http, headers)
@@ -151,6 +154,7 @@ class RestDoor:
             deadline=incoming.deadline,
             certificate=incoming.certificate,
             door="rest",
+            policy=route.policy,
         )
         minimal = MINIMAL.search(", ".join(incoming.headers.get("prefer", ()))) is not None
         try:

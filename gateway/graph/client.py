@@ -15,6 +15,7 @@ from gateway.graph.faults import fault_of
 from gateway.graph.quota import Quota
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Transport, TransportError
+from gateway.metrics import GRAPH_REQUESTS
 from gateway.odata import dumps, loads
 
 USER_AGENT = "compliance-gateway"
@@ -32,7 +33,7 @@ class Answer:
 
 
 class GraphClient:
-    """Sends requests to one tenant's Graph at `root` (such as https://graph.microsoft.com).
+    """Sends requests to one tenant's Graph at `root` (such as https://graph.microsoft.com). tenant: its name, for metrics.
 
     Every request takes a turn of `quota.requests`; those of `quota.writes` are for the writer to take, before it reads.
     """
@@ -43,11 +44,12 @@ class GraphClient:
         transport: Transport,
         tokens: TokenSource,
         *,
+        tenant: str = "",
         quota: Quota | None = None,
         max_attempts: int = 6,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._root, self._transport, self._tokens = root, transport, tokens
+        self._root, self._transport, self._tokens, self._tenant = root, transport, tokens, tenant
         self.quota = quota or Quota()
         self._max_attempts, self._jitter = max_attempts, jitter
 
@@ -103,8 +105,10 @@ class GraphClient:
         try:
             response = await self._transport.send(request, left + BACKSTOP_S, fresh=fresh)
         except TransportError as exc:
+            GRAPH_REQUESTS.labels(self._tenant, request.method, "none").inc()
             _note(record, request, graph_status=None, graph_failure=exc.why, **ids)
             return Tried(None, exc.sent), _lost(request, exc, ids)
+        GRAPH_REQUESTS.labels(self._tenant, request.method, response.status if 100 <= response.status < 600 else "none").inc()
         ids |= _ids(response)
         _note(record, request, graph_status=response.status, graph_failure=None, **ids)
         outcome = _read(request, response)

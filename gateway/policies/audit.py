@@ -11,6 +11,7 @@ from gateway.call import CORRELATION, Call, Handler
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.logs import log_bug
+from gateway.metrics import CALL_SECONDS, CALLS, caller_label
 from gateway.policies.entries import refusal
 from gateway.policies.floods import Floods
 
@@ -49,6 +50,8 @@ class Audit:
             log_bug(log, exc, operation=call.operation.name)
             raise GatewayError(Reason.INTERNAL) from None
         finally:
+            seconds = time.perf_counter() - started
+            self._count(call, outcome, seconds)
             facts = {k: v for k, v in call.record.facts.items() if v is not None}
             log.info(
                 "call",
@@ -60,10 +63,15 @@ class Audit:
                     "caller": call.caller.name if call.caller else None,
                     "tenant": call.tenant or None,
                     "outcome": outcome,
-                    "seconds": round(time.perf_counter() - started, 6),
+                    "seconds": round(seconds, 6),
                     **facts,
                 },
             )
+
+    def _count(self, call: Call, outcome: str, seconds: float) -> None:
+        caller = caller_label(call.caller.name if call.caller else "")
+        CALLS.labels(call.operation.name, call.door, caller, outcome).inc()
+        CALL_SECONDS.labels(call.operation.name, call.door).observe(seconds)
 
     async def _keep(self, call: Call, error: GatewayError) -> None:
         if call.entry is not None or error.reason.kind not in REFUSALS:

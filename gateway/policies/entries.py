@@ -50,7 +50,7 @@ def refusal(call: Call, error: GatewayError) -> Entry:
         caller=call.caller.name if call.caller else "",
         tenant=call.tenant,
         operation=call.operation.name,
-        policy=_clean(getattr(message, "device_compliance_policy_id", "")),
+        policy=_clean(getattr(message, "device_compliance_policy_id", call.policy)),
         request_id=_clean(getattr(message, "request_id", "")),
         began_at=utc_now(),
     )

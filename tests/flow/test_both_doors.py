@@ -1,0 +1,104 @@
+"""Every case of tests/cases through both doors: the same outcome, the same ledger entry, the same requests to Graph."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from google.protobuf import json_format
+from rest_caller import RestCaller
+from rig import Failure, gateway
+from test_bad_input import expand
+
+from gateway.emulator import Emulator
+from gateway.emulator.control import reset
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import EMPTY
+from gateway.operations import OPERATIONS
+
+FOLDER = Path(__file__).parents[1] / "cases"
+CREATE = {"operation": "CreateComplianceAssignment"}
+BAD_INPUT = {**CREATE, "grpc": "INVALID_ARGUMENT", "reason": "INVALID_FIELD", "http": 400}
+GOOD = {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": {"allDevices": {}}}}
+# shared/DESIGN.md §3
+HTTP = {
+    "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "NOT_FOUND": 404, "ABORTED": 409, "RESOURCE_EXHAUSTED": 429,
+    "UNAVAILABLE": 503,
+}  # fmt: skip
+ENTRY = ("caller", "tenant", "operation", "policy", "target", "digest", "outcome", "route", "assignment", "shared_by", "times")
+IDS = ("graph_request_id", "client_request_id")
+ran = {"grpc": 0, "rest": 0}
+
+
+def cases(name: str) -> list[dict]:
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+CASES = [
+    *cases("operations"),
+    *({**BAD_INPUT, **case, "request": expand(case["request"])} for case in cases("bad_input")),
+    *({**CREATE, "request": GOOD, **case, "http": HTTP[case["grpc"]], "fault": case} for case in cases("graph_faults")),
+]
+
+
+async def outcome(emulator: Emulator, case: dict, door: str) -> tuple[object, list, list, Failure | None]:
+    """What the caller sees, what the ledger has, what Graph was sent."""
+    reset(emulator.world)
+    graph = {}
+    if fault := case.get("fault"):
+        sent = Fault(method="POST", path="/assignments$", times=99, status=fault["status"], body=fault["body"])
+        emulator.world.faults.order([replace(sent, retry_after=fault.get("retry_after"))])
+        graph = {"graph": {"create_route": "documented", "max_attempts": 1, "doubt_s": 0}}
+    message = json_format.ParseDict(case["request"], OPERATIONS[case["operation"]].request())
+    async with gateway(emulator, **graph) as rig, aiohttp.ClientSession() as session:
+        answer = await (
+            rig.call(case["operation"], message)
+            if door == "grpc"
+            else RestCaller(f"http://{rig.rest_address}", rig.token, session).call(case["operation"], message)
+        )
+        seen = [[getattr(entry, name) for name in ENTRY] for entry in rig.entries()]
+        ids = {entry.request_id for entry in rig.entries()}
+        assert not case["request"].get("requestId") or ids == {case["request"]["requestId"]}
+        ran[door] += 1
+        return answer, seen, [(r["method"], r["path"], r["body"]) for r in emulator.world.requests], rig
+
+
+def same(grpc: Failure, rest: Failure, case: dict) -> None:
+    assert (grpc.status, grpc.reason) == (case["grpc"], case["reason"])
+    assert (int(rest.status), rest.reason) == (case["http"], case["reason"])
+    assert grpc.fields == case.get("fields", grpc.fields)
+    assert rest.fields == case.get("places", rest.fields)
+    assert len(rest.fields) == len(grpc.fields)
+    assert (rest.retry_after is None) == (grpc.retry_after is None)
+    assert rest.retry_after is None or rest.retry_after == max(math.ceil(grpc.retry_after), 1)
+    assert rest.resource == grpc.resource
+    assert {k: v for k, v in rest.metadata.items() if k not in IDS} == {k: v for k, v in grpc.metadata.items() if k not in IDS}
+    assert rest.metadata.keys() == grpc.metadata.keys()
+    assert bool(rest.fields) or rest.message == grpc.message
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+async def test_the_doors_differ_in_nothing_but_the_wire(live: Emulator, documented: Emulator, case: dict):
+    emulator = documented if "fault" in case else live
+    grpc, entries, requests, _ = await outcome(emulator, case, "grpc")
+    if "only_grpc" in case:
+        return
+    rest, rest_entries, rest_requests, _ = await outcome(emulator, case, "rest")
+    if case["grpc"] == "OK":
+        assert not isinstance(grpc, Failure)
+        assert not isinstance(rest, Failure), rest.seen
+        assert rest == grpc
+    else:
+        same(grpc, rest, case)
+    assert rest_entries == entries
+    assert rest_requests == requests
+    assert "canary-body" not in getattr(rest, "seen", "")
+
+
+async def test_how_many_cases_ran_through_each():
+    print(f"cases through gRPC: {ran['grpc']}, through REST: {ran['rest']}")
+    only = [case["name"] for case in CASES if "only_grpc" in case]
+    assert ran["grpc"] - len(only) == ran["rest"] or not ran["grpc"]
+    assert len(only) == 5
