@@ -1,0 +1,127 @@
+"""Graph's JSON objects as schemas, from the descriptors, their rules, their options and their comments."""
+
+from typing import Any
+
+from buf.validate import validate_pb2
+from compliance_gateway.v1 import odata_pb2
+from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
+Json = dict[str, Any]
+
+TYPE = "@odata.type"
+GUID = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+
+
+def comments_of(files: FileDescriptorSet) -> dict[str, str]:
+    """The leading comments, by full name. files: with source info."""
+    found = {}
+    for file in files.file:
+        for location in file.source_code_info.location:
+            name = _name_at(file, list(location.path))
+            if name and location.leading_comments:
+                found[name] = " ".join(line.strip() for line in location.leading_comments.strip().splitlines())
+    return found
+
+
+def _name_at(file: FileDescriptorProto, path: list[int]) -> str:
+    """The full name of what a source location is about; empty for other locations."""
+    names, node = [file.package], file
+    for field_number, index in zip(path[::2], path[1::2], strict=False):
+        field = node.DESCRIPTOR.fields_by_number[field_number]
+        if not field.is_repeated or field.message_type is None:
+            return ""
+        node = getattr(node, field.name)[index]
+        names.append(getattr(node, "name", ""))
+    return ".".join(names) if path and len(path) % 2 == 0 else ""
+
+
+def reference(descriptor: Descriptor, beta: bool, comments: dict[str, str], schemas: Json) -> Json:
+    odata_type = descriptor.GetOptions().Extensions[odata_pb2.odata_type]
+    name = f"{'beta' if beta else 'v1.0'}.{odata_type.rpartition('.')[2]}"
+    if name not in schemas:
+        schemas[name] = {}  # it may refer to itself
+        schemas[name] = _schema(descriptor, odata_type, beta, comments, schemas)
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _schema(descriptor: Descriptor, odata_type: str, beta: bool, comments: dict[str, str], schemas: Json) -> Json:
+    members = [f for f in descriptor.fields if f.containing_oneof and f.message_type]
+    shown = [f for f in descriptor.fields if _is_shown(f, beta)]
+    properties: Json = {f.json_name: property_of(f, beta, comments, schemas) for f in shown}
+    about = {"type": "object", "description": comments.get(descriptor.full_name, "")}
+    if not members:
+        required = [TYPE] if "Target" in descriptor.name else []  # which of the subtypes it is
+        required += [f.json_name for f in shown if is_required(f)]
+        named = {TYPE: {"type": "string", "enum": _spellings(odata_type)}}
+        return {**about, **({"required": required} if required else {}), "properties": {**named, **properties}}
+    known = {f.message_type.GetOptions().Extensions[odata_pb2.odata_type]: f.message_type for f in members}
+    references = {name: reference(found, beta, comments, schemas) for name, found in known.items() if name}
+    name = f"{'beta' if beta else 'v1.0'}.otherAssignmentTarget"
+    others = {"type": "string", "not": {"enum": [spelling for name in references for spelling in _spellings(name)]}}
+    words = comments.get(UnknownAssignmentTarget.DESCRIPTOR.full_name, "")
+    schemas[name] = {
+        "type": "object",
+        "description": f"{words} Or, with its own type or none, the abstract one.",
+        "properties": {TYPE: others},
+    }
+    mapping = {name: found["$ref"] for name, found in references.items()}
+    other = {"$ref": f"#/components/schemas/{name}"}
+    return {
+        **about,
+        "properties": properties,
+        "discriminator": {"propertyName": TYPE, "mapping": {**mapping, odata_type: other["$ref"]}},
+        "anyOf": [*references.values(), other],
+    }
+
+
+def _spellings(odata_type: str) -> list[str]:
+    """With its `#` and, as some of Microsoft's pages have it, without."""
+    return [odata_type, odata_type.removeprefix("#")]
+
+
+def _is_shown(field: FieldDescriptor, beta: bool) -> bool:
+    options = field.GetOptions()
+    if options.Extensions[odata_pb2.odata_other_properties] or (field.containing_oneof and field.message_type):
+        return False
+    return beta or not options.Extensions[odata_pb2.odata_beta]
+
+
+def is_required(field: FieldDescriptor) -> bool:
+    return field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+
+
+def property_of(field: FieldDescriptor, beta: bool, comments: dict[str, str], schemas: Json) -> Json:
+    out: Json = {"description": comments.get(field.full_name, "")}
+    if field.message_type:
+        inner = reference(field.message_type, beta, comments, schemas)
+        rules = field.GetOptions().Extensions[validate_pb2.field].repeated
+        most = {"maxItems": rules.max_items} if rules.max_items else {}
+        out |= {"type": "array", "items": inner, **most} if field.is_repeated else inner
+    elif field.enum_type:
+        names = [value.GetOptions().Extensions[odata_pb2.odata_name] for value in field.enum_type.values]
+        out |= {"type": ["string", "null"], "enum": [*filter(None, names), None]}
+    else:
+        out |= rules_of(field, field.json_name)
+        if not is_required(field):
+            out["type"] = [out["type"], "null"]
+    if field_behavior_pb2.OUTPUT_ONLY in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]:
+        out["readOnly"] = True
+    return out
+
+
+def rules_of(field: FieldDescriptor, at: str) -> Json:
+    """A scalar's type and the rules of buf.validate."""
+    rules = field.GetOptions().Extensions[validate_pb2.field]
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return {"type": "boolean"}
+    if field.type == FieldDescriptor.TYPE_INT32:
+        least = 1 if at == "$top" else rules.int32.gte
+        most = {"maximum": rules.int32.lte} if rules.int32.HasField("lte") else {}
+        return {"type": "integer", "minimum": least, **most}
+    text = rules.string
+    pattern = GUID if text.uuid else text.pattern
+    longest = {"maxLength": text.max_len} if text.HasField("max_len") else {}
+    return {"type": "string", **({"pattern": pattern} if pattern else {}), **longest}
