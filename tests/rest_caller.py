@@ -1,7 +1,10 @@
 """Says over REST what a request message says, and reads the answer. Written from shared/graph-facts.md and the comments in the
 protos, with nothing of the gateway's."""
 
+import io
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -10,8 +13,10 @@ import aiohttp
 from compliance_gateway.v1 import assignment_pb2 as pb
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_pb
 from google.protobuf.empty_pb2 import Empty
-from rig import Failure
+from rig import Failure, Rig, gateway
 from yarl import URL
+
+from gateway.emulator import Emulator
 
 GRAPH = "#microsoft.graph."
 NAMES = {
@@ -174,7 +179,8 @@ class RestCaller:
         if body is not ...:
             data = json.dumps(body).encode()
             headers = {"Content-Type": "application/json", **headers}
-        async with self.session.request(method, URL(self.root + path, encoded=True), data=data, headers=headers) as answer:
+        content = io.BytesIO(data) if data is not None else None
+        async with self.session.request(method, URL(self.root + path, encoded=True), data=content, headers=headers) as answer:
             text = await answer.read()
             is_json = answer.headers.get("Content-Type", "").startswith("application/json")
             lower = {name.lower(): value for name, value in answer.headers.items()}
@@ -184,3 +190,10 @@ class RestCaller:
         """As Rig.call."""
         method, path, body, own = request_of(operation, message, version)
         return answer_of(operation, await self.send(method, path, body, {"Prefer": "wait=20", **own, **headers}))
+
+
+@asynccontextmanager
+async def rest(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterator[tuple[Rig, RestCaller]]:
+    """A gateway, and a caller of its REST door."""
+    async with gateway(emulator, **sections) as rig, aiohttp.ClientSession() as session:
+        yield rig, RestCaller(f"http://{rig.rest_address}", rig.token, session)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 
@@ -102,7 +101,7 @@ class RestDoor:
     async def _serve(self, http: web.Request) -> web.StreamResponse:
         headers = _headers(http)
         try:
-            path = _split(http.raw_path).path
+            path, _ = _split(http.raw_path)
             page = self._pages.find(path)
             if page is not None:
                 if http.method != "GET":
@@ -145,11 +144,11 @@ class RestDoor:
 
     async def _answer(self, incoming: Incoming) -> Answer:
         """One operation. Raises GatewayError only for what leads to none."""
-        target = _split(incoming.target)
-        route = route_of(incoming.method, target.path)
+        path, query = _split(incoming.target)
+        route = route_of(incoming.method, path)
         call = Call(
             route.operation,
-            decode=lambda: message_of(route, target.query, incoming.headers, incoming.body),
+            decode=lambda: message_of(route, query, incoming.headers, incoming.body),
             metadata=incoming.headers,
             deadline=incoming.deadline,
             certificate=incoming.certificate,
@@ -162,7 +161,7 @@ class RestDoor:
         except GatewayError as error:
             answer = refusal_of(error, route, call.id, call.correlation_id)
         else:
-            answer = answer_of(route, message, incoming.root, target.query, minimal=minimal)
+            answer = answer_of(route, message, incoming.root, query, minimal=minimal)
         warnings = {WARNING: ", ".join(map(_warning, call.warnings))} if call.warnings else {}
         return replace(answer, headers={**answer.headers, **call.trailers, **warnings})
 
@@ -218,11 +217,10 @@ def _headers(http: web.Request) -> Headers:
     return headers
 
 
-def _split(target: str) -> SplitResult:
-    try:
-        return urlsplit(target)
-    except ValueError:
-        raise GatewayError(Reason.ROUTE_UNKNOWN) from None
+def _split(target: str) -> tuple[str, str]:
+    """Path and query of a request's target, which is a path or, to a proxy, a whole URL."""
+    path, _, query = target.partition("?")
+    return path if path.startswith("/") else re.sub(r"^[a-z]+://[^/]*", "", path), query
 
 
 def _root(http: web.Request) -> str:

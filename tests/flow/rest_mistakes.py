@@ -1,0 +1,96 @@
+"""What is wrong with a REST request: the request, the status, our code, and the places that the error names. Data for
+test_rest."""
+
+import gzip
+import json
+from typing import Any
+
+from edits_over_the_wire import guid
+
+from gateway.emulator.seeds import FILTER, GROUP, WINDOWS
+
+POLICIES = "/deviceManagement/deviceCompliancePolicies"
+SET = f"/beta{POLICIES}/{WINDOWS}/assignments"
+ASSIGN = f"/beta{POLICIES}/{WINDOWS}/assign"
+ROW = f"{SET}/{WINDOWS}_{GROUP}"
+FILTER_ID, FILTER_TYPE = "deviceAndAppManagementAssignmentFilterId", "deviceAndAppManagementAssignmentFilterType"
+
+
+def group(number: int = 1, **more: object) -> dict:
+    return {"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(number), **more}}
+
+
+GOOD = json.dumps(group()).encode()
+BOMB = gzip.compress(b" " * (8 << 20))
+WRONG, BROKEN, KIND = "INVALID_FIELD", "MESSAGE_MALFORMED", "MEDIA_TYPE_UNSUPPORTED"
+Case = tuple[tuple[str, str, bytes | None, dict[str, str]], int, str, list[str]]
+
+
+def to(path: str, status: int, code: str, *places: str, method: str = "GET", **headers: str) -> Case:
+    return (method, path, None, _named(headers)), status, code, list(places)
+
+
+def post(body: Any, status: int, code: str, *places: str, path: str = SET, method: str = "POST", **headers: str) -> Case:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return (method, path, data, {"Content-Type": "application/json", **_named(headers)}), status, code, list(places)
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+MISTAKES: dict[str, Case] = {
+    "no such path": to("/beta/users", 404, "ROUTE_UNKNOWN"),
+    "no version": to(f"{POLICIES}/{WINDOWS}/assignments", 404, "ROUTE_UNKNOWN"),
+    "a path that climbs": to(f"/beta/..{POLICIES}/{WINDOWS}/assignments", 404, "ROUTE_UNKNOWN"),
+    "a host in the path": to(f"//evil.example{SET}", 404, "ROUTE_UNKNOWN"),
+    "no key": to(f"/beta{POLICIES}//assignments", 404, "ROUTE_UNKNOWN"),
+    "another method": post(GOOD, 405, "METHOD_NOT_ALLOWED", method="PUT"),
+    "another method of a page": to("/healthz", 405, "METHOD_NOT_ALLOWED", method="POST"),
+    "no method of HTTP": to(SET, 400, BROKEN, "request", method="FETCH"),
+    "no type": post(GOOD, 415, KIND, "Content-Type", Content_Type=""),
+    "another type": post(GOOD, 415, KIND, "Content-Type", Content_Type="text/plain"),
+    "two types": post(GOOD, 415, KIND, "Content-Type", Content_Type="application/json, text/plain"),
+    "another charset": post(GOOD, 415, KIND, "Content-Type", Content_Type="application/json;charset=utf-16"),
+    "another encoding": post(GOOD, 415, KIND, "Content-Encoding", Content_Encoding="br"),
+    "no gzip": post(GOOD, 400, BROKEN, "body", Content_Encoding="gzip"),
+    "half a gzip": post(gzip.compress(GOOD)[:-4], 400, BROKEN, "body", Content_Encoding="gzip"),
+    "a bomb": post(BOMB, 413, "MESSAGE_TOO_LARGE", "body", Content_Encoding="gzip"),
+    "too large": post(b" " * ((1 << 20) + 1), 413, "MESSAGE_TOO_LARGE", "body"),
+    "nothing": post(b"", 400, BROKEN, "body"),
+    "no JSON": post(b'{"target":', 400, BROKEN, "body"),
+    "no UTF-8": post(b'{"target":"\xff"}', 400, BROKEN, "body"),
+    "nested too deep": post(b"[" * 100_000, 400, BROKEN, "body"),
+    "NaN": post(b'{"target":NaN}', 400, BROKEN, "body"),
+    "a key twice": post(GOOD.replace(b'"target"', b'"target": 1, "target"'), 400, BROKEN, "target"),
+    "half a character": post(GOOD.replace(b"#microsoft", b"\\ud800"), 400, BROKEN, "request"),
+    "an array": post([], 400, WRONG, "body"),
+    "a target that is none": post({"target": []}, 400, WRONG, "target"),
+    "a group that is a number": post(group(1, groupId=7), 400, WRONG, "target.groupId"),
+    "a type that is a number": post({"target": {"@odata.type": 7}}, 400, WRONG, "target.@odata.type"),
+    "a source of the future": post({"source": "x"}, 400, WRONG, "source"),
+    "a property that nobody knows": post(group(1, ring=7), 400, WRONG, "target"),
+    "a filter in other letters": post(group(1, **{FILTER_ID.lower(): FILTER}), 400, WRONG, "target"),
+    "no assignments": post({}, 400, WRONG, "assignments", path=ASSIGN),
+    "assignments by another name": post({"assigments": [], "allowEmpty": True}, 400, WRONG, "assigments", path=ASSIGN),
+    "a row that is none": post({"assignments": [7]}, 400, WRONG, "assignments[0]", path=ASSIGN),
+    "a group in the second row": post(
+        {"assignments": [group(), group(2, groupId="x")]}, 400, WRONG, "assignments[1].target.groupId", path=ASSIGN
+    ),
+    "$filter": to(f"{SET}?$filter=x", 400, WRONG, "$filter"),
+    "$top that is none": to(f"{SET}?$top=-1", 400, WRONG, "$top"),
+    "$top too large": to(f"{SET}?$top=1001", 400, WRONG, "$top"),
+    "$top twice": to(f"{SET}?$top=1&$top=2", 400, WRONG, "$top"),
+    "a page that is none": to(f"{SET}?$skiptoken=x", 400, WRONG, "$skiptoken"),
+    "ifExists that is none": post(GOOD, 400, WRONG, "ifExists", path=f"{SET}?ifExists=KEEP"),
+    "ifExists against its condition": post(GOOD, 400, WRONG, "If-None-Match", path=f"{SET}?ifExists=keep", If_None_Match="*"),
+    "an ETag": to(ROW, 400, WRONG, "If-Match", method="DELETE", If_Match='W/"1"'),
+    "an ETag not to match": post(GOOD, 400, WRONG, "If-None-Match", If_None_Match='"1"'),
+    "a mask that is none": post(GOOD, 400, WRONG, "updateMask", path=f"{ROW}?updateMask=a_b", method="PATCH"),
+    "a request id with a space": to(ROW, 400, WRONG, "Idempotency-Key", method="DELETE", Idempotency_Key="a b"),
+    "an empty request id": to(ROW, 400, WRONG, "Idempotency-Key", method="DELETE", Idempotency_Key=""),
+    "an own id with a space": to(ROW, 400, WRONG, "client-request-id", method="DELETE", client_request_id="a b"),
+    "no token": to(SET, 401, "CALLER_UNAUTHENTICATED", Authorization=""),
+    "no host": to(SET, 400, BROKEN, "Host", Host="a b"),
+    "headers too large": to(SET, 431, "HEADERS_TOO_LARGE", **{f"x_{i}": "x" * 4000 for i in range(9)}),
+}
