@@ -103,9 +103,7 @@ def _operation(operation: Operation, rule: HttpRule, comments: dict[str, str], s
     if operation.name in CREATED:
         about = "`*`: create only what is not there, which is the rule without `ifExists` as well."
         parameters.append({"name": "If-None-Match", "in": "header", "description": about, "schema": {"enum": ["*"]}})
-    summary, _, rest = comments.get(f"{operation.request.DESCRIPTOR.file.package}.{SERVICE}.{operation.name}", "").partition(
-        ". "
-    )
+    summary, _, rest = comments[f"{SERVICE.full_name}.{operation.name}"].partition(". ")
     out: Json = {
         "operationId": f"{operation.name}.{name}",
         "tags": [name],

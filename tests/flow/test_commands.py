@@ -131,6 +131,7 @@ async def test_sigterm_drains_says_not_serving_and_ends_with_0(tmp_path: Path):
         server.send_signal(signal.SIGTERM)
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watch.cancel()
+        assert (await control(f"http://{serving['rest']}", "GET", "/readyz"))["ready"] is False
         assert await running, "the running call ends well"
     started = time.monotonic()
     assert (await end(server))[0] == 0

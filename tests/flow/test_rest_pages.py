@@ -1,0 +1,156 @@
+"""Health, metrics, the API's description, its documentation in a real browser."""
+
+import asyncio
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from edits_over_the_wire import MERGE
+from fake_ledger import NoLedger
+from openapi_spec_validator import validate
+from rest_caller import rest
+from rest_mistakes import POLICIES, SET, group
+
+from gateway import bootstrap, metrics
+from gateway.emulator import Emulator
+from gateway.emulator.seeds import WINDOWS
+from gateway.errors import Reason
+from gateway.operations import OPERATIONS
+
+SAMPLE = re.compile(r"^(compliance_gateway_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+
+
+async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyPatch):
+    ledger = NoLedger()
+
+    async def started(_: object) -> NoLedger:
+        return ledger
+
+    monkeypatch.setattr(bootstrap, "started_ledger", started)
+    monkeypatch.setattr(bootstrap, "TEND_S", 0.02)
+    async with rest(live) as (_, caller):
+        assert (await caller.send("GET", "/healthz")).json == {"well": True}
+        ready = await caller.send("GET", "/readyz")
+        assert (ready.status, ready.json) == (200, {"ready": True, "ledger": "up"})
+        assert ready.headers["request-id"]
+        ledger.up = False
+        await asyncio.sleep(0.1)
+        ready = await caller.send("GET", "/readyz")
+        assert (ready.status, ready.json) == (200, {"ready": True, "ledger": "down"}), "reads go on"
+        assert "compliance_gateway_ledger_up 0.0" in (await caller.send("GET", "/metrics")).json.decode()
+
+
+def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for name, labels, value in SAMPLE.findall(text):
+        found.setdefault(name, []).append((dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)))
+    return found
+
+
+async def test_metrics(live: Emulator):
+    async with rest(live, **MERGE) as (rig, caller):
+        before = samples((await caller.send("GET", "/metrics")).json.decode())
+        headers, url = {"content-type": "application/json"}, f"{POLICIES}/{WINDOWS}/assignments"
+        items = [{"id": str(n), "method": "POST", "url": url, "headers": headers, "body": group(n)} for n in range(5)]
+        await caller.send("POST", "/beta/$batch", {"requests": items})
+        await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": WINDOWS})
+        await caller.send("GET", SET, headers={"Authorization": "Bearer " + "x" * 40})
+        text = (await caller.send("GET", "/metrics")).json.decode()
+    found = samples(text)
+
+    def grown(name: str, **labels: str) -> float:
+        def total(values: dict) -> float:
+            return sum(v for have, v in values.get(name, []) if labels.items() <= have.items())
+
+        return total(found) - total(before)
+
+    created = {"operation": "CreateComplianceAssignment", "door": "rest", "caller": "demo", "outcome": "OK"}
+    assert grown("compliance_gateway_calls_total", **created) == 5
+    assert grown("compliance_gateway_calls_total", operation="ListComplianceAssignments", door="grpc", outcome="OK") == 1
+    assert grown("compliance_gateway_calls_total", door="rest", caller="", outcome="CALLER_UNAUTHENTICATED") == 1
+    assert grown("compliance_gateway_call_seconds_count", door="rest") == 6
+    writes = len([w for w in rig.writes() if w["status"] in (200, 204)])
+    assert grown("compliance_gateway_writes_saved_total", tenant="emulator") == 5 - writes
+    posts = sum(grown("compliance_gateway_graph_requests_total", method="POST", status=s) for s in ("200", "204"))
+    assert posts == writes
+    assert found["compliance_gateway_edits_waiting"] == [({"tenant": "emulator"}, 0.0)]
+    [(_, issued)] = found["compliance_gateway_token_issued_timestamp_seconds"]
+    [(_, expires)] = found["compliance_gateway_token_expires_timestamp_seconds"]
+    assert 3000 < expires - issued < 3700
+    assert found["compliance_gateway_ledger_up"] == [({}, 1.0)]
+    outcomes = {"OK", "CANCELLED", *(reason.name for reason in Reason)}
+    for labels, _ in found["compliance_gateway_calls_total"]:
+        assert labels["operation"] in OPERATIONS
+        assert labels["door"] in ("grpc", "rest")
+        assert labels["outcome"] in outcomes
+    assert caller.token not in text
+
+
+async def test_the_labels_of_callers_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "_callers", set())
+    labels = {metrics.caller_label(f"main:{n}") for n in range(1000)}
+    assert len(labels) == metrics.MOST_CALLERS + 1
+    assert metrics.caller_label("main:0") == "main:0"
+    assert metrics.caller_label("main:999") == metrics.OTHERS
+    assert metrics.caller_label("") == ""
+
+
+async def test_metrics_are_for_loopback_unless_opened(live: Emulator, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gateway.doors.rest_pages.is_loopback", lambda host: False)
+    async with rest(live) as (_, caller):
+        assert (await caller.send("GET", "/metrics")).status == 403
+    async with rest(live, server={"metrics": "all"}) as (_, caller):
+        assert (await caller.send("GET", "/metrics")).status == 200
+
+
+async def test_the_description_is_valid_and_complete(live: Emulator):
+    async with rest(live) as (_, caller):
+        described = (await caller.send("GET", "/openapi.json")).json
+    validate(described)
+    assert described["openapi"].startswith("3.1.")
+    names = {
+        operation["operationId"]
+        for path in described["paths"].values()
+        for operation in path.values()
+        if "operationId" in operation
+    }
+    assert names == {f"{name}.{version}" for name in (*OPERATIONS, "batch") for version in ("v1.0", "beta")}
+    target = described["components"]["schemas"]["beta.deviceAndAppManagementAssignmentTarget"]
+    assert len(target["discriminator"]["mapping"]) == 6
+    assert "deviceAndAppManagementAssignmentFilterId" in target["properties"]
+    assert "deviceAndAppManagementAssignmentFilterId" not in json.dumps(
+        described["components"]["schemas"]["v1.0.deviceAndAppManagementAssignmentTarget"]
+    )
+    for reason in Reason:
+        told = [r for r in described["components"]["responses"].values() if f"`{reason.name}`" in r["description"]]
+        assert bool(told) == (reason.name not in {"ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "DEPENDENCY_FAILED", "CALLER_GONE"})
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+async def test_the_documentation_in_a_browser(live: Emulator, tmp_path: Path):
+    """It shows every operation, and asks nobody but the gateway for anything."""
+    async with rest(live) as (_, caller):
+        flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
+        quiet = ("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=10000")
+        profile, pipe = f"--user-data-dir={tmp_path}", asyncio.subprocess.PIPE
+        look = (*flags, *quiet, profile, "--enable-logging=stderr", "--dump-dom", f"{caller.root}/docs")
+        browser = await asyncio.create_subprocess_exec("chromium", *look, stdout=pipe, stderr=pipe)
+        shown, log = await asyncio.wait_for(browser.communicate(), 60)
+        html = (await caller.send("GET", "/docs")).json.decode()
+    page = shown.decode()
+    assert page.count("opblock-summary-path") >= 11, page[-2000:]
+    assert "/v1.0/deviceManagement/" in re.sub(r"<[^>]*>|\u200b", "", page)
+    assert "Assigns a policy to one more target" in page
+    assert "CONSOLE" not in log.decode(), log.decode()
+    assert not re.search(r'(src|href)="(https?:)?//', html)
+
+
+async def test_edits_that_wait_are_told(live: Emulator):
+    async with rest(live, **MERGE) as (_, caller):
+        most, task = 0.0, asyncio.create_task(caller.send("POST", SET, group(1)))
+        while not task.done():
+            most = max(most, metrics.EDITS_WAITING.labels("emulator")._value.get())
+            await asyncio.sleep(0)
+        assert most == 1.0
