@@ -22,6 +22,15 @@ class Caller:
 CORRELATION = "client-request-id"
 CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
+CORRELATION_RULE = "may be given once, with up to 128 printable ASCII characters without spaces"
+
+
+def correlation_id(metadata: Mapping[str, tuple[str, ...]]) -> str:
+    """The caller's own `client-request-id`; empty where it sent none that is fit."""
+    values = metadata.get(CORRELATION, ())
+    return values[0] if len(values) == 1 and CORRELATION_ID.fullmatch(values[0]) else ""
+
+
 Judge = Callable[[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]], None]
 
 
@@ -91,8 +100,7 @@ class Call:
     @property
     def correlation_id(self) -> str:
         """The caller's own `client-request-id`; empty where it sent none that is fit."""
-        values = self.metadata.get(CORRELATION, ())
-        return values[0] if len(values) == 1 and CORRELATION_ID.fullmatch(values[0]) else ""
+        return correlation_id(self.metadata)
 
 
 Handler = Callable[[Call], Awaitable[Message]]

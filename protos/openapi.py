@@ -182,11 +182,11 @@ def _batch(name: str) -> Json:
         "required": ["id", "method", "url"],
         "properties": {
             "id": {"type": "string", "minLength": 1},
-            "method": {"type": "string", "enum": ["GET", "POST", "PATCH", "DELETE"]},
+            "method": {"type": "string", "minLength": 1},
             "url": {"type": "string", "description": "Relative to the version.", "minLength": 1, "not": {"pattern": "://"}},
-            "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+            "headers": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
             "body": {},
-            "dependsOn": {"type": "array", "items": {"type": "string"}},
+            "dependsOn": {"type": ["array", "null"], "items": {"type": "string"}},
         },
     }
     get = {"id": "1", "method": "GET", "url": f"/deviceManagement/deviceCompliancePolicies/{POLICY}/assignments"}

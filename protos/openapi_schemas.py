@@ -119,8 +119,8 @@ def rules_of(field: FieldDescriptor, at: str) -> Json:
         return {"type": "boolean"}
     if field.type == FieldDescriptor.TYPE_INT32:
         least = 1 if at == "$top" else rules.int32.gte
-        most = {"maximum": rules.int32.lte} if rules.int32.HasField("lte") else {}
-        return {"type": "integer", "minimum": least, **most}
+        most = rules.int32.lte if rules.int32.HasField("lte") else (1 << 31) - 1
+        return {"type": "integer", "minimum": least, "maximum": most}
     text = rules.string
     pattern = GUID if text.uuid else text.pattern
     longest = {"maxLength": text.max_len} if text.HasField("max_len") else {}

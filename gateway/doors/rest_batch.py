@@ -52,7 +52,8 @@ def _item(request: Any, at: str) -> Item:
             raise invalid(f"{at}.{name}", "has to be a string that is not empty")
     if "://" in request["url"]:
         raise invalid(f"{at}.url", "has to be relative to the version, such as /deviceManagement/…")
-    headers, after = request.get("headers") or {}, request.get("dependsOn") or []
+    headers = {} if request.get("headers") is None else request["headers"]
+    after = [] if request.get("dependsOn") is None else request["dependsOn"]
     if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
         raise invalid(f"{at}.headers", "has to be a JSON object of strings")
     headers = {name.lower(): value for name, value in headers.items()}

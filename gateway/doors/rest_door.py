@@ -4,7 +4,7 @@ import asyncio
 import re
 import ssl
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from gateway.call import CORRELATION, CORRELATION_ID, Call, CallWarning, Handler
+from gateway.call import CORRELATION, CORRELATION_RULE, Call, CallWarning, Handler, correlation_id
 from gateway.config import Server
 from gateway.doors.rest_answers import Answer, answer_of, refusal_of
 from gateway.doors.rest_batch import Item, answers_to, items_of
@@ -170,6 +170,8 @@ class RestDoor:
         """Every item passes the door as if it had come alone. Raises GatewayError for what is no batch."""
         if incoming.method != "POST":
             raise not_allowed(["POST"])
+        if CORRELATION in incoming.headers and not correlation_id(incoming.headers):
+            raise invalid(CORRELATION, CORRELATION_RULE)
         items = items_of(incoming.body())
         shared = {k: v for k, v in incoming.headers.items() if k in ("authorization", "x-graph-tenant", CORRELATION)}
 
@@ -259,8 +261,8 @@ def _refused(error: GatewayError, headers: Headers) -> Answer:
 
 
 def _with_ids(answer: Answer, headers: Headers) -> Answer:
-    sent: Sequence[str] = headers.get(CORRELATION, ())
-    echo = {CORRELATION: sent[0]} if len(sent) == 1 and CORRELATION_ID.fullmatch(sent[0]) else {}
+    sent = correlation_id(headers)
+    echo = {CORRELATION: sent} if sent else {}
     return replace(answer, headers={**answer.headers, REQUEST_ID: str(uuid.uuid4()), **echo})
 
 

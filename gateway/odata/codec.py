@@ -214,6 +214,8 @@ def _converters(field: FieldDescriptor, beta: bool) -> tuple[ToJson, FromJson]:
     def from_json(value: Any, at: str, _strict: bool) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise ODataError(at, f"has to be {words}")
+        if isinstance(value, int) and not -(1 << 31) <= value < 1 << 31:
+            raise ODataError(at, "has to be an integer of 32 bits")
         return value
 
     return (lambda value, _at, _answer: value), from_json

@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from protovalidate import Validator
 from protovalidate import Violation as RuleViolation
 
-from gateway.call import CORRELATION, Call, Handler
+from gateway.call import CORRELATION, CORRELATION_RULE, Call, Handler
 from gateway.errors import GatewayError, Reason, Violation, invalid
 
 TENANT_HEADER = "x-graph-tenant"
@@ -27,8 +27,8 @@ class Validate:
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with every broken rule."""
-        if call.header(CORRELATION) is not None and not call.correlation_id:
-            raise invalid(CORRELATION, "may have up to 128 printable ASCII characters without spaces")
+        if CORRELATION in call.metadata and not call.correlation_id:
+            raise invalid(CORRELATION, CORRELATION_RULE)
         call.tenant = self._tenant_of(call)
         call.message = message = call.decode()
         policy_id = getattr(message, "device_compliance_policy_id", "")

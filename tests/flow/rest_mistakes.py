@@ -77,6 +77,9 @@ MISTAKES: dict[str, Case] = {
     "a group in the second row": post(
         {"assignments": [group(), group(2, groupId="x")]}, 400, WRONG, "assignments[1].target.groupId", path=ASSIGN
     ),
+    "a count beyond 32 bits": post({"assignments": [], "expectedCount": 1 << 31}, 400, WRONG, "expectedCount", path=ASSIGN),
+    "a count that is true": post({"assignments": [], "expectedCount": True}, 400, WRONG, "expectedCount", path=ASSIGN),
+    "a negative count": post({"assignments": [], "expectedCount": -1}, 400, WRONG, "expectedCount", path=ASSIGN),
     "$filter": to(f"{SET}?$filter=x", 400, WRONG, "$filter"),
     "$top that is none": to(f"{SET}?$top=-1", 400, WRONG, "$top"),
     "$top too large": to(f"{SET}?$top=1001", 400, WRONG, "$top"),
