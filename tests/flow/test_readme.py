@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import os
 import re
 import sys
 import tomllib
 from pathlib import Path
 
+from rig import gateway
+
 from gateway.cli.emulator import POLICIES
 from gateway.config import parse
+from gateway.emulator import Emulator
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 # What differs from run to run: ids that Graph makes, times, and how many edits found others to share a write with.
@@ -27,6 +31,23 @@ async def test_the_demo_prints_what_the_readme_shows(tmp_path: Path):
     assert process.returncode == 0, stderr
     shown, printed = (VARYING.sub("*", text).split("\n") for text in (block("demo output").rstrip(), stdout.decode().rstrip()))
     assert shown == printed
+
+
+async def test_the_same_create_by_stub_and_by_curl(documented: Emulator):
+    """Both blocks as they stand, but for address and token."""
+    async with gateway(documented) as rig:
+        python = block("stub").replace("127.0.0.1:50051", rig.address).replace('"…"', repr(rig.token))
+        curl = block("curl").replace("127.0.0.1:8080", rig.rest_address)
+        for command, shown in ((("python", "-c", python), "stub output"), (("bash", "-c", curl), "curl output")):
+            pipe = asyncio.subprocess.PIPE
+            program = sys.executable if command[0] == "python" else command[0]
+            environment = {**os.environ, "TOKEN": rig.token}
+            process = await asyncio.create_subprocess_exec(program, *command[1:], stdout=pipe, stderr=pipe, env=environment)
+            stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
+            assert process.returncode == 0, stderr
+            printed = stdout.decode().replace(rig.rest_address, "127.0.0.1:8080").rstrip()
+            assert printed == block(shown).rstrip(), shown
+        assert len(rig.writes()) == 1
 
 
 def configurations() -> list[dict]:

@@ -52,6 +52,11 @@ def test_every_fault_is_reported_at_once(tmp_path: Path):
 
 
 CHANGES = {
+    "REST nowhere": (lambda v: v.update(server={"rest": "8080"}), "server.rest: "),
+    "REST in plain text off loopback": (lambda v: v.update(server={"rest": "0.0.0.0:8080"}), "rest: 0.0.0.0 is no loopback"),
+    "links that are none": (lambda v: v.update(server={"public_url": "gateway.example"}), "server.public_url: "),
+    "links with a slash too many": (lambda v: v.update(server={"public_url": "https://g.example/"}), "server.public_url: "),
+    "metrics for someone": (lambda v: v.update(server={"metrics": "someone"}), "server.metrics: "),
     "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
     "no authorisation": (lambda v: v.pop("authorization"), "authorization: Field required"),
     "policies that are not there": (lambda v: v.update(authorization={"policies": "no.cedar"}), "there is no file"),
