@@ -1,6 +1,7 @@
 """The REST door: Graph's own wire format over HTTP, by aiohttp.web. Wire <-> Call, and nothing else."""
 
 import asyncio
+import logging
 import re
 import ssl
 import uuid
@@ -22,7 +23,10 @@ from gateway.doors.rest_requests import Headers, message_of
 from gateway.doors.rest_routes import not_allowed, route_of
 from gateway.doors.tls import Certificates
 from gateway.errors import GatewayError, Reason, invalid
+from gateway.logs import log_bug
 from gateway.odata import dumps
+
+log = logging.getLogger(__name__)
 
 WARNING = "compliance-gateway-warning"
 REQUEST_ID = "request-id"
@@ -107,9 +111,7 @@ class RestDoor:
             if page is not None:
                 if http.method != "GET":
                     raise not_allowed(["GET"])
-                response = page(http)
-                response.headers.update(_with_ids(Answer(200), headers).headers)
-                return response
+                return _named(page(http), _with_ids(Answer(200), headers))
             if sum(len(name) + len(value) for name, value in http.raw_headers) > self._settings.max_metadata_bytes:
                 raise GatewayError(Reason.HEADERS_TOO_LARGE)
             incoming = await self._read(http, headers)
@@ -117,6 +119,7 @@ class RestDoor:
             answer = await (self._answer_batch(incoming, batch[1]) if batch else self._answer(incoming))
         except GatewayError as error:
             answer = _refused(error, headers)
+            log.info("refused", extra={"id": answer.headers[REQUEST_ID], "door": "rest", "outcome": error.reason.name})
         return _response(answer)
 
     async def _read(self, http: web.Request, headers: Headers) -> Incoming:
@@ -204,6 +207,8 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
+        if exc is not None and status >= 500:
+            log_bug(log, exc, door="rest")
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way") from exc
         error = invalid("request", "is no HTTP that can be read", Reason.MESSAGE_MALFORMED)
@@ -274,6 +279,14 @@ def _item_answer(item: Item, answer: Answer) -> Mapping[str, Any]:
 
 def _response(answer: Answer) -> web.Response:
     if answer.body is None:
-        return web.Response(status=answer.status, headers=answer.headers)
-    headers = {"Content-Type": "application/json; charset=utf-8", **answer.headers}
-    return web.Response(status=answer.status, headers=headers, body=dumps(answer.body).encode())
+        return _named(web.Response(status=answer.status), answer)
+    json = web.Response(
+        status=answer.status, body=dumps(answer.body).encode(), content_type="application/json", charset="utf-8"
+    )
+    return _named(json, answer)
+
+
+def _named(response: web.Response, answer: Answer) -> web.Response:
+    """With the answer's headers, and without the versions that aiohttp tells."""
+    response.headers.update({"Server": "compliance-gateway", **answer.headers})
+    return response

@@ -59,15 +59,20 @@ def message_of(route: Route, query: str, headers: Headers, body: Callable[[], An
 
 def _whole(route: Route, json: Any) -> Message:
     fields = route.operation.request.DESCRIPTOR.fields
-    own = [f.json_name for f in fields if f.name not in route.values and f.name not in ELSEWHERE]
+    own = [f.json_name for f in fields if f.name not in route.values and f.name not in ELSEWHERE and _is_offered(f.name, route)]
     if not isinstance(json, dict):
         raise ODataError("", "has to be a JSON object")
     for name in json:
         if name not in own and "@" not in name:
             raise ODataError(name[:64], f"is no property of this request; it has {', '.join(own)}")
-    if "assignments" not in json:
+    if json.get("assignments") is None:
         raise ODataError("assignments", "is required: the whole new set")
     return codec(route.operation.request.DESCRIPTOR, beta=route.beta).from_json(json, strict=True)
+
+
+def _is_offered(field: str, route: Route) -> bool:
+    """v1.0 always keeps filters: it does not ask."""
+    return route.beta or field not in KEEPS_FILTERS
 
 
 def _read_body(message: Message, route: Route, json: Any) -> None:
@@ -84,7 +89,8 @@ def _is_filter_alone(target: Any) -> bool:
 
 
 def _read_query(message: Message, route: Route, query: str) -> None:
-    readers = {ELSEWHERE[name]: (name, read) for name, read in READERS.items() if name in message.DESCRIPTOR.fields_by_name}
+    own = [name for name in READERS if name in message.DESCRIPTOR.fields_by_name and _is_offered(name, route)]
+    readers = {ELSEWHERE[name]: (name, READERS[name]) for name in own}
     seen = set()
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in readers:

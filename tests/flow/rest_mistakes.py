@@ -71,6 +71,13 @@ MISTAKES: dict[str, Case] = {
     "a source of the future": post({"source": "x"}, 400, WRONG, "source"),
     "a property that nobody knows": post(group(1, ring=7), 400, WRONG, "target"),
     "a filter in other letters": post(group(1, **{FILTER_ID.lower(): FILTER}), 400, WRONG, "target"),
+    "null for assignments": post({"assignments": None, "allowEmpty": True}, 400, WRONG, "assignments", path=ASSIGN),
+    "no filters to keep": post(
+        {"assignments": [], "keepFilters": False}, 400, WRONG, "keepFilters", path=ASSIGN.replace("beta", "v1.0")
+    ),
+    "no filter to keep": post(
+        GOOD, 400, WRONG, "keepFilter", path=f"{ROW}?keepFilter=false".replace("beta", "v1.0"), method="PATCH"
+    ),
     "no assignments": post({}, 400, WRONG, "assignments", path=ASSIGN),
     "assignments by another name": post({"assigments": [], "allowEmpty": True}, 400, WRONG, "assigments", path=ASSIGN),
     "a row that is none": post({"assignments": [7]}, 400, WRONG, "assignments[0]", path=ASSIGN),
