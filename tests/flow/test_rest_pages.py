@@ -75,9 +75,10 @@ async def test_metrics(live: Emulator):
     assert grown("compliance_gateway_writes_saved_total", tenant="emulator") == 5 - writes
     posts = sum(grown("compliance_gateway_graph_requests_total", method="POST", status=s) for s in ("200", "204"))
     assert posts == writes
-    assert found["compliance_gateway_edits_waiting"] == [({"tenant": "emulator"}, 0.0)]
-    [(_, issued)] = found["compliance_gateway_token_issued_timestamp_seconds"]
-    [(_, expires)] = found["compliance_gateway_token_expires_timestamp_seconds"]
+    ours = {"tenant": "emulator"}
+    assert (ours, 0.0) in found["compliance_gateway_edits_waiting"]
+    [issued] = [v for have, v in found["compliance_gateway_token_issued_timestamp_seconds"] if have == ours]
+    [expires] = [v for have, v in found["compliance_gateway_token_expires_timestamp_seconds"] if have == ours]
     assert 3000 < expires - issued < 3700
     assert found["compliance_gateway_ledger_up"] == [({}, 1.0)]
     outcomes = {"OK", "CANCELLED", *(reason.name for reason in Reason)}
