@@ -1,10 +1,13 @@
 """Generates everything committed that comes from these protos: `python protos/generate.py [OUTPUT]`.
 
-OUTPUT is the root of the tree that it is written to (default: this repository): the Python stubs below clients/python, the
-OpenAPI document in gateway/doors/docs. Needs the `test` extra (grpcio-tools, mypy-protobuf).
+OUTPUT is the root of the tree that it is written to (default: this repository): the stubs below clients/python and clients/go,
+the OpenAPI document in gateway/doors/docs. Needs the `test` extra (grpcio-tools, mypy-protobuf, buf), and Go for Go's stubs:
+without it, these are left out. Clients in TypeScript, Rust and Java make theirs when they are built.
 """
 
 import json
+import shutil
+import subprocess
 import sys
 import tempfile
 from importlib.resources import files
@@ -33,6 +36,13 @@ def generate_stubs(output: Path) -> None:
         run_protoc(*plugins, *flags, *map(str, sources))
 
 
+def generate_with_buf(output: Path) -> None:
+    """Writes what buf.gen.yaml says below `output`."""
+    output.mkdir(parents=True, exist_ok=True)
+    buf = Path(sys.executable).with_name("buf")
+    subprocess.run([buf, "generate", "-o", output], cwd=PROTOS, check=True)  # noqa: S603
+
+
 def generate_openapi(output: Path) -> None:
     """Writes openapi.json into `output`."""
     from openapi import document  # noqa: PLC0415 - it reads the stubs, which have to be there
@@ -54,4 +64,6 @@ def run_protoc(*arguments: str) -> None:
 if __name__ == "__main__":
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else PROTOS.parent
     generate_stubs(root / "clients/python")
+    if shutil.which("go"):
+        generate_with_buf(root / "clients")
     generate_openapi(root / "gateway/doors/docs")

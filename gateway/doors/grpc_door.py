@@ -98,7 +98,7 @@ class GrpcDoor:
             try:
                 message = await self._handle(call)
             except GatewayError as error:
-                await _abort(context, error, call.trailers)
+                await _abort(context, error, call)
             trailers = (*call.trailers.items(), *map(_warning, call.warnings))
             if trailers:
                 context.set_trailing_metadata(trailers)
@@ -130,11 +130,13 @@ def _metadata(pairs: Any) -> Mapping[str, tuple[str, ...]]:
     return metadata
 
 
-async def _abort(context: Any, error: GatewayError, also: Mapping[str, str]) -> NoReturn:
+async def _abort(context: Any, error: GatewayError, call: Call) -> NoReturn:
     rich = rpc_status.to_status(status_of(error))
-    trailers = [*rich.trailing_metadata, *also.items()]
+    trailers = [*rich.trailing_metadata, *call.trailers.items()]
     if error.retry_after is not None:
-        trailers.append(("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))))
+        # A client that was told to wait beyond its deadline would do so, and then say only that the deadline has passed.
+        in_time = asyncio.get_running_loop().time() + error.retry_after < call.deadline
+        trailers.append(("grpc-retry-pushback-ms", str(round(error.retry_after * 1000)) if in_time else "-1"))
     await context.abort(rich.code, rich.details, tuple(trailers))
     raise AssertionError("abort raises")
 

@@ -1,6 +1,7 @@
 """The house itself: who imports whom, generated code is fresh, files stay small."""
 
 import filecmp
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +24,11 @@ def test_what_is_committed_is_what_the_protos_generate(tmp_path: Path):
     result = run(sys.executable, "protos/generate.py", str(tmp_path))
     assert result.returncode == 0, result.stderr
     generated = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.py*")}
-    generated |= {path.relative_to(tmp_path) for path in tmp_path.rglob("*.json")}
+    generated |= {path.relative_to(tmp_path) for end in ("json", "go") for path in tmp_path.rglob(f"*.{end}")}
     stubs = (p for p in (ROOT / "clients/python").rglob("*_pb2*.py*") if "__pycache__" not in p.parts)
     committed = {p.relative_to(ROOT) for p in (*stubs, ROOT / "gateway/doors/docs/openapi.json")}
+    if shutil.which("go"):
+        committed |= {p.relative_to(ROOT) for p in (ROOT / "clients/go/v1").glob("*.go")}
     assert generated == committed
     different = [str(p) for p in generated if not filecmp.cmp(tmp_path / p, ROOT / p, shallow=False)]
     assert different == []

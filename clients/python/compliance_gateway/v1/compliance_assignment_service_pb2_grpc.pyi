@@ -6,7 +6,8 @@ the port for these, and may name a tenant by `x-graph-tenant`, which can be left
 
 Errors carry google.rpc.ErrorInfo (domain `compliance-gateway`, an UPPER_SNAKE reason and, where Graph answered,
 `graph_status`, `graph_code`, `graph_request_id` and `client_request_id`), and where they apply BadRequest,
-ResourceInfo and RetryInfo with the trailer `grpc-retry-pushback-ms`. Common to all RPCs:
+ResourceInfo and RetryInfo with the trailer `grpc-retry-pushback-ms` (-1 where a retry would come after the deadline). Common
+to all RPCs:
 
 * INVALID_ARGUMENT: a field breaks its rule (BadRequest names it), or Graph refuses the input.
 * UNAUTHENTICATED: the caller is not known. PERMISSION_DENIED: it has no permission; ErrorInfo has it as `permission`.

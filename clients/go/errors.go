@@ -1,0 +1,47 @@
+package compliancegateway
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Error is what the gateway answers when it does not carry a call out.
+type Error struct {
+	Code           codes.Code
+	Reason         string // stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached
+	Message        string
+	RetryAfter     time.Duration // when a retry makes sense; zero where none does
+	GraphRequestID string        // where Microsoft Graph answered
+	Fields         []string      // of the request, that break a rule
+	status         *status.Status
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %s", e.Code, e.Reason, e.Message) }
+
+// GRPCStatus lets status.FromError and status.Code work.
+func (e *Error) GRPCStatus() *status.Status { return e.status }
+
+func errorOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	found := status.Convert(err)
+	out := &Error{Code: found.Code(), Message: found.Message(), status: found}
+	for _, detail := range found.Details() {
+		switch detail := detail.(type) {
+		case *errdetails.ErrorInfo:
+			out.Reason, out.GraphRequestID = detail.GetReason(), detail.GetMetadata()["graph_request_id"]
+		case *errdetails.RetryInfo:
+			out.RetryAfter = detail.GetRetryDelay().AsDuration()
+		case *errdetails.BadRequest:
+			for _, violation := range detail.GetFieldViolations() {
+				out.Fields = append(out.Fields, violation.GetField())
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,129 @@
+// Package compliancegateway assigns Intune compliance policies through compliance-gateway. The messages are in package v1.
+package compliancegateway
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	v1 "github.com/compliance-gateway/compliance-gateway/clients/go/v1"
+)
+
+// What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
+const retries = `{"methodConfig": [{
+  "name": [{"service": "compliance_gateway.v1.ComplianceAssignmentService"}],
+  "retryPolicy": {
+    "maxAttempts": 4, "initialBackoff": "0.5s", "maxBackoff": "10s", "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]
+  }
+}]}`
+
+// Options say how to reach the gateway and as whom.
+type Options struct {
+	Token       func() (string, error) // the caller's, asked for before each call; nil with a client certificate
+	Tenant      string                 // which one, where there are several
+	Timeout     time.Duration          // of calls whose context has no deadline; 30 s if not said
+	PlainText   bool                   // without TLS, for loopback
+	CA          []byte                 // PEM of a private authority
+	Certificate []byte                 // PEM of the client's certificate and its chain
+	Key         []byte                 // PEM of its key
+}
+
+// Client is the generated stub, ready to use. Its errors are *Error.
+type Client struct {
+	v1.ComplianceAssignmentServiceClient
+	connection *grpc.ClientConn
+}
+
+// Close ends the connection.
+func (c *Client) Close() error { return c.connection.Close() }
+
+// Connect gives a client for the gateway at address, host:port. It connects when it is first used.
+func Connect(address string, options Options) (*Client, error) {
+	if options.Timeout == 0 {
+		options.Timeout = 30 * time.Second
+	}
+	transport, err := options.transport()
+	if err != nil {
+		return nil, err
+	}
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(transport),
+		grpc.WithDefaultServiceConfig(retries), grpc.WithUnaryInterceptor(options.intercept))
+	if err != nil {
+		return nil, err
+	}
+	return &Client{v1.NewComplianceAssignmentServiceClient(connection), connection}, nil
+}
+
+// TokenFile reads the token anew for each call.
+func TokenFile(path string) func() (string, error) {
+	return func() (string, error) {
+		text, err := os.ReadFile(path)
+		return strings.TrimSpace(string(text)), err
+	}
+}
+
+func (o Options) transport() (credentials.TransportCredentials, error) {
+	if o.PlainText {
+		return insecure.NewCredentials(), nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.CA != nil {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(o.CA) {
+			return nil, errors.New("compliancegateway: Options.CA has no certificate in PEM")
+		}
+	}
+	if o.Certificate != nil {
+		pair, err := tls.X509KeyPair(o.Certificate, o.Key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// intercept gives each call its token, tenant, deadline and request id; retries of grpc's come below it and keep all four.
+func (o Options) intercept(ctx context.Context, method string, request, reply any, connection *grpc.ClientConn,
+	invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	if _, ok := ctx.Deadline(); !ok {
+		limited, cancel := context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+		ctx = limited
+	}
+	if o.Token != nil {
+		token, err := o.Token()
+		if err != nil {
+			return err
+		}
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	}
+	if o.Tenant != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-graph-tenant", o.Tenant)
+	}
+	return errorOf(invoke(ctx, method, withRequestID(request.(proto.Message)), reply, connection, options...))
+}
+
+// withRequestID names a write that has no request id, on a copy.
+func withRequestID(request proto.Message) proto.Message {
+	field := request.ProtoReflect().Descriptor().Fields().ByName("request_id")
+	if field == nil || request.ProtoReflect().Get(field).String() != "" {
+		return request
+	}
+	named := proto.Clone(request)
+	named.ProtoReflect().Set(field, protoreflect.ValueOfString(rand.Text()))
+	return named
+}

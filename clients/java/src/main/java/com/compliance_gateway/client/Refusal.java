@@ -1,0 +1,54 @@
+package com.compliance_gateway.client;
+
+import com.google.protobuf.Any;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.rpc.BadRequest;
+import com.google.rpc.ErrorInfo;
+import com.google.rpc.RetryInfo;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What the gateway answers when it does not carry a call out.
+ *
+ * @param reason stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached
+ * @param retryAfter when a retry makes sense; empty where none does
+ * @param graphRequestId where Microsoft Graph answered, else empty
+ * @param fields of the request, that break a rule
+ */
+public record Refusal(
+    Status.Code code, String reason, String message, Optional<Duration> retryAfter, String graphRequestId, List<String> fields) {
+
+  /** What the exception of a call says. */
+  public static Refusal of(StatusRuntimeException error) {
+    var reason = "";
+    var graphRequestId = "";
+    var retryAfter = Optional.<Duration>empty();
+    var fields = List.<String>of();
+    var status = StatusProto.fromThrowable(error);
+    try {
+      for (Any detail : status == null ? List.<Any>of() : status.getDetailsList()) {
+        if (detail.is(ErrorInfo.class)) {
+          var info = detail.unpack(ErrorInfo.class);
+          reason = info.getReason();
+          graphRequestId = info.getMetadataOrDefault("graph_request_id", "");
+        } else if (detail.is(RetryInfo.class)) {
+          var delay = detail.unpack(RetryInfo.class).getRetryDelay();
+          retryAfter = Optional.of(Duration.ofSeconds(delay.getSeconds(), delay.getNanos()));
+        } else if (detail.is(BadRequest.class)) {
+          fields = detail.unpack(BadRequest.class).getFieldViolationsList().stream()
+              .map(BadRequest.FieldViolation::getField).toList();
+        }
+      }
+    } catch (InvalidProtocolBufferException e) {
+      throw new IllegalStateException("the gateway's error details cannot be read", e);
+    }
+    var said = error.getStatus();
+    var message = said.getDescription() == null ? "" : said.getDescription();
+    return new Refusal(said.getCode(), reason, message, retryAfter, graphRequestId, fields);
+  }
+}

@@ -1,0 +1,68 @@
+package com.compliance_gateway.client;
+
+import com.compliance_gateway.v1.AllDevicesAssignmentTarget;
+import com.compliance_gateway.v1.AllLicensedUsersAssignmentTarget;
+import com.compliance_gateway.v1.ConfigurationManagerCollectionAssignmentTarget;
+import com.compliance_gateway.v1.DeviceAndAppManagementAssignmentFilterType;
+import com.compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget;
+import com.compliance_gateway.v1.DeviceCompliancePolicyAssignment;
+import com.compliance_gateway.v1.ExclusionGroupAssignmentTarget;
+import com.compliance_gateway.v1.GroupAssignmentTarget;
+
+/** Whom a policy is assigned to, in a line each: {@code group(id)}, {@code including(filter, allDevices())}. */
+public final class Targets {
+  private Targets() {}
+
+  /** The members of an Entra group. */
+  public static DeviceAndAppManagementAssignmentTarget group(String id) {
+    return target().setGroup(GroupAssignmentTarget.newBuilder().setGroupId(id)).build();
+  }
+
+  /** Everyone but the members of an Entra group. */
+  public static DeviceAndAppManagementAssignmentTarget exclusion(String id) {
+    return target().setExclusionGroup(ExclusionGroupAssignmentTarget.newBuilder().setGroupId(id)).build();
+  }
+
+  /** All users with an Intune licence. */
+  public static DeviceAndAppManagementAssignmentTarget allUsers() {
+    return target().setAllLicensedUsers(AllLicensedUsersAssignmentTarget.getDefaultInstance()).build();
+  }
+
+  /** All devices. */
+  public static DeviceAndAppManagementAssignmentTarget allDevices() {
+    return target().setAllDevices(AllDevicesAssignmentTarget.getDefaultInstance()).build();
+  }
+
+  /** A collection of Configuration Manager. */
+  public static DeviceAndAppManagementAssignmentTarget collection(String id) {
+    var collection = ConfigurationManagerCollectionAssignmentTarget.newBuilder().setCollectionId(id);
+    return target().setConfigurationManagerCollection(collection).build();
+  }
+
+  /** The target, of which only what the assignment filter matches. */
+  public static DeviceAndAppManagementAssignmentTarget including(String filter, DeviceAndAppManagementAssignmentTarget target) {
+    return filtered(filter, target, DeviceAndAppManagementAssignmentFilterType.DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_INCLUDE);
+  }
+
+  /** The target, but for what the assignment filter matches. */
+  public static DeviceAndAppManagementAssignmentTarget excluding(String filter, DeviceAndAppManagementAssignmentTarget target) {
+    return filtered(filter, target, DeviceAndAppManagementAssignmentFilterType.DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_EXCLUDE);
+  }
+
+  /** An assignment to the target. */
+  public static DeviceCompliancePolicyAssignment assignment(DeviceAndAppManagementAssignmentTarget target) {
+    return DeviceCompliancePolicyAssignment.newBuilder().setTarget(target).build();
+  }
+
+  private static DeviceAndAppManagementAssignmentTarget.Builder target() {
+    return DeviceAndAppManagementAssignmentTarget.newBuilder();
+  }
+
+  private static DeviceAndAppManagementAssignmentTarget filtered(
+      String filter, DeviceAndAppManagementAssignmentTarget target, DeviceAndAppManagementAssignmentFilterType kind) {
+    return target.toBuilder()
+        .setDeviceAndAppManagementAssignmentFilterId(filter)
+        .setDeviceAndAppManagementAssignmentFilterType(kind)
+        .build();
+  }
+}

@@ -1,0 +1,44 @@
+"""What the gateway answers when it does not carry a call out."""
+
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+DETAILS = "grpc-status-details-bin"
+
+
+class GatewayError(grpc.RpcError):
+    """A failed call: code(), details() and trailing_metadata() as grpc has them, and what the gateway says besides.
+
+    reason: stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached. retry_after: seconds, None where no
+    retry makes sense. graph_request_id: where Microsoft Graph answered. fields: of the request, that break a rule.
+    """
+
+    def __init__(self, error: Any) -> None:
+        self._error = error
+        self.reason = self.graph_request_id = ""
+        self.retry_after: float | None = None
+        self.fields: tuple[str, ...] = ()
+        found = dict(error.trailing_metadata() or ()).get(DETAILS)
+        for packed in status_pb2.Status.FromString(found).details if found else ():
+            self._read(packed)
+        super().__init__(f"{self.code().name}: {self.reason}: {self.details()}")
+
+    def _read(self, packed: Any) -> None:
+        info, retry, bad = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()
+        if packed.Unpack(info):
+            self.reason, self.graph_request_id = info.reason, info.metadata.get("graph_request_id", "")
+        elif packed.Unpack(retry):
+            self.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
+        elif packed.Unpack(bad):
+            self.fields = tuple(violation.field for violation in bad.field_violations)
+
+    def code(self) -> grpc.StatusCode:
+        return self._error.code()  # type: ignore[no-any-return]
+
+    def details(self) -> str:
+        return self._error.details() or ""
+
+    def trailing_metadata(self) -> Any:
+        return self._error.trailing_metadata()

@@ -1,0 +1,43 @@
+use std::{fmt, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// What the gateway answers when it does not carry a call out.
+#[derive(Debug, Clone)]
+pub struct Error {
+    pub code: Code,
+    /// Stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached.
+    pub reason: String,
+    pub message: String,
+    /// When a retry makes sense; None where none does.
+    pub retry_after: Option<Duration>,
+    /// Where Microsoft Graph answered.
+    pub graph_request_id: String,
+    /// Of the request, that break a rule.
+    pub fields: Vec<String>,
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        let broken = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+        Error {
+            code: status.code(),
+            reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
+            message: status.message().to_owned(),
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+            graph_request_id: info.and_then(|info| info.metadata.get("graph_request_id").cloned()).unwrap_or_default(),
+            fields: broken.into_iter().map(|violation| violation.field).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}: {}", self.code, self.reason, self.message)
+    }
+}
+
+impl std::error::Error for Error {}

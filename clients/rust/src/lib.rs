@@ -1,0 +1,189 @@
+//! Assigns Intune compliance policies through compliance-gateway: [`connect`], targets such as [`group`], and the messages in [`v1`].
+
+mod error;
+mod targets;
+
+use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout_at, Instant};
+use tonic::metadata::{errors::InvalidMetadataValue, MetadataMap};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Request, Response, Status};
+
+pub use error::Error;
+pub use targets::{all_devices, all_users, assignment, collection, excluding, exclusion, group, including, Target};
+
+/// The generated messages and the bare client.
+#[allow(clippy::all, rustdoc::all)]
+pub mod v1 {
+    tonic::include_proto!("compliance_gateway.v1");
+}
+use v1::compliance_assignment_service_client::ComplianceAssignmentServiceClient;
+
+// As the service config of the other languages' gRPC has it; tonic has none, so the helper tries again itself.
+const ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Gives the caller's token, asked for before each call.
+pub type Token = Arc<dyn Fn() -> io::Result<String> + Send + Sync>;
+
+/// A token that is read anew for each call.
+pub fn token_file(path: impl Into<PathBuf>) -> Token {
+    let path = path.into();
+    Arc::new(move || Ok(std::fs::read_to_string(&path)?.trim().to_owned()))
+}
+
+/// How to reach the gateway, and as whom.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// None with a client certificate.
+    pub token: Option<Token>,
+    /// Which one, where there are several.
+    pub tenant: Option<String>,
+    /// For calls on a client that has no other; 30 s if not said. See [`Client::within`].
+    pub timeout: Option<Duration>,
+    /// Without TLS, for loopback.
+    pub plain_text: bool,
+    /// PEM of a private authority.
+    pub ca: Option<Vec<u8>>,
+    /// PEM of the client's certificate with its chain, and of its key.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// The service's methods. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    stub: ComplianceAssignmentServiceClient<Channel>,
+    options: Options,
+}
+
+/// A client for the gateway at `address`, host:port. It connects when it is first used.
+pub fn connect(address: &str, options: Options) -> Result<Client, tonic::transport::Error> {
+    let scheme = if options.plain_text { "http" } else { "https" };
+    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?;
+    if !options.plain_text {
+        let mut tls = match &options.ca {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        if let Some((certificate, key)) = &options.identity {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
+        endpoint = endpoint.tls_config(tls)?;
+    }
+    Ok(Client { stub: ComplianceAssignmentServiceClient::new(endpoint.connect_lazy()), options })
+}
+
+macro_rules! methods {
+    ($($name:ident($request:ident) -> $response:ty;)*) => {
+        impl Client {
+            $(
+                #[doc = concat!("See [`v1::", stringify!($request), "`].")]
+                pub async fn $name(&self, request: v1::$request) -> Result<$response, Error> {
+                    let request = request.named();
+                    self.call(|mut stub, request| async move { stub.$name(request).await }, request).await
+                }
+            )*
+        }
+    };
+}
+
+methods! {
+    create_compliance_assignment(CreateComplianceAssignmentRequest) -> v1::DeviceCompliancePolicyAssignment;
+    get_compliance_assignment(GetComplianceAssignmentRequest) -> v1::DeviceCompliancePolicyAssignment;
+    list_compliance_assignments(ListComplianceAssignmentsRequest) -> v1::ListComplianceAssignmentsResponse;
+    update_compliance_assignment(UpdateComplianceAssignmentRequest) -> v1::DeviceCompliancePolicyAssignment;
+    delete_compliance_assignment(DeleteComplianceAssignmentRequest) -> ();
+    replace_compliance_assignments(ReplaceComplianceAssignmentsRequest) -> v1::ReplaceComplianceAssignmentsResponse;
+}
+
+impl Client {
+    /// The same client with another timeout for its calls.
+    pub fn within(&self, timeout: Duration) -> Client {
+        let options = Options { timeout: Some(timeout), ..self.options.clone() };
+        Client { stub: self.stub.clone(), options }
+    }
+
+    /// One call and its retries, within one deadline and with one request id.
+    async fn call<Q: Clone, R, F>(
+        &self,
+        send: impl Fn(ComplianceAssignmentServiceClient<Channel>, Request<Q>) -> F,
+        message: Q,
+    ) -> Result<R, Error>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let deadline = Instant::now() + self.options.timeout.unwrap_or(Duration::from_secs(30));
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let mut request = Request::new(message.clone());
+            request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+            self.introduce(request.metadata_mut())?;
+            let status = match timeout_at(deadline, send(self.stub.clone(), request)).await {
+                Ok(Ok(response)) => return Ok(response.into_inner()),
+                Ok(Err(status)) => status,
+                Err(_) => Status::deadline_exceeded("the deadline passed"),
+            };
+            let wait = wait_before_retry(&status, pause);
+            match wait {
+                Some(wait) if attempt < ATTEMPTS && Instant::now() + wait < deadline => sleep(wait).await,
+                _ => return Err(Error::from(status)),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    fn introduce(&self, metadata: &mut MetadataMap) -> Result<(), Error> {
+        let wrong = |error: InvalidMetadataValue| Error::from(Status::invalid_argument(error.to_string()));
+        if let Some(token) = &self.options.token {
+            let token = token().map_err(|error| Error::from(Status::unauthenticated(error.to_string())))?;
+            metadata.insert("authorization", format!("Bearer {token}").parse().map_err(wrong)?);
+        }
+        if let Some(tenant) = &self.options.tenant {
+            metadata.insert("x-graph-tenant", tenant.parse().map_err(wrong)?);
+        }
+        Ok(())
+    }
+}
+
+/// What the push-back says; without one, `pause`. None where nothing shall be tried again.
+fn wait_before_retry(status: &Status, pause: Duration) -> Option<Duration> {
+    if !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
+        return None;
+    }
+    match status.metadata().get("grpc-retry-pushback-ms") {
+        Some(told) => told.to_str().ok()?.parse().ok().map(Duration::from_millis),
+        None => Some(pause),
+    }
+}
+
+/// A write has a request id.
+trait Named {
+    fn named(self) -> Self;
+}
+
+macro_rules! named {
+    (writes: $($write:ident),*; reads: $($read:ident),*) => {
+        $(impl Named for v1::$write {
+            fn named(mut self) -> Self {
+                if self.request_id.is_empty() {
+                    self.request_id = uuid::Uuid::new_v4().to_string();
+                }
+                self
+            }
+        })*
+        $(impl Named for v1::$read {
+            fn named(self) -> Self {
+                self
+            }
+        })*
+    };
+}
+
+named! {
+    writes: CreateComplianceAssignmentRequest, UpdateComplianceAssignmentRequest, DeleteComplianceAssignmentRequest,
+        ReplaceComplianceAssignmentsRequest;
+    reads: GetComplianceAssignmentRequest, ListComplianceAssignmentsRequest
+}

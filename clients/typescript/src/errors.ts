@@ -1,0 +1,42 @@
+import { fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { status, type ServiceError } from "@grpc/grpc-js";
+
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
+import { StatusSchema } from "./gen/google/rpc/status_pb.js";
+
+/** What the gateway answers when it does not carry a call out. */
+export class GatewayError extends Error {
+  override readonly name = "GatewayError";
+  readonly code: status;
+  /** Stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached. */
+  readonly reason: string = "";
+  readonly details: string;
+  /** Milliseconds until a retry makes sense; undefined where none does. */
+  readonly retryAfterMs?: number;
+  /** Where Microsoft Graph answered. */
+  readonly graphRequestId: string = "";
+  /** Of the request, that break a rule. */
+  readonly fields: string[] = [];
+
+  constructor(error: ServiceError) {
+    super(error.message, { cause: error });
+    this.code = error.code;
+    this.details = error.details;
+    const [packed] = error.metadata?.get("grpc-status-details-bin") ?? [];
+    const details = packed ? fromBinary(StatusSchema, packed as Buffer).details : [];
+    const info = find(details, ErrorInfoSchema);
+    if (info) {
+      this.reason = info.reason;
+      this.graphRequestId = info.metadata["graph_request_id"] ?? "";
+    }
+    const delay = find(details, RetryInfoSchema)?.retryDelay;
+    if (delay) this.retryAfterMs = Number(delay.seconds) * 1000 + delay.nanos / 1e6;
+    this.fields = find(details, BadRequestSchema)?.fieldViolations.map((violation) => violation.field) ?? [];
+  }
+}
+
+function find<D extends DescMessage>(details: Any[], schema: D): MessageShape<D> | undefined {
+  return details.map((detail) => anyUnpack(detail, schema)).find((found) => found !== undefined);
+}

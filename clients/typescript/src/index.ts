@@ -1,0 +1,94 @@
+// Assigns Intune compliance policies through compliance-gateway. Messages are in ./gen/compliance_gateway/v1.
+//
+// Messages by Buf's protobuf-es, which TypeScript people know; calls by grpc-js, because it alone of the two has gRPC's service
+// config with its retries, and obeys the gateway's push-back.
+import { readFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { create, fromBinary, toBinary, type DescMethodUnary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+
+import { GatewayError } from "./errors.js";
+import { ComplianceAssignmentService as Service } from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
+
+export * from "./errors.js";
+export * from "./targets.js";
+export * from "./gen/compliance_gateway/v1/assignment_pb.js";
+export * from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
+
+// What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
+const RETRIES = {
+  methodConfig: [{
+    name: [{ service: Service.typeName }],
+    retryPolicy: {
+      maxAttempts: 4, initialBackoff: "0.5s", maxBackoff: "10s", backoffMultiplier: 2,
+      retryableStatusCodes: ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+    },
+  }],
+};
+
+export interface Options {
+  /** The caller's token, or a function that gives it anew for each call; none with a client certificate. */
+  token?: string | (() => string);
+  /** Which tenant, where there are several. */
+  tenant?: string;
+  /** Milliseconds, for calls that set none. */
+  timeoutMs?: number;
+  /** Without TLS, for loopback. */
+  plainText?: boolean;
+  /** PEM: of a private authority; of the client's certificate with its chain, and its key. */
+  ca?: Buffer;
+  certificate?: Buffer;
+  key?: Buffer;
+}
+
+export interface CallOptions {
+  timeoutMs?: number;
+}
+
+type Methods = typeof Service.method;
+type Call<M> = M extends DescMethodUnary<infer I, infer O>
+  ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+  : never;
+
+/** The service's methods, as promises. They throw GatewayError. */
+export type Client = { [Name in keyof Methods]: Call<Methods[Name]> } & { close(): void };
+
+/** A token that is read anew for each call. */
+export const tokenFile = (path: string) => () => readFileSync(path, "utf8").trim();
+
+/** A client for the gateway at `address`, host:port. It connects when it is first used. */
+export function connect(address: string, options: Options = {}): Client {
+  const credentials = options.plainText
+    ? grpc.credentials.createInsecure()
+    : grpc.credentials.createSsl(options.ca ?? null, options.key ?? null, options.certificate ?? null);
+  const channel = new grpc.Client(address, credentials, { "grpc.service_config": JSON.stringify(RETRIES), "grpc.enable_retries": 1 });
+  const methods = Object.entries(Service.method).map(([name, method]) => [name, call(channel, method as DescMethodUnary, options)]);
+  return { ...Object.fromEntries(methods), close: () => channel.close() } as Client;
+}
+
+/** One method. gRPC's own retries come below it, and keep token, tenant, deadline and request id. */
+function call(channel: grpc.Client, method: DescMethodUnary, options: Options) {
+  const path = `/${Service.typeName}/${method.name}`;
+  return (init: MessageInitShape<typeof method.input>, own: CallOptions = {}) =>
+    new Promise((resolve, reject) => {
+      const request = named(create(method.input, init));
+      const metadata = new grpc.Metadata();
+      const token = typeof options.token === "function" ? options.token() : options.token;
+      if (token) metadata.set("authorization", `Bearer ${token}`);
+      if (options.tenant) metadata.set("x-graph-tenant", options.tenant);
+      channel.makeUnaryRequest(
+        path,
+        (message) => Buffer.from(toBinary(method.input, message)),
+        (data) => fromBinary(method.output, data),
+        request,
+        metadata,
+        { deadline: Date.now() + (own.timeoutMs ?? options.timeoutMs ?? 30_000) },
+        (error, answer) => (error ? reject(new GatewayError(error)) : resolve(answer)),
+      );
+    });
+}
+
+/** A write has a request id; on a copy, where it had none. */
+function named<M extends object>(request: M): M {
+  return "requestId" in request && !request.requestId ? { ...request, requestId: randomUUID() } : request;
+}

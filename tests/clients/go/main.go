@@ -1,0 +1,125 @@
+// Carries out what tests/clients asks for, a JSON object a line, through the helper. See tests/clients/driver.py.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"log"
+	"os"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	gateway "github.com/compliance-gateway/compliance-gateway/clients/go"
+	v1 "github.com/compliance-gateway/compliance-gateway/clients/go/v1"
+)
+
+type ask struct {
+	Method    string
+	Request   []byte
+	TimeoutMS int `json:"timeout_ms"`
+	Target    string
+	ID        string
+	Filter    string
+	Include   bool
+}
+
+func main() {
+	ca, err := os.ReadFile(os.Getenv("GATEWAY_CA"))
+	check(err)
+	options := gateway.Options{CA: ca, Tenant: os.Getenv("GATEWAY_TENANT")}
+	if path := os.Getenv("GATEWAY_TOKEN_FILE"); path != "" {
+		options.Token = gateway.TokenFile(path)
+	}
+	if path := os.Getenv("GATEWAY_CERTIFICATE"); path != "" {
+		options.Certificate, err = os.ReadFile(path)
+		check(err)
+		options.Key = options.Certificate
+	}
+	client, err := gateway.Connect(os.Getenv("GATEWAY_ADDRESS"), options)
+	check(err)
+	lines, out := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var a ask
+		check(json.Unmarshal(lines.Bytes(), &a))
+		if a.Target != "" {
+			data, err := proto.Marshal(target(a))
+			check(err)
+			check(out.Encode(map[string]any{"response": data}))
+			continue
+		}
+		check(out.Encode(answer(call(client, a))))
+	}
+}
+
+func call(client *gateway.Client, a ask) (proto.Message, error) {
+	ctx := context.Background()
+	if a.TimeoutMS > 0 {
+		limited, cancel := context.WithTimeout(ctx, time.Duration(a.TimeoutMS)*time.Millisecond)
+		defer cancel()
+		ctx = limited
+	}
+	switch a.Method {
+	case "CreateComplianceAssignment":
+		return client.CreateComplianceAssignment(ctx, read(a, &v1.CreateComplianceAssignmentRequest{}))
+	case "GetComplianceAssignment":
+		return client.GetComplianceAssignment(ctx, read(a, &v1.GetComplianceAssignmentRequest{}))
+	case "ListComplianceAssignments":
+		return client.ListComplianceAssignments(ctx, read(a, &v1.ListComplianceAssignmentsRequest{}))
+	case "UpdateComplianceAssignment":
+		return client.UpdateComplianceAssignment(ctx, read(a, &v1.UpdateComplianceAssignmentRequest{}))
+	case "DeleteComplianceAssignment":
+		return client.DeleteComplianceAssignment(ctx, read(a, &v1.DeleteComplianceAssignmentRequest{}))
+	}
+	return client.ReplaceComplianceAssignments(ctx, read(a, &v1.ReplaceComplianceAssignmentsRequest{}))
+}
+
+func read[M proto.Message](a ask, message M) M {
+	check(proto.Unmarshal(a.Request, message))
+	return message
+}
+
+func answer(message proto.Message, err error) map[string]any {
+	if err == nil {
+		data, err := proto.Marshal(message)
+		check(err)
+		return map[string]any{"response": data}
+	}
+	var refused *gateway.Error
+	if !errors.As(err, &refused) {
+		log.Fatal(err)
+	}
+	return map[string]any{"error": map[string]any{
+		"code": int(refused.Code), "reason": refused.Reason, "message": refused.Message, "fields": refused.Fields,
+		"retry_after_ms": refused.RetryAfter.Milliseconds(), "graph_request_id": refused.GraphRequestID,
+	}}
+}
+
+func target(a ask) *gateway.Target {
+	var filters []gateway.Filter
+	if a.Filter != "" && a.Include {
+		filters = append(filters, gateway.Including(a.Filter))
+	} else if a.Filter != "" {
+		filters = append(filters, gateway.Excluding(a.Filter))
+	}
+	switch a.Target {
+	case "group":
+		return gateway.Group(a.ID, filters...)
+	case "exclusion":
+		return gateway.Exclusion(a.ID)
+	case "all_users":
+		return gateway.AllUsers(filters...)
+	case "all_devices":
+		return gateway.AllDevices(filters...)
+	}
+	return gateway.Collection(a.ID, filters...)
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,79 @@
+//! Carries out what tests/clients asks for, a JSON object a line, through the helper. See tests/clients/driver.py.
+
+use std::{env::var, io::stdin, time::Duration};
+
+use base64::{prelude::BASE64_STANDARD, Engine};
+use compliance_gateway_client::{
+    all_devices, all_users, collection, connect, excluding, exclusion, group, including, token_file, Client, Error, Options,
+};
+use prost::Message;
+use serde_json::{json, Value};
+
+fn response(message: impl Message) -> Value {
+    json!({"response": BASE64_STANDARD.encode(message.encode_to_vec())})
+}
+
+fn answer(result: Result<impl Message, Error>) -> Value {
+    match result {
+        Ok(message) => response(message),
+        Err(error) => json!({"error": {
+            "code": error.code as i32, "reason": error.reason, "message": error.message, "fields": error.fields,
+            "retry_after_ms": error.retry_after.map_or(0, |wait| wait.as_millis() as u64),
+            "graph_request_id": error.graph_request_id,
+        }}),
+    }
+}
+
+fn target(ask: &Value) -> Value {
+    let id = ask["id"].as_str().unwrap();
+    let target = match ask["target"].as_str().unwrap() {
+        "group" => group(id),
+        "exclusion" => return response(exclusion(id)),
+        "all_users" => all_users(),
+        "all_devices" => all_devices(),
+        _ => collection(id),
+    };
+    response(match (ask["filter"].as_str().unwrap(), ask["include"].as_bool().unwrap()) {
+        ("", _) => target,
+        (filter, true) => including(filter, target),
+        (filter, false) => excluding(filter, target),
+    })
+}
+
+async fn call(client: &Client, ask: &Value) -> Value {
+    let request = BASE64_STANDARD.decode(ask["request"].as_str().unwrap()).unwrap();
+    let client = match ask["timeout_ms"].as_u64().unwrap() {
+        0 => client.clone(),
+        timeout => client.within(Duration::from_millis(timeout)),
+    };
+    macro_rules! carry_out {
+        ($method:ident) => {
+            answer(client.$method(Message::decode(&request[..]).unwrap()).await)
+        };
+    }
+    match ask["method"].as_str().unwrap() {
+        "CreateComplianceAssignment" => carry_out!(create_compliance_assignment),
+        "GetComplianceAssignment" => carry_out!(get_compliance_assignment),
+        "ListComplianceAssignments" => carry_out!(list_compliance_assignments),
+        "UpdateComplianceAssignment" => carry_out!(update_compliance_assignment),
+        "DeleteComplianceAssignment" => carry_out!(delete_compliance_assignment),
+        _ => carry_out!(replace_compliance_assignments),
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let identity = var("GATEWAY_CERTIFICATE").ok().map(|path| std::fs::read(path).unwrap());
+    let options = Options {
+        token: var("GATEWAY_TOKEN_FILE").ok().map(token_file),
+        tenant: var("GATEWAY_TENANT").ok(),
+        ca: Some(std::fs::read(var("GATEWAY_CA").unwrap()).unwrap()),
+        identity: identity.map(|pem| (pem.clone(), pem)),
+        ..Default::default()
+    };
+    let client = connect(&var("GATEWAY_ADDRESS").unwrap(), options).unwrap();
+    for line in stdin().lines() {
+        let ask: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        println!("{}", if ask["target"] == "" { call(&client, &ask).await } else { target(&ask) });
+    }
+}

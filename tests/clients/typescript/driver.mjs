@@ -1,0 +1,48 @@
+// Carries out what tests/clients asks for, a JSON object a line, through the helper. See tests/clients/driver.py.
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+import * as client from "../../../clients/typescript/dist/src/index.js";
+import { fromBinary, toBinary } from "../../../clients/typescript/node_modules/@bufbuild/protobuf/dist/esm/index.js";
+
+const env = process.env;
+const certificate = env.GATEWAY_CERTIFICATE ? readFileSync(env.GATEWAY_CERTIFICATE) : undefined;
+const gateway = client.connect(env.GATEWAY_ADDRESS, {
+  token: env.GATEWAY_TOKEN_FILE ? client.tokenFile(env.GATEWAY_TOKEN_FILE) : undefined,
+  tenant: env.GATEWAY_TENANT,
+  ca: readFileSync(env.GATEWAY_CA),
+  certificate,
+  key: certificate,
+});
+const response = (schema, message) => ({ response: Buffer.from(toBinary(schema, message)).toString("base64") });
+
+function target({ target, id, filter, include }) {
+  const narrowed = filter ? (include ? client.including : client.excluding)(filter) : undefined;
+  const made = {
+    group: () => client.group(id, narrowed),
+    exclusion: () => client.exclusion(id),
+    all_users: () => client.allUsers(narrowed),
+    all_devices: () => client.allDevices(narrowed),
+    collection: () => client.collection(id, narrowed),
+  }[target]();
+  return response(client.DeviceAndAppManagementAssignmentTargetSchema, made);
+}
+
+async function call({ method, request, timeout_ms }) {
+  const name = method[0].toLowerCase() + method.slice(1);
+  const { input, output } = client.ComplianceAssignmentService.method[name];
+  try {
+    const message = fromBinary(input, Buffer.from(request, "base64"));
+    return response(output, await gateway[name](message, timeout_ms ? { timeoutMs: timeout_ms } : {}));
+  } catch (error) {
+    if (!(error instanceof client.GatewayError)) throw error;
+    const { code, reason, details, fields, retryAfterMs, graphRequestId } = error;
+    return { error: { code, reason, message: details, fields, retry_after_ms: retryAfterMs ?? 0, graph_request_id: graphRequestId } };
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const ask = JSON.parse(line);
+  console.log(JSON.stringify(ask.target ? target(ask) : await call(ask)));
+}
+gateway.close();
