@@ -13,7 +13,7 @@ from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_p
 from driver import LANGUAGES, built, driving, environment, over_tls
 from edits_over_the_wire import MERGE, guid
 from google.protobuf import json_format
-from rig import Failure
+from rig import Failure, gateway
 from test_both_doors import CASES
 
 from gateway.cli.emulator import GROUPS_ONLY, POLICIES
@@ -127,6 +127,22 @@ async def test_a_client_certificate(live: Emulator, language: str, tmp_path: Pat
         own = {"GATEWAY_ADDRESS": rig.mtls_address, "GATEWAY_CERTIFICATE": str(CLIENT.write(tmp_path / "client.pem"))}
         async with driving(language, {**env, **own}) as client:
             assert not isinstance(await client.call("ListComplianceAssignments", LIST), Failure)
+
+
+async def test_plain_text_on_loopback(live: Emulator, language: str, tmp_path: Path):
+    async with gateway(live) as rig:
+        env = environment(rig, tmp_path, rig.token)
+        del env["GATEWAY_CA"]
+        async with driving(language, env) as client:
+            assert not isinstance(await client.call("ListComplianceAssignments", LIST), Failure)
+
+
+async def test_an_outcome_that_nobody_knows(live: Emulator, language: str, tmp_path: Path):
+    live.world.faults.order([Fault(method="POST", path="/assign$", status=500, times=99)])
+    blind = {"create_route": "assign", "max_attempts": 1, "doubt_s": 0, "read_back_s": 0.1}
+    async with over_tls(live, tmp_path, graph=blind) as rig, driving(language, environment(rig, tmp_path, rig.token)) as client:
+        failure = await client.call("CreateComplianceAssignment", CREATE)
+        assert (failure.status, failure.reason, failure.retry_after) == ("UNKNOWN", "OUTCOME_UNKNOWN", None)
 
 
 async def test_another_authority_is_not_trusted(live: Emulator, language: str, tmp_path: Path):

@@ -90,7 +90,7 @@ async def test_a_throttle_beyond_the_deadline_is_said_at_once(live: Emulator):
     async with gateway(live, **MERGE) as rig:
         live.world.faults.order([Fault(**ASSIGN, status=429, retry_after="60")])
         failure = await create(rig, group(0))
-        assert (failure.status, failure.retry_after, failure.pushback_ms) == ("RESOURCE_EXHAUSTED", 60, 60000)
+        assert (failure.status, failure.retry_after, failure.pushback_ms) == ("RESOURCE_EXHAUSTED", 60, -1)
 
 
 LOST = {

@@ -27,9 +27,12 @@ type ask struct {
 }
 
 func main() {
-	ca, err := os.ReadFile(os.Getenv("GATEWAY_CA"))
-	check(err)
-	options := gateway.Options{CA: ca, Tenant: os.Getenv("GATEWAY_TENANT")}
+	options := gateway.Options{PlainText: os.Getenv("GATEWAY_CA") == "", Tenant: os.Getenv("GATEWAY_TENANT")}
+	var err error
+	if !options.PlainText {
+		options.CA, err = os.ReadFile(os.Getenv("GATEWAY_CA"))
+		check(err)
+	}
 	if path := os.Getenv("GATEWAY_TOKEN_FILE"); path != "" {
 		options.Token = gateway.TokenFile(path)
 	}

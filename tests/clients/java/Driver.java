@@ -21,8 +21,9 @@ public class Driver {
     var env = System.getenv();
     var token = env.containsKey("GATEWAY_TOKEN_FILE") ? Gateway.tokenFile(Path.of(env.get("GATEWAY_TOKEN_FILE"))) : null;
     var certificate = env.containsKey("GATEWAY_CERTIFICATE") ? Path.of(env.get("GATEWAY_CERTIFICATE")) : null;
-    var options = new Gateway.Options(token, env.get("GATEWAY_TENANT"), Duration.ofSeconds(30), false,
-        Path.of(env.get("GATEWAY_CA")), certificate, certificate);
+    var ca = env.containsKey("GATEWAY_CA") ? Path.of(env.get("GATEWAY_CA")) : null;
+    var options = new Gateway.Options(
+        token, env.get("GATEWAY_TENANT"), Duration.ofSeconds(30), ca == null, ca, certificate, certificate);
     try (var gateway = Gateway.connect(env.get("GATEWAY_ADDRESS"), options);
         var lines = new BufferedReader(new InputStreamReader(System.in))) {
       for (String line; (line = lines.readLine()) != null; ) {

@@ -61,10 +61,9 @@ def response(message: object) -> dict:
 env = os.environ
 token = token_file(env["GATEWAY_TOKEN_FILE"]) if env.get("GATEWAY_TOKEN_FILE") else None
 certificate = Path(env["GATEWAY_CERTIFICATE"]).read_bytes() if env.get("GATEWAY_CERTIFICATE") else None
-ca = Path(env["GATEWAY_CA"]).read_bytes()
-with connect(
-    env["GATEWAY_ADDRESS"], token, tenant=env.get("GATEWAY_TENANT") or None, ca=ca, certificate=certificate, key=certificate
-) as gateway:
+ca = Path(env["GATEWAY_CA"]).read_bytes() if env.get("GATEWAY_CA") else None
+options = {"tenant": env.get("GATEWAY_TENANT") or None, "plain_text": ca is None}
+with connect(env["GATEWAY_ADDRESS"], token, ca=ca, certificate=certificate, key=certificate, **options) as gateway:
     for line in sys.stdin:
         ask = json.loads(line)
         print(json.dumps(response(target(ask)) if ask["target"] else call(gateway, ask)), flush=True)

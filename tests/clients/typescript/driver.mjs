@@ -10,7 +10,8 @@ const certificate = env.GATEWAY_CERTIFICATE ? readFileSync(env.GATEWAY_CERTIFICA
 const gateway = client.connect(env.GATEWAY_ADDRESS, {
   token: env.GATEWAY_TOKEN_FILE ? client.tokenFile(env.GATEWAY_TOKEN_FILE) : undefined,
   tenant: env.GATEWAY_TENANT,
-  ca: readFileSync(env.GATEWAY_CA),
+  plainText: !env.GATEWAY_CA,
+  ca: env.GATEWAY_CA ? readFileSync(env.GATEWAY_CA) : undefined,
   certificate,
   key: certificate,
 });

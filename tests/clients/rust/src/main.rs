@@ -67,7 +67,8 @@ async fn main() {
     let options = Options {
         token: var("GATEWAY_TOKEN_FILE").ok().map(token_file),
         tenant: var("GATEWAY_TENANT").ok(),
-        ca: Some(std::fs::read(var("GATEWAY_CA").unwrap()).unwrap()),
+        plain_text: var("GATEWAY_CA").is_err(),
+        ca: var("GATEWAY_CA").ok().map(|path| std::fs::read(path).unwrap()),
         identity: identity.map(|pem| (pem.clone(), pem)),
         ..Default::default()
     };
