@@ -53,7 +53,7 @@ def sections(folder: Path, **server: object) -> dict:
 
 def signed(key=KEY, kid: str = "one", algorithm: str = "RS256", header: dict | None = None, **claims: object) -> str:
     now = int(time.time())
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "hr", "iat": now, "exp": now + 300, **claims}
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "hr", "iat": now, "exp": now + 3600, **claims}
     claims = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(claims, key, algorithm, {"kid": kid, **(header or {})})
 
