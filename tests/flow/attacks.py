@@ -105,7 +105,7 @@ TOKENS = {
     "expired": lambda: signed(exp=NOW - 120),
     "no expiry": lambda: signed(exp=None),
     "an expiry that is a text": lambda: by_hand({"alg": "RS256", "kid": "one"}, {**GOOD_CLAIMS, "exp": "never"}, b"x"),
-    "not yet good": lambda: signed(nbf=NOW + 600),
+    "not yet good": lambda: signed(nbf=NOW + 40_000, exp=NOW + 86_400),
     "another audience": lambda: signed(aud="another-service"),
     "no audience": lambda: signed(aud=None),
     "an empty audience": lambda: signed(aud=""),
