@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.config import Server
 from gateway.config.doors import is_loopback
+from gateway.errors import GatewayError, Reason
 from gateway.odata import dumps
 
 # Swagger UI comes with swagger-ui-py: nothing is fetched from elsewhere.
@@ -53,7 +54,7 @@ class Pages:
 
     def _metrics(self, request: web.BaseRequest) -> web.Response:
         if not (self._open or is_loopback(request.remote or "")):
-            return _json(403, error={"code": "METRICS_FOR_LOOPBACK", "message": 'server.metrics = "all" opens them.'})
+            raise GatewayError(Reason.CALLER_NOT_PERMITTED, 'Metrics are for loopback; server.metrics = "all" opens them.')
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -25,7 +25,8 @@
 // with the same id: the gateway finds out what became of it, and carries it out if nothing did. After every other error
 // of the write itself the id is free: nothing was carried out. A write without an id gets one; the trailer `compliance-gateway-request-id` has it.
 //
-// Every answer has the trailer `request-id`, which is the id of the call's entry in the ledger. `client-request-id` in the
+// Every answer has the trailer `request-id`, the id of the call; its entry in the ledger has it, where it has one of its own
+// (reads and replays have none). `client-request-id` in the
 // metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
 //
 // A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer

@@ -144,6 +144,10 @@ class _Outcome:
         except grpc.RpcError as error:
             raise GatewayError(error) from None
 
+    def exception(self, timeout: float | None = None) -> Any:
+        error = self._call.exception(timeout)
+        return GatewayError(error) if isinstance(error, grpc.RpcError) else error
+
 
 class _Interceptor(grpc.UnaryUnaryClientInterceptor):
     def __init__(self, defaults: _Defaults) -> None:
