@@ -5,7 +5,7 @@ The map, top to bottom; a room imports only from the rooms below it (held by imp
     cli            the commands, a thin file each          emulator   a Graph, Intune and Entra look-alike; knows
     bootstrap      Config -> running gateway                          nothing of the rest
     doors          wire <-> Call                           testing    contract tests for plug-ins
-    policies       what every call passes
+    pipeline       what every call passes
     assignments    the domain: a handler per RPC
     graph          requests to Microsoft Graph         ledger     the durable record of every write
     odata          message <-> Graph JSON                  credentials   tokens from Entra; alone knows msal

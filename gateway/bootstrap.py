@@ -19,7 +19,7 @@ from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.writer import Tools
 from gateway.assignments.writers import Writers
-from gateway.call import Call, Handler, Policy
+from gateway.call import Call, Handler, Step
 from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, LocksConfig, Tenant
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
@@ -32,17 +32,17 @@ from gateway.graph.transports import Settings, Transport
 from gateway.ledger.ledger import Book, Ledger, LedgerError
 from gateway.logs import log_bug
 from gateway.metrics import LEDGER_UP
-from gateway.policies.audit import Audit
-from gateway.policies.authenticate import Authenticate, Authenticator
-from gateway.policies.authenticators.client_certificates import ClientCertificates
-from gateway.policies.authenticators.json_web_tokens import JsonWebTokens
-from gateway.policies.authenticators.static_tokens import StaticTokens
-from gateway.policies.authorize import Authorize, Authorizer
-from gateway.policies.cedar import PoliciesError
-from gateway.policies.deadline import deadline
-from gateway.policies.idempotency import Idempotency
-from gateway.policies.limit import Limit
-from gateway.policies.validate import Validate
+from gateway.pipeline.audit import Audit
+from gateway.pipeline.authenticate import Authenticate, Authenticator
+from gateway.pipeline.authenticators.client_certificates import ClientCertificates
+from gateway.pipeline.authenticators.json_web_tokens import JsonWebTokens
+from gateway.pipeline.authenticators.static_tokens import StaticTokens
+from gateway.pipeline.authorize import Authorize, Authorizer
+from gateway.pipeline.cedar import RulesError
+from gateway.pipeline.deadline import deadline
+from gateway.pipeline.idempotency import Idempotency
+from gateway.pipeline.limit import Limit
+from gateway.pipeline.validate import Validate
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Addresses(NamedTuple):
     rest: str
 
 
-def policies(config: Config, audit: Policy, authorize: Policy, idempotency: Policy) -> Sequence[Policy]:
+def steps(config: Config, audit: Step, authorize: Step, idempotency: Step) -> Sequence[Step]:
     """What a call passes, outermost first."""
     return (
         audit,
@@ -89,10 +89,10 @@ def policies(config: Config, audit: Policy, authorize: Policy, idempotency: Poli
     )
 
 
-def pipeline(steps: Sequence[Policy], handler: Handler) -> Handler:
+def pipeline(steps: Sequence[Step], handler: Handler) -> Handler:
     """The steps around the handler, the first outermost."""
 
-    def wrap(inner: Handler, step: Policy) -> Handler:
+    def wrap(inner: Handler, step: Step) -> Handler:
         async def outer(call: Call) -> Message:
             return await step(call, inner)
 
@@ -157,7 +157,7 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        handler = pipeline(policies(config, audit, authorize, idempotency), service)
+        handler = pipeline(steps(config, audit, authorize, idempotency), service)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, config.server, client_ca) if config.server.rest else None
         doors: list[Door] = [grpc, rest] if rest else [grpc]
@@ -168,7 +168,7 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
             for door in doors:
                 await door.start()
             await say_how_it_is(ledger, doors)
-            async with repeating("ledger", TEND_S, tending), repeating("policies", config.server.reload_s, looking):
+            async with repeating("ledger", TEND_S, tending), repeating("rules", config.server.reload_s, looking):
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "")
         finally:
             await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
@@ -190,9 +190,9 @@ def authenticators(callers: Callers) -> Sequence[Authenticator]:
 def authorizer_of(config: Config) -> Authorizer:
     """The authorizer of the configured kind. Raises ConfigError."""
     try:
-        authorizer: Authorizer = plug_in("authorizers", config.authorization.kind)(config.authorization.policies)
-    except PoliciesError as exc:
-        raise ConfigError([f"authorization.policies: {exc}"]) from exc
+        authorizer: Authorizer = plug_in("authorizers", config.authorization.kind)(config.authorization.rules_file)
+    except RulesError as exc:
+        raise ConfigError([f"authorization.rules_file: {exc}"]) from exc
     return authorizer
 
 

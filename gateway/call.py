@@ -57,13 +57,13 @@ class CallWarning:
 
 @dataclass
 class Call:
-    """One call, filled in as it passes the policies.
+    """One call, filled in as it passes the steps.
 
     decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
     certificate: of the client, PEM, verified by the door's TLS. bearer: the token in the metadata, set by `authenticate`.
     door: `grpc` or `rest`. policy: as the path has it, for where the message cannot be decoded. id: ours, in the answer as
-    `request-id`. caller, tenant, message: set by the policies `authenticate` and `validate`. entry: of a write, once
+    `request-id`. caller, tenant, message: set by the steps `authenticate` and `validate`. entry: of a write, once
     `idempotency` has claimed it. judge: raises CALLER_NOT_PERMITTED unless the caller may add and remove these targets (Graph's
     JSON objects), set by `authorize`. look_only: finds out whether what was sent before was carried out, and writes nothing.
     abandoned: nobody waits for the answer any more. warnings, trailers: for the answer's metadata; trailers go with errors as
@@ -104,4 +104,4 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Message]]
-Policy = Callable[[Call, Handler], Awaitable[Message]]
+Step = Callable[[Call, Handler], Awaitable[Message]]

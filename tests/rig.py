@@ -25,7 +25,7 @@ from gateway.ledger.ledger import Query
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.logs import formatter, quiet
 from gateway.operations import OPERATIONS
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 # The emulator's quota is for tests about it; others would only wait.
 NO_QUOTA = {"writes_per_20s": 100_000, "requests_per_20s": 1_000_000}
@@ -146,9 +146,9 @@ async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterat
     values = config_for(emulator, hash_token(token))
     values["server"]["drain_notice_s"] = 0
     values["graph"] |= NO_QUOTA
-    policies = emulator.folder / "everyone-may-all.cedar"
-    policies.write_text("permit(principal, action, resource);")
-    values["authorization"] = {"policies": str(policies)}
+    rules = emulator.folder / "everyone-may-all.cedar"
+    rules.write_text("permit(principal, action, resource);")
+    values["authorization"] = {"rules_file": str(rules)}
     values["ledger"] = {"url": f"sqlite:///{emulator.folder}/{secrets.token_hex(4)}.db"}
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}

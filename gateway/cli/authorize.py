@@ -9,7 +9,7 @@ from gateway.bootstrap import authorizer_of
 from gateway.cli.loop import load_or_exit, refuse
 from gateway.config import ConfigError
 from gateway.operations import OPERATIONS
-from gateway.policies.cedar import Question
+from gateway.pipeline.cedar import Question
 
 FILTERS = ("include", "exclude")
 
@@ -24,7 +24,7 @@ def authorize(
     remove: Annotated[list[str] | None, typer.Option(help="What is removed, in the same form.")] = None,
     filter_: Annotated[str, typer.Option("--filter", help="include:ID or exclude:ID.")] = "",
 ) -> None:
-    """Explain an answer of the authorisation: allowed or not, and the policies that decided. Exit 1 if not allowed."""
+    """Explain an answer of the authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed."""
     loaded = load_or_exit(config)
     if operation not in OPERATIONS:
         raise typer.BadParameter(f"has to be one of {', '.join(OPERATIONS)}", param_hint="--operation")

@@ -32,7 +32,7 @@ from gateway.emulator import Emulator
 from gateway.emulator.graph import Routes
 from gateway.entry import OK
 from gateway.ledger.ledger import Query
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
 GROUP = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"

@@ -10,11 +10,11 @@ import typer
 from gateway.cli.loop import run, say, until_signalled
 from gateway.emulator import Emulator
 from gateway.logs import log_json
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 TENANT, CALLER = "emulator", "demo"
 GROUPS_ONLY, READER = "groups-only", "reader"
-POLICIES = f"""// Who may what. What no policy permits is refused.
+RULES = f"""// Who may what. What no rule permits is refused.
 
 @id("{CALLER} may all")
 permit (principal == Caller::"{CALLER}", action, resource);
@@ -92,12 +92,12 @@ def tenant_of(running: Emulator, *credentials: dict[str, Any]) -> dict[str, Any]
 
 def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
     """A whole configuration for a gateway in front of this emulator, on any free port."""
-    policies = running.folder / "policies.cedar"
-    policies.write_text(POLICIES)
+    rules = running.folder / "rules.cedar"
+    rules.write_text(RULES)
     return {
         "server": {"grpc": "127.0.0.1:0", "rest": "127.0.0.1:0"},
         "callers": {"static": {CALLER: token_hash}},
-        "authorization": {"policies": str(policies)},
+        "authorization": {"rules_file": str(rules)},
         "tenants": {TENANT: tenant_of(running)},
         "graph": {"transport": "aiohttp", "create_route": "auto"},
     }

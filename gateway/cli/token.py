@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 
 def token(name: Annotated[str, typer.Argument(help="The caller's name.")]) -> None:

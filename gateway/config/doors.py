@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -72,10 +72,18 @@ class Server(Section):
 
 
 class Authorization(Section):
-    """What callers may. policies: a file of Cedar policies; what none of them permits is refused."""
+    """What callers may. rules_file: rules in Cedar; what none of them permits is refused."""
 
     kind: str = "cedar"
-    policies: ExistingFile
+    rules_file: ExistingFile
+
+    @model_validator(mode="before")
+    @classmethod
+    def renamed(cls, values: Any) -> Any:
+        """Tells the new name of the key that was called `policies`."""
+        if isinstance(values, dict) and "policies" in values:
+            raise ValueError("policies: is called rules_file now")
+        return values
 
 
 def is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.call import Call
 from gateway.operations import OPERATIONS
-from gateway.policies.authenticate import Authenticator
+from gateway.pipeline.authenticate import Authenticator
 
 
 def call_with(bearer: str | None = None, certificate: bytes | None = None) -> Call:

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 
 from gateway.operations import OPERATIONS
-from gateway.policies.authorize import Authorizer
-from gateway.policies.cedar import Question
+from gateway.pipeline.authorize import Authorizer
+from gateway.pipeline.cedar import Question
 
 ASKED = Question("caller", "CreateComplianceAssignment", "tenant", "policy", frozenset({"group"}), frozenset({"id"}))
 

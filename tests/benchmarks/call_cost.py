@@ -25,7 +25,7 @@ from gateway.emulator import Emulator
 from gateway.graph.transports import Request, Response, Settings
 from gateway.odata import dumps
 from gateway.operations import OPERATIONS
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 IN_FLIGHT, CALLS, ROUNDS = 64, 4000, 5
 GET = "/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignment"

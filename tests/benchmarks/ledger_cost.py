@@ -26,7 +26,7 @@ from gateway.config import parse
 from gateway.emulator import Emulator
 from gateway.graph.transports import Request, Response, Settings
 from gateway.odata import dumps, loads
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 CREATES, ROUNDS = 640, 5
 CREATE = "/compliance_gateway.v1.ComplianceAssignmentService/CreateComplianceAssignment"

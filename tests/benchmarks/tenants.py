@@ -17,7 +17,7 @@ from rig import command
 from gateway.cli.emulator import config_for, tenant_of
 from gateway.cli.loop import run
 from gateway.emulator import Emulator
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 COUNTS = (1, 500)
 

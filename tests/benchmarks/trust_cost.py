@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.config.doors import JwtIssuer
-from gateway.policies.authenticators.client_certificates import ClientCertificates
-from gateway.policies.authenticators.json_web_tokens import JsonWebTokens
-from gateway.policies.authenticators.static_tokens import StaticTokens, hash_token, new_token
-from gateway.policies.cedar import Cedar
+from gateway.pipeline.authenticators.client_certificates import ClientCertificates
+from gateway.pipeline.authenticators.json_web_tokens import JsonWebTokens
+from gateway.pipeline.authenticators.static_tokens import StaticTokens, hash_token, new_token
+from gateway.pipeline.cedar import Cedar
 from gateway.testing.authenticator_contract import call_with
 from gateway.testing.authorizer_contract import ASKED
 
@@ -43,11 +43,11 @@ async def microseconds(one: Callable[[int], Awaitable[object]]) -> float:
 async def main() -> None:
     folder = Path(tempfile.mkdtemp())
     (folder / "jwks.json").write_text(json.dumps({"keys": [jwk(KEY, "one")]}))
-    (folder / "policies.cedar").write_text(POLICIES)
+    (folder / "rules.cedar").write_text(POLICIES)
     static = new_token()
     tokens = StaticTokens({f"caller-{i}": hash_token(new_token()) for i in range(20)} | {"caller": hash_token(static)})
     web = JsonWebTokens({"main": JwtIssuer(issuer=ISSUER, audience=AUDIENCE, jwks_file=folder / "jwks.json")})
-    certificates, cedar = ClientCertificates(), Cedar(folder / "policies.cedar")
+    certificates, cedar = ClientCertificates(), Cedar(folder / "rules.cedar")
     fresh = [[call_with(signed(sub=f"s{i}-{j}")) for i in range(CALLS)] for j in range(ROUNDS)]
     known = {"static": call_with(static), "jwt": call_with(signed()), "mtls": call_with(certificate=CLIENT.pem.encode())}
     times: dict[str, list[float]] = {}

@@ -16,13 +16,13 @@ from google.protobuf import json_format
 from rig import Failure, gateway
 from test_both_doors import CASES
 
-from gateway.cli.emulator import GROUPS_ONLY, POLICIES
+from gateway.cli.emulator import GROUPS_ONLY, RULES
 from gateway.emulator import Emulator
 from gateway.emulator.control import reset
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY, FILTER, MACOS, WINDOWS
 from gateway.operations import OPERATIONS
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 pytestmark = pytest.mark.parametrize("language", LANGUAGES)
 LIST = service_pb.ListComplianceAssignmentsRequest(device_compliance_policy_id=WINDOWS)
@@ -191,11 +191,11 @@ try again in 31 s
 async def test_the_example_prints_what_all_print(live: Emulator, language: str, tmp_path: Path):
     token = new_token()
     delete = 'Action::"DeleteComplianceAssignment"'
-    reading_too = POLICIES.replace(f"{delete}]", f'{delete}, Action::"ListComplianceAssignments"]')
-    (tmp_path / "policies.cedar").write_text(reading_too)
+    reading_too = RULES.replace(f"{delete}]", f'{delete}, Action::"ListComplianceAssignments"]')
+    (tmp_path / "rules.cedar").write_text(reading_too)
     may = {
         "callers": {"static": {GROUPS_ONLY: hash_token(token)}},
-        "authorization": {"policies": str(tmp_path / "policies.cedar")},
+        "authorization": {"rules_file": str(tmp_path / "rules.cedar")},
     }
     language_ = await asyncio.to_thread(built, language)
     async with over_tls(live, tmp_path, **MERGE, **may) as rig:

@@ -9,12 +9,12 @@ from attacks import AUDIENCE, BAD_CLIENTS, CLIENT, ISSUER, KEY, SPIFFE, STRANGER
 
 from gateway.call import Call
 from gateway.config.doors import JwtIssuer
-from gateway.policies.authenticate import Authenticator
-from gateway.policies.authenticators.client_certificates import ClientCertificates
-from gateway.policies.authenticators.json_web_tokens import JsonWebTokens
-from gateway.policies.authenticators.static_tokens import StaticTokens, hash_token, new_token
-from gateway.policies.authorize import Authorizer
-from gateway.policies.cedar import Cedar
+from gateway.pipeline.authenticate import Authenticator
+from gateway.pipeline.authenticators.client_certificates import ClientCertificates
+from gateway.pipeline.authenticators.json_web_tokens import JsonWebTokens
+from gateway.pipeline.authenticators.static_tokens import StaticTokens, hash_token, new_token
+from gateway.pipeline.authorize import Authorizer
+from gateway.pipeline.cedar import Cedar
 from gateway.testing.authenticator_contract import AuthenticatorContract, call_with
 from gateway.testing.authorizer_contract import AuthorizerContract
 
@@ -65,7 +65,7 @@ class TestClientCertificates(AuthenticatorContract):
 class TestCedar(AuthorizerContract):
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path):
-        self.path = tmp_path / "policies.cedar"
+        self.path = tmp_path / "rules.cedar"
         self.path.write_text("")
 
     def make(self) -> Authorizer:

@@ -23,7 +23,7 @@ from gateway.config.credentials import (
 from gateway.credentials.credential import Credential
 from gateway.credentials.kinds import Certificate, Command, Federated, ManagedIdentity, SecretFrom
 from gateway.emulator import Emulator
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 from gateway.testing.credential_contract import CredentialContract
 
 PAIRS = [new_pair(), new_pair()]

@@ -28,7 +28,7 @@ from gateway.emulator.faults import Fault
 from gateway.ledger.chain import verify
 from gateway.ledger.ledger import Query
 from gateway.ledger.sql_ledger import SqlLedger
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 POLICIES = [f"killed-{i}" for i in range(6)]
 CLIENTS, CALLERS = 3, 8

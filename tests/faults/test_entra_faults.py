@@ -15,7 +15,7 @@ from gateway.credentials.entra_session import EntraSession
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY
-from gateway.policies.authenticators.static_tokens import hash_token
+from gateway.pipeline.authenticators.static_tokens import hash_token
 
 GOOD = {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": {"allDevices": {}}}}
 DOCUMENTED = {"graph": {"create_route": "documented"}}

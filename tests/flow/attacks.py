@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from edits_over_the_wire import MERGE, guid
 
 from gateway.emulator.seeds import EMPTY
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 ISSUER, AUDIENCE = "https://issuer.example/", "compliance-gateway"
 CA, OTHER_CA = new_pair("door CA", authority=True), new_pair("another CA", authority=True)
@@ -36,7 +36,7 @@ def sections(folder: Path, **server: object) -> dict:
     """A gateway with everything."""
     DOOR.write(folder / "door.pem")
     (folder / "ca.pem").write_text(CA.pem)
-    (folder / "policies.cedar").write_text(POLICIES)
+    (folder / "rules.cedar").write_text(POLICIES)
     (folder / "jwks.json").write_text(json.dumps({"keys": [jwk(KEY, "one")]}))
     tls = {"cert_file": str(folder / "door.pem"), "key_file": str(folder / "door.pem")}
     return {
@@ -46,7 +46,7 @@ def sections(folder: Path, **server: object) -> dict:
             "mtls": {"client_ca_file": str(folder / "ca.pem")},
             "jwt": {"main": {"issuer": ISSUER, "audience": AUDIENCE, "jwks_file": str(folder / "jwks.json")}},
         },
-        "authorization": {"policies": str(folder / "policies.cedar")},
+        "authorization": {"rules_file": str(folder / "rules.cedar")},
         **MERGE,
     }
 

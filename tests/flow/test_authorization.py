@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from gateway.bootstrap import authorizer_of
 from gateway.cli import app
-from gateway.cli.emulator import POLICIES as EMULATORS
+from gateway.cli.emulator import RULES as EMULATORS
 from gateway.cli.emulator import config_for, tenant_of
 from gateway.config import ConfigError, parse
 from gateway.emulator import Emulator
 from gateway.emulator.seeds import EMPTY, EXCLUDED, FILTERED, GROUP, WINDOWS
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 POLICIES = f"""
 @id("ops may all") permit(principal == Caller::"ops", action, resource);
@@ -103,9 +103,9 @@ CASES = [
 
 
 def sections(folder: Path, text: str = POLICIES) -> dict:
-    (folder / "policies.cedar").write_text(text)
+    (folder / "rules.cedar").write_text(text)
     return {
-        "authorization": {"policies": str(folder / "policies.cedar")},
+        "authorization": {"rules_file": str(folder / "rules.cedar")},
         "callers": {"static": {name: hash_token(token) for name, token in TOKENS.items()}},
         **MERGE,
     }
@@ -130,7 +130,7 @@ async def test_who_may_what(live: Emulator, tmp_path: Path, caller: str, operati
     assert (answer.status, answer.reason) == ("PERMISSION_DENIED", "CALLER_NOT_PERMITTED")
     assert answer.metadata["permission"] == missing
     assert missing in answer.message
-    assert "permit" not in answer.message.replace("permission", ""), "not the policies' text"
+    assert "permit" not in answer.message.replace("permission", ""), "not the text of the rules"
     assert rig.writes() == []
     assert [(entry.outcome, entry.caller, entry.state) for entry in entries] == [("CALLER_NOT_PERMITTED", caller, "finished")]
 
@@ -177,19 +177,19 @@ async def test_policies_are_read_again_and_wrong_ones_are_not_taken(live: Emulat
         with logged() as lines:
 
             async def write(text: str, told: str) -> None:
-                (tmp_path / "policies.cedar").write_text(text)
+                (tmp_path / "rules.cedar").write_text(text)
                 async with asyncio.timeout(5):
                     while not any(told in line for line in lines):
                         await asyncio.sleep(0.02)
                 lines.clear()
 
             assert not isinstance(await ask(rig, "reader", "List", {}), Failure)
-            await write("permit(principal, action, ", "the new policies are wrong; the old ones stay")
+            await write("permit(principal, action, ", "the new rules are wrong; the old ones stay")
             assert not isinstance(await ask(rig, "reader", "List", {}), Failure)
-            await write('permit(principal == Caller::"nobody", action, resource);', "policies loaded")
+            await write('permit(principal == Caller::"nobody", action, resource);', "rules loaded")
             assert isinstance(await ask(rig, "reader", "List", {}), Failure)
             assert not isinstance(await ask(rig, "nobody", "List", {}), Failure)
-            (tmp_path / "policies.cedar").unlink()
+            (tmp_path / "rules.cedar").unlink()
             await asyncio.sleep(0.2)
             assert not isinstance(await ask(rig, "nobody", "List", {}), Failure)
 
@@ -206,7 +206,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 async def test_wrong_policies_stop_the_start(live: Emulator, tmp_path: Path, name: str):
     values = config_for(live, hash_token(new_token())) | sections(tmp_path, WRONG[name])
-    with pytest.raises(ConfigError, match=r"authorization\.policies: .*policies\.cedar"):
+    with pytest.raises(ConfigError, match=r"authorization\.rules_file: .*rules\.cedar"):
         authorizer_of(parse(values))
 
 
@@ -237,10 +237,10 @@ async def test_an_answer_is_explained(live: Emulator, tmp_path: Path, question: 
 
 
 async def test_the_emulators_three_callers(live: Emulator, tmp_path: Path):
-    (tmp_path / "policies.cedar").write_text(EMULATORS)
+    (tmp_path / "rules.cedar").write_text(EMULATORS)
     tokens = {name: new_token() for name in ("demo", "groups-only", "reader")}
     callers = {"static": {name: hash_token(token) for name, token in tokens.items()}}
-    authorization = {"policies": str(tmp_path / "policies.cedar")}
+    authorization = {"rules_file": str(tmp_path / "rules.cedar")}
     may = {"demo": [True, True, True], "groups-only": [True, False, False], "reader": [False, False, True]}
     async with gateway(live, callers=callers, authorization=authorization, **MERGE) as rig:
         for number, (name, token) in enumerate(tokens.items()):

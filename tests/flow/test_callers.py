@@ -162,7 +162,7 @@ async def test_the_doors_certificate_is_changed_without_a_restart(live: Emulator
 
 
 async def test_an_issuer_changes_its_keys(live: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("gateway.policies.authenticators.jwks.COOLDOWN_S", 0.2)
+    monkeypatch.setattr("gateway.pipeline.authenticators.jwks.COOLDOWN_S", 0.2)
     async with gateway(live, **sections(tmp_path)) as rig, over_tls(rig) as caller:
         request = {"deviceCompliancePolicyId": EMPTY}
 
@@ -218,7 +218,7 @@ async def test_keys_come_from_the_issuers_url(live: Emulator, tmp_path: Path):
     issuer = {"issuer": f"{live.root}/{entra.tenant_id}/", "audience": live.root, "name_claim": "appid"}
     keys = {"jwks_url": f"{live.root}/{entra.tenant_id}/discovery/v2.0/keys", "ca_file": str(live.folder / "ca.pem")}
     values["callers"]["jwt"] = {"entra": {**issuer, **keys}}
-    (tmp_path / "policies.cedar").write_text(f'permit(principal == Caller::"entra:{entra.app.client_id}", action, resource);')
+    (tmp_path / "rules.cedar").write_text(f'permit(principal == Caller::"entra:{entra.app.client_id}", action, resource);')
     async with gateway(live, **values) as rig, over_tls(rig) as caller:
         tokens = [entra._issue() for _ in range(3)]
         for text in tokens:

@@ -21,7 +21,7 @@ from gateway.cli.emulator import config_for, tenant_of
 from gateway.config import parse
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
-from gateway.policies.authenticators.static_tokens import hash_token
+from gateway.pipeline.authenticators.static_tokens import hash_token
 
 CANARY = "canary-9f8e7d"
 STATIC = f"{CANARY}-static-token-of-a-caller"

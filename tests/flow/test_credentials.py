@@ -19,7 +19,7 @@ from gateway.emulator import Emulator
 from gateway.emulator.registration import EXCHANGE, Trust
 from gateway.emulator.seeds import EMPTY
 from gateway.metrics import CREDENTIAL_EXPIRES, CREDENTIAL_IN_USE, CREDENTIAL_REFUSED
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 LIST = {"deviceCompliancePolicyId": EMPTY}
 ISSUER, SUBJECT = "https://cluster.example", "system:serviceaccount:gateway:gateway"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rig import gateway
 
-from gateway.cli.emulator import POLICIES
+from gateway.cli.emulator import RULES
 from gateway.config import parse
 from gateway.emulator import Emulator
 
@@ -72,4 +72,4 @@ def test_the_configuration_that_is_shown_is_one(tmp_path: Path):
 
 
 def test_the_policies_that_are_shown_are_the_emulators():
-    assert block("policies") == POLICIES
+    assert block("rules") == RULES

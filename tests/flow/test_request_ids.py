@@ -12,7 +12,7 @@ from rig import Failure, Rig, gateway
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY, GROUP, WINDOWS
-from gateway.policies.authenticators.static_tokens import hash_token, new_token
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 REQUEST_ID, WARNING = "compliance-gateway-request-id", "compliance-gateway-warning-bin"
 

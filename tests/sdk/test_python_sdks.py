@@ -75,8 +75,8 @@ async def using(emulator: Emulator, version: str, folder: Path, policies: str = 
     tls = {"cert_file": str(folder / "door.pem"), "key_file": str(folder / "door.pem")}
     more = {}
     if policies:
-        (folder / "policies.cedar").write_text(policies)
-        more = {"authorization": {"policies": str(folder / "policies.cedar")}}
+        (folder / "rules.cedar").write_text(policies)
+        more = {"authorization": {"rules_file": str(folder / "rules.cedar")}}
     async with gateway(emulator, server={"tls": tls}, **MERGE, **more) as rig:
         names = sdk(version)
         trusted = ssl.create_default_context(cadata=CA.pem)

@@ -14,11 +14,11 @@ HASH = "sha256:" + "0" * 32 + ":" + "0" * 64
 
 def good(folder: Path) -> dict:
     (folder / "secret").write_text("canary-secret\n")
-    (folder / "policies.cedar").write_text("permit(principal, action, resource);\n")
+    (folder / "rules.cedar").write_text("permit(principal, action, resource);\n")
     credentials = [{"kind": "secret", "file": "secret"}]
     return {
         "callers": {"static": {"demo": HASH}},
-        "authorization": {"policies": "policies.cedar"},
+        "authorization": {"rules_file": "rules.cedar"},
         "tenants": {"contoso": {"tenant_id": GUID, "client_id": GUID, "cloud": "global", "credentials": credentials}},
     }
 
@@ -59,7 +59,7 @@ CHANGES = {
     "metrics for someone": (lambda v: v.update(server={"metrics": "someone"}), "server.metrics: "),
     "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
     "no authorisation": (lambda v: v.pop("authorization"), "authorization: Field required"),
-    "policies that are not there": (lambda v: v.update(authorization={"policies": "no.cedar"}), "there is no file"),
+    "rules that are not there": (lambda v: v.update(authorization={"rules_file": "no.cedar"}), "there is no file"),
     "no authenticator": (lambda v: v.update(callers={}), "callers: no caller authenticator"),
     "an empty authenticator": (lambda v: v.update(callers={"static": {}}), "callers: no caller authenticator"),
     "a token instead of its hash": (lambda v: v["callers"].update(static={"demo": "canary-token"}), "callers.static.demo: "),

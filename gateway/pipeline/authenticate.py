@@ -21,7 +21,7 @@ class Authenticator(Protocol):
 
 
 class Authenticate:
-    """The policy."""
+    """The step."""
 
     def __init__(self, authenticators: Sequence[Authenticator]) -> None:
         self._authenticators = authenticators

@@ -19,7 +19,7 @@ WORDS = {
 
 
 class Validate:
-    """The policy. tenants: the configured names."""
+    """The step. tenants: the configured names."""
 
     def __init__(self, tenants: Collection[str]) -> None:
         self._tenants = tenants

@@ -12,8 +12,8 @@ from gateway.call import Call, Handler
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.codec import TYPE, type_key
-from gateway.policies.cedar import Answer, Question
-from gateway.policies.validate import TENANT_HEADER
+from gateway.pipeline.cedar import Answer, Question
+from gateway.pipeline.validate import TENANT_HEADER
 
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
 FILTER = "deviceAndAppManagementAssignmentFilter"
@@ -33,7 +33,7 @@ class Authorizer(Protocol):
 
 
 class Authorize:
-    """The policy. tenants: the configured names."""
+    """The step. tenants: the configured names."""
 
     def __init__(self, authorizer: Authorizer, tenants: Collection[str]) -> None:
         self._authorizer, self._tenants = authorizer, tenants

@@ -12,8 +12,8 @@ from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.logs import log_bug
 from gateway.metrics import CALL_SECONDS, CALLS, caller_label
-from gateway.policies.entries import refusal
-from gateway.policies.floods import Floods
+from gateway.pipeline.entries import refusal
+from gateway.pipeline.floods import Floods
 
 log = logging.getLogger("gateway.audit")
 
@@ -22,7 +22,7 @@ REFUSALS = (Kind.INVALID_ARGUMENT, Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED,
 
 
 class Audit:
-    """The policy."""
+    """The step."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -13,7 +13,7 @@ import jwt
 
 from gateway.call import Call, Caller
 from gateway.config.doors import JwtIssuer
-from gateway.policies.authenticators.jwks import Keys, from_file, from_url
+from gateway.pipeline.authenticators.jwks import Keys, from_file, from_url
 
 SUBJECT = re.compile(r"[!-~]{1,256}")
 MOST_REMEMBERED = 10_000

@@ -1,4 +1,4 @@
-"""Cedar decides: deny by default, policies from a file, checked against a schema that is made from the operations.
+"""Cedar decides: deny by default, rules (Cedar calls them policies) from a file, checked against a schema that is made from the operations.
 
 Principal `Caller::"name"`, action = the operation, resource `Policy::"tenant/id"` in `Tenant::"name"`. context: what is
 touched, as sets, because Cedar has no "for all": `["group"].containsAll(context.kinds)` permits groups only. Whoever touches
@@ -34,8 +34,8 @@ action {", ".join(f'"{name}"' for name in (*OPERATIONS, TOUCH_EVERYONE))} applie
 """
 
 
-class PoliciesError(Exception):
-    """The file of policies cannot be used; the text says where and why."""
+class RulesError(Exception):
+    """The file of rules cannot be used; the text says where and why."""
 
 
 @dataclass(frozen=True)
@@ -55,59 +55,59 @@ class Question:
 
 
 class Answer(NamedTuple):
-    """missing: the action that is not permitted, empty if all are. because: the policies that decided, by @id or number."""
+    """missing: the action that is not permitted, empty if all are. because: the rules that decided, by @id or number."""
 
     missing: str
     because: tuple[str, ...]
 
 
 class Cedar:
-    """Answers from the file's policies; reads it anew on `look`, and keeps the old ones where the new are wrong."""
+    """Answers from the file's rules; reads it anew on `look`, and keeps the old ones where the new are wrong."""
 
     def __init__(self, path: Path) -> None:
-        """Raises PoliciesError."""
+        """Raises RulesError."""
         self._path = path
         self._schema = cedarpy.Schema.from_str(SCHEMA)
         self._seen = version_of(self._path)
-        # The policies with the answers that they gave: `look` runs in another thread, and puts both in place at once.
+        # The rules with the answers that they gave: `look` runs in another thread, and puts both in place at once.
         self._current: tuple[cedarpy.PolicySet, dict[Question, Answer]] = self._load(), {}
 
     def ask(self, question: Question) -> Answer:
-        """Under 100 µs, or 1 for a question that was asked before: the answer depends on nothing but the policies."""
-        policies, remembered = self._current
+        """Under 100 µs, or 1 for a question that was asked before: the answer depends on nothing but the rules."""
+        rules, remembered = self._current
         found = remembered.get(question)
         if found is None:
             if len(remembered) >= MOST_REMEMBERED:
                 remembered.clear()
-            found = remembered[question] = _decide(policies, question)
+            found = remembered[question] = _decide(rules, question)
         return found
 
     def look(self) -> None:
-        """Takes the file's policies if it has changed and they are fit."""
+        """Takes the file's rules if it has changed and they are fit."""
         seen = version_of(self._path)
         if seen == self._seen:
             return
         self._seen = seen
         try:
             self._current = self._load(), {}
-        except PoliciesError as exc:
-            log.error("the new policies are wrong; the old ones stay", extra={"why": str(exc)})  # noqa: TRY400
+        except RulesError as exc:
+            log.error("the new rules are wrong; the old ones stay", extra={"why": str(exc)})  # noqa: TRY400
         else:
-            log.info("policies loaded", extra={"file": str(self._path)})
+            log.info("rules loaded", extra={"file": str(self._path)})
 
     def _load(self) -> cedarpy.PolicySet:
         try:
             text = self._path.read_text()
-            policies = cedarpy.PolicySet.from_str(text)
+            rules = cedarpy.PolicySet.from_str(text)
             checked = cedarpy.validate_policies(text, self._schema)
         except (OSError, ValueError) as exc:
-            raise PoliciesError(f"{self._path}: {exc}") from exc
+            raise RulesError(f"{self._path}: {exc}") from exc
         if not checked.validation_passed:
-            raise PoliciesError(f"{self._path}: " + "; ".join(str(error) for error in checked.errors))
-        return policies
+            raise RulesError(f"{self._path}: " + "; ".join(str(error) for error in checked.errors))
+        return rules
 
 
-def _decide(policies: cedarpy.PolicySet, question: Question) -> Answer:
+def _decide(rules: cedarpy.PolicySet, question: Question) -> Answer:
     actions = (question.operation, *((TOUCH_EVERYONE,) if question.kinds & EVERYONE else ()))
     because: list[str] = []
     resource = {"type": "Policy", "id": f"{question.tenant}/{question.policy}"}
@@ -120,7 +120,7 @@ def _decide(policies: cedarpy.PolicySet, question: Question) -> Answer:
                 "resource": resource,
                 "context": context,
             },
-            policies,
+            rules,
             _entities(question.tenant, resource["id"]),
         )
         named = result.diagnostics.id_annotations_by_reason

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError, Reason, invalid
 from gateway.ledger.ledger import Ledger
 from gateway.logs import log_bug
 from gateway.operations import OPERATIONS
-from gateway.policies.entries import intent, with_facts
+from gateway.pipeline.entries import intent, with_facts
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Run:
 
 
 class Idempotency:
-    """The policy. A run's key is the claim of its entry."""
+    """The step. A run's key is the claim of its entry."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -11,7 +11,7 @@ RETRY_S = 1.0
 
 
 class Limit:
-    """The policy. in_flight: calls of one caller at a time."""
+    """The step. in_flight: calls of one caller at a time."""
 
     def __init__(self, in_flight: int) -> None:
         self._most = in_flight
