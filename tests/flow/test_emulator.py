@@ -9,7 +9,7 @@ from graph_session import graph_session
 from gateway.emulator import Emulator
 from gateway.emulator.control import reset
 from gateway.emulator.faults import Fault
-from gateway.emulator.intune import FILTER_ID, FILTER_TYPE
+from gateway.emulator.model import FILTER_ID, FILTER_TYPE
 from gateway.emulator.seeds import EMPTY, EXCLUDED, FILTER, FILTERED, GROUP, MACOS, POLICY_SET_GROUP, WINDOWS
 
 TYPE, GRAPH = "@odata.type", "#microsoft.graph."
