@@ -175,8 +175,9 @@ class Intune:
         if row.get("source") == "policySets" or row.get("id") in owned_ids:
             raise errors.no_reason()  # sent back, they make the call fail (facts §2)
         self.model.check(row, abstract)
-        hidden = () if beta else (FILTER_ID, FILTER_TYPE)
-        return self._stored(policy, {**row, "target": {k: v for k, v in row["target"].items() if k not in hidden}})
+        if not beta:  # v1.0 does not know filters
+            row = {**row, "target": {k: v for k, v in row["target"].items() if k not in (FILTER_ID, FILTER_TYPE)}}
+        return self._stored(policy, row)
 
     def _stored(self, policy: Policy, row: Row) -> Row:
         target = dict(row["target"])

@@ -6,6 +6,7 @@ back. A test can have Graph forget a type or a property (`refused_types`, `refus
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from gateway.emulator import errors
@@ -87,14 +88,19 @@ class Model:
 
 def type_name(target: Row) -> str:
     """The type as the model writes it, without Graph's namespace; a type of another namespace keeps its own."""
-    name = _short(target[TYPE])
-    return TYPES.get(name.lower(), name)
+    return _name(target[TYPE])
 
 
 def canonical(target: Row) -> str:
     """The type as Graph shows it."""
     name = type_name(target)
     return f"#{name}" if "." in name else f"#microsoft.graph.{name}"
+
+
+@lru_cache(maxsize=1024)  # asked four times a row
+def _name(full: str) -> str:
+    name = _short(full)
+    return TYPES.get(name.lower(), name)
 
 
 def _short(full: str) -> str:
