@@ -41,7 +41,8 @@ own_postgres = pytest.fixture()(postgres_server.running)
 def as_new(emulator: Emulator) -> Emulator:
     app = emulator.world.entra.app
     emulator.world.entra.app = App(client_id=app.client_id, secret=(emulator.folder / "secret").read_text())
-    emulator.world.graph.page_size = 2
+    graph = emulator.world.graph
+    graph.page_size, graph.empty_pages, graph.expand_pages = 2, True, False
     reset(emulator.world)
     return emulator
 

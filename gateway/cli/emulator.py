@@ -46,11 +46,12 @@ class Routes(StrEnum):
 def emulator(
     port: Annotated[int, typer.Option(help="For Graph and Entra; 0 is any free one.")] = 0,
     routes: Annotated[Routes, typer.Option(help="Which routes Graph has.")] = Routes.LIVE,
+    page_size: Annotated[int, typer.Option(min=1, help="Rows of a page of Graph's lists.")] = 100,
     write_config: Annotated[Path | None, typer.Option(help="Write a gateway.toml for this emulator here.")] = None,
 ) -> None:
     """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready; volatile."""
     log_json()
-    run(_emulate(Emulator(port, routes.value), write_config))
+    run(_emulate(Emulator(port, routes.value, page_size=page_size), write_config))
 
 
 async def _emulate(emulator: Emulator, write_config: Path | None) -> None:

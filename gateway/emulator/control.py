@@ -1,8 +1,10 @@
 """The control port: plain HTTP on loopback, JSON; the tests' way to look and to interfere.
 
-GET /state, GET /requests; POST /reset, POST /policies, PUT /policies/{id}/assignments (a foreign writer), POST /faults,
-POST /lag, POST /clock, PUT /throttle (limits), PUT /app (secrets, certificates, trusts, identities, roles, lifetime).
-GET /msi/token is the machine's endpoint for managed identities.
+To look: GET /state, GET /requests (each request to Graph), GET /effects (each write that was carried out, see intune.Effect).
+To interfere: POST /reset, POST /policies, PUT /policies/{id}/assignments (a foreign writer), POST /faults (faults.Fault, one or
+several), POST /lag {seconds, hops}, POST /clock {advance_s}. To set up, and kept by a reset: PUT /app (secrets, certificates,
+trusts, identities, roles, lifetime), PUT /paging {page_size, empty_pages, expand_pages}; undone by it: PUT /throttle (limits),
+PUT /model {refused_types, refused_properties}. GET /msi/token is the machine's endpoint for managed identities.
 """
 
 import json
@@ -36,8 +38,8 @@ def reset(world: World) -> None:
     world.faults.clear()
     world.requests.clear()
     world.entra.token_requests = 0
-    world.intune.lag, world.intune.hops = 0.0, False
-    world.intune.policies.clear()
+    world.drop_late()
+    world.intune.clear()
     world.graph.throttle = Throttle()
     for policy_id, name, rows in POLICIES:
         world.intune.add_policy(policy_id, name, rows)
@@ -45,11 +47,16 @@ def reset(world: World) -> None:
 
 def _state(world: World, request: web.Request, body: Any) -> Any:
     policies = {p.id: {"displayName": p.display_name, "assignments": p.rows} for p in world.intune.policies.values()}
-    return {"policies": policies, "token_requests": world.entra.token_requests, "now": world.clock.now()}
+    now, tokens = world.clock.now(), world.entra.token_requests
+    return {"policies": policies, "token_requests": tokens, "now": now, "late": world.late}
 
 
 def _requests(world: World, request: web.Request, body: Any) -> Any:
     return world.requests
+
+
+def _effects(world: World, request: web.Request, body: Any) -> Any:
+    return [vars(effect) for effect in world.intune.effects]
 
 
 def _reset(world: World, request: web.Request, body: Any) -> None:
@@ -79,10 +86,30 @@ def _clock(world: World, request: web.Request, body: Any) -> None:
 
 def _throttle(world: World, request: web.Request, body: Any) -> None:
     world.graph.throttle = Throttle()
-    for name, limit in body.items():
-        if name not in ("app_writes", "app_requests", "tenant_writes", "tenant_requests"):
-            raise ValueError(f"no such limit: {name}")
-        setattr(world.graph.throttle, name, int(limit))
+    limits = ("app_writes", "app_requests", "tenant_writes", "tenant_requests")
+    _set(world.graph.throttle, body, dict.fromkeys(limits, lambda value: type(value) is int))
+
+
+def _paging(world: World, request: web.Request, body: Any) -> None:
+    switch = dict.fromkeys(("empty_pages", "expand_pages"), lambda value: isinstance(value, bool))
+    _set(world.graph, body, {"page_size": lambda value: type(value) is int and value > 0, **switch})
+
+
+def _model(world: World, request: web.Request, body: Any) -> None:
+    _set(world.intune.model, body, dict.fromkeys(("refused_types", "refused_properties"), _names))
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _set(target: object, body: dict[str, Any], allowed: dict[str, Callable[[Any], bool]]) -> None:
+    """All or none of it; what is not named stays."""
+    for name, value in body.items():
+        if name not in allowed or not allowed[name](value):
+            raise ValueError(f"no such setting, or not its value: {name}")
+    for name, value in body.items():
+        setattr(target, name, value)
 
 
 def _app(world: World, request: web.Request, body: Any) -> None:
@@ -101,6 +128,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("GET", "/msi/token"): _identity_token,
     ("GET", "/state"): _state,
     ("GET", "/requests"): _requests,
+    ("GET", "/effects"): _effects,
     ("POST", "/reset"): _reset,
     ("POST", "/policies"): _add_policy,
     ("PUT", "/policies/{id}/assignments"): _set_rows,
@@ -108,6 +136,8 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("POST", "/lag"): _lag,
     ("POST", "/clock"): _clock,
     ("PUT", "/throttle"): _throttle,
+    ("PUT", "/paging"): _paging,
+    ("PUT", "/model"): _model,
     ("PUT", "/app"): _app,
 }
 

@@ -24,6 +24,8 @@ class GraphError(Exception):
             "request-id": request_id,
             "client-request-id": client_request_id,
         }
+        if self.code == "ModelValidationFailure":  # flat, and said twice (facts §5)
+            inner = {"message": self.message, **inner}
         return {"error": {"code": self.code, "message": self.message, "innerError": inner}}
 
 
@@ -55,12 +57,18 @@ def permission_missing(role: str, as_401: bool) -> GraphError:  # E3 E4
 
 
 def abstract_class() -> GraphError:  # E5
-    return GraphError(400, "ModelValidationFailure", intune("Cannot create an abstract class."))
+    return GraphError(400, "ModelValidationFailure", "Cannot create an abstract class.")
 
 
 def unknown_type(name: str) -> GraphError:  # E6
     text = f"A type named '{name}' could not be resolved by the model. "
     text += "When a model is available, each type name must resolve to a valid type."
+    return GraphError(400, "ModelValidationFailure", text)
+
+
+def undeclared(name: str, type_name: str) -> GraphError:  # facts §2
+    text = f"The property '{name}' does not exist on type 'microsoft.management.services.api.{type_name}'. "
+    text += "Make sure to only use property names that are defined by the type."
     return GraphError(400, "ModelValidationFailure", text)
 
 

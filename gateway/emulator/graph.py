@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import re
+import sys
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from gateway.emulator import errors
 from gateway.emulator.clock import Clock
 from gateway.emulator.entra import Entra
 from gateway.emulator.errors import READ_ROLE, WRITE_ROLE, GraphError
-from gateway.emulator.intune import ASSIGNMENT_TYPE, TYPE, Intune, Row, view
+from gateway.emulator.faults import Page
+from gateway.emulator.intune import Intune, view
+from gateway.emulator.model import ASSIGNMENT_TYPE, TYPE, Row
 from gateway.emulator.throttle import Throttle
 
 Routes = Literal["live", "documented"]
@@ -37,23 +40,34 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """method, path with query as sent, headers with lower-case names, body as sent."""
+    """method, path with query as sent, headers with lower-case names, body as sent. id: Graph's. page: what was ordered to be
+    wrong with the list it reads."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    page: Page | None = None
+
+    @property
+    def client_id(self) -> str:
+        """The client-request-id; where none was sent, Graph's own (facts §5)."""
+        return self.headers.get("client-request-id") or self.id
 
 
 @dataclass
 class Graph:
-    """Answers requests. page_size: rows a page; after the first of several comes an empty one (facts §2)."""
+    """Answers requests. page_size: rows a page, at most. empty_pages: between two pages comes an empty one (facts §2).
+    expand_pages: an expanded collection is paged as the list is, rather than whole."""
 
     entra: Entra
     intune: Intune
     clock: Clock
     routes: Routes = "live"
-    page_size: int = 2
+    page_size: int = 100
+    empty_pages: bool = False
+    expand_pages: bool = False
     throttle: Throttle = field(default_factory=Throttle)
     _turn: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
 
@@ -92,11 +106,11 @@ class Graph:
         if policy is None:
             return self._list_policies(request, query, beta)
         if kind == ("GET", None, "set"):
-            return Answer(200, self._policy(policy, query, beta))
+            return Answer(200, self._policy(request, policy, query, beta))
         if kind == ("GET", "assignments", "set"):
             return self._list(request, policy, query, beta)
         if kind == ("POST", "assign", "set"):
-            return self._assign(policy, _json(request), beta)
+            return self._assign(request, policy, beta)
         if action == "assignments" and self.routes == "documented":
             return self._documented(request, policy, row, beta)
         if action == "assignments":
@@ -106,49 +120,67 @@ class Graph:
 
     def _documented(self, request: Request, policy: str, row: str | None, beta: bool) -> Answer:
         if request.method == "POST" and row is None:
-            return Answer(201, _typed(view(self.intune.create(policy, _json(request), beta), beta)))
+            return Answer(201, _typed(view(self.intune.create(policy, _json(request), beta, request.client_id), beta)))
         if request.method == "GET" and row is not None:
             return Answer(200, _typed(view(self.intune.row(policy, row), beta)))
         if request.method == "PATCH" and row is not None:
-            return Answer(200, _typed(view(self.intune.update(policy, row, _json(request), beta), beta)))
+            return Answer(200, _typed(view(self.intune.update(policy, row, _json(request), beta, request.client_id), beta)))
         if request.method == "DELETE" and row is not None:
-            self.intune.delete(policy, row)
+            self.intune.delete(policy, row, request.client_id)
             return Answer(204)
         raise GraphError(405, "MethodNotAllowed", errors.intune("Method not allowed"))
 
-    def _assign(self, policy: str, body: Any, beta: bool) -> Answer:
-        rows = self.intune.assign(policy, body, beta)
+    def _assign(self, request: Request, policy: str, beta: bool) -> Answer:
+        rows = self.intune.assign(policy, _json(request), beta, request.client_id)
         shape = self._turn() % 3  # 200 with the set, 200 and 204 with nothing are all reported (facts §1)
         if shape == 0:
             return Answer(200, {"@odata.context": "…#assignments", "value": [view(row, beta) for row in rows]})
         return Answer(200 if shape == 1 else 204)
 
     def _list(self, request: Request, policy: str, query: Mapping[str, str], beta: bool) -> Answer:
-        rows = self.intune.read(policy)
         start, emptied = _skip_token(query.get("$skiptoken"))
         size = min(int(query.get("$top", self.page_size)), self.page_size)
-        empty_page = start > 0 and not emptied
-        page = [] if empty_page else rows[start : start + size]
-        end = start + len(page)
+        rows, token = self._page(request, policy, size, start, emptied)
         body: dict[str, Any] = {"@odata.context": f"{self.entra.root}/{'beta' if beta else 'v1.0'}/$metadata#assignments"}
-        if end < len(rows):
-            token = base64.urlsafe_b64encode(json.dumps([end, empty_page]).encode()).decode()
+        if token:
             body["@odata.nextLink"] = f"{self.entra.root}{urlsplit(request.path).path}?$skiptoken={token}"
-        return Answer(200, {**body, "value": [view(row, beta) for row in page]})
+        return Answer(200, {**body, "value": [view(row, beta) for row in rows]})
+
+    def _page(self, request: Request, policy: str, size: int, start: int = 0, emptied: bool = False) -> tuple[list[Row], str]:
+        """A page and the token of the next one, empty where there is none. emptied: the page before was the empty one."""
+        rows = self.intune.read(policy)
+        empty = self.empty_pages and start > 0 and not emptied
+        page = [] if empty else rows[start : start + size]
+        end = start + len(page)
+        if request.page == "truncated":
+            return page[:-1], ""
+        if request.page == "duplicate":
+            page = rows[start - 1 : start] + page if start else page + page[-1:]
+        if end >= len(rows):
+            return page, ""
+        return page, base64.urlsafe_b64encode(json.dumps([end, empty]).encode()).decode()
 
     def _list_policies(self, request: Request, query: Mapping[str, str], beta: bool) -> Answer:
         if request.method != "GET":
             raise errors.bad_request("Policies are seeded through the control port.")
-        found = [self._policy(policy, query, beta) for policy in list(self.intune.policies)[: int(query.get("$top", 100))]]
+        found = [
+            self._policy(request, policy, query, beta) for policy in list(self.intune.policies)[: int(query.get("$top", 100))]
+        ]
         return Answer(200, {"@odata.context": "…#deviceCompliancePolicies", "value": found})
 
-    def _policy(self, policy_id: str, query: Mapping[str, str], beta: bool) -> dict[str, Any]:
+    def _policy(self, request: Request, policy_id: str, query: Mapping[str, str], beta: bool) -> dict[str, Any]:
         policy = self.intune.policy(policy_id)
         body: dict[str, Any] = {TYPE: POLICY_TYPE, "id": policy.id, "displayName": policy.display_name, "version": 1}
         if selected := query.get("$select"):
             body = {key: value for key, value in body.items() if key in (TYPE, *selected.split(","))}
         if query.get("$expand", "").startswith("assignments"):
-            body["assignments"] = [view(row, beta) for row in self.intune.read(policy_id)]
+            size = self.page_size if self.expand_pages else sys.maxsize
+            rows, token = self._page(request, policy_id, size)
+            body["assignments"] = [view(row, beta) for row in rows]
+            if token:
+                version = "beta" if beta else "v1.0"
+                path = f"{self.entra.root}/{version}/deviceManagement/deviceCompliancePolicies/{policy_id}/assignments"
+                body["assignments@odata.nextLink"] = f"{path}?$skiptoken={token}"
         return body
 
 
@@ -173,8 +205,3 @@ def _json(request: Request) -> Any:
         return json.loads(request.body)
     except ValueError:
         raise errors.bad_request("Unable to read JSON request payload.") from None
-
-
-def new_request_id() -> str:
-    """Graph's id of a request."""
-    return str(uuid.uuid4())

@@ -4,6 +4,8 @@ import asyncio
 import json
 import ssl
 import tempfile
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,13 +17,14 @@ from gateway.emulator.control import control_app, reset
 from gateway.emulator.entra import Entra
 from gateway.emulator.errors import EntraError, GraphError, intune
 from gateway.emulator.faults import Fault
-from gateway.emulator.graph import Graph, Request, Routes, new_request_id
+from gateway.emulator.graph import Graph, Request, Routes
 from gateway.emulator.intune import Intune
 from gateway.emulator.world import World
 
 HOST = "127.0.0.1"
 HIDDEN_HEADERS = {"authorization"}
 OK = 200
+NO_FAULT = Fault()
 CODES = {429: "TooManyRequests", 500: "InternalServerError", 503: "ServiceUnavailable"}
 
 
@@ -29,12 +32,13 @@ class Emulator:
     """Serves inside `async with`. Its folder, gone at the end, holds `ca.pem` and `secret`.
 
     port, control_port: 0 means any free one. routes: `live` as the real service is, `documented` as it is described.
+    page_size: rows of a page of Graph's lists.
     """
 
-    def __init__(self, port: int = 0, routes: Routes = "live", control_port: int = 0) -> None:
+    def __init__(self, port: int = 0, routes: Routes = "live", control_port: int = 0, page_size: int = 100) -> None:
         clock = Clock()
         entra, intune = Entra(clock), Intune(clock)
-        self.world = World(clock, entra, intune, Graph(entra, intune, clock, routes))
+        self.world = World(clock, entra, intune, Graph(entra, intune, clock, routes, page_size))
         self._port, self._control_port = port, control_port
         self._runners: list[web.AppRunner] = []
         self._folder = tempfile.TemporaryDirectory(prefix="compliance-gateway-emulator-")
@@ -64,6 +68,7 @@ class Emulator:
                 if connection.transport is not None:
                     connection.transport.abort()
             await runner.cleanup()
+        await asyncio.gather(*self.world.drop_late(), return_exceptions=True)
         self._folder.cleanup()
 
     async def _serve(self, app: web.Application, port: int, tls: ssl.SSLContext | None) -> int:
@@ -79,22 +84,35 @@ class Emulator:
         request = Request(http.method, http.raw_path, headers, await http.read())
         tenant, _, rest = request.path.lstrip("/").partition("/")
         is_entra = rest.startswith(("v2.0/", "oauth2/", "discovery/"))
-        entry = None if is_entra else self._log(request)
-        fault = self.world.faults.take(request.method, request.path)
+        entry = {} if is_entra else self._log(request)
+        fault = self.world.faults.take(request.method, request.path) or NO_FAULT
         resets = self.world.resets
-        if fault is not None and fault.delay_s:
+        if fault.delay_s:
             await asyncio.sleep(fault.delay_s)
-        if self.world.resets != resets or (fault is not None and fault.cut == "before"):
+        if self.world.resets != resets:
             return _cut(http)
-        if fault is not None and fault.status is not None:
+        response = None
+        if fault.carried_out:
+            response = await self._entra(http, tenant, rest) if is_entra else self._graph(replace(request, page=fault.page))
+        elif fault.effect == "late" and not is_entra:
+            self._carry_out_late(request, entry, fault.late_s)
+        if fault.status is not None and fault.cut != "before":
             response = _ordered(fault)
-        elif is_entra:
-            response = await self._entra(http, tenant, rest)
-        else:
-            response = self._graph(request)
-        if entry is not None:
-            entry |= {"status": response.status, "answer": _parsed(response.body)}
-        return _cut(http) if fault is not None and fault.cut == "after" else response
+        if response is None:
+            return _cut(http)
+        entry |= {"status": response.status, "answer": _parsed(response.body)}
+        response.headers.update(fault.answer_headers)
+        return _cut(http) if fault.cut else response
+
+    def _carry_out_late(self, request: Request, entry: dict[str, Any], late_s: float) -> None:
+        async def late() -> None:
+            await asyncio.sleep(late_s)
+            entry["late_status"] = self._graph(request).status
+
+        entry |= {"late": True, "late_status": None}
+        task = asyncio.get_running_loop().create_task(late())
+        self.world.outstanding.add(task)
+        task.add_done_callback(self.world.outstanding.discard)
 
     def _log(self, request: Request) -> dict[str, Any]:
         headers = {name: value for name, value in request.headers.items() if name not in HIDDEN_HEADERS}
@@ -110,16 +128,15 @@ class Emulator:
         return entry
 
     def _graph(self, request: Request) -> web.Response:
-        request_id, client_id = new_request_id(), request.headers.get("client-request-id", "")
         ids = {
-            "request-id": request_id,
-            "client-request-id": client_id,
+            "request-id": request.id,
+            "client-request-id": request.client_id,
             "x-ms-ags-diagnostic": '{"ServerInfo":{"Ring":"0"}}',
         }
         try:
             answer = self.world.graph.answer(request)
         except GraphError as exc:
-            return web.json_response(exc.body(request_id, client_id), status=exc.status, headers={**ids, **exc.headers})
+            return web.json_response(exc.body(request.id, request.client_id), status=exc.status, headers={**ids, **exc.headers})
         if answer.json is None:
             return web.Response(status=answer.status, headers=ids)
         return web.json_response(answer.json, status=answer.status, headers=ids)
@@ -145,12 +162,11 @@ class Emulator:
 
 def _ordered(fault: Fault) -> web.Response:
     status = fault.status or OK
-    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
     if isinstance(fault.body, str):
-        return web.Response(status=status, text=fault.body, content_type="text/html", headers=headers)
+        return web.Response(status=status, text=fault.body, content_type="text/html")
     default = GraphError(status, CODES.get(status, "UnknownError"), intune("An error has occurred"))
-    body = default.body(new_request_id(), "") if fault.body is None else fault.body
-    return web.json_response(body, status=status, headers=headers)
+    body = default.body(str(uuid.uuid4()), "") if fault.body is None else fault.body
+    return web.json_response(body, status=status)
 
 
 def _parsed(body: Any) -> Any:

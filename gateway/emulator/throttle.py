@@ -10,8 +10,8 @@ WINDOW_S = 20.0
 
 @dataclass
 class Throttle:
-    """Counts accepted requests. A request over a limit is refused; every second refusal says when to come back, in turn
-    as decimal seconds and as a date."""
+    """Counts requests, the refused ones too: who asks again too early keeps the door shut. Every second refusal says when to
+    come back (when the windows would admit a request if nobody asks meanwhile), in turn as decimal seconds and as a date."""
 
     app_writes: int = 100
     app_requests: int = 1000
@@ -25,18 +25,21 @@ class Throttle:
         windows = [(("app", tenant, app), self.app_requests), (("tenant", tenant), self.tenant_requests)]
         if write:
             windows += [(("app", tenant, app, "w"), self.app_writes), (("tenant", tenant, "w"), self.tenant_writes)]
-        wait = max(self._wait(key, limit, now) for key, limit in windows)
-        if wait > 0:
-            return self._retry_after(wait, now)
-        for key, _ in windows:
-            self._seen[key].append(now)
-        return None
+        waits = [self._count(key, limit, now) for key, limit in windows]
+        if not any(refused for refused, _ in waits):
+            return None
+        return self._retry_after(max(wait for _, wait in waits), now)
 
-    def _wait(self, key: tuple[str, ...], limit: int, now: float) -> float:
+    def _count(self, key: tuple[str, ...], limit: int, now: float) -> tuple[bool, float]:
+        """Whether this window refuses the request, and the seconds until it admits the next one."""
         seen = self._seen.setdefault(key, deque())
         while seen and seen[0] <= now - WINDOW_S:
             seen.popleft()
-        return 0.0 if len(seen) < limit else (seen[0] + WINDOW_S - now if seen else WINDOW_S)
+        refused = len(seen) >= limit
+        seen.append(now)
+        if len(seen) < limit:
+            return refused, 0.0
+        return refused, (seen[-limit] if limit else now) + WINDOW_S - now
 
     def _retry_after(self, wait: float, now: float) -> str:
         self._refusals += 1

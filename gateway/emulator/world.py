@@ -1,5 +1,6 @@
 """Everything the emulator is, in one value: what the HTTP fronts (server, control) share."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,8 @@ from gateway.emulator.intune import Intune
 
 @dataclass
 class World:
-    """requests: every request to Graph, oldest first: method, path, status, body, headers (no token), at, answer.
+    """requests: every request to Graph, oldest first: method, path, status, body, headers (no token), at, answer; one that is
+    carried out late has `late` and, once it was, `late_status`.
 
     resets: how often everything began anew; a request that was under way then is not carried out.
     """
@@ -24,3 +26,17 @@ class World:
     faults: Faults = field(default_factory=Faults)
     requests: list[dict[str, Any]] = field(default_factory=list)
     resets: int = 0
+    outstanding: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def late(self) -> int:
+        """How many requests are still to be carried out late."""
+        return len(self.outstanding)
+
+    def drop_late(self) -> list[asyncio.Task[None]]:
+        """They will not be carried out any more; their tasks end in the loop's next turn."""
+        dropped = list(self.outstanding)
+        self.outstanding.clear()
+        for task in dropped:
+            task.cancel()
+        return dropped

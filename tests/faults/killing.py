@@ -11,8 +11,6 @@ import signal
 import socket
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -104,24 +102,15 @@ class Victim:
         return self.process.returncode
 
 
-@contextmanager
-def seen_changes(emulator: Emulator) -> Iterator[dict]:
+def seen_changes(emulator: Emulator) -> dict:
     """(policy, group) -> the kinds that its row had, one after the other, as the emulator saw them."""
-    seen, before = defaultdict(list), defaultdict(dict)
-    intune = emulator.world.intune
-    store = intune._store
-
-    def watched(policy, rows) -> None:
-        store(policy, rows)
-        now = kinds_of(policy.rows)
-        for group in before[policy.id].keys() | now.keys():
-            if before[policy.id].get(group) != now.get(group):
-                seen[policy.id, group].append(now.get(group))
-        before[policy.id] = now
-
-    intune._store = watched
-    yield seen
-    intune._store = store
+    seen = defaultdict(list)
+    for effect in emulator.world.intune.effects:
+        before, now = kinds_of(effect.before), kinds_of(effect.after)
+        for group in before.keys() | now.keys():
+            if before.get(group) != now.get(group):
+                seen[effect.policy, group].append(now.get(group))
+    return seen
 
 
 async def kill_run(emulator: Emulator, ledger_url: str, folder: Path, kills: int, seed: int) -> Report:
@@ -132,20 +121,19 @@ async def kill_run(emulator: Emulator, ledger_url: str, folder: Path, kills: int
     for policy in POLICIES:
         emulator.world.intune.add_policy(policy, policy, [])
     victim = Victim(emulator, ledger_url, folder)
-    with seen_changes(emulator) as seen:
+    await victim.start()
+    clients = [await start_client(victim, number, seed) for number in range(CLIENTS)]
+    for number in range(kills):
+        point = list(POINTS)[number % len(POINTS)]
+        await reach(emulator, point, rng)
+        await victim.end()
+        report.kills[point] += 1
+        emulator.world.faults.clear()
         await victim.start()
-        clients = [await start_client(victim, number, seed) for number in range(CLIENTS)]
-        for number in range(kills):
-            point = list(POINTS)[number % len(POINTS)]
-            await reach(emulator, point, rng)
-            await victim.end()
-            report.kills[point] += 1
-            emulator.world.faults.clear()
-            await victim.start()
-        await asyncio.sleep(1)
-        answers = [await end_client(client) for client in clients]
-        assert await victim.end(signal.SIGTERM) == 0
-    judge(report, answers, seen)
+    await asyncio.sleep(1)
+    answers = [await end_client(client) for client in clients]
+    assert await victim.end(signal.SIGTERM) == 0
+    judge(report, answers, seen_changes(emulator))
     look_into(ledger_url, report)
     return report
 

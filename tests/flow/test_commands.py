@@ -156,7 +156,7 @@ async def test_the_control_port(tmp_path: Path):
     emulator, ready = await command("emulator", "--port", "0")
     root = ready["control"]
     state = await control(root, "GET", "/state")
-    assert set(state) == {"policies", "token_requests", "now"}
+    assert set(state) == {"policies", "token_requests", "now", "late"}
     kinds = {r["target"]["@odata.type"] for p in state["policies"].values() for r in p["assignments"]}
     assert "#microsoft.graph.scopeTagGroupAssignmentTarget" in kinds
     row = {"target": {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}}
