@@ -31,8 +31,8 @@ class ODataTargetKind(_message.Message):
     EXCLUDES_FIELD_NUMBER: _builtins.int
     PSEUDO_GROUP_ID_FIELD_NUMBER: _builtins.int
     key_space: _builtins.str
-    """A policy has one target for each key: this word, and the value of the field that is marked as odata_target_id (GUIDs
-    without case); for a subtype with no such field, the type.
+    """A policy has one target for each key: this word, and the value of the field that is marked as odata_target_id, or the
+    type where none is. Values in the key space `group` are ids of Entra groups, compared without case.
     """
     everyone: _builtins.bool
     """It means everyone, or every device."""
