@@ -89,8 +89,8 @@ def test_no_member_of_the_oneof_is_forgotten_anywhere(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["scope_tag", "all_servers"])
 def test_a_member_more_is_forgotten_everywhere(tmp_path: Path, name: str):
-    found = list(forgotten(with_members(name), tmp_path))
-    assert found == [(name, place) for place in PLACES]
+    found = [place for member, place in forgotten(with_members(name), tmp_path) if member == name]
+    assert found == list(PLACES)
 
 
 def test_a_member_without_its_options_stops_the_start():
