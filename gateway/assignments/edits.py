@@ -10,7 +10,6 @@ from typing import Literal
 
 from gateway.assignments.rows import (
     ASSIGNMENT_TYPE,
-    EXCLUSION,
     Key,
     Row,
     Target,
@@ -191,7 +190,7 @@ def _retarget(edit: Retarget, direct: dict[Key, Row], owned: Mapping[Key, Row]) 
     old_key = _own_key(edit.row_id, direct, owned)
     old = direct[old_key]
     if edit.filter_only:
-        if kind_of(target_of(old)) == EXCLUSION and filter_of(edit.target) != ("", ""):
+        if kind_of(target_of(old)).excludes and filter_of(edit.target) != ("", ""):
             raise invalid("assignment.target", "an exclusion carries no filter")
         key, new = old_key, with_filter(old, edit.target)
     else:
@@ -274,7 +273,7 @@ def _own_key(wanted: str, direct: Mapping[Key, Row], owned: Mapping[Key, Row]) -
 
 
 def _taken(row: Row) -> GatewayError:
-    words = " as an exclusion" if kind_of(target_of(row)) == EXCLUSION else ""
+    words = " as an exclusion" if kind_of(target_of(row)).excludes else ""
     return GatewayError(
         Reason.ALREADY_ASSIGNED,
         f"The policy already has an assignment to this target{words}.",

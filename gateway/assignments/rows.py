@@ -3,19 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gateway.odata import dumps
-from gateway.odata.codec import TYPE, ZERO_GUID, type_key
+from gateway.odata import targets
 
 Row = dict[str, Any]
 Target = dict[str, Any]
-Key = tuple[str, str]
+Key = targets.Key
 
 ASSIGNMENT_TYPE = "#microsoft.graph.deviceCompliancePolicyAssignment"
-FILTER_ID, FILTER_TYPE = "deviceAndAppManagementAssignmentFilterId", "deviceAndAppManagementAssignmentFilterType"
-GROUP, EXCLUSION = "microsoft.graph.groupassignmenttarget", "microsoft.graph.exclusiongroupassignmenttarget"
-COLLECTION = "microsoft.graph.configurationmanagercollectionassignmenttarget"
-BROAD = ("microsoft.graph.alllicensedusersassignmenttarget", "microsoft.graph.alldevicesassignmenttarget")
-OWN = {GROUP: "groupId", EXCLUSION: "groupId", COLLECTION: "collectionId", **dict.fromkeys(BROAD, "")}
+FILTER_ID, FILTER_TYPE = targets.FILTER_ID, targets.FILTER_TYPE
+filter_of, kind_of, others_of = targets.filter_of, targets.kind_of, targets.others_of
 
 
 def by_key(rows: Iterable[Row]) -> dict[Key, Row]:
@@ -35,45 +31,14 @@ def differ(one: Mapping[Key, Row], other: Mapping[Key, Row], key: Key) -> bool:
 
 
 def key_of(row: Row) -> Key:
-    """What a policy can have once: a group (included or excluded), a collection, all users, all devices; an unknown target
-    as a whole, but for its filter and its nulls."""
-    target = target_of(row)
-    kind = kind_of(target)
-    if kind in (GROUP, EXCLUSION) and isinstance(target.get("groupId"), str):
-        return "group", target["groupId"].lower()
-    if kind == COLLECTION and isinstance(target.get("collectionId"), str):
-        return "collection", target["collectionId"]
-    if kind in BROAD:
-        return "all", kind
-    own = {k: v for k, v in target.items() if v is not None and k not in (TYPE, FILTER_ID, FILTER_TYPE)}
-    return kind, dumps(dict(sorted(own.items())))
-
-
-def others_of(target: Target) -> dict[str, Any]:
-    """The properties of a target of a known type that neither say who is meant nor what its filter is."""
-    kind = kind_of(target)
-    if kind not in OWN:
-        return {}
-    return {k: v for k, v in target.items() if k not in (TYPE, FILTER_ID, FILTER_TYPE, OWN[kind])}
-
-
-def kind_of(target: Target) -> str:
-    """The type name for comparing."""
-    name = target.get(TYPE)
-    return type_key(name) if isinstance(name, str) else ""
-
-
-def filter_of(target: Target) -> tuple[str, str]:
-    """The filter's id and type; two empty strings where there is none, however that is spelled."""
-    kind, filter_id = str(target.get(FILTER_TYPE) or "none").lower(), str(target.get(FILTER_ID) or ZERO_GUID).lower()
-    return ("", "") if kind == "none" or filter_id == ZERO_GUID else (filter_id, kind)
+    """What a policy can have once; see targets.key_of_target."""
+    return targets.key_of_target(target_of(row))
 
 
 def same_target(one: Target, other: Target) -> bool:
     """Whether both mean the same target with the same filter."""
-    as_rows = ({"target": one}, {"target": other})
-    keys = {key_of(row) for row in as_rows}
-    return len(keys) == 1 and kind_of(one) == kind_of(other) and filter_of(one) == filter_of(other)
+    same_key = targets.key_of_target(one) == targets.key_of_target(other)
+    return same_key and kind_of(one) == kind_of(other) and filter_of(one) == filter_of(other)
 
 
 def target_of(row: Row) -> Target:
@@ -93,7 +58,7 @@ def with_filter(row: Row, wanted: Target) -> Row:
 
 def keeping_filter(target: Target, old: Row) -> Target:
     """The target with the filter of the row, if it has none of its own and may have one."""
-    if filter_of(target) != ("", "") or kind_of(target) == EXCLUSION:
+    if filter_of(target) != ("", "") or kind_of(target).excludes:
         return target
     filter_id, kind = filter_of(target_of(old))
     return {**target, FILTER_ID: filter_id, FILTER_TYPE: kind} if filter_id else target

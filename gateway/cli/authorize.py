@@ -1,5 +1,6 @@
 """`authorize`: may this caller do that, and which policy says so?"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +9,13 @@ import typer
 from gateway.bootstrap import authorizer_of
 from gateway.cli.loop import load_or_exit, refuse
 from gateway.config import ConfigError
+from gateway.odata.targets import KINDS, target_of_text
 from gateway.operations import OPERATIONS
+from gateway.pipeline.authorize import with_targets
 from gateway.pipeline.cedar import Question
 
 FILTERS = ("include", "exclude")
+TARGET_HELP = f"What is added, KIND or KIND:ID, such as group:ID; may be repeated. Kinds: {', '.join(KINDS)}."
 
 
 def authorize(
@@ -20,7 +24,7 @@ def authorize(
     operation: Annotated[str, typer.Option(help="Such as CreateComplianceAssignment.")],
     policy: Annotated[str, typer.Option(help="The policy's id.")] = "any",
     tenant: Annotated[str, typer.Option(help="The tenant's name; may be left out where there is one.")] = "",
-    target: Annotated[list[str] | None, typer.Option(help="What is added: group:ID, all_devices, …; may be repeated.")] = None,
+    target: Annotated[list[str] | None, typer.Option(help=TARGET_HELP)] = None,
     remove: Annotated[list[str] | None, typer.Option(help="What is removed, in the same form.")] = None,
     filter_: Annotated[str, typer.Option("--filter", help="include:ID or exclude:ID.")] = "",
 ) -> None:
@@ -33,15 +37,9 @@ def authorize(
     filter_type, _, filter_id = filter_.partition(":")
     if filter_ and filter_type not in FILTERS:
         raise typer.BadParameter("has to be include:ID or exclude:ID", param_hint="--filter")
-    added, removed = ([one.partition(":") for one in some or ()] for some in (target, remove))
-    question = Question(
-        caller,
-        operation,
-        tenant or next(iter(loaded.tenants)),
-        policy,
-        kinds=frozenset(kind for kind, _, _ in (*added, *removed)),
-        added_ids=frozenset(name.lower() for _, _, name in added if name),
-        removed_ids=frozenset(name.lower() for _, _, name in removed if name),
+    added, removed = _targets(target, "--target"), _targets(remove, "--remove")
+    question = replace(
+        with_targets(Question(caller, operation, tenant or next(iter(loaded.tenants)), policy), added, removed),
         filter_ids=frozenset({filter_id.lower()} if filter_ else ()),
         filter_types=frozenset({filter_type} if filter_ else ()),
     )
@@ -54,3 +52,10 @@ def authorize(
         typer.echo(f"refused: {answer.missing} is {'forbidden' if because else 'permitted by no policy'}{because}")
         raise typer.Exit(1)
     typer.echo(f"allowed{because}")
+
+
+def _targets(texts: list[str] | None, option: str) -> list[dict[str, str]]:
+    try:
+        return [target_of_text(text) for text in texts or ()]
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint=option) from None

@@ -11,13 +11,11 @@ from google.protobuf.message import Message
 from gateway.call import Call, Handler
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
-from gateway.odata.codec import TYPE, type_key
+from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
 from gateway.pipeline.cedar import Answer, Question
 from gateway.pipeline.validate import TENANT_HEADER
 
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
-FILTER = "deviceAndAppManagementAssignmentFilter"
-NO_FILTER = ("", "00000000-0000-0000-0000-000000000000")
 
 
 class Authorizer(Protocol):
@@ -86,47 +84,19 @@ def question_of(call: Call) -> Question:
     except ODataError:  # the service says what is wrong with it; nothing comes of it
         return asked
     if hasattr(message, "update_mask"):  # the row's own target counts, and only the row has it
-        targets = [target for target in targets if type_key(target[TYPE]) in KINDS]
+        targets = [target for target in targets if kind_of(target).key_space]
     return with_targets(asked, targets, ())
 
 
 def with_targets(asked: Question, added: Sequence[Mapping[str, Any]], removed: Sequence[Mapping[str, Any]]) -> Question:
     """The question with what is touched; targets are Graph's JSON objects."""
     both = (*added, *removed)
-    filters = [(str(t.get(f"{FILTER}Id") or ""), str(t.get(f"{FILTER}Type") or "")) for t in both]
-    used = [(filter_id.lower(), kind.lower()) for filter_id, kind in filters if filter_id not in NO_FILTER]
+    used = [used for used in map(filter_of, both) if used != NO_FILTER]
     return replace(
         asked,
-        kinds=frozenset(map(kind_of, both)),
-        added_ids=_ids(added),
-        removed_ids=_ids(removed),
+        kinds=frozenset().union(*map(kinds_meant, both)),
+        added_ids=frozenset().union(*map(ids_of, added)),
+        removed_ids=frozenset().union(*map(ids_of, removed)),
         filter_ids=frozenset(filter_id for filter_id, _ in used),
         filter_types=frozenset(kind for _, kind in used),
     )
-
-
-def _kinds() -> Mapping[str, str]:
-    """Graph's type name, for comparing -> the member of the proto's oneof."""
-    message = DeviceAndAppManagementAssignmentTarget
-    kinds = {}
-    for field in message.DESCRIPTOR.oneofs_by_name["type"].fields:
-        if field.name != "unknown":
-            target = message()
-            getattr(target, field.name).SetInParent()
-            kinds[type_key(TARGET.to_json(target)[TYPE])] = field.name
-    return kinds
-
-
-KINDS = _kinds()
-BASE = type_key(TARGET.to_json(DeviceAndAppManagementAssignmentTarget())[TYPE])
-
-
-def kind_of(target: Mapping[str, Any]) -> str:
-    """As in the proto's oneof; `base` for the abstract type, `unknown` for what the protos do not know."""
-    name = type_key(str(target.get(TYPE, "")))
-    return "base" if name == BASE else KINDS.get(name, "unknown")
-
-
-def _ids(targets: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    groups = (str(target["groupId"]).lower() for target in targets if target.get("groupId"))
-    return frozenset((*groups, *(str(target["collectionId"]) for target in targets if target.get("collectionId"))))

@@ -1,8 +1,8 @@
-"""Cedar decides: deny by default, rules (Cedar calls them policies) from a file, checked against a schema that is made from the operations.
+"""Cedar decides: deny by default, rules (Cedar calls them policies) from a file, checked against a schema made from operations.
 
 Principal `Caller::"name"`, action = the operation, resource `Policy::"tenant/id"` in `Tenant::"name"`. context: what is
 touched, as sets, because Cedar has no "for all": `["group"].containsAll(context.kinds)` permits groups only. Whoever touches
-all users or all devices needs a permit for the action `TouchEveryone` as well.
+all users or all devices, by a pseudo group too, needs a permit for the action `TouchEveryone` as well.
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import NamedTuple
 import cedarpy
 
 from gateway.files import version_of
+from gateway.odata.targets import EVERYONE
 from gateway.operations import OPERATIONS
 
 log = logging.getLogger(__name__)
 
 TOUCH_EVERYONE = "TouchEveryone"
-EVERYONE = frozenset({"all_licensed_users", "all_devices"})
 MOST_REMEMBERED = 20_000
 SETS = ("kinds", "added_ids", "removed_ids", "filter_ids", "filter_types")
 SCHEMA = f"""
@@ -40,8 +40,9 @@ class RulesError(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """May `caller` carry out `operation`? kinds: of every target that is touched, as in the proto's oneof. added_ids,
-    removed_ids: of groups (lower case) and collections. filter_types: `include`, `exclude`."""
+    """May `caller` carry out `operation`? kinds: of every target that is touched, as in the proto's oneof, and for a pseudo
+    group also the broad one that it means. added_ids, removed_ids: of groups (lower case) and collections. filter_types:
+    `include`, `exclude`."""
 
     caller: str
     operation: str

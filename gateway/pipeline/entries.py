@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from gateway.call import Call
 from gateway.entry import Entry, claim_of, utc_now
 from gateway.errors import GatewayError
+from gateway.odata.targets import BASE, text_of
 
 LONGEST = 512
 
@@ -77,16 +78,14 @@ def target_of(message: Message) -> str:
 
     Nobody where an update is of the filter alone; the assignment's id says whose.
     """
-    targets = [target for target in _targets(message) if target != "base" or not hasattr(message, "update_mask")]
+    targets = [target for target in _targets(message) if target != BASE or not hasattr(message, "update_mask")]
     return ", ".join(map(_clean, targets))
 
 
 def _targets(message: Message) -> Iterable[str]:
     for field, value in message.ListFields():
         if field.name == "target":
-            kind = value.WhichOneof("type")
-            named = getattr(value, kind).ListFields() if kind else ()
-            yield " ".join([kind or "base", *(str(word) for part, word in named if part.name != "json")])
+            yield text_of(value)
         elif field.message_type is not None:
             for inner in value if field.is_repeated else (value,):
                 yield from _targets(inner)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
+from gateway.odata.targets import EVERYONE
 from gateway.operations import OPERATIONS
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.cedar import Question
@@ -41,5 +42,5 @@ class AuthorizerContract(ABC):
         authorizer = self.make()
         self.permit(ASKED.caller, ASKED.operation)
         authorizer.look()
-        for kind in ("all_devices", "all_licensed_users"):
+        for kind in EVERYONE:
             assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", kind}))).missing == "TouchEveryone"

@@ -46,6 +46,7 @@ unless {{ action == Action::"TouchEveryone" }};
 """
 CALLERS = ("ops", "hr", "reader", "filters", "careful", "nobody")
 TOKENS = {name: new_token() for name in CALLERS}
+ALL_USERS, ALL_DEVICES = "acacacac-9df4-4c7d-9d50-4ef0226f57a9", "adadadad-808e-44e2-905a-0b7873a8a531"
 DEVICES, GROUP_1 = {"allDevices": {}}, {"group": {"groupId": guid(1)}}
 FILTER = "deviceAndAppManagementAssignmentFilter"
 
@@ -91,6 +92,16 @@ CASES = [
     ("careful", "Create", {"assignment": {"target": GROUP_1}}, ""),
     ("careful", "Create", {"assignment": {"target": DEVICES}}, "TouchEveryone"),
     ("careful", "Create", {"assignment": {"target": {"allLicensedUsers": {}}}}, "TouchEveryone"),
+    ("careful", "Create", {"assignment": {"target": {"group": {"groupId": ALL_USERS}}}}, "TouchEveryone"),
+    ("careful", "Create", {"assignment": {"target": {"group": {"groupId": ALL_USERS.upper()}}}}, "TouchEveryone"),
+    ("careful", "Create", {"assignment": {"target": {"group": {"groupId": ALL_DEVICES}}}}, "TouchEveryone"),
+    ("careful", "Create", {"assignment": {"target": {"exclusionGroup": {"groupId": ALL_USERS}}}}, "TouchEveryone"),
+    ("careful", "Create", {"assignment": {"target": {"exclusionGroup": {"groupId": ALL_DEVICES.title()}}}}, "TouchEveryone"),
+    ("careful", "Update", {**row(GROUP), "assignment": {"target": {"group": {"groupId": ALL_USERS}}}}, "TouchEveryone"),
+    ("careful", "Replace", to(GROUP_1, {"group": {"groupId": ALL_DEVICES.upper()}}), "TouchEveryone"),
+    ("hr", "Create", {"assignment": {"target": {"group": {"groupId": ALL_USERS}}}}, "CreateComplianceAssignment"),
+    ("hr", "Replace", to({"group": {"groupId": ALL_USERS}}), "ReplaceComplianceAssignments"),
+    ("ops", "Create", {"assignment": {"target": {"group": {"groupId": ALL_USERS}}}}, ""),
     ("nobody", "List", {}, "ListComplianceAssignments"),
     ("nobody", "Create", {"assignment": {"target": GROUP_1}}, "CreateComplianceAssignment"),
     (
@@ -135,9 +146,11 @@ async def test_who_may_what(live: Emulator, tmp_path: Path, caller: str, operati
     assert [(entry.outcome, entry.caller, entry.state) for entry in entries] == [("CALLER_NOT_PERMITTED", caller, "finished")]
 
 
-async def test_everyone_is_touched_by_removal_too(live: Emulator, tmp_path: Path):
+@pytest.mark.parametrize("everyone", [DEVICES, {"group": {"groupId": ALL_USERS}}, {"exclusionGroup": {"groupId": ALL_USERS}}])
+async def test_everyone_is_touched_by_removal_too(live: Emulator, tmp_path: Path, everyone: dict):
     async with gateway(live, **sections(tmp_path)) as rig:
-        created = await ask(rig, "ops", "Create", {"assignment": {"target": DEVICES}, "deviceCompliancePolicyId": EMPTY})
+        created = await ask(rig, "ops", "Create", {"assignment": {"target": everyone}, "deviceCompliancePolicyId": EMPTY})
+        before = rig.rows(EMPTY)
         for operation, fields in (
             ("Delete", {"deviceCompliancePolicyAssignmentId": created.id}),
             ("Update", {"deviceCompliancePolicyAssignmentId": created.id, "assignment": {"target": GROUP_1}}),
@@ -145,7 +158,8 @@ async def test_everyone_is_touched_by_removal_too(live: Emulator, tmp_path: Path
         ):
             answer = await ask(rig, "careful", operation, {**fields, "deviceCompliancePolicyId": EMPTY})
             assert answer.metadata["permission"] == "TouchEveryone"
-        assert [r["target"]["@odata.type"] for r in rig.rows(EMPTY)] == ["#microsoft.graph.allDevicesAssignmentTarget"]
+        assert len(before) == 1
+        assert rig.rows(EMPTY) == before
 
 
 async def test_a_refused_edit_harms_no_other_in_the_same_write(live: Emulator, tmp_path: Path):
@@ -222,6 +236,14 @@ EXPLAINED = [
     (("careful", "CreateComplianceAssignment", "--target", "all_devices"), 1, "TouchEveryone is permitted by no policy"),
     (("filters", "UpdateComplianceAssignment", "--filter", f"include:{guid(5)}"), 0, "allowed because of filters"),
     (("filters", "UpdateComplianceAssignment", "--filter", "only:5"), 2, "include:ID"),
+    (
+        ("careful", "CreateComplianceAssignment", "--target", f"exclusion_group:{ALL_USERS.upper()}"),
+        1,
+        "refused: TouchEveryone is permitted by no policy",
+    ),
+    (("careful", "UpdateComplianceAssignment", "--remove", f"group:{ALL_DEVICES}"), 1, "TouchEveryone"),
+    (("ops", "CreateComplianceAssignment", "--target", "groups:1"), 2, "has to be one of group, exclusion_group"),
+    (("ops", "CreateComplianceAssignment", "--remove", "all_devices:1"), 2, "all_devices takes no id"),
     (("ops", "Crate"), 2, "has to be one of"),
     (("ops", "ListComplianceAssignments", "--tenant", "mars"), 2, "has to be one of"),
 ]

@@ -25,11 +25,13 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!compliance_gateway/v1/odata.proto\x12\x15\x63ompliance_gateway.v1\x1a google/protobuf/descriptor.proto:5\n\nodata_type\x12\x1f.google.protobuf.MessageOptions\x18\xa9\x8b\x03 \x01(\t:A\n\x18odata_zero_guid_is_empty\x12\x1d.google.protobuf.FieldOptions\x18\xa9\x8b\x03 \x01(\x08:3\n\nodata_beta\x12\x1d.google.protobuf.FieldOptions\x18\xaa\x8b\x03 \x01(\x08:?\n\x16odata_other_properties\x12\x1d.google.protobuf.FieldOptions\x18\xab\x8b\x03 \x01(\x08:7\n\nodata_name\x12!.google.protobuf.EnumValueOptions\x18\xa9\x8b\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!compliance_gateway/v1/odata.proto\x12\x15\x63ompliance_gateway.v1\x1a google/protobuf/descriptor.proto\"a\n\x0fODataTargetKind\x12\x11\n\tkey_space\x18\x01 \x01(\t\x12\x10\n\x08\x65veryone\x18\x02 \x01(\x08\x12\x10\n\x08\x65xcludes\x18\x03 \x01(\x08\x12\x17\n\x0fpseudo_group_id\x18\x04 \x01(\t:5\n\nodata_type\x12\x1f.google.protobuf.MessageOptions\x18\xa9\x8b\x03 \x01(\t:_\n\x0codata_target\x12\x1f.google.protobuf.MessageOptions\x18\xaa\x8b\x03 \x01(\x0b\x32&.compliance_gateway.v1.ODataTargetKind:A\n\x18odata_zero_guid_is_empty\x12\x1d.google.protobuf.FieldOptions\x18\xa9\x8b\x03 \x01(\x08:3\n\nodata_beta\x12\x1d.google.protobuf.FieldOptions\x18\xaa\x8b\x03 \x01(\x08:?\n\x16odata_other_properties\x12\x1d.google.protobuf.FieldOptions\x18\xab\x8b\x03 \x01(\x08:8\n\x0fodata_target_id\x12\x1d.google.protobuf.FieldOptions\x18\xac\x8b\x03 \x01(\x08:7\n\nodata_name\x12!.google.protobuf.EnumValueOptions\x18\xa9\x8b\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance_gateway.v1.odata_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ODATATARGETKIND']._serialized_start=94
+  _globals['_ODATATARGETKIND']._serialized_end=191
 # @@protoc_insertion_point(module_scope)

@@ -7,23 +7,73 @@ name (lowerCamelCase); what cannot be derived from the proto is said by the opti
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf import message as _message
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
+import sys
+import typing as _typing
+
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
+else:
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+@_typing.final
+class ODataTargetKind(_message.Message):
+    """What a subtype of the assignment target is, among its kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_SPACE_FIELD_NUMBER: _builtins.int
+    EVERYONE_FIELD_NUMBER: _builtins.int
+    EXCLUDES_FIELD_NUMBER: _builtins.int
+    PSEUDO_GROUP_ID_FIELD_NUMBER: _builtins.int
+    key_space: _builtins.str
+    """A policy has one target for each key: this word, and the value of the field that is marked as odata_target_id, or the
+    type where none is. Values in the key space `group` are ids of Entra groups, compared without case.
+    """
+    everyone: _builtins.bool
+    """It means everyone, or every device."""
+    excludes: _builtins.bool
+    """It excludes whom it names; such a target carries no filter."""
+    pseudo_group_id: _builtins.str
+    """The group id that Microsoft Graph takes for the same: a group target with it means this target."""
+    def __init__(
+        self,
+        *,
+        key_space: _builtins.str = ...,
+        everyone: _builtins.bool = ...,
+        excludes: _builtins.bool = ...,
+        pseudo_group_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everyone", b"everyone", "excludes", b"excludes", "key_space", b"key_space", "pseudo_group_id", b"pseudo_group_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ODataTargetKind: _TypeAlias = ODataTargetKind  # noqa: Y015
+
 ODATA_TYPE_FIELD_NUMBER: _builtins.int
+ODATA_TARGET_FIELD_NUMBER: _builtins.int
 ODATA_ZERO_GUID_IS_EMPTY_FIELD_NUMBER: _builtins.int
 ODATA_BETA_FIELD_NUMBER: _builtins.int
 ODATA_OTHER_PROPERTIES_FIELD_NUMBER: _builtins.int
+ODATA_TARGET_ID_FIELD_NUMBER: _builtins.int
 ODATA_NAME_FIELD_NUMBER: _builtins.int
 odata_type: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """The message's `@odata.type`, with its `#`."""
+odata_target: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, Global___ODataTargetKind]
+"""On a subtype of the assignment target: what tells it from the others. Every subtype has it."""
 odata_zero_guid_is_empty: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """The zero GUID means the same as no value."""
 odata_beta: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """The property is in Graph's beta and not in its v1.0."""
 odata_other_properties: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """A string that holds, as a JSON object, the properties for which the message has no fields."""
+odata_target_id: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""The field's value says which of the targets of its kind is meant."""
 odata_name: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, _builtins.str]
 """The enum value's spelling in Graph. A value without one is not sent."""

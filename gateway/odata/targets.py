@@ -1,0 +1,162 @@
+"""What an assignment's target is: its kind, its key in a policy, who is meant. Pure; targets are Graph's JSON objects.
+
+The one place that knows it, from the options in assignment.proto (odata.proto says what they mean). A member of the oneof
+without them stops the import.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compliance_gateway.v1 import odata_pb2
+from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget, UnknownAssignmentTarget
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from gateway.odata.codec import TYPE, ZERO_GUID, type_key
+from gateway.odata.text import dumps
+
+Key = tuple[str, str]
+
+TARGET = DeviceAndAppManagementAssignmentTarget.DESCRIPTOR
+CARRIER = UnknownAssignmentTarget.DESCRIPTOR.full_name
+ONEOF, BASE, UNKNOWN = "type", "base", "unknown"
+FILTER_ID, FILTER_TYPE = "deviceAndAppManagementAssignmentFilterId", "deviceAndAppManagementAssignmentFilterType"
+GROUPS = "group"  # the key space whose values are group ids
+NO_FILTER = ("", "")
+
+
+@dataclass(frozen=True)
+class TargetKind:
+    """name: of the oneof's member, `base` for the abstract type, `unknown` for what the protos do not know. odata_type: with
+    its `#`, empty for unknown. identity: the JSON property that says who is meant, empty for none. key_space: the first half
+    of the key, shared by kinds of which a policy has one target for each value; empty for base and unknown."""
+
+    name: str
+    odata_type: str
+    identity: str
+    key_space: str
+    everyone: bool
+    excludes: bool
+
+
+def members_of(target: Descriptor = TARGET) -> dict[str, Descriptor]:
+    """The members of the oneof that have a type of their own: all but `unknown`."""
+    own = {field.name: field.message_type for field in target.oneofs_by_name[ONEOF].fields}
+    return {name: message for name, message in own.items() if message is not None and message.full_name != CARRIER}
+
+
+def kinds_of(target: Descriptor) -> dict[str, TargetKind]:
+    """The kinds by name. Raises TypeError, which names the message that lacks an option."""
+    kinds = {name: _kind(name, message) for name, message in members_of(target).items()}
+    base = target.GetOptions().Extensions[odata_pb2.odata_type]
+    kinds[BASE] = TargetKind(BASE, base, identity="", key_space="", everyone=False, excludes=False)
+    kinds[UNKNOWN] = TargetKind(UNKNOWN, "", identity="", key_space="", everyone=False, excludes=False)
+    return kinds
+
+
+def _kind(name: str, message: Descriptor) -> TargetKind:
+    options, marked = message.GetOptions(), _marked(message)
+    about = options.Extensions[odata_pb2.odata_target]
+    if not options.Extensions[odata_pb2.odata_type] or not about.key_space or len(marked) > 1:
+        raise TypeError(f"{message.full_name} needs the options odata_type and odata_target, and at most one odata_target_id")
+    identity = marked[0].json_name if marked else ""
+    return TargetKind(name, options.Extensions[odata_pb2.odata_type], identity, about.key_space, about.everyone, about.excludes)
+
+
+def _marked(message: Descriptor) -> list[FieldDescriptor]:
+    return [field for field in message.fields if field.GetOptions().Extensions[odata_pb2.odata_target_id]]
+
+
+def _pseudo_groups() -> Iterable[tuple[str, TargetKind]]:
+    for name, message in members_of().items():
+        if group := message.GetOptions().Extensions[odata_pb2.odata_target].pseudo_group_id:
+            yield group.lower(), KINDS[name]
+
+
+KINDS: Mapping[str, TargetKind] = kinds_of(TARGET)
+EVERYONE = frozenset(kind.name for kind in KINDS.values() if kind.everyone)
+# A group's id -> the broad kind that it means (graph-facts §2).
+PSEUDO_GROUPS: Mapping[str, TargetKind] = dict(_pseudo_groups())
+_BY_TYPE = {type_key(kind.odata_type): kind for kind in KINDS.values() if kind.odata_type}
+_IDENTITIES = {(kind.identity, kind.key_space) for kind in KINDS.values() if kind.identity}
+_ID_FIELDS = {name: [field.name for field in _marked(message)] for name, message in members_of().items()}
+
+
+def kind_of(target: Mapping[str, Any]) -> TargetKind:
+    """By `@odata.type`, compared without case and `#`; unknown where it has none."""
+    return _BY_TYPE.get(_type_of(target), KINDS[UNKNOWN])
+
+
+def key_of_target(target: Mapping[str, Any]) -> Key:
+    """What a policy can have once: a group (included or excluded), a collection, all users, all devices; an unknown target
+    as a whole, but for its filter and its nulls. A pseudo group has the key of the broad target that it means."""
+    kind = kind_of(target)
+    value = target.get(kind.identity) if kind.identity else type_key(kind.odata_type)
+    if kind.key_space and isinstance(value, str):
+        if kind.key_space != GROUPS:
+            return kind.key_space, value
+        broad = PSEUDO_GROUPS.get(value.lower())
+        return (broad.key_space, type_key(broad.odata_type)) if broad else (GROUPS, value.lower())
+    own = {k: v for k, v in target.items() if v is not None and k not in (TYPE, FILTER_ID, FILTER_TYPE)}
+    return _type_of(target), dumps(dict(sorted(own.items())))
+
+
+def ids_of(target: Mapping[str, Any]) -> frozenset[str]:
+    """The ids that rules judge: of groups, in lower case, and of collections; of an unknown type too."""
+    named = ((space, str(target[name])) for name, space in _IDENTITIES if target.get(name))
+    return frozenset(value.lower() if space == GROUPS else value for space, value in named)
+
+
+def kinds_meant(target: Mapping[str, Any]) -> frozenset[str]:
+    """The names of its kind and, for a pseudo group, of the broad kind that it means: what rules judge."""
+    broad = (PSEUDO_GROUPS[name].name for name in ids_of(target) if name in PSEUDO_GROUPS)
+    return frozenset((kind_of(target).name, *broad))
+
+
+def is_everyone(target: Mapping[str, Any]) -> bool:
+    """Whether it means all users or all devices, or excludes them."""
+    return not EVERYONE.isdisjoint(kinds_meant(target))
+
+
+def filter_of(target: Mapping[str, Any]) -> tuple[str, str]:
+    """The filter's id and type; two empty strings where there is none, however that is spelled."""
+    kind, filter_id = str(target.get(FILTER_TYPE) or "none").lower(), str(target.get(FILTER_ID) or ZERO_GUID).lower()
+    return NO_FILTER if kind == "none" or filter_id == ZERO_GUID else (filter_id, kind)
+
+
+def others_of(target: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties of a target of a known type that neither say who is meant nor what its filter is."""
+    kind = kind_of(target)
+    if not kind.key_space:
+        return {}
+    return {k: v for k, v in target.items() if k not in (TYPE, FILTER_ID, FILTER_TYPE, kind.identity)}
+
+
+def text_of(target: Message) -> str:
+    """Who is meant by the message, such as `group 0b1c2d3e-…`: its kind and id, or its type where that is unknown."""
+    name = target.WhichOneof(ONEOF) or BASE
+    if name == BASE:
+        return name
+    named = ["odata_type"] if name == UNKNOWN else _ID_FIELDS[name]
+    return " ".join([name, *filter(None, (getattr(getattr(target, name), field) for field in named))])
+
+
+def target_of_text(text: str) -> dict[str, str]:
+    """The target that is written as `group:ID`, `all_devices`, `unknown:TYPE`: its kind and, after a colon, its id, or its type
+    where that is unknown. Raises ValueError, which says what it may be."""
+    name, _, value = text.partition(":")
+    kind = KINDS.get(name)
+    if kind is None:
+        raise ValueError(f"has to be one of {', '.join(KINDS)}")
+    if kind.name == UNKNOWN:
+        return {TYPE: value}
+    if value and not kind.identity:
+        raise ValueError(f"{name} takes no id")
+    return {TYPE: kind.odata_type, **({kind.identity: value} if value else {})}
+
+
+def _type_of(target: Mapping[str, Any]) -> str:
+    """The type name for comparing."""
+    name = target.get(TYPE)
+    return type_key(name) if isinstance(name, str) else ""
