@@ -17,14 +17,14 @@ OLD_ANSWERS = (
         entries.c.ended_at < sa.bindparam("before"),
     )
     .order_by(entries.c.ended_at)
-    .limit(sa.bindparam("most"))
+    .limit(sa.bindparam("most", type_=sa.Integer))
     .with_for_update(skip_locked=True)
 )
 OLD_REVISIONS = (
     sa.select(*revisions.primary_key)
     .where(revisions.c.state == sa.literal_column("'settled'"), revisions.c.written_at < sa.bindparam("before"))
     .order_by(revisions.c.written_at)
-    .limit(sa.bindparam("most"))
+    .limit(sa.bindparam("most", type_=sa.Integer))
     .with_for_update(skip_locked=True)
 )
 

@@ -197,7 +197,7 @@ class SqlLedger:
         owed, self._owed = self._owed, []
         try:
             if not await self._in_thread(self._store.connect):
-                await self._in_thread(self._store.migrate, hangs_s=None)
+                await self._in_thread(self._store.migrate, watched=False)
             await self._in_thread(self._store.enter, owed, frozenset(self._known))
         except (DownError, LedgerError) as exc:
             self._owed = [*owed, *self._owed]
@@ -215,9 +215,9 @@ class SqlLedger:
                 log.error("ledger down: writes are refused", extra={"why": str(why)})
         self._up = up
 
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any, hangs_s: float | None = HANGS_S) -> T:
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any, watched: bool = True) -> T:
         running = asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
-        done, _ = await asyncio.wait([running], timeout=hangs_s)
+        done, _ = await asyncio.wait([running], timeout=HANGS_S if watched else None)
         if not done:
             self._store.interrupt()
         return await running

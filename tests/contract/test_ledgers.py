@@ -1,5 +1,6 @@
 """The contract for ledgers, in both databases, and what is each one's own."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -10,15 +11,20 @@ from gateway.config import LedgerConfig
 from gateway.ledger.ledger import LedgerError
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.testing.ledger_contract import LedgerContract
+from gateway.testing.revision_contract import RevisionContract
 
 
-class TestSqlite(LedgerContract):
+class TestSqlite(LedgerContract, RevisionContract):
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path):
         self.path = tmp_path / "ledger.db"
 
-    def make(self) -> SqlLedger:
+    def make(self) -> SqlLedger | None:
+        """Each test has one gateway after the other; of several at once see test_two_gateways_at_once."""
         return SqlLedger(LedgerConfig(url=f"sqlite:///{self.path}"))
+
+    def several(self, count: int):
+        return contextlib.nullcontext([])
 
     async def test_two_gateways_at_once(self):
         async with self.started():
@@ -52,7 +58,7 @@ class TestSqlite(LedgerContract):
             self.make().ends()
 
 
-class TestPostgres(LedgerContract):
+class TestPostgres(LedgerContract, RevisionContract):
     @pytest.fixture(autouse=True)
     def place(self, postgres: Server):
         self.url = postgres.new_database()
