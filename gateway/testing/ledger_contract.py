@@ -1,5 +1,6 @@
 """What every Ledger has to do with entries. Subclass LedgerContract, and RevisionContract beside it, and define `make`; each
-call gives another gateway's ledger over the same records, or None where the kind serves one gateway only."""
+call gives another gateway's ledger over the same records, or None where the kind serves one gateway only. A lease has to live
+for more than a minute there."""
 
 import asyncio
 from abc import ABC, abstractmethod
