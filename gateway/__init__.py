@@ -11,5 +11,6 @@ The map, top to bottom; a room imports only from the rooms below it (held by imp
     odata          message <-> Graph JSON                  credentials   tokens from Entra; alone knows msal
     operations     the RPCs as rows, read from the protos
     call           what travels with one call          entry      what is kept of it
+                                                       revision   what is kept of one write of a policy
     errors, config, metrics, files
 """

@@ -19,7 +19,11 @@ class Entry:
     client-request-id; digest: SHA-256 of the request, in hex; began_at, ended_at: UTC, ISO 8601 with microseconds;
     duration_us; outcome: OK or a reason's name, empty while it runs; route, client_request_id, graph_request_id,
     graph_status: the write in Graph; assignment: its id; shared_by: how many edits went out in that write; times: how many
-    refusals this entry stands for.
+    refusals this entry stands for; revision: the number of the policy's revision that it went out in; foreign_changes: how
+    many changes by others were seen meanwhile.
+
+    What an auditor reads besides: repaired: when the gateway put right what had undone it, empty where nothing had; it may
+    come long after the entry was finished.
 
     What the gateway needs besides: state; owner: the number of the gateway that works on it, 0 for none; claim: holds the
     request id, None once it is free again; request: the message; sent: what was sent to Graph, as the policy's writer wrote
@@ -46,6 +50,9 @@ class Entry:
     assignment: str = ""
     shared_by: int = 0
     times: int = 1
+    revision: int | None = None
+    foreign_changes: int = 0
+    repaired: str = ""
     state: State = "running"
     owner: int = 0
     claim: str | None = None

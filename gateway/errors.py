@@ -75,6 +75,7 @@ class Reason(Enum):
     COUNT_DIFFERS = (Kind.ABORTED, "The policy has another number of assignments than expected_count.")
     SET_CHANGED = (Kind.ABORTED, "Others changed the policy's assignments again and again while this was carried out.")
     LOCK_LOST = (Kind.ABORTED, "The lock on the policy was lost before anything was written.")
+    LEASE_LOST = (Kind.ABORTED, "The right to write the policy was lost before anything was written.")
     LOCK_UNAVAILABLE = (Kind.UNAVAILABLE, "The lock service is down or cannot be reached.")
     REQUEST_IN_PROGRESS = (Kind.ABORTED, "A request with this id is being carried out by another gateway.")
     NOT_CARRIED_OUT = (Kind.ABORTED, "The gateway was interrupted, and nothing was carried out.")

@@ -27,7 +27,8 @@ class LocksConfig(Section):
 class LedgerConfig(Section):
     """The record of every write. url: `sqlite:///file` for one gateway, `postgresql://user@host/database` for several.
 
-    How long things are kept: the answers, and with them the request ids; the entries, for ever if not said.
+    How long things are kept: the answers, and with them the request ids, and settled revisions; the entries, for ever if
+    not said. lease_s: how long a gateway that stands still keeps others from writing a policy.
     """
 
     kind: str = "sql"
@@ -35,6 +36,7 @@ class LedgerConfig(Section):
     password_file: ExistingFile | None = None
     answers_kept_days: float = Field(default=7, gt=0, le=36_500)
     entries_kept_days: float | None = Field(default=None, gt=0, le=36_500)
+    lease_s: float = Field(default=15, ge=1, le=300)
 
     @field_validator("url")
     @classmethod

@@ -14,8 +14,10 @@ START = (0, "0" * 64)
 AFTER_THE_FACTS = ("state", "owner", "claim", "request", "sent", "answer", "position", "hash")
 FACTS = tuple(field.name for field in fields(Entry) if field.name not in AFTER_THE_FACTS)
 # Facts that entries did not always have. A hash covers them where there is something in them: those of old stay true.
-LATER_FACTS = ("correlation_id",)
-FIRST_FACTS = tuple(name for name in FACTS if name not in LATER_FACTS)
+LATER_FACTS = ("correlation_id", "revision", "foreign_changes")
+# Facts that come after an entry is finished, and so after its hash.
+NEVER_COVERED = ("repaired",)
+FIRST_FACTS = tuple(name for name in FACTS if name not in LATER_FACTS + NEVER_COVERED)
 
 
 def facts(entry: Entry) -> dict[str, Any]:

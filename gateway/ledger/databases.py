@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +21,13 @@ READER = {"connect_timeout": WAIT_S, "application_name": "compliance-gateway aud
 WRITER = {
     "connect_timeout": WAIT_S,
     "tcp_user_timeout": WAIT_S * 1000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
     "application_name": "compliance-gateway",
-    # The server sees within half a minute that a machine is gone; no statement of the ledger's takes seconds.
-    "options": f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s"
+    # The server sees within half a minute that a machine is gone; no statement of the ledger's takes seconds. A gateway that
+    # is paused within a transaction is cut off before the others, who wait for its locks, give up.
+    "options": f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s -c idle_in_transaction_session_timeout={WAIT_S - 1}s"
     " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
 
@@ -45,12 +50,20 @@ class Database(Protocol):
         """For the rest of the transaction no other gateway can be here."""
         ...
 
+    def take_time(self, connection: sa.Connection) -> None:
+        """For the rest of the transaction statements may take as long as they need."""
+        ...
+
     def announce(self, connection: sa.Connection, me: int) -> None:
         """From now on, and while the connection lives, gateway number `me` counts as alive. Raises DownError."""
         ...
 
     def living(self, connection: sa.Connection, me: int) -> Collection[int]:
         """The numbers of the gateways that are alive."""
+        ...
+
+    def now(self, connection: sa.Connection) -> float:
+        """Seconds since 1970, by the one clock that all gateways of the ledger share."""
         ...
 
     def interrupt(self, driver_connection: Any) -> None:
@@ -93,11 +106,17 @@ class Sqlite:
     def alone(self, connection: sa.Connection) -> None:
         pass  # BEGIN IMMEDIATE
 
+    def take_time(self, connection: sa.Connection) -> None:
+        pass
+
     def announce(self, connection: sa.Connection, me: int) -> None:
         pass
 
     def living(self, connection: sa.Connection, me: int) -> Collection[int]:  # noqa: ARG002
         return (me,)
+
+    def now(self, connection: sa.Connection) -> float:  # noqa: ARG002
+        return time.time()
 
     def interrupt(self, driver_connection: Any) -> None:
         driver_connection.interrupt()
@@ -130,6 +149,10 @@ class Postgres:
     def alone(self, connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ALONE)))
 
+    def take_time(self, connection: sa.Connection) -> None:
+        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.exec_driver_sql(f"SET LOCAL {setting} = 0")
+
     def announce(self, connection: sa.Connection, me: int) -> None:
         if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LIVING, me))):
             raise DownError("the connection before is not gone yet")
@@ -140,6 +163,9 @@ class Postgres:
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         return connection.scalars(locks, {"key": LIVING}).all()
+
+    def now(self, connection: sa.Connection) -> float:
+        return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
 
     def interrupt(self, driver_connection: Any) -> None:
         """A server that hangs keeps no time-out of its own, and the driver has none."""

@@ -1,11 +1,12 @@
 """What a ledger has to do. Plug-ins register in the entry-point group `compliance_gateway.ledgers`; they are made with the
 section [ledger] of the configuration and have to pass gateway.testing.ledger_contract."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gateway.entry import Entry
+from gateway.revision import Change, Grant, PolicyName, Revision
 
 
 class LedgerError(Exception):
@@ -75,8 +76,10 @@ class Ledger(Protocol):
     async def update(self, entries: Sequence[Entry]) -> set[str]:
         """Writes down what is new in entries that this ledger claimed, and whole ones that no one did. The ids that were ours.
 
-        What another gateway has taken over stays as it is. Where the ledger is down, finished and uncertain entries of ours
-        are kept and written down later, new ones are dropped, running ones raise.
+        What another gateway has taken over stays as it is, unless it belongs to a revision of ours: whoever sent a write knows
+        best what came of it. An entry that does not say its revision keeps the one that is written down. Where the ledger is
+        down, running entries raise; finished and uncertain ones of ours are kept and written down later, new ones are dropped,
+        and neither are among the ids: an outcome that is not written down is not to be answered.
         """
         ...
 
@@ -90,6 +93,54 @@ class Ledger(Protocol):
 
     async def close(self) -> None:
         """Writes down what is kept, as far as it can, and lets go."""
+        ...
+
+
+class Leases(Protocol):
+    """Which gateway may write a policy. All raise LEDGER_UNAVAILABLE; then nothing is known to have come about."""
+
+    async def acquire(self, policy: PolicyName, after: int = 0) -> Grant | None:
+        """The right to write the policy, with all unsettled revisions; those numbered up to `after` without their bodies.
+
+        None: another living gateway holds it or is before us in line. We are in line from now on, as long as we ask again
+        at least every leases.FRESH_S. Whoever asks for what it holds lets go of it first.
+        """
+        ...
+
+    async def renew(self, policy: PolicyName, generation: int) -> bool:
+        """Holds it for another `lease_s` from now. False: it is not ours any more."""
+        ...
+
+    async def release(self, policy: PolicyName, generation: int) -> None:
+        """Lets go of it. Does nothing where it is not ours any more."""
+        ...
+
+
+class Revisions(Protocol):
+    """What we know of a policy. All raise LEDGER_UNAVAILABLE; then nothing is known to have come about."""
+
+    async def write_down(
+        self, policy: PolicyName, revision: Revision, entries: Sequence[Entry], repaired: Collection[int] = ()
+    ) -> tuple[int, set[str]]:
+        """Before a write is sent: the revision under a new number, and its entries, which get that number, as `update` does.
+        The number and the ids of the entries.
+
+        The fence is here: raises LEASE_LOST where somebody else was granted the policy since `revision.generation`, however
+        long ago ours should have passed. Where some entries are not ours (see `update`), nothing is written, and the
+        answer is 0 and the ids that are. repaired: numbers of earlier revisions which this one restores; their entries say
+        so from now on. owner and the moments of the revision are the ledger's to say.
+        """
+        ...
+
+    async def conclude(self, policy: PolicyName, changes: Sequence[Change], foreign: Sequence[Revision] = ()) -> list[int]:
+        """What became of revisions, and what others were seen to do: the numbers that `foreign` got. Needs no lease.
+
+        Changes that evidence does not allow (see ledger.evidence) are left out, as are those of settled revisions.
+        """
+        ...
+
+    async def unsettled(self) -> list[PolicyName]:
+        """Policies that nobody watches: their newest unsettled revision of ours is of a gateway that is not alive."""
         ...
 
 

@@ -5,11 +5,20 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from gateway.ledger.ledger import LedgerError
 
 metadata = sa.MetaData()
+# In this order: entries do not say in which set their policy is, so their revision is found without it.
+POLICY = ("tenant", "policy", "set")
+
+
+def _partial_index(name: str, where: str, *columns: str) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
 
 entries = sa.Table(
     "entries",
@@ -33,12 +42,43 @@ entries = sa.Table(
     *(sa.Index(f"entries_{name}", name) for name in ("began_at", "request_id", "client_request_id", "graph_request_id")),
     sa.Index("entries_correlation_id", "correlation_id"),
     sa.Index("entries_policy", "policy", "began_at"),
-    sa.Index(
-        "entries_unfinished",
-        "state",
-        sqlite_where=sa.text("state <> 'finished'"),
-        postgresql_where=sa.text("state <> 'finished'"),
-    ),
+    sa.Column("revision", sa.Integer),
+    sa.Column("foreign_changes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("repaired", sa.Text, nullable=False, server_default=""),
+    _partial_index("entries_unfinished", "state <> 'finished'", "state"),
+    # Its condition is statements.ANSWERED: expiry reads what is old and no more.
+    _partial_index("entries_answered", "state = 'finished' AND claim IS NOT NULL", "ended_at"),
+    _partial_index("entries_revision", "revision IS NOT NULL", "tenant", "policy", "revision"),
+)
+
+# A row for each policy that was ever written. It is also what gateways lock who work on the policy's revisions.
+leases = sa.Table(
+    "leases",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in POLICY),
+    sa.Column("owner", sa.Integer, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("numbers", sa.Integer, nullable=False),
+)
+
+# Moments are seconds since 1970 by the database's clock.
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in POLICY),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.Integer, nullable=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("kind", "route", "client_request_id")),
+    sa.Column("touched", sa.LargeBinary, nullable=False),
+    sa.Column("sent", sa.LargeBinary),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("written_at", sa.Double, nullable=False),
+    *(sa.Column(name, sa.Double) for name in ("acked_at", "landed_at")),
+    _partial_index("revisions_unsettled", "state <> 'settled'", *POLICY, "number"),
+    _partial_index("revisions_settled", "state = 'settled'", "written_at"),
 )
 
 # One row: the ends of the chain (see ledger.Ends), and how many gateways ever opened the ledger.
@@ -55,13 +95,24 @@ chain = sa.Table(
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
+def is_current(connection: sa.Connection) -> bool:
+    """Whether the tables are of the newest version; it reads one row."""
+    newest = ScriptDirectory.from_config(_config(connection)).get_heads()
+    return set(MigrationContext.configure(connection).get_current_heads()) == set(newest)
+
+
 def migrate(connection: sa.Connection, *more_versions: Path) -> None:
-    """Brings the tables to the newest version. more_versions: folders with further steps. Raises LedgerError."""
+    """Brings the tables to the newest version; may take minutes. more_versions: folders with further steps. Raises
+    LedgerError."""
+    try:
+        command.upgrade(_config(connection, *more_versions), "head")
+    except CommandError as exc:
+        raise LedgerError("was written by a newer version of the gateway, which alone can read it") from exc
+
+
+def _config(connection: sa.Connection, *more_versions: Path) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", "\n".join(map(str, (MIGRATIONS / "versions", *more_versions))))
-    try:
-        command.upgrade(config, "head")
-    except CommandError as exc:
-        raise LedgerError("was written by a newer version of the gateway, which alone can read it") from exc
+    return config

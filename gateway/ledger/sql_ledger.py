@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from gateway.ledger.databases import DownError, database_of
 from gateway.ledger.ledger import Claim, Ends, LedgerError, Query
 from gateway.ledger.store import Ages, Kind, Store
 from gateway.logs import log_bug
+from gateway.revision import Change, Grant, PolicyName, Revision
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +32,21 @@ T = TypeVar("T")
 
 
 class Job(NamedTuple):
-    """See store.Kind."""
+    """See store.Job."""
 
     kind: Kind
-    entries: Sequence[Entry]
+    arguments: Sequence[Any]
     future: "asyncio.Future[Any]"
 
 
 class SqlLedger:
-    """See ledger.Ledger and ledger.Book."""
+    """See ledger.Ledger, ledger.Leases, ledger.Revisions and ledger.Book."""
 
     def __init__(self, settings: LedgerConfig) -> None:
         self._database = database_of(settings.url, settings.password())
         kept = settings.entries_kept_days
         ages = Ages(UNCERTAIN, timedelta(days=settings.answers_kept_days), timedelta(days=kept) if kept is not None else None)
-        self._store = Store(self._database, ages)
+        self._store = Store(self._database, ages, settings.lease_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._up: bool | None = None
         self._known: set[str] = set()  # unfinished entries that somebody here works on
@@ -67,14 +68,33 @@ class SqlLedger:
         except GatewayError as error:
             if error.reason is not Reason.LEDGER_UNAVAILABLE or any(entry.state == "running" for entry in entries):
                 raise
-            owed = [entry for entry in entries if entry.owner]
-            self._owed += owed
-            return {entry.id for entry in owed}
+            self._owed += (entry for entry in entries if entry.owner)
+            return set()
 
     async def take_over(self) -> list[Entry]:
         taken: list[Entry] = await self._ask("take_over", ())
         self._known |= {entry.id for entry in taken}
         return taken
+
+    async def acquire(self, policy: PolicyName, after: int = 0) -> Grant | None:
+        return await self._ask("acquire", (policy, after))  # type: ignore[no-any-return]
+
+    async def renew(self, policy: PolicyName, generation: int) -> bool:
+        return await self._ask("renew", (policy, generation))  # type: ignore[no-any-return]
+
+    async def release(self, policy: PolicyName, generation: int) -> None:
+        await self._ask("release", (policy, generation))
+
+    async def write_down(
+        self, policy: PolicyName, revision: Revision, entries: Sequence[Entry], repaired: Collection[int] = ()
+    ) -> tuple[int, set[str]]:
+        return await self._ask("write_down", (policy, revision, entries, repaired))  # type: ignore[no-any-return]
+
+    async def conclude(self, policy: PolicyName, changes: Sequence[Change], foreign: Sequence[Revision] = ()) -> list[int]:
+        return await self._ask("conclude", (policy, changes, foreign))  # type: ignore[no-any-return]
+
+    async def unsettled(self) -> list[PolicyName]:
+        return await self._ask("unwatched", ())  # type: ignore[no-any-return]
 
     @property
     def up(self) -> bool:
@@ -119,31 +139,40 @@ class SqlLedger:
         except sa.exc.SQLAlchemyError as exc:
             raise LedgerError(f"cannot be read: {type(exc).__name__}; is it there, and of this version?") from exc
 
-    async def _ask(self, kind: Kind, entries: Sequence[Entry]) -> Any:
+    async def _ask(self, kind: Kind, arguments: Sequence[Any]) -> Any:
         if not self._up:
             raise _unavailable()
-        job = Job(kind, entries, asyncio.get_running_loop().create_future())
+        job = Job(kind, arguments, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         if self._working is None:
             self._working = asyncio.create_task(self._work(), name="ledger-commits")
         return await job.future
 
     async def _work(self) -> None:
-        """Commits until nothing waits."""
+        """Commits until nothing waits. Whatever happens, whoever asked is answered."""
         jobs: list[Job] = []
         try:
             while self._waiting:
                 jobs, self._waiting = self._waiting[:MOST_JOBS], self._waiting[MOST_JOBS:]
-                results = await self._in_thread(self._store.commit, [(job.kind, job.entries) for job in jobs])
+                results = await self._committed(jobs)
                 for job, result in zip(jobs, results, strict=True):
                     _answer(job, result)
         except DownError as exc:
             self._is_up(False, exc)
+        finally:
             waiting, self._waiting = [*jobs, *self._waiting], []
             for job in waiting:
                 _answer(job, _unavailable())
-        finally:
             self._working = None
+
+    async def _committed(self, jobs: Sequence[Job]) -> Sequence[Any]:
+        """The result of each, or what was raised. Raises DownError."""
+        try:
+            return await self._in_thread(self._store.commit, [(job.kind, job.arguments) for job in jobs])
+        except DownError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - it ends these jobs, and not those that come after
+            return [exc] * len(jobs)
 
     async def _tend(self) -> None:
         """Opens it anew when it is down; forgets, now and then, what is too old."""
@@ -160,13 +189,16 @@ class SqlLedger:
             elif loop.time() >= expire_at:
                 expire_at = loop.time() + EXPIRE_S
                 with contextlib.suppress(GatewayError):
-                    await self._ask("expire", ())
+                    while await self._ask("expire", ()):
+                        pass
             await asyncio.sleep(RETRY_S)
 
     async def _open(self) -> None:
         owed, self._owed = self._owed, []
         try:
-            await self._in_thread(self._store.open, owed, frozenset(self._known))
+            if not await self._in_thread(self._store.connect):
+                await self._in_thread(self._store.migrate, watched=False)
+            await self._in_thread(self._store.enter, owed, frozenset(self._known))
         except (DownError, LedgerError) as exc:
             self._owed = [*owed, *self._owed]
             self._is_up(False, exc)
@@ -183,9 +215,9 @@ class SqlLedger:
                 log.error("ledger down: writes are refused", extra={"why": str(why)})
         self._up = up
 
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any, watched: bool = True) -> T:
         running = asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
-        done, _ = await asyncio.wait([running], timeout=HANGS_S)
+        done, _ = await asyncio.wait([running], timeout=HANGS_S if watched else None)
         if not done:
             self._store.interrupt()
         return await running

@@ -1,6 +1,6 @@
 """What is asked of the tables, a set of entries at a time. Each function runs inside the caller's transaction."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,13 +10,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.entry import Entry
 from gateway.ledger.chain import link
 from gateway.ledger.ledger import Claim, Ends, Query
-from gateway.ledger.schema import chain, entries
+from gateway.ledger.schema import chain, entries, revisions
 
 INTENT = {"id", "caller", "tenant", "operation", "policy", "target", "request_id", "correlation_id", "digest", "began_at"}
 INTENT |= {"times"}
-WRITTEN_LATER = tuple(field.name for field in fields(Entry) if field.name not in INTENT)
+# `repaired` is another gateway's to say (see revisions.mark_repaired).
+WRITTEN_LATER = tuple(field.name for field in fields(Entry) if field.name not in INTENT | {"repaired"})
 # Built once: building a statement costs more than carrying it out.
-UNFINISHED = entries.c.state != "finished"
+UNFINISHED = entries.c.state != sa.literal_column("'finished'")  # literal, as in the index that serves it
 INSERT = entries.insert()
 CLAIM = {
     name: insert(entries).on_conflict_do_nothing(index_elements=["claim"])
@@ -24,8 +25,19 @@ CLAIM = {
 }
 UPDATE = entries.update().where(entries.c.id == sa.bindparam("which"))
 HOLDERS = sa.select(entries.c.claim, entries.c.id).where(entries.c.claim.in_(sa.bindparam("claims", expanding=True)))
-OURS = sa.select(entries.c.id).where(
-    entries.c.id.in_(sa.bindparam("ids", expanding=True)), entries.c.owner == sa.bindparam("me"), UNFINISHED
+# Whoever sent a write knows best what came of it: its entries are the sender's too, whoever took them over.
+SENT_BY_ME = sa.exists().where(
+    revisions.c.tenant == entries.c.tenant,
+    revisions.c.policy == entries.c.policy,
+    revisions.c.number == entries.c.revision,
+    revisions.c.owner == sa.bindparam("me"),
+)
+OURS = (
+    sa.select(entries.c.id, entries.c.revision)
+    .where(entries.c.id.in_(sa.bindparam("ids", expanding=True)), UNFINISHED)
+    .where(sa.or_(entries.c.owner == sa.bindparam("me"), SENT_BY_ME))
+    .order_by(entries.c.id)
+    .with_for_update(of=entries)
 )
 HEAD = sa.select(chain.c.head_position, chain.c.head_hash).with_for_update()
 NEW_HEAD = chain.update()
@@ -56,18 +68,32 @@ def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, livin
     return Claim("uncertain" if holder.sent is not None else "new", replace(holder, owner=me, state="running"))
 
 
-def write(connection: sa.Connection, changed: Sequence[Entry], me: int) -> set[str]:
-    """Writes down entries: those of owner 0 are new, the others have to be ours still. The ids that were written down."""
+def ours(connection: sa.Connection, changed: Sequence[Entry], me: int) -> dict[str, int | None]:
+    """Which entries may be written, each with the revision that it is known to belong to: those of owner 0, which are new, and
+    unfinished ones that `me` works on or has sent. They are locked until the end of the transaction."""
+    found = {entry.id: entry.revision for entry in changed if not entry.owner}
     ids = [entry.id for entry in changed if entry.owner]
-    ours = set(connection.scalars(OURS, {"ids": ids, "me": me}))
-    kept = _chained(connection, [entry for entry in changed if entry.id in ours or not entry.owner])
+    if ids:
+        found |= {row.id: row.revision for row in connection.execute(OURS, {"ids": ids, "me": me})}
+    return found
+
+
+def write(connection: sa.Connection, changed: Sequence[Entry], ours: Mapping[str, int | None]) -> None:
+    """Writes down those of the entries that are ours. Takes the head of the chain where some are finished."""
+    # Each once, else one that is finished twice would have two places in the chain.
+    in_order = sorted((entry for entry in changed if entry.id in ours), key=lambda entry: entry.state == "finished")
+    latest = {entry.id: _with_revision(entry, ours[entry.id]) for entry in in_order}
+    kept = _chained(connection, list(latest.values()))
     new = [vars(entry) for entry in kept if not entry.owner]
     if new:
         connection.execute(INSERT, new)
     old = [{"which": entry.id} | {name: vars(entry)[name] for name in WRITTEN_LATER} for entry in kept if entry.owner]
     if old:
         connection.execute(UPDATE, old)
-    return {entry.id for entry in kept}
+
+
+def _with_revision(entry: Entry, known: int | None) -> Entry:
+    return entry if entry.revision is not None else replace(entry, revision=known)
 
 
 def _chained(connection: sa.Connection, changed: Sequence[Entry]) -> list[Entry]:
@@ -91,7 +117,7 @@ def take_over(connection: sa.Connection, me: int, living: Collection[int], uncer
     """Unfinished entries of gateways that are not alive, and uncertain ones that ended before."""
     dead = entries.c.owner.not_in(living)
     stale = sa.and_(entries.c.state == "uncertain", entries.c.ended_at < uncertain_before)
-    found = list(_entries(connection, UNFINISHED, sa.or_(dead, stale)))
+    found = list(_entries(connection, UNFINISHED, sa.or_(dead, stale), order=[entries.c.id]))
     return [replace(entry, owner=me, state="running") for entry in found if _adopt(connection, entry, me)]
 
 
@@ -105,22 +131,6 @@ def let_go(connection: sa.Connection, me: int, known: Collection[str]) -> None:
     """Of what is ours by the ledger and not `known` to us: anyone may take it over."""
     unknown = sa.and_(entries.c.owner == me, entries.c.state == "running", entries.c.id.not_in(known))
     connection.execute(entries.update().where(unknown).values(owner=0))
-
-
-def expire(connection: sa.Connection, answers_before: str, entries_before: str | None) -> None:
-    """Forgets answers, and with them the request ids, and the oldest entries of the chain."""
-    old = sa.and_(entries.c.claim.is_not(None), ~UNFINISHED, entries.c.ended_at < answers_before)
-    connection.execute(entries.update().where(old).values(claim=None, answer=None))
-    if entries_before is None:
-        return
-    kept_from = connection.scalar(sa.select(sa.func.min(entries.c.position)).where(entries.c.ended_at >= entries_before))
-    last = entries.c.position < kept_from if kept_from is not None else entries.c.position.is_not(None)
-    tail = connection.execute(
-        sa.select(entries.c.position, entries.c.hash).where(last).order_by(entries.c.position.desc()).limit(1)
-    ).one_or_none()
-    if tail is not None:
-        connection.execute(entries.delete().where(entries.c.position <= tail.position))
-        connection.execute(chain.update(), {"tail_position": tail.position, "tail_hash": tail.hash})
 
 
 def new_owner(connection: sa.Connection) -> int:

@@ -1,25 +1,33 @@
 """The blocking half of the SQL ledger: one connection, used by one thread."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Literal
+from functools import cache, partial
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
 from gateway.entry import Entry, utc_text
-from gateway.ledger import statements
+from gateway.errors import GatewayError
+from gateway.ledger import expiry, revisions, schema, statements
 from gateway.ledger.databases import Database, DownError
 from gateway.ledger.ledger import LedgerError
-from gateway.ledger.schema import migrate
+from gateway.ledger.policy_jobs import PolicyJobs, PolicyKind
 
-Kind = Literal["claim", "take_over", "write", "expire"]
+Kind = Literal["claim", "take_over", "write", "expire", "unwatched"] | PolicyKind
+Job = tuple[Kind, Sequence[Any]]  # with its arguments; those of "claim" and "write" are entries
+POLICY_KINDS = get_args(PolicyKind)
+# Rows of each kind that one transaction forgets: about 40 ms on two cores, for which other jobs wait.
+FORGOTTEN_AT_ONCE = 500
+DEADLOCKS = 3
 
 
 @dataclass(frozen=True)
 class Ages:
-    """How old things get. uncertain: before it is looked at again without a caller's asking. entries: None is for ever."""
+    """How old things get. uncertain: before it is looked at again without a caller's asking. answers: and settled revisions.
+    entries: None is for ever."""
 
     uncertain: timedelta
     answers: timedelta
@@ -27,50 +35,54 @@ class Ages:
 
 
 class Store:
-    """me: the number of this gateway, once it is open."""
+    """me: the number of this gateway, once it is open. lease_s: how long a lease on a policy lives without being renewed."""
 
-    def __init__(self, database: Database, ages: Ages) -> None:
-        self._database, self._ages = database, ages
+    def __init__(self, database: Database, ages: Ages, lease_s: float = 15.0) -> None:
+        self._database, self._ages, self._lease_s = database, ages, lease_s
         self._connection: sa.Connection | None = None
         self._driver_connection: Any = None
         self.me = 0
 
-    def open(self, owed: Sequence[Entry] = (), known: Collection[str] = ()) -> None:
-        """Connects, migrates, writes down what is owed, and lets go of unfinished entries that are not `known`: their claims
-        came about although the connection was lost. Raises DownError; LedgerError where waiting will not help."""
+    def connect(self) -> bool:
+        """Whether the tables are of this version. Raises DownError; LedgerError where waiting will not help."""
         self.disconnect()
-        try:
-            self._connection = connection = self._database.writer.connect()
-            self._driver_connection = connection.connection.driver_connection
-            with connection.begin():
-                self._database.alone(connection)
-                migrate(connection)
-                self.me = self.me or statements.new_owner(connection)
-                self._database.announce(connection, self.me)
-            with connection.begin():
-                statements.touch(connection)
-                statements.write(connection, owed, self.me)
-                statements.let_go(connection, self.me, known)
-        except sa.exc.SQLAlchemyError as exc:
-            self.disconnect()
-            if _down(exc):
-                raise DownError(_why(exc)) from exc
-            raise LedgerError(f"cannot be used: {type(exc).__name__}") from exc
-        except (DownError, LedgerError):
-            self.disconnect()
-            raise
+        with self._opening():
+            self._connection = self._database.writer.connect()
+            self._driver_connection = self._connection.connection.driver_connection
+            with self._connection.begin():
+                return schema.is_current(self._connection)
 
-    def commit(self, jobs: Sequence[tuple[Kind, Sequence[Entry]]]) -> list[Any]:
+    def migrate(self) -> None:
+        """Brings the tables to this version, and takes as long as it has to. Raises as `connect` does."""
+        with self._opening(), self._open.begin():
+            self._database.alone(self._open)
+            self._database.take_time(self._open)
+            schema.migrate(self._open)
+
+    def enter(self, owed: Sequence[Entry] = (), known: Collection[str] = ()) -> None:
+        """Counts as alive from now on, writes down what is owed, and lets go of unfinished entries that are not `known`: their
+        claims came about although the connection was lost. Raises as `connect` does."""
+        with self._opening():
+            with self._open.begin():
+                self.me = self.me or statements.new_owner(self._open)
+                self._database.announce(self._open, self.me)
+            with self._open.begin():
+                statements.touch(self._open)
+                statements.write(self._open, owed, statements.ours(self._open, owed, self.me))
+                statements.let_go(self._open, self.me, known)
+
+    def commit(self, jobs: Sequence[Job], deadlocks: int = DEADLOCKS) -> list[Any]:
         """Carries out the jobs in one transaction; where one of them spoils it, each in its own.
 
         The result of each, or the exception that it came to. Raises DownError: nothing is known to be carried out.
         """
-        if self._connection is None:
-            raise DownError("it is not open")
+        connection = self._open
         try:
-            with self._connection.begin():
-                return self._carry_out(self._connection, jobs)
+            with connection.begin():
+                return self._carry_out(connection, jobs)
         except Exception as exc:
+            if _is_deadlock(exc) and deadlocks:
+                return self.commit(jobs, deadlocks - 1)
             if _down(exc):
                 self.disconnect()
                 raise DownError(_why(exc)) from exc
@@ -90,31 +102,82 @@ class Store:
             connection.invalidate()
             connection.close()
 
-    def _carry_out(self, connection: sa.Connection, jobs: Sequence[tuple[Kind, Sequence[Entry]]]) -> list[Any]:
-        """Writes last: they take the head of the chain, for which other gateways wait."""
-        claims = [entry for kind, entries in jobs if kind == "claim" for entry in entries]
-        writes = [entry for kind, entries in jobs if kind == "write" for entry in entries]
-        kinds = {kind for kind, _ in jobs}
+    @property
+    def _open(self) -> sa.Connection:
+        if self._connection is None:
+            raise DownError("it is not open")
+        return self._connection
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as exc:
+            self.disconnect()
+            if _down(exc):
+                raise DownError(_why(exc)) from exc
+            raise LedgerError(f"cannot be used: {type(exc).__name__}") from exc
+        except (DownError, LedgerError):
+            self.disconnect()
+            raise
+
+    def _carry_out(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Any]:
+        """Locks in one order for all gateways, so that none waits for another in a circle: claims, leases in the order of
+        policies, entries, and last the head of the chain, for which all wait."""
         living = partial(self._database.living, connection, self.me)
+        claims = [entry for kind, entries in jobs if kind == "claim" for entry in entries]
         claimed = iter(statements.claim(connection, claims, self.me, living) if claims else ())
-        now = datetime.now(UTC)
-        orphans: list[Entry] = []
-        if "take_over" in kinds:
-            orphans = statements.take_over(connection, self.me, living(), utc_text(now - self._ages.uncertain))
-        if "expire" in kinds:
-            entries_before = utc_text(now - self._ages.entries) if self._ages.entries is not None else None
-            statements.expire(connection, utc_text(now - self._ages.answers), entries_before)
-        ours = statements.write(connection, writes, self.me) if writes else set()
-        results: list[Any] = []
-        for kind, entries in jobs:
-            if kind == "claim":
-                results.append([next(claimed) for _ in entries])
-            elif kind == "take_over":
-                results.append(orphans)
-                orphans = []
-            else:
-                results.append(ours & {entry.id for entry in entries})
+        written = [entry for kind, arguments in jobs for entry in _entries(kind, arguments)]
+        ours = cache(partial(statements.ours, connection, written, self.me))
+        of_policies: list[Any] = [job for job in jobs if job[0] in POLICY_KINDS]
+        policies = PolicyJobs(connection, self._database, self.me, self._lease_s, of_policies, ours) if of_policies else None
+        kinds: Mapping[str, Callable[..., Any]] = {
+            "claim": lambda *entries: [next(claimed) for _ in entries],
+            "take_over": lambda: statements.take_over(connection, self.me, living(), self._before(self._ages.uncertain)),
+            "expire": lambda: self._forget(connection),
+            "unwatched": lambda: revisions.unwatched(connection, living()),
+            "write": lambda *entries: {entry.id for entry in entries} & ours().keys(),
+            **(policies.kinds if policies else {}),
+        }
+        results = [_result(kinds[kind], arguments) for kind, arguments in jobs]
+        changed = [entry for kind, entries in jobs if kind == "write" for entry in entries]
+        if policies:
+            policies.finish()
+            changed += policies.entries
+        if changed:
+            statements.write(connection, changed, ours())
         return results
+
+    def _forget(self, connection: sa.Connection) -> bool:
+        """A batch of what is too old. Whether there is more."""
+        ages, most = self._ages, FORGOTTEN_AT_ONCE
+        settled_before = self._database.now(connection) - ages.answers.total_seconds()
+        more = [
+            expiry.forget_answers(connection, self._before(ages.answers), most),
+            expiry.forget_revisions(connection, settled_before, most),
+            ages.entries is not None and expiry.forget_entries(connection, self._before(ages.entries), most),
+        ]
+        return any(more)
+
+    @staticmethod
+    def _before(age: timedelta) -> str:
+        return utc_text(datetime.now(UTC) - age)
+
+
+def _entries(kind: Kind, arguments: Sequence[Any]) -> Sequence[Entry]:
+    """Those that a job wants to write."""
+    if kind == "write":
+        return arguments
+    entries: Sequence[Entry] = arguments[2] if kind == "write_down" else ()
+    return entries
+
+
+def _result(carry_out: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """What a job comes to; a refusal is for its own caller, and spoils no other's."""
+    try:
+        return carry_out(*arguments)
+    except GatewayError as error:
+        return error
 
 
 def _why(exc: BaseException) -> str:
@@ -127,3 +190,8 @@ def _down(exc: BaseException) -> bool:
     return isinstance(exc, sa.exc.OperationalError | sa.exc.InterfaceError) or (
         isinstance(exc, sa.exc.DBAPIError) and exc.connection_invalidated
     )
+
+
+def _is_deadlock(exc: BaseException) -> bool:
+    """PostgreSQL's 40P01: this transaction was chosen to give way, and may be tried again."""
+    return getattr(getattr(exc, "orig", None), "sqlstate", None) == "40P01"

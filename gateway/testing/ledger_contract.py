@@ -1,10 +1,11 @@
-"""What every Ledger has to do. Subclass LedgerContract and define `make`; each call gives another gateway's ledger over the
-same records, or None where the kind serves one gateway only."""
+"""What every Ledger has to do with entries. Subclass LedgerContract, and RevisionContract beside it, and define `make`; each
+call gives another gateway's ledger over the same records, or None where the kind serves one gateway only. A lease has to live
+for more than a minute there."""
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -33,8 +34,8 @@ def intent(number: int = 1, digest: str = "d", **fields: Any) -> Entry:
     )
 
 
-class LedgerContract(ABC):
-    """The contract; see Ledger and Book."""
+class Ledgers(ABC):
+    """How the contracts come by ledgers."""
 
     @abstractmethod
     def make(self) -> Any:
@@ -48,6 +49,24 @@ class LedgerContract(ABC):
             yield ledger
         finally:
             await ledger.close()
+
+    @asynccontextmanager
+    async def several(self, count: int) -> AsyncIterator[Any]:
+        """So many gateways' ledgers, started; none where the kind serves one gateway only."""
+        async with AsyncExitStack() as stack:
+            ledgers = [await stack.enter_async_context(self.started())]
+            for _ in range(count - 1):
+                if (other := self.make()) is None:
+                    yield []
+                    return
+                await other.start()
+                stack.push_async_callback(other.close)
+                ledgers.append(other)
+            yield ledgers
+
+
+class LedgerContract(Ledgers):
+    """See Ledger and Book."""
 
     async def test_a_new_claim_is_new_once(self) -> None:
         async with self.started() as ledger:

@@ -1,5 +1,6 @@
 """What the ledger adds to a create: a SQLite ledger, PostgreSQL, and one that keeps nothing, in turns in one run;
-a caller alone, and 64 at once, with a Graph that answers from memory. `python tests/benchmarks/ledger_cost.py`."""
+a caller alone, and 64 at once, with a Graph that answers from memory. And what a write's lease and revision cost by
+themselves: on one policy, and on 64 at once. `python tests/benchmarks/ledger_cost.py`."""
 
 import asyncio
 import sys
@@ -22,13 +23,19 @@ from rich.table import Table
 from gateway import bootstrap
 from gateway.cli.emulator import config_for
 from gateway.cli.loop import run
-from gateway.config import parse
+from gateway.config import LedgerConfig, parse
 from gateway.emulator import Emulator
 from gateway.graph.transports import Request, Response, Settings
+from gateway.ledger.sql_ledger import SqlLedger
 from gateway.odata import dumps, loads
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+from gateway.revision import Change, PolicyName, Revision
 
-CREATES, ROUNDS = 640, 5
+CREATES, WRITES, ROUNDS = 640, 640, 5
+# Of a set of 100 rows, one of them touched.
+ROW = '{"id":"%032d","target":{"@odata.type":"#microsoft.graph.groupAssignmentTarget","groupId":"%032d"}}'
+SENT = ("[" + ",".join(ROW % (number, number) for number in range(100)) + "]").encode()
+TOUCHED = (ROW % (1, 1)).encode()
 CREATE = "/compliance_gateway.v1.ComplianceAssignmentService/CreateComplianceAssignment"
 
 
@@ -66,6 +73,44 @@ async def creates(channel: grpc.aio.Channel, metadata: Any, at_once: int, name: 
     return (time.perf_counter() - started) / CREATES, (time.process_time() - cpu) / CREATES
 
 
+async def writes(ledger: SqlLedger, at_once: int, name: str) -> tuple[float, float]:
+    """Seconds and process CPU seconds for the lease and the revision of a write; each of `at_once` has a policy of its own."""
+
+    async def some(policy: PolicyName) -> None:
+        last = 0
+        for _ in range(WRITES // at_once):
+            grant = await ledger.acquire(policy, last)
+            assert grant is not None
+            revision = Revision(generation=grant.generation, route="assign", touched=TOUCHED, sent=SENT)
+            before, (last, _) = last, await ledger.write_down(policy, revision, [])
+            settled = [Change(before, "settled")] if before else []
+            await ledger.conclude(policy, [Change(last, "shown", acked=True, landed=True), *settled])
+            await ledger.release(policy, grant.generation)
+
+    started, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(some(PolicyName("t", "deviceCompliancePolicies", f"{name}-{n}")) for n in range(at_once)))
+    return (time.perf_counter() - started) / WRITES, (time.process_time() - cpu) / WRITES
+
+
+async def writes_of(url: str) -> dict[int, tuple[float, float]]:
+    """By how many are written at once, the median of the rounds."""
+    ledger = SqlLedger(LedgerConfig(url=url))
+    await ledger.start()
+    found = {}
+    for at_once in (1, 64):
+        times = [await writes(ledger, at_once, f"{at_once}-{number}") for number in range(ROUNDS)]
+        found[at_once] = tuple(map(median, zip(*times, strict=True)))
+    await ledger.close()
+    return found
+
+
+def show(title: str, unit: str, rows: dict[tuple[str, int], tuple[float, float]]) -> None:
+    table = Table("ledger", "at once", f"ms a {unit}", f"CPU µs a {unit}", title=title)
+    for (kind, at_once), (wall, cpu) in rows.items():
+        table.add_row(kind, str(at_once), f"{wall * 1e3:.2f}", f"{cpu * 1e6:.0f}")
+    Console().print(table)
+
+
 async def main() -> None:
     plug_in = bootstrap.plug_in
     token = new_token()
@@ -92,13 +137,14 @@ async def main() -> None:
                 for kind, channel in channels.items():
                     name = f"{kind}-{at_once}-{number}"
                     times.setdefault((kind, at_once), []).append(await creates(channel, metadata, at_once, name))
+        bootstrap.plug_in = plug_in
+        creating = {key: tuple(map(median, zip(*found, strict=True))) for key, found in times.items()}
+        show(f"a create: median of {ROUNDS} rounds of {CREATES}", "create", creating)
+        urls = {"SQLite": f"sqlite:///{folder}/writes.db"} | ({"PostgreSQL": server.new_database()} if server else {})
+        writing = {(kind, at_once): cost for kind, url in urls.items() for at_once, cost in (await writes_of(url)).items()}
+        show(f"lease and revision: median of {ROUNDS} rounds of {WRITES}", "write", writing)
     if server:
         server.remove()
-    table = Table("ledger", "at once", "ms a create", "CPU µs a create", title=f"median of {ROUNDS} rounds of {CREATES}")
-    for (kind, at_once), found in times.items():
-        wall, cpu = (median(values) for values in zip(*found, strict=True))
-        table.add_row(kind, str(at_once), f"{wall * 1e3:.2f}", f"{cpu * 1e6:.0f}")
-    Console().print(table)
 
 
 if __name__ == "__main__":

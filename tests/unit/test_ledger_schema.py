@@ -1,40 +1,49 @@
 """The tables and their versions, in both databases."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from gateway.config import LedgerConfig
-from gateway.entry import OK
-from gateway.ledger import sql_ledger, store
-from gateway.ledger.chain import verify
+from gateway.entry import OK, Entry
+from gateway.ledger import schema, sql_ledger
+from gateway.ledger.chain import START, link, verify
 from gateway.ledger.databases import database_of
 from gateway.ledger.ledger import LedgerError, Query
 from gateway.ledger.schema import metadata, migrate
 from gateway.ledger.sql_ledger import SqlLedger
-from gateway.ledger.store import Ages, Store
+from gateway.revision import Revision
+from gateway.testing.lease_contract import POLICY
 from gateway.testing.ledger_contract import intent
 
 LATER = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0002"
+revision, down_revision = "9999", "0003"
 
 def upgrade():
     op.add_column("entries", sa.Column("later", sa.Text, server_default="x"))
 """
+# Longer than the watchdog of the test, and in PostgreSQL than the time that other statements have.
+SLOW = {
+    "sqlite": "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 4000000) SELECT max(x) FROM c",
+    "postgresql": "SELECT pg_sleep(4)",
+}
+TAKES_LONG = """
+from alembic import op
+revision, down_revision = "9999", "0003"
 
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("postgres").new_database()
+def upgrade():
+    op.execute({!r})
+"""
+NEW = ("revision", "foreign_changes", "repaired")
 
 
 def opened(url: str) -> sa.Connection:
@@ -50,7 +59,7 @@ def test_the_steps_make_the_tables_that_the_statements_know(url: str):
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-async def test_an_old_ledger_is_migrated_and_a_newer_one_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_ledger_of_a_newer_gateway_is_refused_and_left_alone(url: str, tmp_path: Path):
     ledger = SqlLedger(LedgerConfig(url=url))
     await ledger.start()
     done = (await ledger.claim(intent())).entry.finished(OK, b"a")
@@ -59,76 +68,66 @@ async def test_an_old_ledger_is_migrated_and_a_newer_one_is_refused(url: str, tm
 
     (tmp_path / "later").mkdir()
     (tmp_path / "later" / "9999_later.py").write_text(LATER)
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "migrate", lambda connection: migrate(connection, tmp_path / "later"))
-        newer = SqlLedger(LedgerConfig(url=url))
-        await newer.start()
-        assert (await newer.claim(intent())).answer == "done", "what was there is there"
-        await newer.close()
     with opened(url) as connection, connection.begin():
-        assert connection.exec_driver_sql("SELECT later FROM entries").scalar() == "x"
+        migrate(connection, tmp_path / "later")
+        assert connection.exec_driver_sql("SELECT later FROM entries").scalar() == "x", "what was there is there"
 
     with pytest.raises(LedgerError, match="newer version"):
         await SqlLedger(LedgerConfig(url=url)).start()
 
 
-async def test_what_is_too_old_is_forgotten_and_the_chain_stays_whole(url: str):
-    ages = Ages(timedelta(0), answers=timedelta(0), entries=timedelta(0))
+def released(url: str) -> list[Entry]:
+    """A ledger as the released gateway left it: two finished entries, one unsent, one sent, one uncertain."""
+    done = [replace(intent(n), owner=1).finished(OK, b"answer") for n in (1, 2)]
+    first = replace(done[0], position=1, hash=link(START[1], 1, done[0]))
+    second = replace(done[1], position=2, hash=link(first.hash, 2, done[1]))
+    unsent = replace(intent(3), owner=1)
+    sent = replace(intent(4), owner=1, sent=b"sent")
+    entries = [first, second, unsent, sent, replace(intent(5), owner=1, sent=b"sent").uncertain("OUTCOME_UNKNOWN")]
+    rows = [{name: value for name, value in vars(entry).items() if name not in NEW} for entry in entries]
+    with opened(url) as connection, connection.begin():
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
+        command.upgrade(config, "0002")
+        assert not sa.inspect(connection).has_table("revisions")
+        connection.execute(sa.table("entries", *map(sa.column, rows[0])).insert(), rows)
+        connection.exec_driver_sql(f"UPDATE chain SET head_position = 2, head_hash = '{second.hash}', owners = 1")
+    return entries
+
+
+async def test_a_released_ledger_is_brought_up_to_date(url: str):
+    done, _, unsent, sent, uncertain = released(url)
     ledger = SqlLedger(LedgerConfig(url=url))
     await ledger.start()
-    old = [(await ledger.claim(intent(n))).entry for n in range(3)]
-    await ledger.update([entry.finished(OK, b"a") for entry in old])
-    running = (await ledger.claim(intent(3))).entry
-    keep_entries = Ages(ages.uncertain, ages.answers, None)
-    for kept, count in ((keep_entries, 4), (ages, 1)):
-        ledger._store._ages = kept
-        await ledger._ask("expire", ())
-        assert len(list(ledger.find(Query()))) == count
-        assert list(verify(ledger.find(Query(after=-1)), ledger.ends())) == []
-    assert (await ledger.claim(intent(0))).answer == "new", "the request id is free again"
-    assert (await ledger.claim(intent(3))).answer == "running", "what runs is never forgotten"
-    await ledger.update([running.finished(OK, b"a")])
-    assert list(verify(ledger.find(Query(after=-1)), ledger.ends())) == []
-    assert ledger.ends().tail[0] == 3
+    assert list(verify(ledger.find(Query(after=0)), ledger.ends())) == []
+    assert {entry.id: entry.sent for entry in await ledger.take_over()} == {
+        unsent.id: None,
+        sent.id: b"sent",
+        uncertain.id: b"sent",
+    }
+    assert {(entry.revision, entry.foreign_changes, entry.repaired) for entry in ledger.find(Query())} == {(None, 0, "")}
+    again, [found] = await ledger.claim(intent(1)), ledger.find(Query(request_id="r5"))
+    assert (again.answer, again.entry) == ("done", done)
+    grant = await ledger.acquire(POLICY)
+    assert grant.revisions == ()
+    assert await ledger.write_down(POLICY, Revision(generation=grant.generation), [found]) == (1, {found.id})
+    assert await ledger.update([found.finished(OK, b"a")]) == {found.id}
+    assert [entry.revision for entry in ledger.find(Query(after=2))] == [1]
+    assert list(verify(ledger.find(Query(after=0)), ledger.ends())) == []
     await ledger.close()
 
 
-async def test_it_forgets_by_itself(url: str, monkeypatch: pytest.MonkeyPatch):
-    ledger = SqlLedger(LedgerConfig(url=url, answers_kept_days=1e-9, entries_kept_days=1e-9))
-    monkeypatch.setattr(sql_ledger, "RETRY_S", 0.02)
-    monkeypatch.setattr(sql_ledger, "EXPIRE_S", 0.02)
+async def test_bringing_it_up_to_date_may_take_long(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "9999_later.py").write_text(TAKES_LONG.format(SLOW[url.partition(":")[0]]))
+    monkeypatch.setattr(schema, "migrate", lambda connection: migrate(connection, tmp_path / "later"))
+    monkeypatch.setattr(sql_ledger, "HANGS_S", 1.0)
+    ledger = SqlLedger(LedgerConfig(url=url))
     await ledger.start()
-    await ledger.update([(await ledger.claim(intent())).entry.finished(OK, b"a")])
-    while list(ledger.find(Query())):
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not ledger.up:
+            await asyncio.sleep(0.1)
+    assert (await ledger.claim(intent())).answer == "new"
+    if url.startswith("postgresql"):
+        assert ledger._store._connection.exec_driver_sql("SHOW statement_timeout").scalar() == "3s", "as before"
     await ledger.close()
-
-
-def test_an_entry_that_no_database_takes_spoils_no_other(url: str):
-    """A lone surrogate: no bug that is known, but whatever it is, others have to get through."""
-    database = database_of(url, None)
-    database.occupy()
-    ours = Store(database, Ages(timedelta(0), timedelta(1), None))
-    ours.open()
-    bad = intent(2, target="\ud800")
-    results = ours.commit([("claim", [intent(1)]), ("claim", [bad]), ("claim", [intent(3)])])
-    assert [isinstance(result, Exception) for result in results] == [False, True, False]
-    assert [result[0].answer for result in results[::2]] == ["new", "new"]
-    ours.disconnect()
-    database.leave()
-
-
-def test_a_claim_whose_answer_was_lost_is_anyones(url: str):
-    """The commit came about, the connection went before its answer: nobody works on it."""
-    database = database_of(url, None)
-    database.occupy()
-    ours = Store(database, Ages(timedelta(0), timedelta(1), None))
-    ours.open()
-    known, lost = [ours.commit([("claim", [intent(number)])])[0][0].entry for number in (1, 2)]
-    assert ours.commit([("take_over", ())]) == [[]]
-    ours.disconnect()
-    ours.open(known={known.id})
-    [[taken]] = ours.commit([("take_over", ())])
-    assert (taken.id, taken.owner) == (lost.id, ours.me)
-    ours.disconnect()
-    database.leave()

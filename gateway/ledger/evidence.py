@@ -1,0 +1,33 @@
+"""How the state of a revision may change: forward only, and whoever sent a write knows more of it than others. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gateway.revision import Change, Revision, State
+
+FORWARD: Mapping[State, tuple[State, ...]] = {
+    "sent": ("shown", "void", "settled"),
+    "doubtful": ("shown", "void", "settled"),
+    "shown": ("settled",),
+    "void": ("settled",),
+    "settled": (),
+}
+# The sender saw what Graph answered. Others saw only what shows, and what did not show for them may have landed all the same.
+SENDERS: Mapping[State, tuple[State, ...]] = {"sent": ("doubtful",), "void": ("shown",)}
+
+
+def may_become(state: State, then: State, *, sender: bool) -> bool:
+    """Whether a revision in a state may be said to be in another, or again in the same; what is settled stays as it is.
+
+    sender: whether it is said by the gateway that sent the write.
+    """
+    if state == then:
+        return state != "settled"
+    return then in FORWARD[state] or (sender and then in SENDERS.get(state, ()))
+
+
+def changed(revision: Revision, change: Change) -> Revision:
+    """After a change that happens now, and that may be made."""
+    acked_s = 0.0 if change.acked and revision.acked_s is None else revision.acked_s
+    landed_s = 0.0 if change.landed and revision.landed_s is None else revision.landed_s
+    return replace(revision, state=change.state, acked_s=acked_s, landed_s=landed_s)

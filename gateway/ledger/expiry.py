@@ -1,0 +1,57 @@
+"""What is forgotten, a batch at a time: answers and with them the request ids, settled revisions, the oldest entries of the
+chain. Each batch reads and changes a bounded number of rows, with an index that serves it. Runs inside the caller's
+transaction."""
+
+from itertools import takewhile
+
+import sqlalchemy as sa
+
+from gateway.ledger.schema import chain, entries, revisions
+
+OLD_ANSWERS = (
+    sa.select(entries.c.id)
+    .where(
+        # Literal, as in the index that serves it.
+        entries.c.state == sa.literal_column("'finished'"),
+        entries.c.claim.is_not(None),
+        entries.c.ended_at < sa.bindparam("before"),
+    )
+    .order_by(entries.c.ended_at)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+    .with_for_update(skip_locked=True)
+)
+OLD_REVISIONS = (
+    sa.select(*revisions.primary_key)
+    .where(revisions.c.state == sa.literal_column("'settled'"), revisions.c.written_at < sa.bindparam("before"))
+    .order_by(revisions.c.written_at)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+    .with_for_update(skip_locked=True)
+)
+
+
+def forget_answers(connection: sa.Connection, before: str, most: int) -> bool:
+    """Of finished entries that ended before. Whether there may be more."""
+    ids = connection.scalars(OLD_ANSWERS, {"before": before, "most": most}).all()
+    connection.execute(entries.update().where(entries.c.id.in_(ids)).values(claim=None, answer=None))
+    return len(ids) == most
+
+
+def forget_revisions(connection: sa.Connection, before: float, most: int) -> bool:
+    """Settled ones that were written down before, by the database's clock. Whether there may be more."""
+    found = connection.execute(OLD_REVISIONS, {"before": before, "most": most}).all()
+    if found:
+        connection.execute(revisions.delete().where(sa.tuple_(*revisions.primary_key).in_([tuple(row) for row in found])))
+    return len(found) == most
+
+
+def forget_entries(connection: sa.Connection, before: str, most: int) -> bool:
+    """The first of the chain, up to one that ended later. Whether there may be more."""
+    # The lock comes first: of two gateways, one continues where the other ended.
+    tail = connection.scalar(sa.select(chain.c.tail_position).with_for_update())
+    first = sa.select(entries.c.position, entries.c.hash, entries.c.ended_at).where(entries.c.position > tail)
+    found = connection.execute(first.order_by(entries.c.position).limit(most)).all()
+    old = list(takewhile(lambda row: row.ended_at < before, found))
+    if old:
+        connection.execute(entries.delete().where(entries.c.position <= old[-1].position))
+        connection.execute(chain.update(), {"tail_position": old[-1].position, "tail_hash": old[-1].hash})
+    return len(old) == most

@@ -1,0 +1,163 @@
+"""What is asked of the tables of leases and revisions. Each function runs inside the caller's transaction."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.ledger.leases import Lease, queue_from, queue_text
+from gateway.ledger.schema import entries, leases, revisions
+from gateway.revision import Change, PolicyName, Revision
+
+UNSETTLED = revisions.c.state != sa.literal_column("'settled'")  # literal, as in the index that serves it
+
+
+def _named(table: sa.Table) -> list[sa.Column[Any]]:
+    return [table.c[name] for name in PolicyName._fields]
+
+
+def _which(table: sa.Table) -> list[sa.ColumnElement[bool]]:
+    return [column == sa.bindparam(f"in_{column.name}") for column in _named(table)]
+
+
+def _where(policy: PolicyName) -> dict[str, str]:
+    return {f"in_{name}": value for name, value in policy._asdict().items()}
+
+
+THESE: sa.BindParameter[Any] = sa.bindparam("policies", expanding=True)
+LOCKED = sa.select(leases).where(sa.tuple_(*_named(leases)).in_(THESE)).order_by(*_named(leases)).with_for_update()
+NEW_LEASE = {
+    name: insert(leases).on_conflict_do_nothing()
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+SAVE_LEASE = leases.update().where(*_which(leases))
+HEADS = (
+    sa.select(*(column for column in revisions.c if column.name not in ("touched", "sent")))
+    .where(UNSETTLED, sa.tuple_(*_named(revisions)).in_(THESE))
+    .order_by(revisions.c.number)
+)
+BODIES = sa.select(revisions.c.number, revisions.c.touched, revisions.c.sent).where(
+    UNSETTLED, *_which(revisions), revisions.c.number > sa.bindparam("after")
+)
+INSERT = revisions.insert()
+NUMBERED: sa.BindParameter[Any] = sa.bindparam("which")
+CHANGE = (
+    revisions.update()
+    .where(*_which(revisions), revisions.c.number == NUMBERED)
+    .values(
+        state=sa.bindparam("becomes"),
+        acked_at=sa.func.coalesce(revisions.c.acked_at, sa.bindparam("acked", type_=sa.Double)),
+        landed_at=sa.func.coalesce(revisions.c.landed_at, sa.bindparam("landed", type_=sa.Double)),
+    )
+)
+# Without the set: see schema.POLICY.
+REPAIRED = (
+    entries.update()
+    .where(entries.c.tenant == sa.bindparam("in_tenant"), entries.c.policy == sa.bindparam("in_policy"))
+    .where(entries.c.revision == NUMBERED, entries.c.repaired == "")
+    .values(repaired=sa.bindparam("at"))
+)
+
+
+def locked(connection: sa.Connection, policies: Collection[PolicyName]) -> dict[PolicyName, Lease]:
+    """The leases of policies, new where there were none. They are locked, in one order for all gateways, until the end of
+    the transaction: nobody else changes them or the policies' revisions."""
+    found = _lock(connection, policies)
+    missing = sorted(set(policies) - found.keys())
+    if missing:
+        connection.execute(NEW_LEASE[connection.dialect.name], [policy._asdict() | _lease_row(Lease()) for policy in missing])
+        found |= _lock(connection, missing)
+    return found
+
+
+def _lock(connection: sa.Connection, policies: Collection[PolicyName]) -> dict[PolicyName, Lease]:
+    rows = connection.execute(LOCKED, {"policies": [tuple(policy) for policy in policies]})
+    return {
+        PolicyName(row.tenant, row.set, row.policy): Lease(
+            row.owner, row.generation, row.until, queue_from(row.queue), row.numbers
+        )
+        for row in rows
+    }
+
+
+def _lease_row(lease: Lease) -> dict[str, Any]:
+    return vars(lease) | {"queue": queue_text(lease)}
+
+
+def save(connection: sa.Connection, changed: Mapping[PolicyName, Lease]) -> None:
+    """Leases that are locked."""
+    if changed:
+        connection.execute(SAVE_LEASE, [_where(policy) | _lease_row(lease) for policy, lease in changed.items()])
+
+
+def heads(connection: sa.Connection, policies: Collection[PolicyName], now: float) -> dict[PolicyName, dict[int, Revision]]:
+    """The unsettled revisions by number, without `touched` and `sent`."""
+    found: dict[PolicyName, dict[int, Revision]] = defaultdict(dict)
+    if not policies:
+        return found
+    for row in connection.execute(HEADS, {"policies": [tuple(policy) for policy in policies]}).mappings():
+        values = dict(row)
+        policy = PolicyName(*(values.pop(name) for name in PolicyName._fields))
+        moments = {f"{name}_s": values.pop(f"{name}_at") for name in ("written", "acked", "landed")}
+        ago: dict[str, Any] = {name: None if at is None else max(0.0, now - at) for name, at in moments.items()}
+        found[policy][row["number"]] = Revision(**values, **ago)
+    return found
+
+
+def with_bodies(connection: sa.Connection, policy: PolicyName, found: Sequence[Revision], after: int) -> tuple[Revision, ...]:
+    """Revisions with what `heads` leaves out, where they are numbered above `after`."""
+    if not any(revision.number > after for revision in found):
+        return tuple(found)
+    bodies = {row.number: row for row in connection.execute(BODIES, _where(policy) | {"after": after})}
+    return tuple(
+        replace(revision, touched=body.touched, sent=zlib.decompress(body.sent) if body.sent is not None else None)
+        if (body := bodies.get(revision.number))
+        else revision
+        for revision in found
+    )
+
+
+def insert(connection: sa.Connection, written: Sequence[tuple[PolicyName, Revision]], now: float) -> None:
+    """New ones, under their numbers."""
+    if written:
+        connection.execute(INSERT, [_revision_row(policy, revision, now) for policy, revision in written])
+
+
+def _revision_row(policy: PolicyName, revision: Revision, now: float) -> dict[str, Any]:
+    sent = zlib.compress(revision.sent) if revision.sent is not None else None
+    happened = {"acked_at": revision.acked_s, "landed_at": revision.landed_s}
+    moments = {name: now - ago if ago is not None else None for name, ago in happened.items()}
+    return policy._asdict() | vars(revision) | moments | {"written_at": now, "sent": sent}
+
+
+def change(connection: sa.Connection, changes: Sequence[tuple[PolicyName, Change]], now: float) -> None:
+    """Carries out changes that may be made (see evidence)."""
+    rows = [
+        _where(policy)
+        | {"which": made.number, "becomes": made.state}
+        | {"acked": now if made.acked else None, "landed": now if made.landed else None}
+        for policy, made in changes
+    ]
+    if rows:
+        connection.execute(CHANGE, rows)
+
+
+def mark_repaired(connection: sa.Connection, repaired: Sequence[tuple[PolicyName, int]], at: str) -> None:
+    """The entries of revisions, where they are not marked yet."""
+    rows = [{"in_tenant": policy.tenant, "in_policy": policy.policy, "which": number, "at": at} for policy, number in repaired]
+    if rows:
+        connection.execute(REPAIRED, rows)
+
+
+def unwatched(connection: sa.Connection, living: Collection[int]) -> list[PolicyName]:
+    """Policies whose newest unsettled revision of ours was written down by a gateway that is not alive."""
+    ours = sa.and_(UNSETTLED, revisions.c.kind != "foreign")
+    newest = sa.select(*_named(revisions), sa.func.max(revisions.c.number)).where(ours).group_by(*_named(revisions))
+    found = sa.select(*_named(revisions)).where(
+        UNSETTLED, sa.tuple_(*_named(revisions), revisions.c.number).in_(newest), revisions.c.owner.not_in(living)
+    )
+    return [PolicyName(*row) for row in connection.execute(found)]
