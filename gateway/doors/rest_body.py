@@ -8,6 +8,8 @@ from gateway.doors.rest_requests import Headers
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import JsonError, loads_strictly
 
+# The standard library's parser of media types takes time that grows with the square of what it is given.
+LONGEST_TYPE = 256
 CHARSETS = ("utf-8", "utf8", "us-ascii")
 # zlib's window bits: with a gzip header, with a zlib header (which HTTP calls deflate).
 WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -32,8 +34,11 @@ def json_of(headers: Headers, data: bytes, limit: int) -> Any:
 
 def check_type(headers: Headers) -> None:
     """JSON in UTF-8, with whatever other parameters (`odata.metadata`, `IEEE754Compatible`)."""
+    given = ", ".join(headers.get("content-type", ()))
+    if len(given) > LONGEST_TYPE:
+        raise invalid("Content-Type", f"may have at most {LONGEST_TYPE} characters", Reason.MEDIA_TYPE_UNSUPPORTED)
     mime = Mime()
-    mime["content-type"] = ", ".join(headers.get("content-type", ()))
+    mime["content-type"] = given
     charset = str(mime.get_param("charset", "utf-8")).lower()
     if mime.get_content_type() != "application/json" or charset not in CHARSETS:
         raise invalid("Content-Type", "has to be application/json, in UTF-8", Reason.MEDIA_TYPE_UNSUPPORTED)

@@ -124,8 +124,9 @@ class RestDoor:
 
     async def _read(self, http: web.Request, headers: Headers) -> Incoming:
         wait = WAIT.search(", ".join(headers.get("prefer", ())))
-        deadline = asyncio.get_running_loop().time() + (int(wait[1]) if wait else self._settings.default_deadline_s)
-        data = await self._body(http, deadline)
+        default, now = self._settings.default_deadline_s, asyncio.get_running_loop().time()
+        deadline = now + (int(wait[1]) if wait else default)
+        data = await self._body(http, min(deadline, now + default))  # however long the caller would wait for the answer
         limit = self._settings.max_request_bytes
         return Incoming(
             http.method,
@@ -166,8 +167,8 @@ class RestDoor:
             answer = refusal_of(error, route, call.id, call.correlation_id)
         else:
             answer = answer_of(route, message, incoming.root, query, minimal=minimal)
-        warnings = {WARNING: ", ".join(map(_warning, call.warnings))} if call.warnings else {}
-        return replace(answer, headers={**answer.headers, **call.trailers, **warnings})
+        warnings = {WARNING: ", ".join(map(_warning, call.record.warnings))} if call.record.warnings else {}
+        return replace(answer, headers={**answer.headers, **call.record.trailers, **warnings})
 
     async def _answer_batch(self, incoming: Incoming, version: str) -> Answer:
         """Every item passes the door as if it had come alone. Raises GatewayError for what is no batch."""

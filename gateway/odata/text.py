@@ -38,10 +38,11 @@ def loads_strictly(text: bytes) -> Any:
 
 
 def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    for name in found if len(found) != len(pairs) else ():
-        if [key for key, _ in pairs].count(name) > 1:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
             raise JsonError(name[:64], "is there more than once in one object")
+        found[name] = value
     return found
 
 
