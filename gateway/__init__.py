@@ -6,11 +6,12 @@ The map, top to bottom; a room imports only from the rooms below it (held by imp
     bootstrap      Config -> running gateway                          nothing of the rest
     doors          wire <-> Call                           testing    contract tests for plug-ins
     pipeline       what every call passes
-    assignments    the domain: a handler per RPC
+    assignments    the domain: a handler per RPC; the heart: memory, round, writer, watch
     graph          requests to Microsoft Graph         ledger     the durable record of every write
     odata          message <-> Graph JSON                  credentials   tokens from Entra; alone knows msal
     operations     the RPCs as rows, read from the protos
     call           what travels with one call          entry      what is kept of it
                                                        revision   what is kept of one write of a policy
+    sets           the kinds of Intune object that have assignments
     errors, config, metrics, files
 """

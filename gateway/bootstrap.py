@@ -12,15 +12,14 @@ from typing import Any, NamedTuple, Protocol
 
 from google.protobuf.message import Message
 
-from gateway.assignments.locks import InProcessLocks, Locks
+from gateway.assignments.looks import Bounds
 from gateway.assignments.patience import Patience
-from gateway.assignments.redis_locks import RedisLocks
+from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
-from gateway.assignments.writer import Tools
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Step
-from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, LocksConfig, Tenant
+from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
 from gateway.doors.rest_door import RestDoor
@@ -29,7 +28,7 @@ from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
 from gateway.graph.transports import Settings, Transport
-from gateway.ledger.ledger import Book, Ledger, LedgerError
+from gateway.ledger.ledger import Book, Leases, Ledger, LedgerError, Revisions
 from gateway.logs import log_bug
 from gateway.metrics import LEDGER_UP
 from gateway.pipeline.audit import Audit
@@ -66,6 +65,10 @@ class Door(Protocol):
     async def stop(self, notice: float, grace: float) -> None:
         """Says for `notice` seconds that it will stop, then lets running calls end within `grace`."""
         ...
+
+
+class Store(Ledger, Leases, Revisions, Protocol):
+    """All that a kind of ledger gives to a gateway."""
 
 
 class Addresses(NamedTuple):
@@ -153,7 +156,9 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         stack.push_async_callback(audit.close)
         stack.push_async_callback(idempotency.close)
         patience = Patience(config.graph.read_back_s, config.graph.doubt_s, config.graph.max_attempts)
-        writers = Writers(clients, Tools(Routes(config.graph.create_route, clock), locks(config.locks), patience, ledger))
+        bounds = Bounds(config.graph.lag_s, config.graph.late_s)
+        routes = Routes(config.graph.create_route, clock)
+        writers = Writers(clients, WriterDeps(routes, ledger, ledger, patience, bounds, config.ledger.lease_s / 3))
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
@@ -161,8 +166,9 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, config.server, client_ca) if config.server.rest else None
         doors: list[Door] = [grpc, rest] if rest else [grpc]
-        await recover(ledger, idempotency, service)  # before new edits come
-        tending = partial(tend, ledger, idempotency, service, doors)
+        recovering = partial(recover, ledger, idempotency, service, writers)
+        await recovering()  # before new edits come
+        tending = partial(tend, ledger, recovering, doors)
         looking = partial(asyncio.to_thread, authorizer.look)
         try:
             for door in doors:
@@ -202,9 +208,9 @@ def book_of(config: LedgerConfig) -> Book:
     return book
 
 
-async def started_ledger(config: LedgerConfig) -> Ledger:
+async def started_ledger(config: LedgerConfig) -> Store:
     """The ledger of the configured kind, for writing. Raises ConfigError."""
-    ledger: Ledger = plug_in("ledgers", config.kind)(config)
+    ledger: Store = plug_in("ledgers", config.kind)(config)
     try:
         await ledger.start()
     except LedgerError as exc:
@@ -212,10 +218,10 @@ async def started_ledger(config: LedgerConfig) -> Ledger:
     return ledger
 
 
-async def tend(ledger: Ledger, idempotency: Idempotency, service: Handler, doors: Sequence[Door]) -> None:
+async def tend(ledger: Ledger, recovering: Callable[[], Awaitable[None]], doors: Sequence[Door]) -> None:
     """Says how the ledger is, and finds out about what dead gateways left."""
     await say_how_it_is(ledger, doors)
-    await recover(ledger, idempotency, service)
+    await recovering()
 
 
 async def say_how_it_is(ledger: Ledger, doors: Sequence[Door]) -> None:
@@ -225,10 +231,11 @@ async def say_how_it_is(ledger: Ledger, doors: Sequence[Door]) -> None:
         await door.say_health("ledger", healthy=ledger.up)
 
 
-async def recover(ledger: Ledger, idempotency: Idempotency, service: Handler) -> None:
-    """What dead gateways left, if the ledger is up."""
+async def recover(ledger: Store, idempotency: Idempotency, service: Handler, writers: Writers) -> None:
+    """What dead gateways left, if the ledger is up: policies to watch, and writes to find out about."""
     if ledger.up:
         with suppress(GatewayError):  # down again
+            writers.watch(await ledger.unsettled())
             await idempotency.recover(service)
 
 
@@ -251,14 +258,6 @@ def apps_of(name: str, tenant: Tenant) -> list[MsalApp]:
         except (ValueError, TypeError, AttributeError) as exc:  # a plug-in's own settings
             raise ConfigError([f"tenants.{name}.credentials.{number}: {exc}"]) from exc
     return apps
-
-
-def locks(config: LocksConfig) -> Locks:
-    """The locks of the configured kind."""
-    if config.url is None:
-        return InProcessLocks()
-    password = config.password_file.read_text().strip() if config.password_file else None
-    return RedisLocks(config.url, password, config.ttl_s)
 
 
 def settings_of(graph: Graph, tenant: Tenant) -> Settings:

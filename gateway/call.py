@@ -3,11 +3,11 @@
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.entry import Entry
 from gateway.errors import invalid
 from gateway.operations import Operation
 
@@ -19,6 +19,7 @@ class Caller:
     name: str
 
 
+BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
 CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
@@ -34,17 +35,9 @@ def correlation_id(metadata: Mapping[str, tuple[str, ...]]) -> str:
 Judge = Callable[[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]], None]
 
 
-@dataclass
-class Record:
-    """The notebook of a call: every step adds what it knows, `audit` logs it once. Never a body, a token or a secret."""
-
-    facts: dict[str, object] = field(default_factory=dict)
-
-    def note(self, **facts: object) -> None:
-        self.facts.update(facts)
-
-    def count(self, fact: str) -> None:
-        self.facts[fact] = int(str(self.facts.get(fact, 0))) + 1
+def permit(added: Sequence[Mapping[str, object]], removed: Sequence[Mapping[str, object]]) -> None:
+    """A judge that permits everything. Another one raises CALLER_NOT_PERMITTED unless these targets (Graph's JSON objects) may
+    be added and removed."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +48,35 @@ class CallWarning:
     metadata: Mapping[str, str]
 
 
-@dataclass
+@dataclass(eq=False)
+class Record:
+    """The notebook of a call: every step adds what it knows, `audit` logs it once. Never a body, a token or a secret.
+
+    call: as far as it has come. warnings, trailers: for the answer's metadata; trailers go with errors as well.
+    """
+
+    facts: dict[str, object] = field(default_factory=dict)
+    warnings: list[CallWarning] = field(default_factory=list)
+    trailers: dict[str, str] = field(default_factory=dict)
+    call: "Call | None" = field(default=None, repr=False)
+
+    def note(self, **facts: object) -> None:
+        self.facts.update(facts)
+
+    def count(self, fact: str) -> None:
+        self.facts[fact] = int(str(self.facts.get(fact, 0))) + 1
+
+
+@dataclass(frozen=True)
 class Call:
-    """One call, filled in as it passes the steps.
+    """One call: what a door knows of it, and what the steps have found out (see `found`).
 
     decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
-    certificate: of the client, PEM, verified by the door's TLS. bearer: the token in the metadata, set by `authenticate`.
-    door: `grpc` or `rest`. policy: as the path has it, for where the message cannot be decoded. id: ours, in the answer as
-    `request-id`. caller, tenant, message: set by the steps `authenticate` and `validate`. entry: of a write, once
-    `idempotency` has claimed it. judge: raises CALLER_NOT_PERMITTED unless the caller may add and remove these targets (Graph's
-    JSON objects), set by `authorize`. look_only: finds out whether what was sent before was carried out, and writes nothing.
-    abandoned: nobody waits for the answer any more. warnings, trailers: for the answer's metadata; trailers go with errors as
-    well.
+    certificate: of the client, PEM, verified by the door's TLS. door: `grpc` or `rest`. policy: as the path has it, for where
+    the message cannot be decoded. id: ours, in the answer as `request-id`.
+    caller, tenant, message: by the steps `authenticate`, `validate` and `authorize`. judge: see `permit`. write: of an
+    operation that writes, once its request id is taken.
     """
 
     operation: Operation
@@ -79,16 +88,16 @@ class Call:
     policy: str = ""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     record: Record = field(default_factory=Record)
-    bearer: str | None = field(default=None, repr=False)
     caller: Caller | None = None
     tenant: str = ""
     message: Message | None = None
-    entry: Entry | None = None
-    judge: Judge = field(default=lambda added, removed: None)  # noqa: ARG005 - recovery only looks
-    look_only: bool = False
-    abandoned: bool = False
-    warnings: list[CallWarning] = field(default_factory=list)
-    trailers: dict[str, str] = field(default_factory=dict)
+    judge: Judge = permit
+    write: object = None  # a gateway.ledger.write.Write: a room above
+
+    def found(self, **more: Any) -> "Call":
+        """The call with what a step has found out; the record has it too, for who looks back at the end."""
+        call = self.record.call = replace(self, **more)
+        return call
 
     def header(self, name: str) -> str | None:
         """The value of a metadata key that may come once; None where it is absent."""
@@ -96,6 +105,13 @@ class Call:
         if len(values) > 1:
             raise invalid(name, "may be given once")
         return values[0] if values else None
+
+    @property
+    def bearer(self) -> str | None:
+        """The token in the metadata; None where there is none that could be one."""
+        values = self.metadata.get("authorization", ())
+        match = BEARER.fullmatch(values[0]) if len(values) == 1 else None
+        return match.group(1) if match else None
 
     @property
     def correlation_id(self) -> str:

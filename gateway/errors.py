@@ -6,7 +6,7 @@ GatewayError            carries a Reason and what a caller may read: no secret, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from google.rpc import code_pb2
@@ -71,12 +71,14 @@ class Reason(Enum):
     CREDENTIAL_REFUSED = (Kind.FAILED_PRECONDITION, "Entra refuses the tenant's credential or settings.")
     NOT_FOUND = (Kind.NOT_FOUND, "There is no such policy or assignment.")
     ALREADY_ASSIGNED = (Kind.ALREADY_EXISTS, "The policy is already assigned to this target.")
+    TARGET_ASSIGNED_TWICE = (Kind.FAILED_PRECONDITION, "The policy has two assignments for one target.")
+    GRAPH_REFUSES_OLD_ROW = (Kind.FAILED_PRECONDITION, "Graph no longer takes an assignment that the policy has already.")
     OWNED_BY_POLICY_SET = (Kind.FAILED_PRECONDITION, "The assignment belongs to a policy set; change it there.")
     COUNT_DIFFERS = (Kind.ABORTED, "The policy has another number of assignments than expected_count.")
     SET_CHANGED = (Kind.ABORTED, "Others changed the policy's assignments again and again while this was carried out.")
-    LOCK_LOST = (Kind.ABORTED, "The lock on the policy was lost before anything was written.")
     LEASE_LOST = (Kind.ABORTED, "The right to write the policy was lost before anything was written.")
-    LOCK_UNAVAILABLE = (Kind.UNAVAILABLE, "The lock service is down or cannot be reached.")
+    LEASE_HELD = (Kind.ABORTED, "Other replicas write the policy; this one's turn did not come before the deadline.")
+    READ_TOO_OLD = (Kind.UNAVAILABLE, "Graph's answers do not show yet what was written before; nothing was written.")
     REQUEST_IN_PROGRESS = (Kind.ABORTED, "A request with this id is being carried out by another gateway.")
     NOT_CARRIED_OUT = (Kind.ABORTED, "The gateway was interrupted, and nothing was carried out.")
     GRAPH_CONFLICT = (Kind.ABORTED, "Graph reports a conflict.")
@@ -111,7 +113,8 @@ class GatewayError(Exception):
 
     message: for the caller; defaults to the reason's meaning. retry_after: seconds until a retry makes sense, None where
     it makes none. resource: (type, name) of what was not found or exists. metadata: for ErrorInfo; `graph_status`,
-    `graph_code`, `graph_request_id`, `client_request_id`, `aadsts`.
+    `graph_code`, `graph_request_id`, `client_request_id`, `aadsts`. named: types, properties and ids that Graph's text names,
+    in small letters; for the gateway alone, never shown.
     """
 
     reason: Reason
@@ -120,12 +123,17 @@ class GatewayError(Exception):
     retry_after: float | None = None
     resource: tuple[str, str] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    named: frozenset[str] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
         self.message = self.message or self.reason.meaning
         super().__init__(f"{self.reason.name}: {self.message}")
 
     __hash__ = Exception.__hash__
+
+    def copy(self) -> "GatewayError":
+        """Another one that says the same: a raised exception carries its traceback, so no two callers share one."""
+        return replace(self)
 
 
 def invalid(field_path: str, rule: str, reason: Reason = Reason.INVALID_FIELD) -> GatewayError:

@@ -26,6 +26,13 @@ WRITES_SAVED = Counter(
     "compliance_gateway_writes_saved", "Writes to Graph that were not needed because edits of a policy shared one.", ["tenant"]
 )
 EDITS_WAITING = Gauge("compliance_gateway_edits_waiting", "Edits that wait for their write.", ["tenant"])
+REPAIRS = Counter(
+    "compliance_gateway_repairs", "Rows that were restored, because a late or stale write of ours had undone them.", ["tenant"]
+)
+FOREIGN_CHANGES = Counter(
+    "compliance_gateway_foreign_changes", "Rows that others were seen to change, beside the gateway.", ["tenant"]
+)
+UNSETTLED = Gauge("compliance_gateway_unsettled_policies", "Policies whose writes are still watched.", ["tenant"])
 TOKEN_ISSUED = Gauge(
     "compliance_gateway_token_issued_timestamp_seconds", "When the tenant's token came, in Unix time.", ["tenant"]
 )

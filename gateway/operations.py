@@ -1,4 +1,4 @@
-"""The RPCs as rows, read from the proto descriptors: names, message types, HTTP rules, whether they write."""
+"""The RPCs as rows, read from the proto descriptors: names, message types, HTTP rules, the set, whether they write."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -8,6 +8,8 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+
+from gateway.sets import SETS, AssignableSet
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["ComplianceAssignmentService"]
 VERBS = ("get", "post", "patch", "delete")
@@ -30,6 +32,7 @@ class Operation:
     request: type[Message]
     response: type[Message]
     http: tuple[HttpRule, ...]
+    set: AssignableSet
 
     @property
     def writes(self) -> bool:
@@ -38,13 +41,15 @@ class Operation:
 
 def _operation(method: MethodDescriptor) -> Operation:
     rule = method.GetOptions().Extensions[annotations_pb2.http]
-    bindings = (
+    bindings = tuple(
         HttpRule(verb.upper(), getattr(binding, verb), binding.body)
         for binding in (rule, *rule.additional_bindings)
         for verb in VERBS
         if getattr(binding, verb)
     )
-    return Operation(method.name, GetMessageClass(method.input_type), GetMessageClass(method.output_type), tuple(bindings))
+    [of] = {one.name for one in SETS.values() for binding in bindings if f"/{one.name}/" in binding.path}
+    messages = (GetMessageClass(method.input_type), GetMessageClass(method.output_type))
+    return Operation(method.name, *messages, bindings, SETS[of])
 
 
 OPERATIONS = MappingProxyType({method.name: _operation(method) for method in SERVICE.methods})

@@ -54,9 +54,11 @@ class Grant:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a revision. acked, landed: it happened by now; the first time that is said is kept."""
+    """What became of a revision. acked, landed: it happened by now; the first time that is said is kept. answered: Graph's
+    answer says so; anything else was concluded from looks."""
 
     number: int
     state: State
     acked: bool = False
     landed: bool = False
+    answered: bool = False

@@ -1,1 +1,10 @@
-"""The domain: what each RPC does to the assignments of a policy. It knows Graph's rows and routes, no wire and no caller."""
+"""The domain: edits of a policy's assignments that lose nothing (shared/DESIGN.md §6).
+
+service      a handler per RPC: message -> edit or read         rows, edits, witness   sets of rows, and edits merged; pure
+writers      a writer for each policy that needs one            memory, past_writes    what is known of a policy; pure
+writer       the one task of a policy: rounds, and the watch    watch                  when to look again; pure
+round        look, merge, write down, write, look back          refusals               whom to blame for a refused set; pure
+documented   the same for the documented route                  routes, patience       which route; how long to wait
+policy       what both share: ledger, looks, answers            upstream               what Graph is asked
+lease        the right to write a policy                        pending, ends          an edit; what a round comes to
+"""

@@ -1,70 +1,83 @@
-"""Creations by the documented route, for the tenants that have it. They run inside the policy's writer: beside it, its merge
-would undo them. A lost answer is reconciled by reading before anything is sent again."""
+"""Creations by the documented route, for the tenants that have it: one request for each. They run inside the policy's writer:
+beside it, its merge would undo them. What is lost is never sent again; a look finds out."""
 
-import asyncio
-import uuid
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from gateway.assignments.edits import Add, Done, merge
-from gateway.assignments.patience import Patience
+from gateway.assignments.edits import Applied
+from gateway.assignments.ends import AT_ONCE, End, Retry
+from gateway.assignments.looks import Look
+from gateway.assignments.past_writes import PastWrite, Touch
 from gateway.assignments.pending import Pending
-from gateway.assignments.rows import Key, Row, key_of, row_id
-from gateway.assignments.upstream import Upstream
-from gateway.errors import GatewayError, Reason
-from gateway.graph.retries import backoff
-
-
-class Created(NamedTuple):
-    """An edit that was carried out, and the row that Graph answered."""
-
-    pending: Pending
-    done: Done
-    row: Row
-
-
-def creation(pending: Pending, rows: Sequence[Row]) -> tuple[Done, Row] | None:
-    """What to create for the edit; None if it is none, is refused, or finds its row there already."""
-    merged = merge(rows, [pending.edit])
-    [outcome] = merged.outcomes
-    if not isinstance(pending.edit, Add) or not isinstance(outcome, Done) or not outcome.changed:
-        return None
-    return None if any(key_of(row) == outcome.key for row in rows) else (outcome, merged.rows[-1])
+from gateway.assignments.policy import Policy, Sent
+from gateway.assignments.rows import Row, RowSet
+from gateway.errors import GatewayError, Kind, Reason
+from gateway.graph.client import Permit
 
 
 async def create(
-    upstream: Upstream, row: Row, before: Sequence[Row], patience: Patience, deadline: float, client_request_id: str
-) -> Row:
-    """Creates the row; `before` are the policy's rows until now. Raises GatewayError."""
-    loop = asyncio.get_running_loop()
-    known = {row_id(old) for old in before}
-    attempt = 1
-    while True:
+    policy: Policy,
+    creations: Sequence[tuple[Pending, Applied]],
+    rows: RowSet,
+    permit: Permit,
+    deadline: float,
+) -> End:
+    """Sends the creations one after the other, and answers them; the rest of the batch has another round. rows: with theirs."""
+    sent: list[Sent] = []
+    end: End = AT_ONCE
+    for number, (pending, applied) in enumerate(creations):
+        [row] = rows.direct[applied.key or ("", "")]
         try:
-            return await upstream.create(row, deadline, client_request_id)
+            if number:  # the batch's own permit was for the first
+                permit = await policy.upstream.permit(deadline)
+            outcome = await _create_one(policy, pending, applied, row, permit)
         except GatewayError as error:
-            # A conflict too may be our own first request, whose answer was lost or which the client sent again.
-            if error.reason not in (Reason.OUTCOME_UNKNOWN, Reason.GRAPH_CONFLICT):
-                raise
-            found = await _appeared(upstream, key_of(row), known, patience, error)
-            if found is not None:
-                return found
-            wait = backoff(attempt, patience.jitter())
-            if error.reason is Reason.GRAPH_CONFLICT or attempt >= patience.attempts or loop.time() + wait >= deadline:
-                raise
-            await patience.sleep(wait)
-        attempt += 1
-        client_request_id = str(uuid.uuid4())
+            outcome = Retry(error)
+        if isinstance(outcome, Retry):
+            end = outcome
+            break
+        sent += outcome
+    if sent:
+        await _look_back(policy, sent)
+    return end
 
 
-async def _appeared(upstream: Upstream, key: Key, known: set[str], patience: Patience, error: GatewayError) -> Row | None:
-    """The row that is there now and was not before, within the patience for doubts. Cannot be read: raises `error`."""
-    async for end in patience.looks(patience.doubt):
-        try:
-            rows = await upstream.rows(end)
-        except GatewayError:
-            raise error from None
-        found = next((row for row in rows if key_of(row) == key and row_id(row) not in known), None)
-        if found is not None:
-            return found
-    return None
+async def _create_one(policy: Policy, pending: Pending, applied: Applied, row: Row, permit: Permit) -> list[Sent] | Retry:
+    """What went out; nothing, if Graph refused it and its caller was told."""
+    touched = {key: Touch((), (row,)) for key in applied.touched}
+    write = PastWrite(policy.of, "write", touched, None, policy.now(), route="documented")
+    sent = await policy.write_down(write, [(pending, applied)], RowSet(policy.of, [row]))
+    if sent is None:
+        return AT_ONCE
+    try:
+        created = await policy.upstream.create(row, permit, write.client_request_id)
+    except GatewayError as error:
+        if error.reason is Reason.OUTCOME_UNKNOWN:
+            policy.memory.doubtful(write.number, error.metadata)
+            return sent
+        await policy.take_back(sent, write)
+        if error.reason is Reason.GRAPH_ROUTE_MISSING and policy.deps.routes.missing(policy.name.tenant):
+            return AT_ONCE
+        if error.reason.kind is not Kind.INVALID_ARGUMENT:
+            return Retry(error)
+        policy.note(pending, 1)
+        pending.fail(error)
+        return []
+    policy.memory.accepted(write.number, policy.now())
+    return [one._replace(created=created) for one in sent]
+
+
+async def _look_back(policy: Policy, sent: Sequence[Sent]) -> None:
+    """Graph said 201: not to show, or not to be readable, is no failure then."""
+    patience = policy.deps.patience
+    certain = all(one.created is not None for one in sent)
+    async for _ in patience.looks(patience.read_back if certain else patience.doubt):
+        look = await policy.look_back(RowSet(policy.of, []))
+        if look is not None:
+            policy.finish([one for one in sent if policy.holds(one, look)], look, 1)
+        if all(one.pending.over for one in sent) or (look is None and certain):
+            break
+    left = [one for one in sent if not one.pending.over]
+    for one in left:
+        if one.created is not None:
+            policy.finish([one], Look(RowSet(policy.of, [one.created]), 0.0), 1)
+    policy.give_up([one for one in left if not one.pending.over])

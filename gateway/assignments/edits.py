@@ -1,35 +1,26 @@
 """Edits of a policy's rows, merged. Pure: no clock, no I/O.
 
 A row is Graph's JSON object, kept whole; an edit touches its own row and no other. Rows of policy sets are Intune's: they
-are never sent, never edited, and their targets are taken (graph-facts §2).
+are never sent, never edited, and their targets are taken (graph-facts §2). Whatever row an edit changes or removes, its
+judge is asked about it: what was there and what comes, filters included.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.assignments.rows import (
-    ASSIGNMENT_TYPE,
-    Key,
-    Row,
-    Target,
-    by_key,
-    differ,
-    filter_of,
-    is_owned,
-    keeping_filter,
-    key_of,
-    kind_of,
-    others_of,
-    row_id,
-    same_target,
-    target_of,
-    with_filter,
-)
+from gateway.assignments.rows import Row, RowSet, Target, keeping_filter, row_id, target_of, value_of, with_filter
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata.codec import TYPE
+from gateway.odata.targets import NO_FILTER, Key, filter_of, key_of_target, kind_of, others_of
+from gateway.sets import AssignableSet
 
 IfExists = Literal["fail", "keep", "replace"]
+Judge = Callable[[Sequence[Target], Sequence[Target]], None]
+
+
+def permit(added: Sequence[Target], removed: Sequence[Target]) -> None:
+    """A judge that permits everything. Another one raises GatewayError unless these targets may be added and removed."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +29,7 @@ class Add:
 
     target: Target
     if_exists: IfExists = "fail"
-
-
-Judge = Callable[[Sequence[Target], Sequence[Target]], None]
-
-
-def permit(added: Sequence[Target], removed: Sequence[Target]) -> None:
-    """A judge that permits everything. Another one raises GatewayError unless these targets may be added and removed."""
+    judge: Judge = permit
 
 
 @dataclass(frozen=True)
@@ -61,7 +46,7 @@ class Retarget:
 
 @dataclass(frozen=True)
 class Remove:
-    """No longer the row with this id."""
+    """No longer the row with this id; all of them, where Graph has it twice."""
 
     row_id: str
     judge: Judge = permit
@@ -82,7 +67,7 @@ Edit = Add | Retarget | Remove | ReplaceAll
 
 
 @dataclass(frozen=True)
-class Done:
+class Applied:
     """The edit is in the merged rows. key: of its row, None where it has no one row. touched: every key it changed."""
 
     key: Key | None
@@ -93,156 +78,187 @@ class Done:
         return bool(self.touched)
 
 
-Outcome = Done | GatewayError
+Outcome = Applied | GatewayError
+Repairs = Mapping[Key, tuple[Row, ...]]
 
 
 @dataclass(frozen=True)
 class Merged:
-    """rows: the direct rows to send, one a key. outcomes: one an edit, in their order."""
+    """rows: the direct rows to send. outcomes: one an edit, in their order. touched: every key that differs from what was read,
+    and those of repairs, whatever an edit made of them: what has to be there has to be said anew."""
 
-    rows: list[Row]
-    outcomes: list[Outcome]
-
-    @property
-    def changed(self) -> bool:
-        return any(isinstance(outcome, Done) and outcome.changed for outcome in self.outcomes)
+    rows: RowSet
+    outcomes: Sequence[Outcome]
+    touched: frozenset[Key]
 
 
-def merge(rows: Sequence[Row], edits: Sequence[Edit]) -> Merged:
-    """Carries out the edits one after the other on what Graph has. A refused edit leaves no trace."""
-    owned = {key_of(row): row for row in rows if is_owned(row)}
-    direct = by_key(rows)
+class _Draft:
+    """The rows as the edits before have left them. ids: of direct rows, lower case -> key."""
+
+    def __init__(self, rows: RowSet, repairs: Repairs) -> None:
+        self.of, self.owned = rows.of, rows.owned
+        self.direct = dict(rows.direct)
+        for key, wanted in repairs.items():
+            if key not in self.owned:
+                self.put(key, wanted)
+        self.twins = {key for key, twins in self.direct.items() if len(twins) > 1}
+        self.ids = {row_id(row).lower(): key for key, rows in self.direct.items() for row in rows}
+        self.owned_ids = {row_id(row).lower(): row for row in self.owned.values()}
+
+    def put(self, key: Key, rows: tuple[Row, ...]) -> None:
+        if rows:
+            self.direct[key] = rows
+        else:
+            self.direct.pop(key, None)
+
+    def existing(self, key: Key) -> Row | None:
+        rows = self.direct.get(key)
+        return rows[0] if rows else self.owned.get(key)
+
+    def own_key(self, wanted: str) -> Key:
+        """The key of the direct row with this id. Raises NOT_FOUND, OWNED_BY_POLICY_SET."""
+        key = self.ids.get(wanted.lower())
+        if key is not None and any(row_id(row).lower() == wanted.lower() for row in self.direct.get(key, ())):
+            return key
+        if wanted.lower() in self.owned_ids:
+            raise _owned(self.of, self.owned_ids[wanted.lower()])
+        raise GatewayError(Reason.NOT_FOUND, resource=(f"{self.of.policy_type}Assignment", wanted))
+
+
+def merge(rows: RowSet, edits: Iterable[Edit], repairs: Repairs = {}) -> Merged:  # noqa: B006 - a Mapping, never changed
+    """Carries out the edits one after the other on what Graph has, after the repairs. A refused edit leaves no trace."""
+    draft = _Draft(rows, repairs)
     outcomes: list[Outcome] = []
     for edit in edits:
         try:
-            outcomes.append(_apply(edit, direct, owned))
+            outcomes.append(_apply(edit, draft))
         except GatewayError as error:
             outcomes.append(error)
-    return Merged(list(direct.values()), outcomes)
+    named = {key for outcome in outcomes if isinstance(outcome, Applied) for key in outcome.touched}
+    changed = {key for key in named if value_of(rows.of, draft.direct.get(key, ())) != rows.value(key)}
+    sent = RowSet(rows.of, (row for kept in draft.direct.values() for row in kept))
+    return Merged(sent, outcomes, frozenset(changed | repairs.keys()))
 
 
-def lost(rows: Iterable[Row], sent: Iterable[Row], edits: Iterable[Edit]) -> list[Row]:
-    """The direct rows that no edit names and that are not in what is to be sent: always none, or `merge` has a bug.
-
-    Written apart from merge, as its witness.
-    """
-    ids: set[str] = set()
-    keys: set[Key] = set()
-    for edit in edits:
-        match edit:
-            case ReplaceAll():
-                return []
-            case Retarget() | Remove():
-                ids.add(edit.row_id.lower())
-            case Add():
-                keys.add(key_of({"target": edit.target}))
-    kept = by_key(sent)
-    return [
-        row for key, row in by_key(rows).items() if key not in keys and row_id(row).lower() not in ids and kept.get(key) != row
-    ]
+def all_touched(outcomes: Iterable[Outcome]) -> frozenset[Key]:
+    """All keys that edits changed, those included that later edits of the same write put back."""
+    return frozenset(key for outcome in outcomes if isinstance(outcome, Applied) for key in outcome.touched)
 
 
-def all_of(done: Iterable[Done]) -> Done:
-    """Several edits as one: all that they touched."""
-    return Done(None, frozenset().union(*(one.touched for one in done)))
-
-
-def shown(done: Done, sent: Sequence[Row], rows: Sequence[Row]) -> bool:
-    """Whether rows read after the write are, where the edit touched them, as they were sent."""
-    wanted, found = by_key(sent), by_key(rows)
-    return not any(differ(wanted, found, key) for key in done.touched)
-
-
-def _apply(edit: Edit, direct: dict[Key, Row], owned: Mapping[Key, Row]) -> Done:
+def _apply(edit: Edit, draft: _Draft) -> Applied:
     match edit:
         case Add():
-            return _add(edit, direct, owned)
+            return _add(edit, draft)
         case Retarget():
-            return _retarget(edit, direct, owned)
+            return _retarget(edit, draft)
         case Remove():
-            key = _own_key(edit.row_id, direct, owned)
-            edit.judge((), (target_of(direct[key]),))
-            del direct[key]
-            return Done(key, frozenset({key}))
+            return _remove(edit, draft)
         case ReplaceAll():
-            return _replace_all(edit, direct, owned)
+            return _replace_all(edit, draft)
 
 
-def _add(edit: Add, direct: dict[Key, Row], owned: Mapping[Key, Row]) -> Done:
-    key = key_of({"target": edit.target})
-    existing = direct.get(key) or owned.get(key)
+def _add(edit: Add, draft: _Draft) -> Applied:
+    key = key_of_target(edit.target)
+    existing = draft.existing(key)
     if existing is None:
         _check_others(edit.target, None)
-        direct[key] = _new_row(edit.target)
-        return Done(key, frozenset({key}))
+        edit.judge((edit.target,), ())
+        _check_twins(draft)
+        draft.put(key, (_new_row(draft.of, edit.target),))
+        return Applied(key, frozenset({key}))
     if edit.if_exists == "fail" or kind_of(target_of(existing)) != kind_of(edit.target):
-        raise _taken(existing)
+        raise _taken(draft.of, existing)
     _check_others(edit.target, existing)
-    if edit.if_exists == "keep" or same_target(target_of(existing), edit.target):
-        return Done(key)
-    if key in owned:
-        raise _owned(existing)
-    direct[key] = with_filter(existing, edit.target)
-    return Done(key, frozenset({key}))
+    new = with_filter(existing, edit.target)
+    if edit.if_exists == "keep" or new is existing:
+        return Applied(key)
+    edit.judge((target_of(new),), (target_of(existing),))
+    if key in draft.owned:
+        raise _owned(draft.of, existing)
+    _check_twins(draft)
+    draft.put(key, (new,))
+    return Applied(key, frozenset({key}))
 
 
-def _retarget(edit: Retarget, direct: dict[Key, Row], owned: Mapping[Key, Row]) -> Done:
-    old_key = _own_key(edit.row_id, direct, owned)
-    old = direct[old_key]
-    if edit.filter_only:
-        if kind_of(target_of(old)).excludes and filter_of(edit.target) != ("", ""):
-            raise invalid("assignment.target", "an exclusion carries no filter")
-        key, new = old_key, with_filter(old, edit.target)
-    else:
-        key = key_of({"target": edit.target})
-        if key != old_key and (key in direct or key in owned):
-            raise _taken(direct.get(key) or owned[key])
-        same_kind = kind_of(target_of(old)) == kind_of(edit.target)
-        _check_others(edit.target, old if same_kind else None)
-        target = keeping_filter(edit.target, old) if edit.keep_filter else edit.target
-        if same_kind and key == old_key:
-            new = with_filter(old, target)
-        else:  # Graph makes the id from the target: a new target has a new one
-            others = others_of(target_of(old)) if same_kind else {}
-            new = {**{k: v for k, v in old.items() if k != "id"}, "target": {**target, **others}}
+def _retarget(edit: Retarget, draft: _Draft) -> Applied:
+    old_key = draft.own_key(edit.row_id)
+    old = next(row for row in draft.direct[old_key] if row_id(row).lower() == edit.row_id.lower())
+    key, new = _retargeted(edit, old, old_key)
+    if key != old_key and (other := draft.existing(key)) is not None:
+        raise _taken(draft.of, other)
     edit.judge((target_of(new),), (target_of(old),))
-    if same_target(target_of(old), target_of(new)):
-        return Done(old_key)
-    replaced = {(key if k == old_key else k): (new if k == old_key else row) for k, row in direct.items()}
-    direct.clear()
-    direct.update(replaced)
-    return Done(key, frozenset({old_key, key}))
+    if key == old_key and value_of(draft.of, (old,)) == value_of(draft.of, (new,)):
+        return Applied(old_key)
+    _check_twins(draft)
+    draft.put(old_key, ())
+    draft.put(key, (new,))
+    return Applied(key, frozenset({old_key, key}))
 
 
-def _replace_all(edit: ReplaceAll, direct: dict[Key, Row], owned: Mapping[Key, Row]) -> Done:
-    if edit.expected_count is not None and edit.expected_count != len(direct):
+def _retargeted(edit: Retarget, old: Row, old_key: Key) -> tuple[Key, Row]:
+    same_kind = kind_of(target_of(old)) == kind_of(edit.target)
+    if edit.filter_only:
+        if kind_of(target_of(old)).excludes and filter_of(edit.target) != NO_FILTER:
+            raise invalid("assignment.target", "an exclusion carries no filter")
+        return old_key, with_filter(old, edit.target)
+    key = key_of_target(edit.target)
+    _check_others(edit.target, old if same_kind else None)
+    target = keeping_filter(edit.target, old) if edit.keep_filter else edit.target
+    if same_kind and key == old_key:
+        return key, with_filter(old, target)
+    # Graph makes the id from the target: a new target has a new one.
+    others = others_of(target_of(old)) if same_kind else {}
+    return key, {**{k: v for k, v in old.items() if k != "id"}, "target": {**target, **others}}
+
+
+def _remove(edit: Remove, draft: _Draft) -> Applied:
+    """By id it may remove twins; where other rows with that key stay behind more than once, it would drop those as well."""
+    key = draft.own_key(edit.row_id)
+    gone = tuple(row for row in draft.direct[key] if row_id(row).lower() == edit.row_id.lower())
+    edit.judge((), tuple(map(target_of, gone)))
+    left = tuple(row for row in draft.direct[key] if not any(row is one for one in gone))
+    _check_twins(draft, but=key if len(left) <= 1 else None)
+    draft.put(key, left)
+    draft.twins.discard(key)
+    return Applied(key, frozenset({key}))
+
+
+def _replace_all(edit: ReplaceAll, draft: _Draft) -> Applied:
+    count = sum(map(len, draft.direct.values()))
+    if edit.expected_count is not None and edit.expected_count != count:
         raise GatewayError(
-            Reason.COUNT_DIFFERS, f"The policy has {len(direct)} direct assignments, not {edit.expected_count}: read them anew."
+            Reason.COUNT_DIFFERS, f"The policy has {count} direct assignments, not {edit.expected_count}: read them anew."
         )
-    if not edit.targets and direct and edit.expected_count is None and not edit.allow_empty:
+    if not edit.targets and count and edit.expected_count is None and not edit.allow_empty:
         raise invalid("assignments", "is empty and would remove every assignment; allow_empty or expected_count confirms that")
-    wanted: dict[Key, Row] = {}
+    wanted: dict[Key, tuple[Row, ...]] = {}
     for index, target in enumerate(edit.targets):
-        key = key_of({"target": target})
+        key = key_of_target(target)
         if key in wanted:
             raise invalid(f"assignments[{index}].target", "is the target of another assignment in the set")
-        if key in owned:
-            if not same_target(target_of(owned[key]), target):
-                raise _owned(owned[key])
+        if key in draft.owned:
+            if value_of(draft.of, (draft.owned[key],)) != value_of(draft.of, ({"target": target},)):
+                raise _owned(draft.of, draft.owned[key])
             continue  # it is there already, and stays
-        old = direct.get(key)
-        if old is not None and kind_of(target_of(old)) != kind_of(target):
-            old = None
-        _check_others(target, old, f"assignments[{index}]")
-        if old is None:
-            wanted[key] = _new_row(target)
-        else:
-            wanted[key] = with_filter(old, keeping_filter(target, old) if edit.keep_filters else target)
-    touched = frozenset(key for key in wanted.keys() | direct.keys() if differ(wanted, direct, key))
-    edit.judge(*([target_of(rows[key]) for key in touched if key in rows] for rows in (wanted, direct)))
-    direct.clear()
-    direct.update(wanted)
-    return Done(None, touched)
+        wanted[key] = (_replacement(edit, target, draft.direct.get(key, ()), f"assignments[{index}]", draft.of),)
+    touched = frozenset(
+        key
+        for key in wanted.keys() | draft.direct.keys()
+        if value_of(draft.of, wanted.get(key, ())) != value_of(draft.of, draft.direct.get(key, ()))
+    )
+    edit.judge(*([target_of(row) for key in touched for row in rows.get(key, ())] for rows in (wanted, draft.direct)))
+    draft.direct, draft.twins = wanted, set()
+    draft.ids = {row_id(row).lower(): key for key, (row,) in wanted.items()}
+    return Applied(None, touched)
+
+
+def _replacement(edit: ReplaceAll, target: Target, there: Sequence[Row], at: str, of: AssignableSet) -> Row:
+    """The row there is, if it is of the same kind, with the wanted filter; a new one otherwise."""
+    old = next((row for row in there if kind_of(target_of(row)) == kind_of(target)), None)
+    _check_others(target, old, at)
+    if old is None:
+        return _new_row(of, target)
+    return with_filter(old, keeping_filter(target, old) if edit.keep_filters else target)
 
 
 def _check_others(target: Target, old: Row | None, at: str = "assignment") -> None:
@@ -254,32 +270,29 @@ def _check_others(target: Target, old: Row | None, at: str = "assignment") -> No
             raise invalid(f"{at}.target.other_properties", rule)
 
 
-def _new_row(target: Target) -> Row:
-    return {TYPE: ASSIGNMENT_TYPE, "target": target}
+def _check_twins(draft: _Draft, but: Key | None = None) -> None:
+    """Graph refuses a set in which a key stands twice, so sending this one would mean to drop a row that nobody named."""
+    for key in draft.twins - {but}:
+        ids = " and ".join(f"{row_id(row)} ({kind_of(target_of(row)).name})" for row in draft.direct[key][:5])
+        raise GatewayError(
+            Reason.TARGET_ASSIGNED_TWICE,
+            f"The policy has {ids} for one target, and Graph takes only one of them: delete or replace them first.",
+            resource=(f"{draft.of.policy_type}Assignment", row_id(draft.direct[key][0])),
+        )
 
 
-def _find(rows: Iterable[Row], wanted: str) -> Row | None:
-    return next((row for row in rows if row_id(row).lower() == wanted.lower()), None)
+def _new_row(of: AssignableSet, target: Target) -> Row:
+    return {TYPE: of.row_type, "target": target}
 
 
-def _own_key(wanted: str, direct: Mapping[Key, Row], owned: Mapping[Key, Row]) -> Key:
-    row = _find(direct.values(), wanted)
-    if row is not None:
-        return key_of(row)
-    row = _find(owned.values(), wanted)
-    if row is not None:
-        raise _owned(row)
-    raise GatewayError(Reason.NOT_FOUND, resource=("deviceCompliancePolicyAssignment", wanted))
-
-
-def _taken(row: Row) -> GatewayError:
+def _taken(of: AssignableSet, row: Row) -> GatewayError:
     words = " as an exclusion" if kind_of(target_of(row)).excludes else ""
     return GatewayError(
         Reason.ALREADY_ASSIGNED,
         f"The policy already has an assignment to this target{words}.",
-        resource=("deviceCompliancePolicyAssignment", row_id(row)),
+        resource=(f"{of.policy_type}Assignment", row_id(row)),
     )
 
 
-def _owned(row: Row) -> GatewayError:
-    return GatewayError(Reason.OWNED_BY_POLICY_SET, resource=("deviceCompliancePolicyAssignment", row_id(row)))
+def _owned(of: AssignableSet, row: Row) -> GatewayError:
+    return GatewayError(Reason.OWNED_BY_POLICY_SET, resource=(f"{of.policy_type}Assignment", row_id(row)))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 # Between the first looks after a write; the last again and again. Terraform's provider looks 30 times, 2 s apart.
 PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-GRACE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,8 @@ class Patience:
     jitter: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def looks(self, seconds: float) -> AsyncIterator[float]:
-        """Paces looks: at once, then with growing pauses, the last one after `seconds`. Gives each its deadline."""
+    async def looks(self, seconds: float) -> AsyncIterator[None]:
+        """Paces looks: at once, then with growing pauses, the last one after `seconds`."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         pauses = iter(PAUSES_S)
@@ -31,6 +30,6 @@ class Patience:
             pause = next(pauses, pause)
             left = end - loop.time()
             await self.sleep(max(0.0, min(pause, left)))
-            yield loop.time() + GRACE_S
+            yield
             if left <= pause and pause > 0:
                 return

@@ -1,15 +1,17 @@
 """An edit that waits for its write, and what it comes to."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
-from gateway.assignments.edits import Done, Edit, Merged, merge, shown
-from gateway.assignments.rows import Row, by_key, key_of, target_of
-from gateway.call import Call
+from gateway.assignments.edits import Applied, Edit
+from gateway.assignments.rows import ABSENT, Row, RowSet, Value, target_of, value_of
 from gateway.errors import GatewayError, Kind, Reason
+from gateway.ledger.write import Write
 from gateway.odata import dumps, loads
+from gateway.odata.targets import Key
+from gateway.sets import AssignableSet
 
 # Kinds of error that say nothing about a write that was sent before.
 UNTOLD = (Kind.UNAVAILABLE, Kind.RESOURCE_EXHAUSTED, Kind.ABORTED, Kind.DEADLINE_EXCEEDED, Kind.FAILED_PRECONDITION)
@@ -24,88 +26,82 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """A write whose answer was lost, or that does not show yet: what the edit was to do in it, and the rows that were sent."""
+class Part:
+    """What one edit did in a write that was sent. key: of its row, None where it has no one row. values: what it left, by
+    key."""
 
-    outcome: Done
-    sent: Sequence[Row]
+    key: Key | None
+    values: Mapping[Key, Value]
 
-    def to_bytes(self) -> bytes:
-        """What `shown` needs of it, to find out in another life of the gateway."""
-        rows = by_key(self.sent)
-        touched = [(key, target_of(rows[key]) if key in rows else None) for key in sorted(self.outcome.touched)]
-        return dumps({"key": self.outcome.key, "touched": touched}).encode("utf-8", "surrogatepass")
+    def shows(self, rows: RowSet) -> bool:
+        return all(rows.value(key) == value for key, value in self.values.items())
 
-    @classmethod
-    def from_bytes(cls, written: bytes) -> Self:
-        """The inverse."""
-        value = loads(written.decode("utf-8", "surrogatepass"))
-        touched = {tuple(key): target for key, target in value["touched"]}
-        key = tuple(value["key"]) if value["key"] else None
-        return cls(Done(key, frozenset(touched)), [{"target": target} for target in touched.values() if target is not None])
+
+def part_of(applied: Applied, sent: RowSet) -> Part:
+    return Part(applied.key, {key: sent.value(key) for key in applied.touched})
+
+
+def encoded(applied: Applied, sent: RowSet) -> bytes:
+    """The part as an entry keeps it: the targets that the edit left, by key, null for none."""
+    touched = [(key, target_of(sent.direct[key][0]) if key in sent.direct else None) for key in sorted(applied.touched)]
+    return dumps({"key": applied.key, "touched": touched}).encode("utf-8", "surrogatepass")
+
+
+def decoded(of: AssignableSet, written: bytes) -> Part:
+    """The inverse."""
+    value = loads(written.decode("utf-8", "surrogatepass"))
+    values = {tuple(key): ABSENT if target is None else value_of(of, ({"target": target},)) for key, target in value["touched"]}
+    return Part(tuple(value["key"]) if value["key"] else None, values)
 
 
 @dataclass(eq=False)
 class Pending:
-    """doubt: set while a write with this edit was sent and does not show. inherited: it was sent by an earlier gateway, and
-    nobody has looked yet."""
+    """prior: what was sent for it before, by this or another life of the gateway, while nobody knows what became of it."""
 
     edit: Edit
-    call: Call
-    doubt: Doubt | None = None
-    inherited: bool = False
+    write: Write
+    prior: Part | None = None
     future: "asyncio.Future[Written]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @classmethod
-    def of(cls, edit: Edit, call: Call) -> Self:
-        """The call's edit, with what its entry says was sent before."""
-        sent = call.entry.sent if call.entry else None
-        return cls(edit, call, Doubt.from_bytes(sent) if sent else None, inherited=bool(sent))
+    def of(cls, edit: Edit, write: Write, of: AssignableSet) -> Self:
+        """The edit, with what its entry says was sent before."""
+        sent = write.entry.sent
+        return cls(edit, write, decoded(of, sent) if sent else None)
 
     @property
     def over(self) -> bool:
         """Answered."""
         return self.future.done()
 
-    def finish(self, done: Done, rows: Sequence[Row]) -> None:
+    def unsent(self) -> None:
+        """What was sent for it was surely not carried out."""
+        self.prior = None
+        self.write.unsent()
+
+    def finish(self, key: Key | None, rows: RowSet) -> None:
         if not self.over:
-            row = next((row for row in rows if key_of(row) == done.key), None) if done.key else None
-            self.future.set_result(Written(row, rows))
+            self.future.set_result(Written(rows.row(key) if key else None, rows.rows))
 
     def fail(self, error: GatewayError) -> None:
-        """Each caller gets an error of its own. In doubt, "not now" and "not so" mean that the outcome is unknown."""
+        """Each caller gets an error of its own. Of what was sent, "not now" and "not so" mean that the outcome is unknown."""
         if self.over:
             return
-        if self.doubt and error.reason.kind in UNTOLD:
-            error = GatewayError(Reason.OUTCOME_UNKNOWN, metadata=error.metadata)
-        self.future.set_exception(replace(error))
+        if self.write.entry.sent is not None and error.reason.kind in UNTOLD and error.reason is not Reason.NOT_CARRIED_OUT:
+            error = GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=error.retry_after, metadata=error.metadata)
+        self.future.set_exception(error.copy())
 
 
-def wanted(pendings: Iterable[Pending]) -> list[Pending]:
+def still_wanted(pendings: Iterable[Pending]) -> list[Pending]:
     """Those that wait for an answer. What its callers gave up is taken back, if no write with it was sent."""
     waiting = [pending for pending in pendings if not pending.over]
     for pending in waiting:
-        if pending.call.abandoned and pending.doubt is None:
+        if not pending.write.is_wanted and pending.prior is None:
             pending.fail(GatewayError(Reason.CALLER_GONE))
     return [pending for pending in waiting if not pending.over]
-
-
-def merge_pending(rows: Sequence[Row], batch: Sequence[Pending]) -> Merged:
-    """merge, but an edit in doubt that shows is done: it was our own write that did it."""
-    held = [Done(p.doubt.outcome.key) if p.doubt and shown(p.doubt.outcome, p.doubt.sent, rows) else None for p in batch]
-    merged = merge(rows, [p.edit for p, done in zip(batch, held, strict=True) if done is None])
-    outcomes = iter(merged.outcomes)
-    return Merged(merged.rows, [done or next(outcomes) for done in held])
 
 
 def fail(pendings: Iterable[Pending], error: GatewayError) -> None:
     """All of them, for one reason."""
     for pending in pendings:
         pending.fail(error)
-
-
-def interrupt(pendings: Iterable[Pending]) -> None:
-    """The gateway goes down before they came to anything."""
-    for pending in pendings:
-        sent = pending.call.entry is not None and pending.call.entry.sent is not None
-        pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN) if sent else GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))

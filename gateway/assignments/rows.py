@@ -1,44 +1,73 @@
-"""What a row is: Graph's JSON object for one assignment, kept whole; what of it counts for comparing."""
+"""What a row is: Graph's JSON object for one assignment, kept whole; and the rows of a policy as one read showed them."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
-from gateway.odata import targets
+from gateway.odata import dumps
+from gateway.odata.targets import FILTER_ID, FILTER_TYPE, NO_FILTER, Key, filter_of, key_of_target, kind_of
+from gateway.sets import AssignableSet
 
 Row = dict[str, Any]
 Target = dict[str, Any]
-Key = targets.Key
-
-ASSIGNMENT_TYPE = "#microsoft.graph.deviceCompliancePolicyAssignment"
-FILTER_ID, FILTER_TYPE = targets.FILTER_ID, targets.FILTER_TYPE
-filter_of, kind_of, others_of = targets.filter_of, targets.kind_of, targets.others_of
+# What counts of the rows with one key, for comparing: empty for none; more than one where a key stands twice.
+Value = tuple[tuple[str, ...], ...]
+ABSENT: Value = ()
 
 
-def by_key(rows: Iterable[Row]) -> dict[Key, Row]:
-    """The direct rows by key; of several with one key, which Graph should not have, the first."""
-    found: dict[Key, Row] = {}
-    for row in rows:
-        if not is_owned(row):
-            found.setdefault(key_of(row), row)
-    return found
+class RowSet:
+    """The rows of one read, indexed once; nothing scans them for each edit. Not to be changed.
+
+    rows: all, in Graph's order. direct: those that are ours to send, by key, mostly one a key. owned: those of policy sets, by
+    key; they are Intune's. Ids are compared without case.
+    """
+
+    def __init__(self, of: AssignableSet, rows: Iterable[Row]) -> None:
+        self.of, self.rows = of, list(rows)
+        self.direct: dict[Key, tuple[Row, ...]] = {}
+        self.owned: dict[Key, Row] = {}
+        for row in self.rows:
+            key = key_of(row)
+            if is_owned(row):
+                self.owned[key] = row
+            else:
+                self.direct[key] = (*self.direct.get(key, ()), row)
+
+    @cached_property
+    def by_id(self) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in self.rows:
+            found[row_id(row).lower()].append(row)
+        return found
+
+    @cached_property
+    def values(self) -> dict[Key, Value]:
+        """What counts of the direct rows, by key."""
+        return {key: value_of(self.of, rows) for key, rows in self.direct.items()}
+
+    def value(self, key: Key) -> Value:
+        return self.values.get(key, ABSENT)
+
+    def row(self, key: Key) -> Row | None:
+        """The direct row with this key, or the one of a policy set."""
+        rows = self.direct.get(key)
+        return rows[0] if rows else self.owned.get(key)
 
 
-def differ(one: Mapping[Key, Row], other: Mapping[Key, Row], key: Key) -> bool:
-    """Whether only one of the sets has the key, or they have different targets or filters for it."""
-    if key in one and key in other:
-        return not same_target(target_of(one[key]), target_of(other[key]))
-    return (key in one) != (key in other)
+def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:
+    """Two values are equal where rows mean the same, however it is spelled: kind of target, filter, and what else counts."""
+    return tuple(sorted(_mark(of, row) for row in rows)) if len(rows) > 1 else tuple(_mark(of, row) for row in rows)
+
+
+def _mark(of: AssignableSet, row: Row) -> tuple[str, ...]:
+    target = target_of(row)
+    return kind_of(target).name, *filter_of(target), *(dumps(row.get(name)) for name in of.compared)
 
 
 def key_of(row: Row) -> Key:
     """What a policy can have once; see targets.key_of_target."""
-    return targets.key_of_target(target_of(row))
-
-
-def same_target(one: Target, other: Target) -> bool:
-    """Whether both mean the same target with the same filter."""
-    same_key = targets.key_of_target(one) == targets.key_of_target(other)
-    return same_key and kind_of(one) == kind_of(other) and filter_of(one) == filter_of(other)
+    return key_of_target(target_of(row))
 
 
 def target_of(row: Row) -> Target:
@@ -58,7 +87,7 @@ def with_filter(row: Row, wanted: Target) -> Row:
 
 def keeping_filter(target: Target, old: Row) -> Target:
     """The target with the filter of the row, if it has none of its own and may have one."""
-    if filter_of(target) != ("", "") or kind_of(target).excludes:
+    if filter_of(target) != NO_FILTER or kind_of(target).excludes:
         return target
     filter_id, kind = filter_of(target_of(old))
     return {**target, FILTER_ID: filter_id, FILTER_TYPE: kind} if filter_id else target

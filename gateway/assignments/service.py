@@ -16,6 +16,7 @@ from gateway.assignments.upstream import Upstream
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler
 from gateway.errors import GatewayError, Reason, invalid
+from gateway.ledger.write import Write
 from gateway.odata import ODataError, codec
 
 ASSIGNMENT = codec(DeviceCompliancePolicyAssignment.DESCRIPTOR)
@@ -52,7 +53,7 @@ class AssignmentService:
 
     async def _create(self, call: Call) -> Message:
         request = cast(pb.CreateComplianceAssignmentRequest, call.message)
-        edit = Add(_target(request.assignment), IF_EXISTS[request.if_exists])
+        edit = Add(_target(request.assignment), IF_EXISTS[request.if_exists], call.judge)
         return self._row_of(call, await self._write(call, request.device_compliance_policy_id, edit))
 
     async def _update(self, call: Call) -> Message:
@@ -87,24 +88,25 @@ class AssignmentService:
         for row in await self._read(call, request.device_compliance_policy_id):
             if row_id(row).lower() == wanted.lower():
                 return _message(row)
-        raise GatewayError(Reason.NOT_FOUND, resource=("deviceCompliancePolicyAssignment", wanted))
+        raise GatewayError(Reason.NOT_FOUND, resource=(f"{call.operation.set.policy_type}Assignment", wanted))
 
     async def _list(self, call: Call) -> Message:
         request = cast(pb.ListComplianceAssignmentsRequest, call.message)
         policy = request.device_compliance_policy_id
-        start = offset_of(request.page_token, call.tenant, policy) if request.page_token else 0
+        start = offset_of(request.page_token, call.operation.set.name, call.tenant, policy) if request.page_token else 0
         rows = await self._read(call, policy)
         end = start + (request.page_size or DEFAULT_PAGE_SIZE)
         return pb.ListComplianceAssignmentsResponse(
             assignments=map(_message, rows[start:end]),
-            next_page_token=page_token(call.tenant, policy, end) if end < len(rows) else "",
+            next_page_token=page_token(call.operation.set.name, call.tenant, policy, end) if end < len(rows) else "",
         )
 
     async def _read(self, call: Call, policy: str) -> list[Row]:
-        return await Upstream(self._writers.graphs[call.tenant], policy, call.record).rows(call.deadline)
+        graph = self._writers.graphs[call.tenant]
+        return (await Upstream(graph, call.operation.set, policy, call.record).read(call.deadline)).rows.rows
 
     async def _write(self, call: Call, policy: str, edit: Edit) -> Written:
-        return await self._writers.carry_out(call, policy, edit)
+        return await self._writers.carry_out(cast(Write, call.write), call.operation.set, policy, edit)
 
     def _row_of(self, call: Call, written: Written) -> DeviceCompliancePolicyAssignment:
         if written.row is None:  # another edit of the same write, or someone else, removed it again

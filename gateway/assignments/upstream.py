@@ -1,87 +1,151 @@
-"""What the domain asks of Graph for one policy: all rows, all rows replaced, one row created. Always beta: v1.0 hides
-filters and source, and a merge through it would drop them (graph-facts §2)."""
+"""What the domain asks of Graph for one policy: all rows, all rows replaced, one row created."""
 
-from typing import Any
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
-from gateway.assignments.rows import Row
+from gateway.assignments.looks import Look
+from gateway.assignments.rows import Row, RowSet
 from gateway.call import Record
 from gateway.errors import GatewayError, Reason
-from gateway.graph.client import Answer, GraphClient
+from gateway.graph.client import GraphClient, Permit
+from gateway.odata import dumps
+from gateway.sets import AssignableSet
 
-POLICIES = "/beta/deviceManagement/deviceCompliancePolicies"
 MAX_PAGES = 1000
 MAX_READS = 5
+# A look after a write: how long Graph may take for each request, from when it is sent. Another look comes soon.
+LOOK_S = 10.0
+
+
+class Asking(NamedTuple):
+    """How a read is asked for; see GraphClient.get."""
+
+    deadline: float
+    timeout: float | None = None
+    urgent: bool = False
 
 
 class Upstream:
-    """One policy in one tenant's Graph. record: where the requests are noted."""
+    """One policy of a set in one tenant's Graph. record: where the requests are noted."""
 
-    def __init__(self, graph: GraphClient, policy: str, record: Record) -> None:
-        self._graph, self._policy, self.record = graph, policy, record
+    def __init__(self, graph: GraphClient, of: AssignableSet, policy: str, record: Record | None = None) -> None:
+        self._graph, self._of, self._policy, self.record = graph, of, policy, record or Record()
+        self.permit, self.give_back = graph.permit, graph.give_back
+        self._now = time.monotonic
+        self._path = f"{of.path}/{policy}"
+        self._whole: RowSet | None = None  # the last set that is known to be complete
+        self._is_paged = False
 
-    async def write_turn(self, deadline: float) -> None:
-        """Waits for the turn of a write in the tenant's quota. Raises QUOTA_EXHAUSTED."""
-        await self._graph.quota.writes.take(deadline)
+    async def read(self, deadline: float) -> Look:
+        """Every row, for a reader: a list that came in one page is taken as it is."""
+        asked, rows = await self._by_pages(Asking(deadline))
+        return await self._agreed(asked, rows, Asking(deadline)) if self._is_paged else Look(rows, asked)
 
-    def give_back_turn(self) -> None:
-        """The turn was not needed."""
-        self._graph.quota.writes.give_back()
+    async def look(self, deadline: float) -> Look:
+        """Every row, for a writer, in Graph's order; anything less than all of them is an error.
 
-    async def rows(self, deadline: float) -> list[Row]:
-        """Every row, in Graph's order; anything less than all of them is an error.
-
-        Pages are not one snapshot: a row that goes while we page can hide another. A set of several pages is therefore
-        read until two reads agree.
+        Pages are not one snapshot: a row that goes while we page can hide another; and a replica may leave out what others
+        have. A set that would be replaced as a whole is therefore taken from two answers that agree, or from one that is what
+        was known.
         """
-        rows, pages = await self._read(deadline)
+        return await self._look(None, Asking(deadline))
+
+    async def look_back(self, sent: RowSet, deadline: float) -> Look:
+        """As `look`, after `sent` went out. One answer that shows exactly what was sent is enough, however many pages it
+        has."""
+        return await self._look(sent, Asking(deadline, LOOK_S, urgent=True))
+
+    async def replace(self, rows: RowSet, permit: Permit, client_request_id: str) -> None:
+        """Replaces all rows, once: a set that had to wait is stale, so waiting and sending anew is the writer's."""
+        body = dumps({self._of.parameter: rows.rows}).encode()
+        await self._post(self._of.action, body, permit, client_request_id)
+
+    async def create(self, row: Row, permit: Permit, client_request_id: str) -> Row:
+        """POST …/assignments, the documented route, once. The created row."""
+        answer = await self._post("assignments", dumps(row).encode(), permit, client_request_id)
+        if not isinstance(answer, dict) or not isinstance(answer.get("id"), str) or not answer["id"]:
+            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph's answer is no assignment.")
+        return answer
+
+    async def _look(self, sent: RowSet | None, asking: Asking) -> Look:
+        asked, by_pages = self._now(), not self._is_paged
+        if by_pages:
+            asked, found = await self._by_pages(asking)
+        else:
+            found = await self._in_one_piece(asking)
+        as_sent = sent is not None and found.values == sent.values
+        as_known = self._whole is not None and found.by_id == self._whole.by_id
+        if as_sent or as_known:
+            self._whole = found
+            return Look(found, asked)
+        return await self._agreed(asked, found, asking, by_pages=by_pages)
+
+    async def _agreed(self, asked: float, rows: RowSet, asking: Asking, *, by_pages: bool = True) -> Look:
+        """Asks, in turn in the one way and in the other, until two answers in a row agree. by_pages: how `rows` were asked
+        for."""
         for _ in range(MAX_READS):
-            if pages == 1:
-                return rows
-            before = rows
-            rows, pages = await self._read(deadline)
-            if rows == before:
-                return rows
+            then = self._now()
+            if by_pages:
+                found = await self._in_one_piece(asking)
+            else:
+                then, found = await self._by_pages(asking)
+            if found.by_id == rows.by_id:
+                self._whole = found
+                return Look(found, asked)
+            asked, rows, by_pages = then, found, not by_pages
         raise GatewayError(Reason.SET_CHANGED, retry_after=1.0)
 
-    async def replace(self, rows: list[Row], deadline: float, client_request_id: str) -> None:
-        """POST …/assign, once: a set that had to wait is stale, so waiting and sending anew is the writer's."""
-        await self._send("POST", "assign", {"assignments": rows}, deadline, client_request_id)
+    async def _by_pages(self, asking: Asking) -> tuple[float, RowSet]:
+        """When the list was asked for, and its rows."""
+        asked = self._now()
+        rows, pages = await self._all_rows(await self._get(f"{self._path}/assignments", asking), "", asking)
+        self._is_paged = pages > 1
+        return asked, RowSet(self._of, rows)
 
-    async def create(self, row: Row, deadline: float, client_request_id: str) -> Row:
-        """POST …/assignments, the documented route, once. The created row."""
-        answer = await self._send("POST", "assignments", row, deadline, client_request_id)
-        if not isinstance(answer.json, dict) or not isinstance(answer.json.get("id"), str) or not answer.json["id"]:
-            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph's answer is no assignment.")
-        return answer.json
+    async def _in_one_piece(self, asking: Asking) -> RowSet:
+        """As the policy shows it when it is asked for with its assignments."""
+        body = await self._get(f"{self._path}?$select=id&$expand=assignments", asking)
+        rows, _ = await self._all_rows(body, "assignments", asking)
+        return RowSet(self._of, rows)
 
-    async def _read(self, deadline: float) -> tuple[list[Row], int]:
+    async def _all_rows(self, body: Any, of: str, asking: Asking) -> tuple[list[Row], int]:
+        """The rows in the answer and in the pages that follow it. of: the property that has them; empty in a list."""
         rows: list[Row] = []
         links: list[str] = []
-        answer = await self._send("GET", "assignments", None, deadline)
         while True:
-            body = answer.json
-            if not isinstance(body, dict) or not isinstance(body.get("value"), list):
+            found = body.get(of or "value") if isinstance(body, dict) else None
+            if not isinstance(found, list):
                 raise _unreadable("a page without rows")
-            if not all(isinstance(row, dict) for row in body["value"]):
+            if not all(isinstance(row, dict) for row in found):
                 raise _unreadable("a row that is no object")
-            rows += body["value"]
-            link = body.get("@odata.nextLink")
+            rows += found
+            link = body.get(f"{of}@odata.nextLink")
             if link is None:
                 return rows, len(links) + 1
             if not isinstance(link, str) or not link.startswith("https://") or link in links or len(links) == MAX_PAGES:
                 raise _unreadable("a next link that leads nowhere")
             links.append(link)
-            answer = await self._graph.send("GET", link, None, deadline=deadline, record=self.record)
+            body, of = await self._get(link, asking), ""
 
-    async def _send(self, method: str, action: str, body: Any, deadline: float, client_request_id: str = "") -> Answer:
-        path = f"{POLICIES}/{self._policy}/{action}"
+    async def _get(self, path: str, asking: Asking) -> Any:
+        with self._naming_the_policy():
+            answer = await self._graph.get(path, **asking._asdict(), record=self.record)
+        return answer.json
+
+    async def _post(self, action: str, body: bytes, permit: Permit, client_request_id: str) -> Any:
+        with self._naming_the_policy():
+            answer = await self._graph.post(f"{self._path}/{action}", body, permit, client_request_id, self.record)
+        return answer.json
+
+    @contextmanager
+    def _naming_the_policy(self) -> Iterator[None]:
         try:
-            return await self._graph.send(
-                method, path, body, deadline=deadline, record=self.record, client_request_id=client_request_id
-            )
+            yield
         except GatewayError as error:
             if error.reason is Reason.NOT_FOUND:
-                error.resource = ("deviceCompliancePolicy", self._policy)
+                error.resource = (self._of.policy_type, self._policy)
             raise
 
 

@@ -1,294 +1,270 @@
-"""Carries out the edits of a policy, all that wait at once: read, merge, write, read back (shared/DESIGN.md §6).
+"""The writers: one for each policy that has edits waiting or writes unsettled, alive only so long. All that concerns a policy
+happens in its writer's one task: rounds of what waits, and in between the watch (shared/DESIGN.md §6).
 
-Promises: an edit is answered with what was read back; nothing is sent that lost a row no edit names; a set that had to wait
-is read and merged anew, never sent late. One PolicyWriter per tenant and policy, alive only while it has work.
+Promises: a lone edit waits for nobody; edits that wait share a write; a round runs under a lease, and the lease is given back
+after it, so that other replicas get their turn; no edit is left without an answer.
 """
 
 import asyncio
-import itertools
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 
-from gateway.assignments.changes import Changes
-from gateway.assignments.documented import Created, create, creation
-from gateway.assignments.edits import Done, Merged, all_of, lost, shown
-from gateway.assignments.journal import settle, write_down
-from gateway.assignments.locks import Lease, Locks, check_held
-from gateway.assignments.patience import Patience
-from gateway.assignments.pending import Doubt, Pending, fail, interrupt, merge_pending, wanted
-from gateway.assignments.read_back import ReadBack
-from gateway.assignments.routes import Routes
-from gateway.assignments.rows import Row, row_id
-from gateway.assignments.upstream import Upstream
-from gateway.call import CallWarning, Record
+from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
+from gateway.assignments.lease import leased
+from gateway.assignments.pending import Pending, fail, still_wanted
+from gateway.assignments.policy import Policy, WriterDeps
+from gateway.assignments.round import carry_out
+from gateway.assignments.watch import Watch, after_look, begun
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.client import GraphClient
 from gateway.graph.retries import backoff
-from gateway.ledger.ledger import Ledger
 from gateway.logs import log_bug
-from gateway.metrics import WRITES_SAVED
+from gateway.metrics import UNSETTLED
+from gateway.revision import Grant, PolicyName
+from gateway.sets import AssignableSet
 
 log = logging.getLogger(__name__)
 
 MAY_PASS = (Kind.RESOURCE_EXHAUSTED, Kind.UNAVAILABLE, Kind.ABORTED)
+# Causes that pass by themselves, in a time that is known: waited for until the deadline, however many rounds that takes.
+PATIENT = (Reason.GRAPH_THROTTLED, Reason.READ_TOO_OLD)
+# The longest pause between reads that are too old: a replica of Graph's that lags does so for seconds.
+OLD_READ_S = 2.0
+# How long nothing must have come for a crowd of edits to be over, and how long it is waited for.
+CALM_S, LONGEST_CALM_S = 0.3, 5.0
+# How long a round that only watches may take.
+WATCH_S = 60.0
 
 
-class SetRefusedError(Exception):
-    """Graph finds something in the set wrong; nothing of it was carried out."""
+@dataclass(eq=False)
+class Batch:
+    """Edits that go out together. attempt: of its next round. is_open: what comes before that round begins joins it.
+    token_refused: whether Graph refused the token in the round before."""
 
-    def __init__(self, error: GatewayError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-class Tools(NamedTuple):
-    """What every writer shares."""
-
-    routes: Routes
-    locks: Locks
-    patience: Patience
-    ledger: Ledger
+    edits: list[Pending] = field(default_factory=list)
+    attempt: int = 1
+    is_open: bool = True
+    token_refused: bool = False
 
 
 class PolicyWriter:
-    """The edits of one policy, in the order they came. gone: called when it has nothing left to do."""
+    """Of one policy. gone: called when it has nothing left to do."""
 
-    def __init__(self, name: tuple[str, str], graph: GraphClient, tools: Tools, gone: Callable[[], object]) -> None:
-        self.tenant, self.policy = name
-        self.task: asyncio.Task[None] | None = None
-        self._routes, self._locks, self._patience, self._ledger = tools
-        self._gone = gone
-        self._record = Record()
-        self._upstream = Upstream(graph, self.policy, self._record)
-        self._read_back = ReadBack(self._upstream, self._patience)
+    def __init__(
+        self, name: PolicyName, of: AssignableSet, graph: GraphClient, deps: WriterDeps, gone: Callable[[], object]
+    ) -> None:
+        self._name, self._deps, self._gone = name, deps, gone
+        self._policy = Policy(name, of, graph, deps)
+        self._memory, self._facts = self._policy.memory, self._policy.upstream.record.facts
         self._waiting: list[Pending] = []
+        self._batches: list[Batch] = []
+        self._watch: Watch | None = None
+        self._takes_over = False  # whether it shall watch whatever there is
+        self._newest = 0  # of what it took over
+        self._wake = asyncio.Event()
+        self.task = asyncio.create_task(self._work(), name=f"writer {name.policy}")
+
+    @property
+    def is_idle(self) -> bool:
+        """Nobody waits for it; it may still watch."""
+        return not (self._waiting or self._batches)
 
     def take(self, pending: Pending) -> None:
         """One more edit."""
         self._waiting.append(pending)
-        if self.task is None:
-            self.task = asyncio.create_task(self._work(), name=f"writer {self.policy}")
+        self._wake.set()
+
+    def watch(self) -> None:
+        """The policy has writes that nobody watches."""
+        self._takes_over = True
+        self._watch = self._watch or Watch(0.0)
+        self._wake.set()
 
     async def _work(self) -> None:
-        """Until nothing waits. Leaves no edit unanswered, whatever happens."""
-        batch: list[Pending] = []
+        """Until nothing waits and all is settled. Leaves no edit unanswered and no write unwatched, whatever happens."""
         try:
-            while any(not pending.over for pending in self._waiting):
-                batch.clear()
-                async with self._locks.hold(f"{self.tenant}/{self.policy}") as lease:
-                    await self._carry_out(batch, lease, joinable=True)
-        except GatewayError as error:
-            fail([*batch, *self._waiting], error)
+            while not self.is_idle or self._watch is not None:
+                try:
+                    if not self.is_idle:
+                        await self._serve()
+                    elif await self._time_to_look():
+                        await self._look()
+                except Exception as exc:  # noqa: BLE001 - nobody awaits this task: what is not told here is told nowhere
+                    log_bug(log, exc, policy=self._name.policy)
+                    self._recover()
         except asyncio.CancelledError:
-            interrupt([*batch, *self._waiting])
+            self._interrupt()
             raise
-        except Exception as exc:  # noqa: BLE001 - nobody awaits this task: what is not told here is told nowhere
-            log_bug(log, exc, policy=self.policy)
-            fail([*batch, *self._waiting], GatewayError(Reason.INTERNAL))
         finally:
             self._gone()  # no await since the last look at what waits: nothing slips in between
 
-    async def _carry_out(self, batch: list[Pending], lease: Lease, *, joinable: bool) -> None:
-        """Rounds until every edit of the batch is answered. joinable: what comes before a round begins joins it."""
-        for attempt in itertools.count(1):
-            if not await self._turn(batch, joinable=joinable):
-                return
-            self._record.facts.clear()
-            try:
-                wait = await self._round(batch, lease, attempt)
-            except SetRefusedError as refused:
-                if len(batch) == 1:
-                    self._note(batch)
-                    fail(batch, refused.error)
-                else:  # the halves one after the other, until only the culprit's edit fails
-                    middle = len(batch) // 2
-                    for half in (batch[:middle], batch[middle:]):
-                        await self._carry_out(half, lease, joinable=False)
-                wait = 0.0
-            except GatewayError as error:
-                self._note(batch)
-                fail(batch, error)
-                wait = 0.0
-            if all(pending.over for pending in batch):
-                return
-            if wait:
-                await self._patience.sleep(wait)
+    def _recover(self) -> None:
+        """From a bug: what waits has failed, and what we know is in the ledger."""
+        fail(self._all(), GatewayError(Reason.INTERNAL))
+        self._waiting, self._batches = [], []
+        self._memory.start_anew()
+        now = self._policy.now()
+        self._takes_over, self._watch = True, after_look(self._watch or Watch(now), now, now)
 
-    async def _turn(self, batch: list[Pending], *, joinable: bool) -> bool:
-        """Waits for the turn in the tenant's quota, then closes the batch. Whether there is something to do."""
-        everyone = wanted((*batch, *(self._waiting if joinable else ())))
+    async def _serve(self) -> None:
+        """A round for the next batch: what waits, or what an earlier round left."""
+        batch = self._batches.pop() if self._batches else Batch()
+        self._batches.append(batch)
+        everyone = still_wanted((*batch.edits, *(self._waiting if batch.is_open else ())))
         if not everyone:
-            return False
+            self._batches.pop()
+            self._waiting = [pending for pending in self._waiting if not pending.over]
+            return
         try:
-            await self._upstream.write_turn(max(pending.call.deadline for pending in everyone))
+            wait = await self._serve_batch(batch, max(pending.write.deadline for pending in everyone))
         except GatewayError as error:
-            fail(everyone, error)
-            return False
-        if joinable:
-            batch += self._waiting
-            self._waiting.clear()
-        batch[:] = wanted(batch)
-        if not batch:
-            self._upstream.give_back_turn()
-        return bool(batch)
+            fail(still_wanted((*batch.edits, *(self._waiting if batch.is_open else ()))), error)
+            wait = 0.0
+        batch.edits = [pending for pending in batch.edits if not pending.over]
+        if not batch.edits and batch in self._batches:
+            self._batches.remove(batch)
+        if wait:
+            await self._deps.patience.sleep(wait)
 
-    async def _round(self, batch: list[Pending], lease: Lease, attempt: int) -> float:
-        """Reads, merges, writes, reads back, answers. Seconds to wait before what is left has another round."""
-        deadline = max(pending.call.deadline for pending in batch)
-        read = await settle(batch, await self._read_back.rows(deadline), self._upstream, self._patience)
-        batch[:] = [pending for pending in batch if not pending.over]
-        before, passing = await self._create_documented(batch, read, lease, deadline)
-        if passing is not None:
-            return self._pause(passing, attempt, deadline)
-        batch[:] = [pending for pending in batch if not pending.over]
-        merged = merge_pending(before, batch)
-        if not merged.changed:
-            if before is read:
-                self._upstream.give_back_turn()
-            self._answer(batch, merged, before)
-            return 0.0
-        client_request_id = await write_down(self._ledger, batch, merged, "assign")
-        if client_request_id is None:
-            return 0.0
-        self._check(before, merged.rows, batch, lease)
-        try:
-            await self._upstream.replace(merged.rows, deadline, client_request_id)
-        except GatewayError as error:
-            return await self._not_accepted(batch, merged, error, attempt, deadline)
-        shared_by = sum(isinstance(outcome, Done) and outcome.changed for outcome in merged.outcomes)
-        WRITES_SAVED.labels(self.tenant).inc(shared_by - 1)
-        foreign = await self._look(batch, merged, self._patience.read_back)
-        if all(pending.over for pending in batch):
-            return 0.0
-        if not foreign:
-            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph accepted the write, but does not show it.")
-        return self._pause(GatewayError(Reason.SET_CHANGED), attempt, deadline)
-
-    def _check(self, before: Sequence[Row], sent: Sequence[Row], batch: Sequence[Pending], lease: Lease) -> None:
-        """The last look before the write: nothing is lost, and the lock is held."""
-        gone = lost(before, sent, [pending.edit for pending in batch])
-        if gone:
-            ids = {name: list(map(row_id, rows)) for name, rows in (("before", before), ("sent", sent), ("lost", gone))}
-            log.error("a set that lost rows was not sent", extra={"tenant": self.tenant, "policy": self.policy, **ids})
-            raise GatewayError(Reason.INTERNAL)
-        check_held(lease)
-
-    async def _not_accepted(
-        self, batch: list[Pending], merged: Merged, error: GatewayError, attempt: int, deadline: float
-    ) -> float:
-        """After a write without a good answer: seconds to wait before the next round, or the error for all."""
-        if error.reason is Reason.OUTCOME_UNKNOWN:
-            await self._look(batch, merged, self._patience.doubt)
-            if all(pending.over for pending in batch):
-                return 0.0
-        elif error.reason.kind is Kind.INVALID_ARGUMENT:
-            raise SetRefusedError(error)
-        elif error.reason.kind not in MAY_PASS:
-            raise error
-        return self._pause(error, attempt, deadline)
-
-    def _pause(self, error: GatewayError, attempt: int, deadline: float) -> float:
-        """Seconds until the next round after an error that may pass. Raises it where there is no next round."""
-        if error.reason is Reason.LOCK_LOST:
-            raise error  # another round under the same lease would find it lost as well
-        wait = backoff(attempt, self._patience.jitter()) if error.retry_after is None else error.retry_after
-        worn_out = error.reason is not Reason.GRAPH_THROTTLED and attempt >= self._patience.attempts
-        if worn_out or asyncio.get_running_loop().time() + wait >= deadline:
-            if error.reason is not Reason.OUTCOME_UNKNOWN:
-                error.retry_after = max(wait, 0.001)
-            raise error
-        return wait
-
-    async def _look(self, batch: list[Pending], merged: Merged, patience: float) -> list[str]:
-        """Reads until every edit shows, for `patience` seconds at most; answers all, or else those that show.
-
-        What others changed meanwhile. An edit that does not show stays in doubt: it may show later, as our own.
-        """
-        for pending, outcome in zip(batch, merged.outcomes, strict=True):
-            if isinstance(outcome, Done) and outcome.changed:
-                pending.doubt = Doubt(outcome, merged.rows)
-        done = all_of(outcome for outcome in merged.outcomes if isinstance(outcome, Done))
-        changes = Changes(merged.rows, done.touched)
-        rows, all_shown = await self._read_back.watch(done, merged.rows, patience, changes)
-        if all_shown and rows is not None:
-            self._tell(batch, changes)
-            self._answer(batch, merged, rows)
-            return changes.foreign
-        self._tell(batch, changes)
-        for pending, outcome in zip(batch, merged.outcomes, strict=True):
-            if isinstance(outcome, Done) and outcome.changed and rows is not None and shown(outcome, merged.rows, rows):
-                pending.finish(outcome, rows)
-        return changes.foreign
-
-    async def _create_documented(
-        self, batch: Sequence[Pending], before: list[Row], lease: Lease, deadline: float
-    ) -> tuple[list[Row], GatewayError | None]:
-        """Sends the creations of the batch by the documented route, where the tenant has it, and answers them.
-
-        The rows afterwards, and the error, if one may pass, that left creations for another round.
-        """
-        created: list[Created] = []
-        passing = None
-        for pending in batch:
-            wanted = creation(pending, [*before, *(one.row for one in created)])
-            if wanted is None or not self._routes.documented(self.tenant):
-                continue
-            self._record.note(route="documented")
+    async def _serve_batch(self, batch: Batch, deadline: float) -> float:
+        """Lease, turn and token, then the round. Seconds to wait before the next one."""
+        if batch.is_open and self._policy.writes_are_scarce:
+            await self._calm(deadline)
+        async with self._leased(deadline):
+            permit = await self._policy.upstream.permit(deadline)
+            self._close(batch)
+            self._facts.clear()
             try:
-                if created:  # the batch's own turn was for the first
-                    await self._upstream.write_turn(deadline)
-                client_request_id = await write_down(self._ledger, [pending], Merged([wanted[1]], [wanted[0]]), "documented")
-                check_held(lease)
-                if client_request_id is None:
-                    continue
-                row = await create(self._upstream, wanted[1], before, self._patience, deadline, client_request_id)
-                created.append(Created(pending, wanted[0], row))
+                end = await carry_out(self._policy, partial(self._close, batch), permit, deadline)
             except GatewayError as error:
-                if error.reason is Reason.GRAPH_ROUTE_MISSING and self._routes.missing(self.tenant):
-                    break
-                if error.reason.kind in MAY_PASS:
-                    passing = error
-                    break
-                self._note([pending])
-                pending.fail(error)
-        rows = await self._confirm(created, before) if created else before
-        self._record.facts.pop("route", None)
-        return rows, passing
+                end = Retry(error)
+            finally:
+                self._begin_watch()
+        return self._after(batch, end, deadline)
 
-    async def _confirm(self, created: Sequence[Created], before: Sequence[Row]) -> list[Row]:
-        """Waits until the created rows show, and answers. Graph said 201: not to show, or not to be readable, is no failure."""
-        sent = [*before, *(one.row for one in created)]
-        done = all_of(one.done for one in created)
-        self._read_back.accepted(done, sent)
-        patience = self._patience.read_back
-        rows, all_shown = await self._read_back.watch(done, sent, patience, Changes(sent, done.touched), patient=False)
-        rows = rows if rows is not None and all_shown else sent
-        for one in created:
-            self._note([one.pending])
-            one.pending.finish(one.done, rows)
-        return rows
+    def _close(self, batch: Batch) -> list[Pending]:
+        """The edits of the batch that are still wanted; what came until now is among them, if it is open."""
+        if batch.is_open:
+            batch.edits += self._waiting
+            self._waiting.clear()
+        batch.edits = still_wanted(batch.edits)
+        return batch.edits
 
-    def _answer(self, batch: Sequence[Pending], merged: Merged, rows: Sequence[Row]) -> None:
-        self._note(batch)
-        for pending, outcome in zip(batch, merged.outcomes, strict=True):
-            if isinstance(outcome, GatewayError):
-                pending.fail(outcome)
-            else:
-                pending.finish(outcome, rows)
+    async def _calm(self, deadline: float) -> None:
+        """While turns are scarce, edits that come one upon the other share one: waits until no more come."""
+        loop = asyncio.get_running_loop()
+        end = min(loop.time() + LONGEST_CALM_S, loop.time() + (deadline - loop.time()) / 4)
+        waiting = -1
+        while waiting != len(self._waiting) and loop.time() < end:
+            waiting = len(self._waiting)
+            await asyncio.sleep(CALM_S)
 
-    def _tell(self, batch: Sequence[Pending], changes: Changes) -> None:
-        """Foreign changes: counted, logged, and where our write may have undone one, said to the callers."""
-        where = {"tenant": self.tenant, "policy": self.policy}
-        if changes.foreign:
-            self._record.note(foreign_changes=len(changes.foreign))
-            log.warning("foreign changes", extra={**where, "rows": changes.foreign})
-        if changes.undone:
-            log.warning("a foreign change may be undone", extra={**where, "rows": changes.undone})
-            for pending in batch:
-                pending.call.warnings.append(CallWarning("FOREIGN_CHANGE_UNDONE", {"rows": " ".join(changes.undone)}))
+    def _after(self, batch: Batch, end: End, deadline: float) -> float:
+        """What is left to do after a round; seconds to wait first."""
+        batch.edits = [pending for pending in batch.edits if not pending.over]
+        match end:
+            case Done():
+                return 0.0
+            case Split():
+                self._batches.remove(batch)
+                middle = len(batch.edits) // 2
+                halves = (batch.edits[middle:], batch.edits[:middle])
+                self._batches += [Batch(half, is_open=False) for half in halves if half]
+                return 0.0
+            case Retry():
+                batch.attempt += 1
+                return self._pause(batch, end, deadline) if batch.edits else 0.0
 
-    def _note(self, batch: Sequence[Pending]) -> None:
-        """What the batch's requests were, into the record of every call that shared them."""
-        for pending in batch:
-            pending.call.record.note(**{"route": "assign", **self._record.facts, "shared_by": len(batch)})
+    def _pause(self, batch: Batch, end: Retry, deadline: float) -> float:
+        """Seconds until the next round; 0.0 where there is none, and what is left has been told why. batch.attempt: of that
+        one."""
+        error, attempts = end.error.copy(), self._deps.patience.attempts
+        if end.after is not None and batch.attempt <= 2 * attempts:
+            return end.after
+        refused_before, batch.token_refused = batch.token_refused, error.reason is Reason.GRAPH_TOKEN_REFUSED
+        if batch.token_refused and not refused_before:
+            return 0.0  # E10: the next round fetches another
+        wait = backoff(batch.attempt - 1, self._deps.patience.jitter())
+        if error.reason is Reason.READ_TOO_OLD:
+            wait = min(wait, OLD_READ_S)
+        elif error.retry_after is not None:
+            wait = error.retry_after
+        worn_out = batch.attempt > attempts and error.reason not in PATIENT
+        if error.reason.kind in MAY_PASS and not worn_out and asyncio.get_running_loop().time() + wait < deadline:
+            return wait
+        if error.reason.kind in MAY_PASS:
+            error.retry_after = max(error.retry_after or wait, 0.001)
+        for pending in batch.edits:
+            self._policy.note(pending)
+            pending.fail(error)
+        return 0.0
+
+    # The watch.
+
+    def _begin_watch(self) -> None:
+        """After a round: from the beginning, if it wrote."""
+        end = self._memory.ends_at()
+        if end is None:
+            self._watch = None
+        else:
+            self._watch = begun(self._policy.now(), end)
+
+    async def _time_to_look(self) -> bool:
+        """Waits for the time of the next look. False: edits came before."""
+        self._wake.clear()
+        if not self.is_idle:
+            return False
+        left = (self._watch.next_at if self._watch else 0.0) - self._policy.now()
+        with contextlib.suppress(TimeoutError), UNSETTLED.labels(self._name.tenant).track_inprogress():
+            async with asyncio.timeout(max(left, 0.0)):
+                await self._wake.wait()
+        return self.is_idle
+
+    async def _look(self) -> None:
+        """A look under a lease; a repair, if it shows that one is needed."""
+        watch, deadline = self._watch or Watch(0.0), asyncio.get_running_loop().time() + WATCH_S
+        self._facts.clear()
+        try:
+            async with self._leased(deadline) as grant:
+                if not self._answers_for(grant):
+                    self._watch = None
+                    return
+                end = await carry_out(self._policy, tuple, None, deadline)
+                if end is AT_ONCE:  # there is something to repair
+                    permit = await self._policy.upstream.permit(deadline)
+                    await carry_out(self._policy, tuple, permit, deadline)
+        except GatewayError as error:
+            if error.reason is Reason.NOT_FOUND:
+                self._memory.forget_all()
+            log.warning("watch", extra={**self._policy.where, "error": error.reason.name})
+        ends_at = self._memory.ends_at()
+        self._watch = after_look(watch, self._policy.now(), ends_at) if ends_at is not None else None
+
+    def _answers_for(self, grant: Grant) -> bool:
+        """Whether the watch is ours: who wrote last watches, or who took it over from the dead."""
+        newest = max((revision.number for revision in grant.revisions if revision.kind != "foreign"), default=0)
+        if self._takes_over:
+            self._newest, self._takes_over = newest, False
+        return newest <= max(self._newest, self._memory.newest)
+
+    @asynccontextmanager
+    async def _leased(self, deadline: float) -> AsyncIterator[Grant]:
+        """The lease, with all that others have written down meanwhile in the memory."""
+        newest = max(self._memory.writes, default=0)
+        async with leased(self._deps.leases, self._name, newest, self._deps.renew_s, deadline) as grant:
+            self._policy.generation = grant.generation
+            self._memory.recall(grant.revisions, grant.generation, self._policy.now())
+            yield grant
+
+    def _all(self) -> list[Pending]:
+        return [*self._waiting, *(pending for batch in self._batches for pending in batch.edits)]
+
+    def _interrupt(self) -> None:
+        """The gateway goes down before they came to anything."""
+        for pending in self._all():
+            sent = pending.write.entry.sent is not None
+            pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN) if sent else GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))

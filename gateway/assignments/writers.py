@@ -1,42 +1,55 @@
-"""The writers of all policies: made on demand, gone when idle."""
+"""The writers of all policies: made on demand, gone when idle and settled."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.assignments.edits import Edit
 from gateway.assignments.pending import Pending, Written
-from gateway.assignments.writer import PolicyWriter, Tools
-from gateway.call import Call
+from gateway.assignments.policy import WriterDeps
+from gateway.assignments.writer import PolicyWriter
 from gateway.graph.client import GraphClient
+from gateway.ledger.write import Write
 from gateway.metrics import EDITS_WAITING
+from gateway.revision import PolicyName
+from gateway.sets import SETS, AssignableSet
 
 
 class Writers:
     """graphs: tenant name -> client."""
 
-    def __init__(self, graphs: Mapping[str, GraphClient], tools: Tools) -> None:
-        self.graphs, self._tools = graphs, tools
-        self._alive: dict[tuple[str, str], PolicyWriter] = {}
+    def __init__(self, graphs: Mapping[str, GraphClient], deps: WriterDeps) -> None:
+        self.graphs, self._deps = graphs, deps
+        self._alive: dict[PolicyName, PolicyWriter] = {}
 
     def __len__(self) -> int:
         return len(self._alive)
 
-    async def carry_out(self, call: Call, policy: str, edit: Edit) -> Written:
+    async def carry_out(self, write: Write, of: AssignableSet, policy: str, edit: Edit) -> Written:
         """Waits until the edit has come to something. Raises GatewayError."""
-        name = (call.tenant, policy)
-        if name not in self._alive:
-            self._alive[name] = PolicyWriter(name, self.graphs[call.tenant], self._tools, lambda: self._alive.pop(name))
-        pending = Pending.of(edit, call)
-        self._alive[name].take(pending)
-        with EDITS_WAITING.labels(call.tenant).track_inprogress():
+        pending = Pending.of(edit, write, of)
+        tenant = write.entry.tenant
+        self._writer(PolicyName(tenant, of.name, policy), of).take(pending)
+        with EDITS_WAITING.labels(tenant).track_inprogress():
             return await pending.future
 
+    def watch(self, names: Sequence[PolicyName]) -> None:
+        """Takes over the watch of these policies."""
+        for name in names:
+            if name.tenant in self.graphs and name.set in SETS:
+                self._writer(name, SETS[name.set]).watch()
+
     async def close(self, grace: float) -> None:
-        """Lets running work end within `grace` seconds, then closes the locks."""
-        tasks = [writer.task for writer in self._alive.values() if writer.task]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        await self._tools.locks.close()
+        """Lets running work end within `grace` seconds; what is only watched is left to the next gateway."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace
+        while loop.time() < end and (busy := [w.task for w in self._alive.values() if not w.is_idle]):
+            await asyncio.wait(busy, timeout=0.02)
+        tasks = [writer.task for writer in self._alive.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _writer(self, name: PolicyName, of: AssignableSet) -> PolicyWriter:
+        if name not in self._alive:
+            self._alive[name] = PolicyWriter(name, of, self.graphs[name.tenant], self._deps, lambda: self._alive.pop(name))
+        return self._alive[name]

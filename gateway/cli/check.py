@@ -82,7 +82,7 @@ async def _check_one(name: str, tenant: Tenant, client: GraphClient) -> Finding:
         return Finding(*about, _words(exc), "", "not tried", "not tried")
     try:
         async with asyncio.timeout_at(deadline):
-            await client.send("GET", PROBE, None, deadline=deadline, record=Record())
+            await client.get(PROBE, deadline=deadline, record=Record())
         read = "ok"
     except (GatewayError, TimeoutError) as exc:
         read = _words(exc)

@@ -12,11 +12,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from gateway.config.base import ConfigError, Name, Section
 from gateway.config.doors import Authorization, Callers, Server, Tls
-from gateway.config.stores import LedgerConfig, LocksConfig
+from gateway.config.stores import LedgerConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
-    "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "LocksConfig", "Server", "Tenant", "Tls",
+    "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Server", "Tenant", "Tls",
     "load", "load_ledger", "parse", "parse_ledger",
 ]  # fmt: skip
 
@@ -29,8 +29,15 @@ class Config(Section):
     authorization: Authorization
     tenants: dict[Name, Tenant] = Field(min_length=1)
     graph: Graph = Graph()
-    locks: LocksConfig = LocksConfig()
     ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def replicas_share_the_ledger(cls, values: Any) -> Any:
+        """Tells what became of [locks]."""
+        if isinstance(values, dict) and "locks" in values:
+            raise ValueError('locks: is no more; replicas share nothing but [ledger] url = "postgresql://…": remove it')
+        return values
 
     @model_validator(mode="after")
     def client_certificates_have_a_port(self) -> Self:

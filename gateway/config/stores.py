@@ -1,27 +1,12 @@
-"""What outlives a call: the ledger, and the locks that several replicas share."""
+"""What outlives a call, and all that replicas share: the ledger."""
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gateway.config.base import ExistingFile, Section
-
-
-class LocksConfig(Section):
-    """The lock per policy: `process` for one gateway, `redis` where several replicas write to the same tenants."""
-
-    kind: Literal["process", "redis"] = "process"
-    url: str | None = Field(default=None, pattern=r"^rediss?://[^@\s]+$")
-    password_file: ExistingFile | None = None
-    ttl_s: float = Field(default=15, ge=1, le=300)
-
-    @model_validator(mode="after")
-    def redis_has_a_url(self) -> Self:
-        if (self.kind == "redis") != (self.url is not None):
-            raise ValueError('url goes with kind = "redis"')
-        return self
 
 
 class LedgerConfig(Section):

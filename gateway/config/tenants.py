@@ -31,7 +31,12 @@ class Tenant(Section):
 
 
 class Graph(Section):
-    """How Graph is spoken to. writes_per_20s, requests_per_20s: this replica's share of each tenant's quota."""
+    """How Graph is spoken to. writes_per_20s, requests_per_20s: this replica's share of each tenant's quota.
+
+    read_back_s: how long an accepted write is waited for until it shows; doubt_s: how long one whose answer was lost. lag_s:
+    how old Graph's answers may be; late_s: how long after it was sent a write may still be carried out. What is promised holds
+    as long as these two do.
+    """
 
     transport: str = "aiohttp"
     create_route: Literal["auto", "documented", "assign"] = "auto"
@@ -43,3 +48,5 @@ class Graph(Section):
     requests_per_20s: int = Field(default=1000, ge=1, le=1_000_000)
     read_back_s: Seconds = 60
     doubt_s: float = Field(default=2, ge=0, le=300)
+    lag_s: float = Field(default=60, ge=0, le=3600)
+    late_s: float = Field(default=120, ge=0, le=3600)

@@ -99,7 +99,7 @@ class GrpcDoor:
                 message = await self._handle(call)
             except GatewayError as error:
                 await _abort(context, error, call)
-            trailers = (*call.trailers.items(), *map(_warning, call.warnings))
+            trailers = (*call.record.trailers.items(), *map(_warning, call.record.warnings))
             if trailers:
                 context.set_trailing_metadata(trailers)
             return message.SerializeToString()
@@ -132,7 +132,7 @@ def _metadata(pairs: Any) -> Mapping[str, tuple[str, ...]]:
 
 async def _abort(context: Any, error: GatewayError, call: Call) -> NoReturn:
     rich = rpc_status.to_status(status_of(error))
-    trailers = [*rich.trailing_metadata, *call.trailers.items()]
+    trailers = [*rich.trailing_metadata, *call.record.trailers.items()]
     if error.retry_after is not None:
         # A client that was told to wait beyond its deadline would do so, and then say only that the deadline has passed.
         in_time = asyncio.get_running_loop().time() + error.retry_after < call.deadline

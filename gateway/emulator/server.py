@@ -1,6 +1,7 @@
 """The emulator on the wire: Graph and Entra over HTTPS with a CA of its own, the control port over plain HTTP."""
 
 import asyncio
+import hashlib
 import json
 import ssl
 import tempfile
@@ -122,6 +123,7 @@ class Emulator:
             "status": None,
             "body": _parsed(request.body),
             "headers": headers,
+            "bearer": hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()[:8],
             "at": self.world.clock.now(),
         }
         self.world.requests.append(entry)

@@ -13,7 +13,8 @@ from gateway.emulator.intune import Intune
 
 @dataclass
 class World:
-    """requests: every request to Graph, oldest first: method, path, status, body, headers (no token), at, answer; one that is
+    """requests: every request to Graph, oldest first: method, path, status, body, headers (no token), bearer
+    (a digest that tells bearers apart), at, answer; one that is
     carried out late has `late` and, once it was, `late_status`.
 
     resets: how often everything began anew; a request that was under way then is not carried out.

@@ -4,7 +4,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,12 +16,23 @@ from gateway.graph.quota import Quota
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Transport, TransportError
 from gateway.metrics import GRAPH_REQUESTS
-from gateway.odata import dumps, loads
+from gateway.odata import loads
 
 USER_AGENT = "compliance-gateway"
 UNAVAILABLE_RETRY_S = 5.0
 # The policy `deadline` ends a call; the transport only sees to it that nothing goes on for long after.
 BACKSTOP_S = 1.0
+
+
+# How long Graph may work on a write. Longer than a transport waits for an answer to begin; a caller that gives up ends nothing.
+POST_S = 30.0
+
+
+@dataclass(frozen=True)
+class Permit:
+    """What a write needs besides its body, so that nothing has to be waited for when it is sent."""
+
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Answer:
 class GraphClient:
     """Sends requests to one tenant's Graph at `root` (such as https://graph.microsoft.com). tenant: its name, for metrics.
 
-    Every request takes a turn of `quota.requests`; those of `quota.writes` are for the writer to take, before it reads.
+    Reads take their turn in the quota when they are sent; a write has had both of its turns before (see `permit`).
     """
 
     def __init__(
@@ -57,38 +68,62 @@ class GraphClient:
         """The token that requests are sent with. Raises GatewayError."""
         return await self._tokens.token()
 
-    async def send(
-        self, method: str, path: str, body: Any, *, deadline: float, record: Record, client_request_id: str = ""
-    ) -> Answer:
-        """Sends until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
+    async def permit(self, deadline: float) -> Permit:
+        """Waits for all that a write waits for: its turns in the quota and a token. Raises GatewayError."""
+        await self.quota.writes.take(deadline)
+        try:
+            token = await self.token()
+            await self.quota.requests.take(deadline)
+        except BaseException:
+            self.quota.writes.give_back()
+            raise
+        return Permit(token)
 
-        client_request_id: given, it is sent once, but for a refused token; the error then has Graph's own retry_after, if it
-        gave one. Every further attempt has an id of its own.
-        path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. Raises GatewayError; for a write,
-        OUTCOME_UNKNOWN where Graph may have carried it out.
+    def give_back(self) -> None:
+        """A permit that was not needed."""
+        self.quota.writes.give_back()
+        self.quota.requests.give_back()
+
+    async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> Answer:
+        """Sends a write at once, and once: what would have to wait is raised, with Graph's own retry_after if it gave one.
+
+        Raises GatewayError: OUTCOME_UNKNOWN where Graph may have carried it out, or may yet; GRAPH_TOKEN_REFUSED once a token
+        was dropped, so that the next permit has another.
+        """
+        request = Request("POST", self._url(path), _headers(permit.token, client_request_id), body)
+        tried, outcome = await self._try(request, POST_S, False, record)
+        if isinstance(outcome, Answer):
+            return outcome
+        if outcome.reason is Reason.GRAPH_TOKEN_REFUSED:
+            self._tokens.drop(permit.token)
+        outcome.retry_after = tried.retry_after
+        raise outcome
+
+    async def get(
+        self, path: str, *, deadline: float, record: Record, timeout: float | None = None, urgent: bool = False
+    ) -> Answer:
+        """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
+
+        path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
+        is sent. urgent: before other reads in the quota. Raises GatewayError.
         """
         url = self._url(path)
-        text = None if body is None else dumps(body).encode()
-        refreshed = False
+        refreshed = fresh = False
         attempt = 0
-        fresh = False
         while True:
             attempt += 1
             token = await self.token()
-            await self.quota.requests.take(deadline)
-            own_id = client_request_id if client_request_id and not refreshed else str(uuid.uuid4())
-            headers = _headers(token, own_id)
-            tried, outcome = await self._try(Request(method, url, headers, text), deadline, fresh, record)
+            await self.quota.requests.take(deadline, urgent=urgent)
+            left = max(deadline - asyncio.get_running_loop().time(), 0.0)
+            request = Request("GET", url, _headers(token, str(uuid.uuid4())), None)
+            tried, outcome = await self._try(request, min(left, timeout or left), fresh, record)
             if isinstance(outcome, Answer):
                 return outcome
             if outcome.reason is Reason.GRAPH_TOKEN_REFUSED and not refreshed:
                 refreshed = True  # E10: drop the token, fetch one, try once more
                 self._tokens.drop(token)
                 continue
-            if client_request_id:
-                outcome.retry_after = tried.retry_after
-                raise outcome
-            resend = again(method == "GET", tried, attempt, self._jitter())
+            resend = again(tried, attempt, self._jitter())
             if resend is None:
                 raise outcome
             out_of_time = asyncio.get_running_loop().time() + resend.delay >= deadline
@@ -98,12 +133,11 @@ class GraphClient:
             fresh = resend.fresh
             await asyncio.sleep(resend.delay)
 
-    async def _try(self, request: Request, deadline: float, fresh: bool, record: Record) -> tuple[Tried, Answer | GatewayError]:
+    async def _try(self, request: Request, timeout: float, fresh: bool, record: Record) -> tuple[Tried, Answer | GatewayError]:
         record.count("graph_requests")
         ids = {"client_request_id": request.headers["client-request-id"]}
-        left = max(deadline - asyncio.get_running_loop().time(), 0.0)
         try:
-            response = await self._transport.send(request, left + BACKSTOP_S, fresh=fresh)
+            response = await self._transport.send(request, timeout + BACKSTOP_S, fresh=fresh)
         except TransportError as exc:
             GRAPH_REQUESTS.labels(self._tenant, request.method, "none").inc()
             _note(record, request, graph_status=None, graph_failure=exc.why, **ids)

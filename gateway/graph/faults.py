@@ -14,6 +14,8 @@ from gateway.odata import loads
 PERMISSION = "DeviceManagementConfiguration.ReadWrite.All"
 CODE = re.compile(r"[A-Za-z][\w. -]{0,63}")
 MAX_NESTING = 5
+# What a text says is wrong: a type (E6), a property, a group id (E12).
+NAMED = re.compile(r"(?:A type named '|The property '|Invalid GroupId : )([\w.@-]{1,256})")
 
 
 class Fault(NamedTuple):
@@ -73,7 +75,8 @@ def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayErr
     if row is None:
         row = Row(Reason.GRAPH_ANSWER_UNREADABLE, (status,), "", f"Graph answers with the unexpected status {status}.")
     metadata = {"graph_status": str(status), "graph_code": fault.code}
-    return GatewayError(row.reason, row.message, metadata={k: v for k, v in metadata.items() if v})
+    named = frozenset(name.rpartition(".")[2].lower() for name in NAMED.findall(fault.text))
+    return GatewayError(row.reason, row.message, metadata={k: v for k, v in metadata.items() if v}, named=named)
 
 
 def parse(status: int, body: bytes) -> Fault:

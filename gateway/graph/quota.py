@@ -5,7 +5,7 @@ waiting beyond the deadline is refused at once, with the time to come back.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
 from typing import NamedTuple
 
 from gateway.errors import GatewayError, Reason
@@ -38,26 +38,68 @@ def gcra(rate: Rate, arrival: float, now: float) -> tuple[float, float]:
 
 
 class Turns:
-    """Turns at a rate, in the order they were asked for. clock: the event loop's."""
+    """Turns at a rate, in the order they were asked for; urgent ones first."""
 
-    def __init__(self, limit: int, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self._rate, self._arrival, self._sleep = rate_for(limit), 0.0, sleep
+    def __init__(self, limit: int) -> None:
+        self._rate, self._arrival = rate_for(limit), 0.0
+        self._urgent: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def take(self, deadline: float) -> None:
-        """Waits for a turn. Raises at once: QUOTA_EXHAUSTED where it would come after the deadline, DEADLINE_EXCEEDED."""
-        now = asyncio.get_running_loop().time()
+    @property
+    def are_scarce(self) -> bool:
+        """Whether a turn would have to be waited for."""
+        return bool(self._urgent or self._others or gcra(self._rate, self._arrival, asyncio.get_running_loop().time())[0])
+
+    async def take(self, deadline: float, *, urgent: bool = False) -> None:
+        """Waits for a turn; deadline: event loop's clock. Raises QUOTA_EXHAUSTED, at once where it can be foreseen that the
+        turn would come after the deadline; DEADLINE_EXCEEDED."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         if now >= deadline:
             raise GatewayError(Reason.DEADLINE_EXCEEDED)
+        ahead = len(self._urgent) + (0 if urgent else len(self._others))
         wait, arrival = gcra(self._rate, self._arrival, now)
+        if not ahead and not wait:
+            self._arrival = arrival
+            return
+        wait += ahead * self._rate.interval
         if now + wait >= deadline:
             raise GatewayError(Reason.QUOTA_EXHAUSTED, retry_after=max(wait, 0.001))
-        self._arrival = arrival
-        if wait:
-            await self._sleep(wait)
+        turn: asyncio.Future[None] = loop.create_future()
+        (self._urgent if urgent else self._others).append(turn)
+        self._give(loop)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await turn
+        except TimeoutError:  # urgent ones went before
+            raise GatewayError(Reason.QUOTA_EXHAUSTED, retry_after=self._rate.interval * (ahead + 1)) from None
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give_back()
+            raise
 
     def give_back(self) -> None:
         """A turn that was taken and not used."""
         self._arrival -= self._rate.interval
+        if self._timer is not None:
+            self._give(asyncio.get_running_loop())
+
+    def _give(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Gives the turns that there are, and comes back for the next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while queue := self._urgent or self._others:
+            if queue[0].done():  # nobody waits for it any more
+                queue.popleft()
+                continue
+            wait, arrival = gcra(self._rate, self._arrival, loop.time())
+            if wait:
+                self._timer = loop.call_later(wait, self._give, loop)
+                return
+            self._arrival = arrival
+            queue.popleft().set_result(None)
 
 
 class Quota:

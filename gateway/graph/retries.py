@@ -27,23 +27,16 @@ class Tried(NamedTuple):
     retry_after: float | None = None
 
 
-def again(read: bool, tried: Tried, attempt: int, jitter: float) -> Again | None:
-    """Whether a try may be repeated. attempt: 1 for the first. jitter: in [0, 1). None: it may not.
+def again(tried: Tried, attempt: int, jitter: float) -> Again | None:
+    """Whether a read may be repeated. attempt: 1 for the first. jitter: in [0, 1). None: it may not.
 
-    Any request: 429; 503, which says that the service did not take it, on a new connection; a connection never made.
-    Reads also: other 5xx, and answers that were lost. A write that Graph may have carried out is never sent again.
+    429; 5xx, after which a new connection may reach another replica; answers that were lost. A write is its sender's to repeat:
+    what had to wait is stale.
     """
-    if tried.status == 429:
-        fresh = False
-    elif (
-        tried.status == 503
-        or (tried.status is None and not tried.sent)
-        or (read and (tried.status is None or tried.status >= 500))
-    ):
-        fresh = True
-    else:
+    if tried.status is not None and tried.status != 429 and tried.status < 500:
         return None
-    return Again(backoff(attempt, jitter) if tried.retry_after is None else tried.retry_after, fresh)
+    delay = backoff(attempt, jitter) if tried.retry_after is None else tried.retry_after
+    return Again(delay, fresh=tried.status != 429)
 
 
 def backoff(attempt: int, jitter: float) -> float:

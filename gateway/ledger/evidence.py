@@ -6,23 +6,23 @@ from dataclasses import replace
 from gateway.revision import Change, Revision, State
 
 FORWARD: Mapping[State, tuple[State, ...]] = {
-    "sent": ("shown", "void", "settled"),
-    "doubtful": ("shown", "void", "settled"),
+    "sent": ("shown", "settled"),
+    "doubtful": ("shown", "settled"),
     "shown": ("settled",),
-    "void": ("settled",),
+    "void": (),
     "settled": (),
 }
 # The sender saw what Graph answered. Others saw only what shows, and what did not show for them may have landed all the same.
-SENDERS: Mapping[State, tuple[State, ...]] = {"sent": ("doubtful",), "void": ("shown",)}
+SENDERS: Mapping[State, tuple[State, ...]] = {"sent": ("doubtful", "void")}
 
 
 def may_become(state: State, then: State, *, sender: bool) -> bool:
-    """Whether a revision in a state may be said to be in another, or again in the same; what is settled stays as it is.
+    """Whether a revision in a state may be said to be in another, or again in the same; what is settled or void stays as it is.
 
     sender: whether it is said by the gateway that sent the write.
     """
     if state == then:
-        return state != "settled"
+        return state not in ("settled", "void")
     return then in FORWARD[state] or (sender and then in SENDERS.get(state, ()))
 
 

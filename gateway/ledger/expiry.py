@@ -22,7 +22,7 @@ OLD_ANSWERS = (
 )
 OLD_REVISIONS = (
     sa.select(*revisions.primary_key)
-    .where(revisions.c.state == sa.literal_column("'settled'"), revisions.c.written_at < sa.bindparam("before"))
+    .where(sa.text("revisions.state IN ('settled', 'void')"), revisions.c.written_at < sa.bindparam("before"))
     .order_by(revisions.c.written_at)
     .limit(sa.bindparam("most", type_=sa.Integer))
     .with_for_update(skip_locked=True)

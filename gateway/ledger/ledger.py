@@ -132,11 +132,19 @@ class Revisions(Protocol):
         """
         ...
 
-    async def conclude(self, policy: PolicyName, changes: Sequence[Change], foreign: Sequence[Revision] = ()) -> list[int]:
-        """What became of revisions, and what others were seen to do: the numbers that `foreign` got. Needs no lease.
+    async def conclude(
+        self, policy: PolicyName, generation: int, changes: Sequence[Change], foreign: Sequence[Revision] = ()
+    ) -> list[int]:
+        """What became of revisions, and what others were seen to do: the numbers that `foreign` got.
 
-        Changes that evidence does not allow (see ledger.evidence) are left out, as are those of settled revisions.
+        generation: of the lease under which was looked. Raises LEASE_LOST where somebody else was granted the policy since, and
+        may have written what those looks were not judged by: then only what Graph answered is written down. Changes that
+        evidence does not allow (see ledger.evidence) are left out, as are those of settled revisions.
         """
+        ...
+
+    async def recall(self, policy: PolicyName, number: int) -> Revision | None:
+        """How far a revision has come, settled ones too, without its body; None where it is not kept any more."""
         ...
 
     async def unsettled(self) -> list[PolicyName]:

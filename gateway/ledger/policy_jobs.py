@@ -93,13 +93,19 @@ class PolicyJobs:
         self._repaired += [(policy, undone) for undone in repaired]
         return number, ids
 
-    def _conclude(self, policy: PolicyName, changes: Sequence[Change], foreign: Sequence[Revision]) -> list[int]:
-        known = self._unsettled[policy]
+    def _conclude(
+        self, policy: PolicyName, generation: int, changes: Sequence[Change], foreign: Sequence[Revision]
+    ) -> list[int]:
+        known, holds = self._unsettled[policy], self._leases[policy].held_by(self._me, generation)
         for change in changes:
+            if not (holds or change.answered):
+                continue
             found = known.get(change.number)
             if found is not None and may_become(found.state, change.state, sender=found.owner == self._me):
                 known[change.number] = changed(found, change)
                 self._changes.append((policy, change))
+        if not holds:
+            raise GatewayError(Reason.LEASE_LOST)
         seen: dict[str, Any] = {"kind": "foreign", "state": "shown", "acked_s": 0.0, "landed_s": 0.0}
         return [self._add(policy, replace(revision, **seen)) for revision in foreign]
 

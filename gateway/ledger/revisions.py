@@ -13,7 +13,7 @@ from gateway.ledger.leases import Lease, queue_from, queue_text
 from gateway.ledger.schema import entries, leases, revisions
 from gateway.revision import Change, PolicyName, Revision
 
-UNSETTLED = revisions.c.state != sa.literal_column("'settled'")  # literal, as in the index that serves it
+UNSETTLED = sa.text("revisions.state NOT IN ('settled', 'void')")  # as in the index that serves it
 
 
 def _named(table: sa.Table) -> list[sa.Column[Any]]:
@@ -34,17 +34,18 @@ NEW_LEASE = {
     name: insert(leases).on_conflict_do_nothing()
     for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
+GIVEN = sa.select(
+    sa.func.max(revisions.c.number).label("number"), sa.func.max(revisions.c.generation).label("generation")
+).where(*_which(revisions))
 SAVE_LEASE = leases.update().where(*_which(leases))
-HEADS = (
-    sa.select(*(column for column in revisions.c if column.name not in ("touched", "sent")))
-    .where(UNSETTLED, sa.tuple_(*_named(revisions)).in_(THESE))
-    .order_by(revisions.c.number)
-)
+HEAD = sa.select(*(column for column in revisions.c if column.name not in ("touched", "sent")))
+HEADS = HEAD.where(UNSETTLED, sa.tuple_(*_named(revisions)).in_(THESE)).order_by(revisions.c.number)
 BODIES = sa.select(revisions.c.number, revisions.c.touched, revisions.c.sent).where(
     UNSETTLED, *_which(revisions), revisions.c.number > sa.bindparam("after")
 )
 INSERT = revisions.insert()
 NUMBERED: sa.BindParameter[Any] = sa.bindparam("which")
+ONE = HEAD.where(*_which(revisions), revisions.c.number == NUMBERED)
 CHANGE = (
     revisions.update()
     .where(*_which(revisions), revisions.c.number == NUMBERED)
@@ -69,9 +70,18 @@ def locked(connection: sa.Connection, policies: Collection[PolicyName]) -> dict[
     found = _lock(connection, policies)
     missing = sorted(set(policies) - found.keys())
     if missing:
-        connection.execute(NEW_LEASE[connection.dialect.name], [policy._asdict() | _lease_row(Lease()) for policy in missing])
+        new = {policy: _first_lease(connection, policy) for policy in missing}
+        connection.execute(
+            NEW_LEASE[connection.dialect.name], [policy._asdict() | _lease_row(lease) for policy, lease in new.items()]
+        )
         found |= _lock(connection, missing)
     return found
+
+
+def _first_lease(connection: sa.Connection, policy: PolicyName) -> Lease:
+    """Of a policy that was never written; or whose lease is gone, which gives no number and no generation twice."""
+    given = connection.execute(GIVEN, _where(policy)).one()
+    return Lease(generation=given.generation or 0, numbers=given.number or 0)
 
 
 def _lock(connection: sa.Connection, policies: Collection[PolicyName]) -> dict[PolicyName, Lease]:
@@ -100,12 +110,21 @@ def heads(connection: sa.Connection, policies: Collection[PolicyName], now: floa
     if not policies:
         return found
     for row in connection.execute(HEADS, {"policies": [tuple(policy) for policy in policies]}).mappings():
-        values = dict(row)
-        policy = PolicyName(*(values.pop(name) for name in PolicyName._fields))
-        moments = {f"{name}_s": values.pop(f"{name}_at") for name in ("written", "acked", "landed")}
-        ago: dict[str, Any] = {name: None if at is None else max(0.0, now - at) for name, at in moments.items()}
-        found[policy][row["number"]] = Revision(**values, **ago)
+        found[PolicyName(*(row[name] for name in PolicyName._fields))][row["number"]] = _head(row, now)
     return found
+
+
+def one(connection: sa.Connection, policy: PolicyName, number: int, now: float) -> Revision | None:
+    """As in `heads`, a settled one too."""
+    row = connection.execute(ONE, _where(policy) | {"which": number}).mappings().one_or_none()
+    return None if row is None else _head(row, now)
+
+
+def _head(row: Mapping[Any, Any], now: float) -> Revision:
+    values = {name: value for name, value in row.items() if name not in PolicyName._fields}
+    moments = {f"{name}_s": values.pop(f"{name}_at") for name in ("written", "acked", "landed")}
+    ago: dict[str, Any] = {name: None if at is None else max(0.0, now - at) for name, at in moments.items()}
+    return Revision(**values, **ago)
 
 
 def with_bodies(connection: sa.Connection, policy: PolicyName, found: Sequence[Revision], after: int) -> tuple[Revision, ...]:

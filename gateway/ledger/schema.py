@@ -77,8 +77,8 @@ revisions = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("written_at", sa.Double, nullable=False),
     *(sa.Column(name, sa.Double) for name in ("acked_at", "landed_at")),
-    _partial_index("revisions_unsettled", "state <> 'settled'", *POLICY, "number"),
-    _partial_index("revisions_settled", "state = 'settled'", "written_at"),
+    _partial_index("revisions_unsettled", "state NOT IN ('settled', 'void')", *POLICY, "number"),
+    _partial_index("revisions_settled", "state IN ('settled', 'void')", "written_at"),
 )
 
 # One row: the ends of the chain (see ledger.Ends), and how many gateways ever opened the ledger.

@@ -26,7 +26,7 @@ RETRY_S = 1.0
 EXPIRE_S = 3600.0
 MOST_JOBS = 500
 HANGS_S = 5.0
-UNCERTAIN = timedelta(seconds=30)
+UNCERTAIN = timedelta(seconds=10)
 
 T = TypeVar("T")
 
@@ -90,8 +90,13 @@ class SqlLedger:
     ) -> tuple[int, set[str]]:
         return await self._ask("write_down", (policy, revision, entries, repaired))  # type: ignore[no-any-return]
 
-    async def conclude(self, policy: PolicyName, changes: Sequence[Change], foreign: Sequence[Revision] = ()) -> list[int]:
-        return await self._ask("conclude", (policy, changes, foreign))  # type: ignore[no-any-return]
+    async def conclude(
+        self, policy: PolicyName, generation: int, changes: Sequence[Change], foreign: Sequence[Revision] = ()
+    ) -> list[int]:
+        return await self._ask("conclude", (policy, generation, changes, foreign))  # type: ignore[no-any-return]
+
+    async def recall(self, policy: PolicyName, number: int) -> Revision | None:
+        return await self._ask("recall", (policy, number))  # type: ignore[no-any-return]
 
     async def unsettled(self) -> list[PolicyName]:
         return await self._ask("unwatched", ())  # type: ignore[no-any-return]

@@ -60,8 +60,8 @@ def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: C
 
 
 def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, living: Callable[[], Collection[int]]) -> Claim:
-    if holder.state == "finished":
-        return Claim("done", holder)
+    if holder.state == "finished":  # without a claim: it was let go of since we found it, and may be asked for again
+        return Claim("done" if holder.claim else "running", holder)
     abandoned = holder.state == "uncertain" or holder.owner not in living()
     if holder.digest != digest or not abandoned or not _adopt(connection, holder, me):
         return Claim("running", holder)

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from gateway.call import CORRELATION, Call, Handler
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.write import Write
 from gateway.logs import log_bug
 from gateway.metrics import CALL_SECONDS, CALLS, caller_label
 from gateway.pipeline.entries import refusal
@@ -32,15 +33,15 @@ class Audit:
         """Raises nothing but GatewayError and CancelledError: what nobody foresaw becomes INTERNAL, without detail."""
         started = time.perf_counter()
         outcome = "OK"
-        call.trailers[REQUEST_ID] = call.id
+        call.record.trailers[REQUEST_ID] = call.id
         if call.correlation_id:
-            call.trailers[CORRELATION] = call.correlation_id
+            call.record.trailers[CORRELATION] = call.correlation_id
         try:
             return await next_handler(call)
         except GatewayError as error:
             outcome = error.reason.name
             call.record.note(fields=[v.field for v in error.violations] or None)
-            await self._keep(call, error)
+            await self._keep(call.record.call or call, error)
             raise
         except asyncio.CancelledError:
             outcome = "CANCELLED"
@@ -50,7 +51,7 @@ class Audit:
             log_bug(log, exc, operation=call.operation.name)
             raise GatewayError(Reason.INTERNAL) from None
         finally:
-            seconds = time.perf_counter() - started
+            call, seconds = call.record.call or call, time.perf_counter() - started
             self._count(call, outcome, seconds)
             facts = {k: v for k, v in call.record.facts.items() if v is not None}
             log.info(
@@ -74,7 +75,7 @@ class Audit:
         CALL_SECONDS.labels(call.operation.name, call.door).observe(seconds)
 
     async def _keep(self, call: Call, error: GatewayError) -> None:
-        if call.entry is not None or error.reason.kind not in REFUSALS:
+        if (isinstance(call.write, Write) and call.write.is_claimed) or error.reason.kind not in REFUSALS:
             return
         if call.caller is None or error.reason is Reason.CALLER_TOO_BUSY:
             self._floods.refused(refusal(call, error))

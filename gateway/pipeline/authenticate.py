@@ -1,6 +1,5 @@
 """Names the caller, by the first authenticator that knows it."""
 
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -8,8 +7,6 @@ from google.protobuf.message import Message
 
 from gateway.call import Call, Caller, Handler
 from gateway.errors import GatewayError, Reason
-
-BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 
 
 class Authenticator(Protocol):
@@ -28,13 +25,10 @@ class Authenticate:
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises CALLER_UNAUTHENTICATED, the same for every cause."""
-        values = call.metadata.get("authorization", ())
-        match = BEARER.fullmatch(values[0]) if len(values) == 1 else None
-        call.bearer = match.group(1) if match else None
         for authenticator in self._authenticators:
-            call.caller = await authenticator.caller_of(call)
-            if call.caller is not None:
-                return await next_handler(call)
+            caller = await authenticator.caller_of(call)
+            if caller is not None:
+                return await next_handler(call.found(caller=caller))
         raise GatewayError(
             Reason.CALLER_UNAUTHENTICATED,
             "Send one `authorization: Bearer <token>` with a token that this gateway knows, or a client certificate.",

@@ -42,9 +42,7 @@ class Authorize:
         if not call.tenant:
             question = self._in_the_only_tenant(question)
         self._check(question)
-        call.tenant = question.tenant
-        call.judge = self._judge(question)
-        return await next_handler(call)
+        return await next_handler(call.found(tenant=question.tenant, judge=self._judge(question)))
 
     def _in_the_only_tenant(self, asked: Question) -> Question:
         """Where the caller names no tenant: the one in which it may, if that is one."""

@@ -3,7 +3,6 @@
 import hashlib
 import uuid
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -56,21 +55,6 @@ def refusal(call: Call, error: GatewayError) -> Entry:
         began_at=utc_now(),
     )
     return entry.finished(error.reason.name)
-
-
-def with_facts(call: Call, entry: Entry) -> Entry:
-    """The entry with what the record has learnt of the write in Graph."""
-    facts = call.record.facts
-    status = facts.get("graph_status")
-    return replace(
-        entry,
-        route=str(facts.get("route") or entry.route),
-        client_request_id=str(facts.get("client_request_id") or entry.client_request_id),
-        graph_request_id=str(facts.get("graph_request_id") or ""),
-        graph_status=status if isinstance(status, int) else None,
-        assignment=_clean(str(facts.get("assignment") or entry.assignment)),
-        shared_by=int(str(facts.get("shared_by") or 0)),
-    )
 
 
 def target_of(message: Message) -> str:

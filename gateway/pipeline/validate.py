@@ -29,8 +29,9 @@ class Validate:
         """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with every broken rule."""
         if CORRELATION in call.metadata and not call.correlation_id:
             raise invalid(CORRELATION, CORRELATION_RULE)
-        call.tenant = self._tenant_of(call)
-        call.message = message = call.decode()
+        call = call.found(tenant=self._tenant_of(call))
+        message = call.decode()
+        call = call.found(message=message)
         policy_id = getattr(message, "device_compliance_policy_id", "")
         violations = tuple(map(_violation, self._validator.collect_violations(message)))
         if violations:

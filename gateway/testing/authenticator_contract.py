@@ -10,11 +10,10 @@ from gateway.pipeline.authenticate import Authenticator
 
 
 def call_with(bearer: str | None = None, certificate: bytes | None = None) -> Call:
-    """A call as the policy `authenticate` hands it over."""
+    """A call as the step `authenticate` hands it over."""
     operation = OPERATIONS["ListComplianceAssignments"]
-    return Call(
-        operation, decode=operation.request, metadata={}, deadline=time.monotonic() + 60, certificate=certificate, bearer=bearer
-    )
+    metadata = {"authorization": (f"Bearer {bearer}",)} if bearer else {}
+    return Call(operation, decode=operation.request, metadata=metadata, deadline=time.monotonic() + 60, certificate=certificate)
 
 
 class AuthenticatorContract(ABC):

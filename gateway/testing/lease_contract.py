@@ -1,6 +1,7 @@
 """What every Ledger has to do with the leases of policies. See ledger_contract for how to use it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from gateway.entry import Entry
 from gateway.errors import GatewayError
 from gateway.ledger.ledger import Query
-from gateway.revision import Grant, PolicyName, Revision
+from gateway.revision import Change, Grant, PolicyName, Revision
 from gateway.testing.ledger_contract import Ledgers, intent
 
 POLICY = PolicyName("t", "deviceCompliancePolicies", "p")
@@ -31,6 +32,16 @@ async def written(ledger: Any, *entries: Entry, policy: PolicyName = POLICY, **f
     assert ours == {entry.id for entry in entries}
     await ledger.release(policy, grant.generation)
     return number  # type: ignore[no-any-return]
+
+
+async def concluded(
+    ledger: Any, changes: Sequence[Change], foreign: Sequence[Revision] = (), policy: PolicyName = POLICY
+) -> list[int]:
+    """Under a lease of its own; the numbers of `foreign`."""
+    grant = await granted(ledger, policy)
+    numbers = await ledger.conclude(policy, grant.generation, changes, foreign)
+    await ledger.release(policy, grant.generation)
+    return numbers  # type: ignore[no-any-return]
 
 
 async def known(ledger: Any, after: int = 0) -> dict[int, Revision]:

@@ -11,14 +11,12 @@ from gateway.errors import GatewayError
 from gateway.ledger.chain import verify
 from gateway.ledger.ledger import Query
 from gateway.revision import Change, PolicyName, Revision, State
-from gateway.testing.lease_contract import POLICY, LeaseContract, known, written
+from gateway.testing.lease_contract import POLICY, LeaseContract, concluded, known, written
 from gateway.testing.ledger_contract import intent
 
 
 async def state(ledger: Any, number: int) -> State:
-    """As `known`; what is settled is not known any more."""
-    revisions = await known(ledger)
-    return revisions[number].state if number in revisions else "settled"
+    return (await ledger.recall(POLICY, number)).state  # type: ignore[no-any-return]
 
 
 class RevisionContract(LeaseContract):
@@ -54,7 +52,7 @@ class RevisionContract(LeaseContract):
                 for number in (1, 2, 3):
                     entry = (await ledger.claim(intent(hash((policy, number)), policy=policy.policy))).entry
                     assert await written(ledger, entry, policy=policy, sent=policy.policy.encode()) == number
-                    await ledger.conclude(policy, [Change(number, "shown", acked=True)])
+                    await concluded(ledger, [Change(number, "shown", acked=True)], policy=policy)
                 grant = await ledger.acquire(policy)
                 assert [(r.number, r.state, r.sent) for r in grant.revisions] == [
                     (number, "shown", policy.policy.encode()) for number in (1, 2, 3)
@@ -82,9 +80,10 @@ class RevisionContract(LeaseContract):
             (["doubtful", "sent"], "doubtful"),
             (["shown", "doubtful"], "shown"),
             (["shown", "void"], "shown"),
-            (["doubtful", "void"], "void"),
+            (["doubtful", "void"], "doubtful"),
+            (["void"], "void"),
             (["void", "doubtful"], "void"),
-            (["void", "shown"], "shown"),
+            (["void", "shown"], "void"),
             (["settled", "shown"], "settled"),
         ],
     )
@@ -92,28 +91,28 @@ class RevisionContract(LeaseContract):
         async with self.started() as ledger:
             number = await written(ledger)
             for then in states:
-                assert await ledger.conclude(POLICY, [Change(number, then), Change(99, then)]) == []
+                assert await concluded(ledger, [Change(number, then), Change(99, then)]) == []
             assert await state(ledger, number) == end
 
     async def test_what_happened_is_kept_as_of_the_first_time(self) -> None:
         async with self.started() as ledger:
             number = await written(ledger)
-            await ledger.conclude(POLICY, [Change(number, "shown", acked=True)])
+            await concluded(ledger, [Change(number, "shown", acked=True)])
             first: Any = (await known(ledger))[number]
             assert first.landed_s is None
             await asyncio.sleep(0.05)
-            await ledger.conclude(POLICY, [Change(number, "shown", acked=True, landed=True)])
+            await concluded(ledger, [Change(number, "shown", acked=True, landed=True)])
             then: Any = (await known(ledger))[number]
             assert then.written_s >= then.acked_s > then.landed_s >= 0
             assert then.written_s - then.acked_s == pytest.approx(first.written_s - first.acked_s, abs=1e-3)
-            await ledger.conclude(POLICY, [Change(number, "void", acked=True)])
+            await concluded(ledger, [Change(number, "void", acked=True)])
             assert (await known(ledger))[number].state == "shown"
 
     async def test_what_others_did_has_its_numbers_too(self) -> None:
         async with self.started() as ledger:
             await written(ledger)
             seen = [Revision(touched=b"x", sent=b"y"), Revision(touched=b"z")]
-            assert await ledger.conclude(POLICY, [Change(1, "settled")], seen) == [2, 3]
+            assert await concluded(ledger, [Change(1, "settled")], seen) == [2, 3]
             found = await known(ledger)
             assert [(r.number, r.kind, r.state, r.touched) for r in found.values()] == [
                 (2, "foreign", "shown", b"x"),
@@ -124,7 +123,7 @@ class RevisionContract(LeaseContract):
 
     async def test_numbers_are_never_given_twice(self) -> None:
         async with self.started() as ledger:
-            await ledger.conclude(POLICY, [Change(await written(ledger), "settled")])
+            await concluded(ledger, [Change(await written(ledger), "settled")])
         async with self.started() as ledger:
             assert await written(ledger) == 2
 
@@ -156,7 +155,7 @@ class RevisionContract(LeaseContract):
             entry = (await ledger.claim(intent())).entry
             await written(ledger, entry, sent=b"s")
             await written(ledger, policy=other)
-            await ledger.conclude(other, [Change(1, "settled")], [Revision()])
+            await concluded(ledger, [Change(1, "settled")], [Revision()], other)
             assert await ledger.unsettled() == []
         async with self.started() as ledger:
             async with asyncio.timeout(60):
@@ -167,7 +166,7 @@ class RevisionContract(LeaseContract):
             assert (found.sent, found.state, found.owner) == (b"s", "sent", entry.owner)
             await written(ledger)
             assert await ledger.unsettled() == [], "who wrote last watches"
-            await ledger.conclude(POLICY, [Change(1, "settled"), Change(2, "settled")])
+            await concluded(ledger, [Change(1, "settled"), Change(2, "settled")])
         async with self.started() as ledger:
             assert await ledger.unsettled() == []
             assert await known(ledger) == {}
@@ -178,17 +177,31 @@ class RevisionContract(LeaseContract):
                 return
             sender, other = ledgers
             number = await written(sender)
-            await other.conclude(POLICY, [Change(number, "doubtful")])
+            await concluded(other, [Change(number, "doubtful")])
             assert await state(other, number) == "sent", "whether there was an answer is the sender's to say"
-            await other.conclude(POLICY, [Change(number, "void")])
-            await other.conclude(POLICY, [Change(number, "shown", acked=True)])
-            assert await state(other, number) == "void"
-            await sender.conclude(POLICY, [Change(number, "shown", acked=True)])
+            await concluded(other, [Change(number, "void")])
+            assert await state(other, number) == "sent", "and so is that it was surely not carried out"
+            await concluded(other, [Change(number, "shown", acked=True)])
             found = (await known(other))[number]
             assert (found.state, found.acked_s is None, found.landed_s) == ("shown", False, None)
-            await other.conclude(POLICY, [Change(number, "settled", landed=True)])
-            await sender.conclude(POLICY, [Change(number, "shown")])
+            await concluded(sender, [Change(number, "shown", landed=True)])
+            await concluded(other, [Change(number, "settled")])
+            await concluded(sender, [Change(number, "shown")])
             assert await state(sender, number) == "settled"
+            void = await written(sender)
+            await concluded(sender, [Change(void, "void")])
+            assert await known(other) == {}, "what surely was not carried out needs no watch"
+
+    async def test_who_lost_the_lease_can_say_what_became_of_a_write_and_nothing_else(self) -> None:
+        async with self.started() as ledger:
+            number = await written(ledger)
+            stale = (await ledger.acquire(POLICY)).generation
+            assert await ledger.acquire(POLICY) is not None
+            changes = [Change(number, "shown", acked=True, answered=True), Change(number, "settled")]
+            with pytest.raises(GatewayError, match="LEASE_LOST"):
+                await ledger.conclude(POLICY, stale, changes, [Revision()])
+            found = await known(ledger)
+            assert [(r.number, r.state, r.acked_s is None) for r in found.values()] == [(number, "shown", False)]
 
     async def test_the_entries_of_a_write_are_its_senders_whoever_took_them_over(self) -> None:
         async with self.several(2) as ledgers:
@@ -221,6 +234,6 @@ class RevisionContract(LeaseContract):
     async def test_a_closed_ledger_grants_nothing(self) -> None:
         async with self.started() as ledger:
             pass
-        for asked in (ledger.acquire(POLICY), ledger.conclude(POLICY, []), ledger.unsettled(), ledger.renew(POLICY, 1)):
+        for asked in (ledger.acquire(POLICY), ledger.conclude(POLICY, 0, []), ledger.unsettled(), ledger.renew(POLICY, 1)):
             with pytest.raises(GatewayError, match="LEDGER_UNAVAILABLE"):
                 await asked

@@ -9,12 +9,15 @@
 // * INVALID_ARGUMENT: a field breaks its rule (BadRequest names it), or Graph refuses the input.
 // * UNAUTHENTICATED: the caller is not known. PERMISSION_DENIED: it has no permission; ErrorInfo has it as `permission`.
 // * FAILED_PRECONDITION: the gateway's app lacks a Graph permission, its credential is refused, the tenant cannot use
-//   Intune, or needs an approval.
+//   Intune, or needs an approval; or the policy has an assignment that Graph no longer takes (GRAPH_REFUSES_OLD_ROW), or two
+//   for one target (TARGET_ASSIGNED_TWICE): delete or replace those first.
 // * NOT_FOUND: no such policy or assignment.
 // * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way.
-// * UNAVAILABLE: Graph, Entra or the gateway's ledger is down; nothing was written.
+// * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show yet what was written before
+//   (READ_TOO_OLD); nothing was written.
 // * DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
-// * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write.
+// * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write, or may do so yet; RetryInfo says when that
+//   can be known. It is not sent again by itself.
 // * ABORTED: others change the policy faster than the write can be made (read anew and try again), or a request with the
 //   same id is being carried out (REQUEST_IN_PROGRESS).
 //

@@ -8,7 +8,8 @@ import aiohttp
 
 from gateway.graph.transports import Request, Response, Settings, TransportError, whole
 
-CONNECTIONS = 100
+# Reads wait for a connection; a write never does: its body is stale by then. The quota bounds how many there are at once.
+CONNECTIONS = {True: 100, False: 0}
 # Below the idle time-out of Graph's front end: a connection closed there while we send would leave a write in doubt.
 KEEPALIVE_S = 15
 
@@ -19,22 +20,23 @@ class AiohttpTransport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # of reads, of writes
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
+        reads = request.method == "GET"
         if fresh:
-            async with self._new_session() as session:
+            async with self._new_session(reads) as session:
                 return await self._send(session, request, timeout)
-        if self._session is None:
-            self._session = self._new_session()
-        return await self._send(self._session, request, timeout)
+        if reads not in self._sessions:
+            self._sessions[reads] = self._new_session(reads)
+        return await self._send(self._sessions[reads], request, timeout)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _new_session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS, keepalive_timeout=KEEPALIVE_S)
+    def _new_session(self, reads: bool) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS[reads], keepalive_timeout=KEEPALIVE_S)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
 
     async def _send(self, session: aiohttp.ClientSession, request: Request, timeout: float) -> Response:

@@ -37,8 +37,8 @@ def upgrade() -> None:
         sa.Column("written_at", sa.Double, nullable=False),
         *(sa.Column(name, sa.Double) for name in ("acked_at", "landed_at")),
     )
-    partial_index("revisions_unsettled", "revisions", "state <> 'settled'", *POLICY, "number")
-    partial_index("revisions_settled", "revisions", "state = 'settled'", "written_at")
+    partial_index("revisions_unsettled", "revisions", "state NOT IN ('settled', 'void')", *POLICY, "number")
+    partial_index("revisions_settled", "revisions", "state IN ('settled', 'void')", "written_at")
 
 
 def partial_index(name: str, table: str, where: str, *columns: str) -> None:

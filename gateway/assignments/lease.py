@@ -1,0 +1,45 @@
+"""The right to write a policy, as a block of code has it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.errors import GatewayError, Reason
+from gateway.ledger.ledger import Leases
+from gateway.revision import Grant, PolicyName
+
+log = logging.getLogger(__name__)
+
+# How often a lease that others hold is asked for.
+ASK_S = 0.05
+
+
+@asynccontextmanager
+async def leased(leases: Leases, name: PolicyName, after: int, renew_s: float, deadline: float) -> AsyncIterator[Grant]:
+    """Waits for the lease, and renews it every `renew_s` seconds inside the block. after: the newest revision that is known.
+
+    That a lost lease writes nothing down is the work of the ledger's fence, not ours. Raises LEASE_HELD where its turn does not
+    come before `deadline` (event loop's clock), LEDGER_UNAVAILABLE.
+    """
+    while (grant := await leases.acquire(name, after)) is None:
+        if asyncio.get_running_loop().time() + ASK_S >= deadline:
+            raise GatewayError(Reason.LEASE_HELD, retry_after=1.0)
+        await asyncio.sleep(ASK_S)
+    renewal = asyncio.create_task(_renew(leases, name, grant.generation, renew_s), name="lease renewal")
+    try:
+        yield grant
+    finally:
+        renewal.cancel()
+        with contextlib.suppress(GatewayError):  # it ends by itself
+            await leases.release(name, grant.generation)
+
+
+async def _renew(leases: Leases, name: PolicyName, generation: int, every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        with contextlib.suppress(GatewayError):
+            if not await leases.renew(name, generation):
+                log.warning("lease lost", extra=name._asdict())
+                return

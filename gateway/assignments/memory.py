@@ -1,0 +1,278 @@
+"""What we know of a policy: every write of ours that may still matter, and what we saw others do meanwhile.
+
+Promises: a read that may be older than what was acknowledged is never taken for the truth; what one of our own writes undid is
+told apart from what others changed; a write is forgotten only when it can undo nothing any more. The state of a policy stands
+here and nowhere else; the ledger has it durably (see `recall`, `unsaved`). No I/O; all times are monotonic seconds.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from gateway.assignments.looks import Bounds, Look, Verdict
+from gateway.assignments.past_writes import PastWrite, Touch, decoded
+from gateway.assignments.rows import ABSENT, Row, Value, value_of
+from gateway.odata.targets import Key
+from gateway.revision import Change, Revision
+from gateway.sets import AssignableSet
+
+
+class Memory:
+    """Of one policy. writes: by number, those that are not settled. newest: the number of the last one that we wrote down."""
+
+    def __init__(self, of: AssignableSet, bounds: Bounds) -> None:
+        self.of, self._bounds = of, bounds
+        self.writes: dict[int, PastWrite] = {}
+        self.newest = 0
+        self._foreign: list[PastWrite] = []  # not in the ledger yet
+        self._ended: list[Change] = []
+        self._known: Look | None = None  # the newest look that was accepted
+        self._first_asked = 0.0
+        self._generation = 0
+        self._is_forgotten = False  # until the ledger is asked, nobody knows whether all is settled
+        self._seen: dict[Key, tuple[PastWrite, float, float]] = {}  # by what, asked for when, judged when
+
+    # What the ledger has, and what it does not have yet.
+
+    def recall(self, revisions: Iterable[Revision], generation: int, now: float) -> None:
+        """Takes up what the ledger has: revisions of other lives and replicas, whole; of known ones how far they have come.
+
+        generation: of the lease. Where others had it since ours, what they did may be settled already and not be told: then
+        what we last saw is no measure of what comes.
+        """
+        if generation != self._generation + 1:
+            self._known, self._foreign = None, []
+            self._ended = [change for change in self._ended if change.answered]
+        self._generation, self._is_forgotten = generation, False
+        found = {revision.number: revision for revision in revisions}
+        self.writes = {number: write for number, write in self.writes.items() if number in found}
+        for number, revision in found.items():
+            if number in self.writes:
+                self.writes[number].learn(revision, now)
+            else:
+                self.writes[number] = decoded(self.of, revision, now)
+
+    def add(self, write: PastWrite) -> None:
+        """A write that is in the ledger now, and about to be sent."""
+        write.stored = write.progress()
+        self.writes[write.number] = write
+        self.newest = write.number
+
+    def accepted(self, number: int, now: float) -> None:
+        """Graph said that the write was carried out: no look can say more."""
+        write = self.writes[number]
+        write.state, write.acked, write.landed, write.answered = "shown", now, now, True
+
+    def doubtful(self, number: int, told: Mapping[str, str]) -> None:
+        """No good answer came: it may have been carried out, or may be yet. told: Graph's ids, if it said anything."""
+        write = self.writes[number]
+        write.state, write.told, write.answered = "doubtful", told, True
+
+    def void(self, number: int) -> None:
+        """Surely not carried out, by Graph's own word or because it never went out."""
+        self.writes.pop(number, None)
+        self._ended.append(Change(number, "void", answered=True))
+
+    def forget_all(self) -> None:
+        """The policy is gone."""
+        self._ended += [replace(write.progress(), state="settled") for write in self.writes.values()]
+        self.writes.clear()
+        self._foreign.clear()
+
+    def start_anew(self) -> None:
+        """Others have written since: what was concluded without knowing that is not true. The ledger has the rest."""
+        self.writes, self._seen, self._known = {}, {}, None
+        self._ended, self._foreign, self._is_forgotten = [], [], True
+
+    def unsaved(self) -> tuple[list[Change], list[Revision]]:
+        """What the ledger does not have yet: see Revisions.conclude."""
+        moved = [write.progress() for write in self.writes.values()]
+        moved = [progress for progress in moved if progress != self.writes[progress.number].stored]
+        return [*moved, *self._ended], [write.encoded() for write in self._foreign]
+
+    def saved(self, numbers: Iterable[int]) -> None:
+        """The ledger has taken what `unsaved` gave; numbers: of the foreign ones."""
+        for number, write in zip(numbers, self._foreign, strict=True):
+            write.number = number
+            self.writes[number] = write
+        for write in self.writes.values():
+            write.stored = write.progress()
+        self._ended, self._foreign = [], []
+
+    # What a look means.
+
+    def expected(self) -> dict[Key, PastWrite]:
+        """By key, the last write that was acknowledged, in the order in which they were written down: one that lands late comes
+        before what was asked for after it."""
+        out: dict[Key, PastWrite] = {}
+        known = (write for write in (*self.writes.values(), *self._foreign) if write.acked is not None)
+        for write in sorted(known, key=_order):
+            out |= dict.fromkeys(write.touched, write)
+        return out
+
+    def judge(self, look: Look, now: float) -> Verdict:
+        """What the look shows of our writes, of late ones, and of others'. Looks come in the order in which they were asked
+        for."""
+        self._acknowledge(look, now)
+        expected = self.expected()
+        differing = self._differing(look, expected, now)
+        waiting = [self._certain_at(key, expected.get(key), look) for key in differing]
+        if any(look.asked <= at for at in waiting):
+            return Verdict(old=True, fresh_at=max(waiting))
+        repairs: dict[Key, tuple[Row, ...]] = {}
+        foreign: dict[Key, Touch] = {}
+        repaired = set()
+        for key in differing:
+            write = expected.get(key)
+            rows = write.touched[key].after if write else self._known_rows(key)
+            if self._we_undid(key, write, look):
+                repairs[key] = rows
+                repaired |= {write.number} if write else set()
+            else:
+                foreign[key] = Touch(rows, look.rows.direct.get(key, ()))
+        if foreign:
+            self.concede(foreign, now)
+        if not repairs:
+            self._first_asked = self._first_asked if self._known else look.asked
+            self._known = look
+            self._settle(look)
+        return Verdict(repairs=repairs, repaired=frozenset(repaired), foreign=foreign)
+
+    def concede(self, changes: Mapping[Key, Touch], now: float) -> None:
+        """Others made these changes: from now on they are what has to be there."""
+        self._foreign.append(PastWrite(self.of, "foreign", changes, None, now, state="shown", acked=now, landed=now))
+
+    def hold(self, found: Mapping[Key, Touch], now: float) -> None:
+        """What is answered as being there already has to stay, while there is a write of ours that may undo it."""
+        new = {key: touch for key, touch in found.items() if not self.is_protected({key: value_of(self.of, touch.after)})}
+        if new and self.writes:
+            self.concede(new, now)
+
+    def ends_at(self) -> float | None:
+        """After which moment a look has to be asked for so that all can be settled; None where all is."""
+        writes = (*self.writes.values(), *self._foreign)
+        return max((self.end_of(write) for write in writes), default=0.0 if self._ended or self._is_forgotten else None)
+
+    def end_of(self, write: PastWrite) -> float:
+        """A look that is asked for after this moment shows all that the write ever did."""
+        return self._landed_by(write) + self._bounds.lag
+
+    def is_protected(self, values: Mapping[Key, Value]) -> bool:
+        """Whether all of this is what has to be there, by what was acknowledged before."""
+        expected = self.expected()
+        return all(key in expected and expected[key].after(key) == value for key, value in values.items())
+
+    def _acknowledge(self, look: Look, now: float) -> None:
+        """A write without a good answer whose changes all show is what has to be there from now on, unless an older state
+        explains what shows. That it landed is not proven: somebody else may have done the same, and it may land all the
+        same."""
+        for write in self.writes.values():
+            # What a repair puts back was there before, and an old read shows it.
+            old = write.written + (self._bounds.lag if write.kind == "repair" else 0.0)
+            if write.acked is not None or look.asked < old:
+                continue
+            shows = bool(write.touched) and all(look.rows.value(key) == write.after(key) for key in write.touched)
+            if not shows or any(self._was_so_before(write, key, look) for key in write.touched):
+                continue
+            if self.is_protected({key: write.values[key][1] for key in write.touched}):
+                continue
+            write.state, write.acked, write.answered = "shown", now, False
+
+    def _was_so_before(self, write: PastWrite, key: Key, look: Look) -> bool:
+        """Whether the key had the value, before another change that we know of, so shortly ago that an old read shows it."""
+        value = write.after(key)
+        return any(
+            key in other.touched and other.before(key) == value and self._landed_by(other) >= look.asked - self._bounds.lag
+            for other in (*self.writes.values(), *self._foreign)
+            if other is not write
+        )
+
+    def _differing(self, look: Look, expected: Mapping[Key, PastWrite], now: float) -> list[Key]:
+        """The keys that are not as they were left. Notes when the others were seen so."""
+        differing = []
+        for key, write in expected.items():
+            if look.rows.value(key) == write.after(key):
+                self._seen[key] = (write, max(look.asked, self._seen_at(key, write)), now)
+            else:
+                differing.append(key)
+        if self._known is not None:
+            before = self._known.rows.values
+            keys = before.keys() | look.rows.values.keys()
+            differing += [key for key in keys if key not in expected and before.get(key, ABSENT) != look.rows.value(key)]
+        return differing
+
+    def _certain_at(self, key: Key, write: PastWrite | None, look: Look) -> float:
+        """A look asked for until then that shows the key as another may be old: reads go back behind what an earlier one
+        showed. A row that we saw is not let go of by a look that may be older than the first one."""
+        if write is not None:
+            by, _, judged = self._seen.get(key, (None, 0.0, 0.0))
+            return max(write.acked or 0.0, judged if by is write else 0.0) + self._bounds.lag
+        return self._first_asked + self._bounds.lag if key not in look.rows.direct else float("-inf")
+
+    def _we_undid(self, key: Key, write: PastWrite | None, look: Look) -> bool:
+        """Whether a write of ours that leaves something else there explains what shows, and may have taken effect after what
+        was left there, and since a look last showed it. When a write took effect we know only from when it was written down to
+        when we heard of it; of what others did, that it was not longer than a lag before we saw it."""
+        lag, known = self._bounds.lag, self._known
+        if write is not None:
+            value = write.after(key)
+            since = max(self._seen_at(key, write) - lag, write.written - (lag if write.kind == "foreign" else 0.0))
+            if write.landed is None and since <= write.written:
+                return True  # acknowledged by a look that may have been older than the write: it may be that it never landed
+            if any(w.acked is None and w.values.get(key, (None, None))[1] == value for w in self.writes.values()):
+                return True  # it is being restored already, and nobody knows yet whether that has landed
+        elif known is not None:
+            value, since = known.rows.value(key), known.asked - lag
+        else:
+            return False
+        return any(
+            other is not write
+            and (key not in other.touched or (write is not None and _order(other) < _order(write)))
+            and other.sent is not None
+            and other.after(key) not in (value, None)
+            and other.after(key) == look.rows.value(key)
+            and self._landed_by(other) >= since
+            for other in self.writes.values()
+        )
+
+    def _settle(self, look: Look) -> None:
+        """Forgets what can undo nothing any more, and what nothing can undo. From the oldest on: what was there before a change
+        must not come to count again because the change is forgotten first."""
+        kept: set[Key] = set()
+        for write in sorted(self.writes.values(), key=_order):
+            if kept.isdisjoint(write.touched) and self._is_over(write, look):
+                del self.writes[write.number]
+                self._ended.append(replace(write.progress(), state="settled", answered=False))
+            else:
+                kept.update(write.touched)
+
+    def _is_over(self, write: PastWrite, look: Look) -> bool:
+        """Whether the look shows all that the write ever did, and all others still to come agree with it: none touches one of
+        its keys, or has a set without its changes; and it is not what may have undone one of theirs."""
+        if look.asked <= self.end_of(write):
+            return False
+        for other in self.writes.values():
+            if other is write or look.asked > self.end_of(other):
+                continue
+            if any(other.after(key) not in (write.after(key), None) or key in other.touched for key in write.touched):
+                return False
+            differs = any(write.after(key) not in (other.after(key), None) for key in other.touched)
+            if other.landed is None and differs and self._landed_by(write) >= other.written:
+                return False
+        return True
+
+    def _landed_by(self, write: PastWrite) -> float:
+        """When the write has taken effect at the latest, if it does at all."""
+        return write.landed if write.landed is not None else write.written + self._bounds.late
+
+    def _seen_at(self, key: Key, write: PastWrite) -> float:
+        """When the newest look that showed the change was asked for; when it was written down, if none did."""
+        by, asked, _ = self._seen.get(key, (None, 0.0, 0.0))
+        return asked if by is write else write.written
+
+    def _known_rows(self, key: Key) -> tuple[Row, ...]:
+        return self._known.rows.direct.get(key, ()) if self._known else ()
+
+
+def _order(write: PastWrite) -> float:
+    """As they were written down; what the ledger does not have yet is the newest."""
+    return write.number or float("inf")

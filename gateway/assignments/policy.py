@@ -1,0 +1,194 @@
+"""One policy as its writer has it: its rows in Graph, its memory, and the ledger's record of both. What every way of writing
+does before and after the request stands here: write down, take back, look, answer.
+
+Promises: what goes out is in the ledger before, under a lease that is still ours; what a look showed is in the ledger before
+anybody is answered by it.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from gateway.assignments.edits import Applied
+from gateway.assignments.looks import Bounds, Look, Verdict
+from gateway.assignments.memory import Memory
+from gateway.assignments.past_writes import PastWrite, Touch
+from gateway.assignments.patience import Patience
+from gateway.assignments.pending import Part, Pending, encoded, part_of
+from gateway.assignments.routes import Routes
+from gateway.assignments.rows import Row, RowSet, row_id
+from gateway.assignments.upstream import Upstream
+from gateway.errors import GatewayError, Reason
+from gateway.graph.client import GraphClient
+from gateway.ledger.ledger import Leases, Revisions
+from gateway.metrics import FOREIGN_CHANGES
+from gateway.odata.targets import Key
+from gateway.revision import PolicyName
+from gateway.sets import AssignableSet
+
+log = logging.getLogger(__name__)
+
+# How long the ledger may take for a revision. What was written down longer ago is not sent: its holder was paused, or the
+# ledger hung, and the set is stale.
+COMMIT_S = 5.0
+# How long a look after a write may wait for its turn in the quota.
+LOOK_TURN_S = 60.0
+
+
+class WriterDeps(NamedTuple):
+    """What the writers of all policies share. renew_s: how often a lease is renewed."""
+
+    routes: Routes
+    leases: Leases
+    revisions: Revisions
+    patience: Patience
+    bounds: Bounds
+    renew_s: float
+
+
+class Sent(NamedTuple):
+    """An edit that is in a write that went out. created: Graph's own answer for its row, if there was one."""
+
+    pending: Pending
+    part: Part
+    write: PastWrite
+    created: Row | None = None
+
+
+class Policy:
+    """See above. where: for log lines."""
+
+    def __init__(self, name: PolicyName, of: AssignableSet, graph: GraphClient, deps: WriterDeps) -> None:
+        self.name, self.of, self.deps = name, of, deps
+        self._graph = graph
+        self.upstream = Upstream(graph, of, name.policy)
+        self.memory = Memory(of, deps.bounds)
+        self.where = name._asdict()
+        self.generation = 0  # of the lease under which we look and write
+        self.now = time.monotonic  # not the loop's time, which may stand still for as long as the loop does
+
+    @property
+    def writes_are_scarce(self) -> bool:
+        """Whether the tenant's next write has to wait for its turn in the quota."""
+        return self._graph.quota.writes.are_scarce
+
+    async def look(self, deadline: float) -> tuple[Look, Verdict]:
+        """What is there, and what that means. Raises GatewayError."""
+        look = await self.upstream.look(deadline)
+        return look, await self._judge(look)
+
+    async def look_back(self, sent: RowSet) -> Look | None:
+        """A look after a write; None where it cannot be had, or the ledger does not take what it showed. Raises NOT_FOUND, and
+        LEASE_LOST: no further look will tell more."""
+        try:
+            look = await self.upstream.look_back(sent, asyncio.get_running_loop().time() + LOOK_TURN_S)
+            await self._judge(look)
+        except GatewayError as error:
+            if error.reason in (Reason.NOT_FOUND, Reason.LEASE_LOST):
+                raise
+            return None
+        return look
+
+    async def save(self) -> None:
+        """What the memory has learnt, into the ledger. Raises LEDGER_UNAVAILABLE: it stays to be saved; LEASE_LOST: what we
+        know of our own writes is saved, the rest is forgotten, for others may have written since."""
+        changes, foreign = self.memory.unsaved()
+        if not (changes or foreign):
+            return
+        try:
+            self.memory.saved(await self.deps.revisions.conclude(self.name, self.generation, changes, foreign))
+        except GatewayError as error:
+            if error.reason is Reason.LEASE_LOST:
+                self.memory.start_anew()
+            raise
+
+    async def check_lease(self) -> None:
+        """Raises LEASE_LOST: others may have written since, and what was seen is no answer."""
+        if not await self.deps.leases.renew(self.name, self.generation):
+            self.memory.start_anew()
+            raise GatewayError(Reason.LEASE_LOST, retry_after=1.0)
+
+    async def write_down(
+        self,
+        write: PastWrite,
+        changed: Sequence[tuple[Pending, Applied]],
+        rows: RowSet,
+        repaired: Collection[int] = (),
+    ) -> list[Sent] | None:
+        """The write with its edits, in the ledger: from here on it may be sent, at once. rows: what the edits leave.
+
+        None where edits were taken over by another gateway, or too much time has passed. Raises LEASE_LOST, LEDGER_UNAVAILABLE.
+        """
+        asked, write.client_request_id = self.now(), str(uuid.uuid4())
+        entries = [p.write.sending(encoded(o, rows), write.route, write.client_request_id) for p, o in changed]
+        revision = replace(write.encoded(), generation=self.generation)
+        write.number, ours = await self.deps.revisions.write_down(self.name, revision, entries, repaired)
+        if not write.number:
+            for (pending, _), entry in zip(changed, entries, strict=True):
+                if entry.id not in ours:
+                    pending.fail(GatewayError(Reason.REQUEST_IN_PROGRESS, retry_after=1.0))
+            return None
+        write.written = self.now()
+        self.memory.add(write)
+        for (pending, _), entry in zip(changed, entries, strict=True):
+            pending.write.sent(write.number, entry)
+        sent = [Sent(pending, part_of(applied, rows), write) for pending, applied in changed]
+        for one in sent:
+            one.pending.prior = one.part  # whatever ends this round, it is not carried out as if it were new
+        if write.written - asked > COMMIT_S:
+            await self.take_back(sent, write)
+            return None
+        return sent
+
+    async def take_back(self, sent: Sequence[Sent], write: PastWrite) -> None:
+        """A write that was surely not carried out; not before the ledger has it so is its request id free again."""
+        self.memory.void(write.number)
+        await self.save()
+        for one in sent:
+            one.pending.unsent()
+
+    def holds(self, one: Sent, look: Look) -> bool:
+        """Whether an edit's wish holds: it shows, and it is what has to be there from now on."""
+        counts = one.write.acked is not None or self.memory.is_protected(one.part.values)
+        return counts and one.part.shows(look.rows)
+
+    def finish(self, sent: Iterable[Sent], look: Look, shared_by: int) -> None:
+        """These are answered by what the look shows."""
+        for one in sent:
+            self.note(one.pending, shared_by)
+            one.pending.finish(one.part.key, look.rows)
+
+    def give_up(self, sent: Sequence[Sent]) -> None:
+        """What does not show is unknown to its callers; the watch goes on."""
+        for one in sent:
+            landed = one.write.landed is not None
+            words = "Graph accepted the write, but does not show it." if landed else ""
+            wait = None if landed else max(self.memory.end_of(one.write) - self.now(), 1.0)
+            self.note(one.pending, len(sent))
+            one.pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, words, retry_after=wait, metadata=one.write.told))
+
+    def note(self, pending: Pending, shared_by: int = 0) -> None:
+        """What the requests were, into the record of the call that began the write."""
+        if not pending.over:
+            facts = {"route": pending.write.entry.route or "assign", **self.upstream.record.facts, "shared_by": shared_by}
+            pending.write.record.note(**facts)
+
+    async def _judge(self, look: Look) -> Verdict:
+        verdict = self.memory.judge(look, self.now())
+        if verdict.foreign:
+            FOREIGN_CHANGES.labels(self.name.tenant).inc(len(verdict.foreign))
+            log.warning("changed by others", extra={**self.where, "rows": names_of(verdict.foreign)})
+        if verdict.repairs:
+            log.error("a late or stale write of ours is repaired", extra={**self.where, "rows": len(verdict.repairs)})
+        await self.save()
+        return verdict
+
+
+def names_of(changes: Mapping[Key, Touch]) -> list[str]:
+    """The rows' ids; their keys, where they have none."""
+    rows = {key: next(iter((*after, *before)), {}) for key, (before, after) in changes.items()}
+    return sorted(row_id(row) or "/".join(key) for key, row in rows.items())

@@ -1,0 +1,40 @@
+"""Whom to tell when Graph refuses a set: the edit that changed it, unless a row that was there before is at fault. Pure."""
+
+from collections.abc import Iterator
+
+from gateway.assignments.edits import Merged
+from gateway.assignments.rows import Row, RowSet, row_id, target_of
+from gateway.errors import GatewayError, Reason
+from gateway.odata.codec import TYPE
+
+
+def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
+    """The error for the one edit of a refused set. rows: as they were read; merged: as they were sent.
+
+    Graph names a type, a property or an id (graph-facts §5: E6, E12, the undeclared property). Where a row has it that no edit
+    touched, and none that was touched, that row is told: GRAPH_REFUSES_OLD_ROW.
+    """
+    new = (row for key in merged.touched for row in merged.rows.direct.get(key, ()))
+    others = (row for key, found in rows.direct.items() if key not in merged.touched for row in found)
+    old = next((row for row in others if _names(row) & error.named), None)
+    if old is None or any(_names(row) & error.named for row in new):
+        return error
+    kind = str(target_of(old).get(TYPE) or "no type").rpartition(".")[2]
+    return GatewayError(
+        Reason.GRAPH_REFUSES_OLD_ROW,
+        f"Graph no longer takes the assignment {row_id(old)} ({kind}), which the policy has already; nothing was written."
+        " Delete or replace that one first.",
+        resource=(f"{rows.of.policy_type}Assignment", row_id(old)),
+        metadata=error.metadata,
+    )
+
+
+def _names(row: Row) -> set[str]:
+    """What an error could name of a row: properties, types without their namespace, ids; in small letters."""
+    return {name for value in (row, target_of(row)) for pair in value.items() for name in _words(*pair)}
+
+
+def _words(name: str, value: object) -> Iterator[str]:
+    yield name.lower()
+    if isinstance(value, str):
+        yield value.rpartition(".")[2].lower()

@@ -1,0 +1,242 @@
+"""One round: look, merge, write down, write, look back, answer (shared/DESIGN.md §6).
+
+Promises: nothing is sent that lost a row no edit names, or that was built on a read that may be old; nothing waits between the
+revision in the ledger and the request to Graph; one caller's bad edit fails no other's. Runs alone for its policy, under a
+lease. Comes to a value: Done, Retry or Split.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.assignments.documented import create
+from gateway.assignments.edits import Add, Applied, Merged, merge
+from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
+from gateway.assignments.looks import Look, Verdict
+from gateway.assignments.past_writes import PastWrite, Touch
+from gateway.assignments.pending import Part, Pending
+from gateway.assignments.policy import Policy, Sent, names_of
+from gateway.assignments.refusals import blame
+from gateway.assignments.rows import row_id
+from gateway.assignments.witness import lost
+from gateway.call import CallWarning
+from gateway.errors import GatewayError, Kind, Reason
+from gateway.graph.client import Permit
+from gateway.metrics import REPAIRS, WRITES_SAVED
+from gateway.odata.targets import Key
+
+log = logging.getLogger(__name__)
+
+
+Close = Callable[[], Sequence[Pending]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a round is about to write. batch: the edits of `merged`, in its order."""
+
+    batch: Sequence[Pending]
+    look: Look
+    merged: Merged
+    verdict: Verdict
+
+    def changed(self) -> list[tuple[Pending, Applied]]:
+        pairs = zip(self.batch, self.merged.outcomes, strict=True)
+        return [(pending, outcome) for pending, outcome in pairs if isinstance(outcome, Applied) and outcome.touched]
+
+    def touched(self) -> dict[Key, Touch]:
+        before, after = self.look.rows.direct, self.merged.rows.direct
+        return {key: Touch(before.get(key, ()), after.get(key, ())) for key in self.merged.touched}
+
+    def found(self) -> dict[Key, Touch]:
+        """What edits found to be as they want it."""
+        rows = self.look.rows.direct
+        keys = {o.key for o in self.merged.outcomes if isinstance(o, Applied) and not o.touched} - self.merged.touched
+        return {key: Touch(rows[key], rows[key]) for key in keys if key in rows}
+
+
+async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadline: float) -> End:
+    """close: gives the edits once the look is there; what came meanwhile goes with it. permit: None to look only, with no
+    edits; it comes to AT_ONCE where something has to be repaired.
+
+    Raises GatewayError: nothing of what is not answered was carried out by this round, or it is known as sent before (prior).
+    """
+    sends = False
+    try:
+        look, verdict = await policy.look(deadline)
+        if verdict.old:
+            return Retry(GatewayError(Reason.READ_TOO_OLD, retry_after=max(verdict.fresh_at - policy.now(), 0.1)))
+        # A repair goes out alone, and the edits after it: where Graph refuses the set, no edit is to blame for the repair; and
+        # what it puts back is not found to be missing.
+        edits = [] if verdict.repairs else await _all_found_out(policy, close(), look)
+        plan = Plan(edits, look, merge(look.rows, [pending.edit for pending in edits], verdict.repairs), verdict)
+        if not plan.merged.touched:
+            if edits:
+                policy.memory.hold(plan.found(), policy.now())
+                await policy.save()
+                await policy.check_lease()
+            _answer(policy, plan, look)
+            return Done()
+        if permit is None:
+            return AT_ONCE
+        sends = True
+        creations = _creations(plan) if policy.deps.routes.documented(policy.name.tenant) else []
+        if creations:
+            return await create(policy, creations, plan.merged.rows, permit, deadline)
+        end = await _replace(policy, plan, permit)
+        return AT_ONCE if verdict.repairs and isinstance(end, Done) else end
+    finally:
+        if permit is not None and not sends:
+            policy.upstream.give_back()
+
+
+async def _all_found_out(policy: Policy, batch: Sequence[Pending], look: Look) -> list[Pending]:
+    """Those of the batch that are to be carried out."""
+    for pending in batch:
+        if pending.prior is not None:
+            await _find_out(policy, pending, pending.prior, look)
+    return [pending for pending in batch if not pending.over]
+
+
+async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -> None:
+    """What became of an edit that was sent before: answered, unknown still, or free to be carried out."""
+    number = pending.write.entry.revision or 0
+    write = policy.memory.writes.get(number)
+    if write is not None:
+        acked, end = write.acked is not None, policy.memory.end_of(write)
+    else:  # settled, or surely never sent: the ledger knows which
+        revision = await policy.deps.revisions.recall(policy.name, number) if number else None
+        acked, end = revision is not None and revision.acked_s is not None, 0.0
+    if acked or (prior.shows(look.rows) and policy.memory.is_protected(prior.values)):
+        pending.finish(prior.key, look.rows)
+    elif look.asked <= end:
+        pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=end - look.asked))
+    elif prior.shows(look.rows):  # whoever did it, the wish holds; to carry it out anew would find its own row there already
+        there = {key: look.rows.direct[key] for key in prior.values if key in look.rows.direct}
+        policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now())
+        await policy.save()
+        pending.finish(prior.key, look.rows)
+    else:
+        pending.unsent()
+        if pending.write.recovered:
+            pending.fail(GatewayError(Reason.NOT_CARRIED_OUT))
+
+
+def _creations(plan: Plan) -> list[tuple[Pending, Applied]]:
+    """The edits that are nothing but one more row."""
+    there = plan.look.rows.direct
+    return [
+        (pending, outcome)
+        for pending, outcome in plan.changed()
+        if isinstance(pending.edit, Add) and outcome.key in plan.merged.touched and outcome.key not in there
+    ]
+
+
+async def _replace(policy: Policy, plan: Plan, permit: Permit) -> End:
+    """The route that replaces the set."""
+    _check(policy, plan)
+    changed, rows = plan.changed(), plan.merged.rows
+    write = PastWrite(
+        policy.of, "repair" if plan.verdict.repairs else "write", plan.touched(), rows, policy.now(), route="assign"
+    )
+    sent = await policy.write_down(write, changed, rows, plan.verdict.repaired)
+    if sent is None:
+        return AT_ONCE
+    try:
+        await policy.upstream.replace(rows, permit, write.client_request_id)
+    except GatewayError as error:
+        if error.reason is not Reason.OUTCOME_UNKNOWN:
+            await policy.take_back(sent, write)
+            return _refused(policy, plan, sent, error)
+        policy.memory.doubtful(write.number, error.metadata)
+    else:
+        policy.memory.accepted(write.number, policy.now())
+        WRITES_SAVED.labels(policy.name.tenant).inc(max(len(changed) - 1, 0))
+        REPAIRS.labels(policy.name.tenant).inc(len(plan.verdict.repairs))
+    return await _look_back(policy, plan, sent, write)
+
+
+def _check(policy: Policy, plan: Plan) -> None:
+    """The last look before the write. Raises INTERNAL: there is a bug, and nothing is sent."""
+    before, sent = plan.look.rows, plan.merged.rows
+    outcomes = zip(plan.batch, plan.merged.outcomes, strict=True)
+    edits = [pending.edit for pending, outcome in outcomes if isinstance(outcome, Applied)]
+    repaired = [row for key, rows in plan.verdict.repairs.items() for row in (*rows, *before.direct.get(key, ()))]
+    gone = lost(before.rows, sent.rows, edits, repaired)
+    if gone:
+        rows = {"before": before.rows, "sent": sent.rows, "lost": gone}
+        ids = {name: list(map(row_id, found)) for name, found in rows.items()}
+        log.error("a set that lost rows was not sent", extra={**policy.where, **ids})
+        raise GatewayError(Reason.INTERNAL)
+
+
+def _refused(policy: Policy, plan: Plan, sent: Sequence[Sent], error: GatewayError) -> End:
+    """After a write that was surely not carried out."""
+    if error.reason.kind is not Kind.INVALID_ARGUMENT:
+        return Retry(error)
+    if plan.verdict.repairs:  # what Graph does not take back is given up, and said so: others' edits do not wait for it
+        there = plan.look.rows.direct
+        undone = {key: Touch(rows, there.get(key, ())) for key, rows in plan.verdict.repairs.items()}
+        policy.memory.concede(undone, policy.now())
+        log.error("Graph refuses a repair", extra=policy.where)
+        return AT_ONCE
+    if len(sent) > 1:
+        return Split()
+    for one in sent:
+        policy.note(one.pending, 1)
+        one.pending.fail(blame(error, plan.look.rows, plan.merged))
+    return AT_ONCE
+
+
+async def _look_back(policy: Policy, plan: Plan, sent: Sequence[Sent], write: PastWrite) -> End:
+    """Looks until every edit shows; answers all, or in the end those that show."""
+    patience, rows = policy.deps.patience, plan.merged.rows
+    seen: dict[Key, Touch] = {}
+    foreign: dict[Key, Touch] = {}
+    end: End = AT_ONCE
+    async for _ in patience.looks(patience.doubt if write.landed is None else patience.read_back):
+        look = await policy.look_back(rows)
+        if look is None:
+            continue
+        there, keys = look.rows, look.rows.values.keys() | rows.values.keys()
+        differing = [key for key in keys if key not in write.touched and there.value(key) != rows.value(key)]
+        foreign = {key: Touch(rows.direct.get(key, ()), there.direct.get(key, ())) for key in differing}
+        seen |= foreign
+        shown = [one for one in sent if policy.holds(one, look)]
+        if write.acked is not None and len(shown) == len(sent):
+            _tell(policy, plan.batch, foreign, seen)
+            policy.memory.hold(plan.found(), policy.now())
+            await policy.save()
+            _answer(policy, plan, look, len(plan.batch))
+            end = Done()
+            break
+        policy.finish(shown, look, len(plan.batch))
+    else:
+        _tell(policy, plan.batch, foreign, seen)
+    policy.give_up([one for one in sent if not one.pending.over])
+    return end
+
+
+def _tell(policy: Policy, batch: Sequence[Pending], foreign: Mapping[Key, Touch], seen: Mapping[Key, Touch]) -> None:
+    """What others changed while we wrote: counted, logged, and where our write may have undone it, said to the callers.
+
+    foreign: what differs in the last set that was seen; seen: in any.
+    """
+    if foreign:
+        policy.upstream.record.note(foreign_changes=len(foreign))
+        log.warning("foreign changes", extra={**policy.where, "rows": names_of(foreign)})
+    undone = names_of({key: touch for key, touch in seen.items() if key not in foreign})
+    if undone:
+        log.warning("a foreign change may be undone", extra={**policy.where, "rows": undone})
+        for pending in batch:
+            pending.write.record.warnings.append(CallWarning("FOREIGN_CHANGE_UNDONE", {"rows": " ".join(undone)}))
+
+
+def _answer(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> None:
+    """Everybody, by what was merged and what the look shows."""
+    for pending, outcome in zip(plan.batch, plan.merged.outcomes, strict=True):
+        policy.note(pending, shared_by)
+        if isinstance(outcome, GatewayError):
+            pending.fail(outcome)
+        else:
+            pending.finish(outcome.key, look.rows)

@@ -1,0 +1,49 @@
+"""The last look before a set is sent: is a row gone, or another, that no edit may touch? Written apart from `merge` and from
+the keys it uses, so that a mistake there does not hide itself here."""
+
+import json
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from gateway.assignments.edits import Add, Edit, Remove, ReplaceAll, Retarget
+
+Json = dict[str, Any]
+
+
+def lost(rows: Iterable[Json], sent: Iterable[Json], edits: Collection[Edit], repaired: Iterable[Json] = ()) -> list[Json]:
+    """The direct rows that were read and are not in `sent` as they were, and that none of these edits may have touched.
+
+    edits: those that were carried out, in their order. repaired: rows that are put back or taken away again as a repair. Always
+    none, or there is a bug: nothing may be sent.
+    """
+    sent = list(sent)
+    untouched = {id(row) for row in sent} | {_text(row) for row in sent}
+    meant = {_who(row.get("target")) for row in repaired} | {_who(edit.target) for edit in edits if isinstance(edit, Add)}
+    ids = {edit.row_id.lower() for edit in edits if isinstance(edit, Retarget | Remove)}
+    replacing = [{_who(target) for target in edit.targets} for edit in edits if isinstance(edit, ReplaceAll)]
+    there = {_who(row.get("target")) for row in sent}
+
+    def may_change(row: Json) -> bool:
+        who = _who(row.get("target"))
+        if who in meant or str(row.get("id") or "").lower() in ids:
+            return True
+        # The last replacement decides: what it names stays, changed or not; what it does not name goes.
+        return bool(replacing) and (who not in replacing[-1] or who in there)
+
+    direct = (row for row in rows if str(row.get("source") or "").lower() != "policysets")
+    return [row for row in direct if id(row) not in untouched and _text(row) not in untouched and not may_change(row)]
+
+
+def _who(target: Any) -> str:
+    """Whom a target means, whatever its filter: its type and ids, in small letters; a group's type does not count."""
+    if not isinstance(target, dict):
+        return ""
+    kept = {k.lower(): v for k, v in target.items() if "filter" not in k.lower() and v is not None}
+    if "groupid" in kept:
+        return str(kept["groupid"]).lower()
+    kept["@odata.type"] = str(kept.get("@odata.type", "")).removeprefix("#")
+    return json.dumps(kept, sort_keys=True, default=str).lower()
+
+
+def _text(row: Json) -> str:
+    return json.dumps(row, sort_keys=True, default=str)

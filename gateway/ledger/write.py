@@ -1,0 +1,113 @@
+"""The durable life of one write: its intent is written down before Graph hears of it, what is sent before it is sent, its
+outcome before it is answered; and the same request later gets the answer that there is. One object, from claim to answer."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from google.protobuf.message import Message
+
+from gateway.call import Record
+from gateway.entry import OK, Entry
+from gateway.errors import GatewayError, Reason
+from gateway.ledger.ledger import Ledger
+
+RETRY_S = 1.0
+OPEN = (Reason.OUTCOME_UNKNOWN, Reason.INTERNAL)
+
+
+class Answered(NamedTuple):
+    """What a write comes to. replayed: its entry, where it had been answered before."""
+
+    result: Message | GatewayError
+    replayed: Entry | None = None
+
+
+@dataclass(eq=False)
+class Write:
+    """entry: as far as it has come. record: of the call that began it. deadline: the latest of all who wait for it, event
+    loop's clock. recovered: an earlier life of the gateway left it; nobody asks, and it is not to be carried out, only found
+    out about. is_claimed: the request id is its own, so that it has an entry.
+    """
+
+    ledger: Ledger
+    entry: Entry
+    record: Record
+    deadline: float
+    recovered: bool = False
+    is_claimed: bool = False
+    task: "asyncio.Task[Answered]" = field(init=False)
+    _waiting: int = 0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return self.recovered or self._waiting > 0
+
+    async def join(self, deadline: float) -> Answered:
+        """Waits for the answer; the write is worth its while until the latest deadline of all who do."""
+        self._waiting += 1
+        self.deadline = max(self.deadline, deadline)
+        try:
+            return await asyncio.shield(self.task)
+        finally:
+            self._waiting -= 1
+
+    async def claim(self) -> Entry | None:
+        """Takes the request id. None: it is ours now; an entry: it was answered before. Raises REQUEST_ID_REUSED,
+        REQUEST_IN_PROGRESS, LEDGER_UNAVAILABLE."""
+        claim = await self.ledger.claim(self.entry)
+        if claim.entry.digest != self.entry.digest:
+            raise GatewayError(Reason.REQUEST_ID_REUSED)
+        if claim.answer == "running":
+            raise GatewayError(Reason.REQUEST_IN_PROGRESS, retry_after=RETRY_S)
+        self.entry, self.is_claimed = claim.entry, True
+        return claim.entry if claim.answer == "done" else None
+
+    def sending(self, part: bytes, route: str, client_request_id: str) -> Entry:
+        """The entry as it has to be in the ledger before anything is sent."""
+        return replace(self.entry, sent=part, route=route, client_request_id=client_request_id)
+
+    def sent(self, number: int, entry: Entry) -> None:
+        """The entry is in the ledger, with the revision that it is a part of."""
+        self.entry = replace(entry, revision=number)
+
+    def unsent(self) -> None:
+        """What was written down was surely not carried out."""
+        self.entry = replace(self.entry, sent=None, revision=None)
+
+    async def finish(self, result: Message | GatewayError) -> Answered:
+        """The outcome into the ledger, then to whoever waits. What the ledger does not take is not answered as done."""
+        entry = _with_facts(self.entry, self.record)
+        if isinstance(result, Message):
+            entry = entry.finished(OK, result.SerializeToString())
+        elif entry.sent is not None and result.reason in OPEN:
+            entry = entry.uncertain(result.reason.name)
+        else:
+            entry = entry.finished(result.reason.name)
+        try:
+            taken = entry.id in await self.ledger.update([entry])
+        except GatewayError as error:
+            return Answered(error)
+        self.entry = entry
+        if not taken and isinstance(result, Message):
+            return Answered(
+                GatewayError(Reason.OUTCOME_UNKNOWN, "The write was carried out, and the ledger did not take it yet.")
+            )
+        return Answered(result)
+
+
+def _with_facts(entry: Entry, record: Record) -> Entry:
+    """The entry with what the record has learnt of the write in Graph."""
+    facts = record.facts
+    status, foreign = facts.get("graph_status"), facts.get("foreign_changes")
+    return replace(
+        entry,
+        route=str(facts.get("route") or entry.route),
+        client_request_id=str(facts.get("client_request_id") or entry.client_request_id),
+        graph_request_id=str(facts.get("graph_request_id") or ""),
+        graph_status=status if isinstance(status, int) else None,
+        assignment=str(facts.get("assignment") or entry.assignment),
+        shared_by=int(str(facts.get("shared_by") or 0)),
+        foreign_changes=int(str(foreign or 0)),
+    )
