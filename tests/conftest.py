@@ -5,10 +5,16 @@ import asyncio
 import postgres_server
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from gateway.emulator import Emulator
 from gateway.emulator.control import reset
 from gateway.emulator.registration import App
+
+# The same examples each time, on machines of any speed; -m long and CI may ask for fresh ones: --hypothesis-profile=fresh.
+settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fresh", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
 
 try:
     import uvloop

@@ -39,7 +39,7 @@ class NoLedger:
 
     async def acquire(self, policy: PolicyName, after: int = 0) -> Grant | None:
         self.leases[policy], granted = self.leases[policy].asked(ME, 0.0, 1.0, lambda: (ME,))
-        unsettled = [revision for revision in self.revisions[policy].values() if revision.state != "settled"]
+        unsettled = [revision for revision in self.revisions[policy].values() if revision.state not in ("settled", "void")]
         known = (r if r.number > after else replace(r, touched=b"", sent=None) for r in unsettled)
         return Grant(self.leases[policy].generation, tuple(known)) if granted else None
 
@@ -57,14 +57,23 @@ class NoLedger:
         self.repaired[policy].update(repaired)
         return self._add(policy, revision), {entry.id for entry in entries}
 
-    async def conclude(self, policy: PolicyName, changes: Sequence[Change], foreign: Sequence[Revision] = ()) -> list[int]:
-        known = self.revisions[policy]
+    async def conclude(
+        self, policy: PolicyName, generation: int, changes: Sequence[Change], foreign: Sequence[Revision] = ()
+    ) -> list[int]:
+        known, holds = self.revisions[policy], self.leases[policy].held_by(ME, generation)
         for change in changes:
+            if not (holds or change.answered):
+                continue
             found = known.get(change.number)
             if found is not None and may_become(found.state, change.state, sender=found.owner == ME):
                 known[change.number] = changed(found, change)
+        if not holds:
+            raise GatewayError(Reason.LEASE_LOST)
         seen = {"kind": "foreign", "state": "shown", "acked_s": 0.0, "landed_s": 0.0}
         return [self._add(policy, replace(revision, **seen)) for revision in foreign]
+
+    async def recall(self, policy: PolicyName, number: int) -> Revision | None:
+        return self.revisions[policy].get(number)
 
     async def unsettled(self) -> list[PolicyName]:
         return []

@@ -29,6 +29,8 @@ from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 # The emulator's quota is for tests about it; others would only wait.
 NO_QUOTA = {"writes_per_20s": 100_000, "requests_per_20s": 1_000_000}
+# A small world: reads lag a second at most, and writes land within another.
+QUICK = {"lag_s": 1.0, "late_s": 1.0}
 LIVE_QUOTA = {"writes_per_20s": 100, "requests_per_20s": 1000}
 
 
@@ -145,7 +147,7 @@ async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterat
     token = new_token()
     values = config_for(emulator, hash_token(token))
     values["server"]["drain_notice_s"] = 0
-    values["graph"] |= NO_QUOTA
+    values["graph"] |= NO_QUOTA | QUICK
     rules = emulator.folder / "everyone-may-all.cedar"
     rules.write_text("permit(principal, action, resource);")
     values["authorization"] = {"rules_file": str(rules)}

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 from gateway.assignments.rows import key_of
 from gateway.cli import app
 from gateway.emulator.clock import Clock
-from gateway.emulator.intune import TYPES, Intune
+from gateway.emulator.intune import Intune
+from gateway.emulator.model import TYPES
 from gateway.odata import codec
 from gateway.odata.targets import KINDS, key_of_target, members_of
 from gateway.pipeline.authorize import with_targets

@@ -84,7 +84,7 @@ async def writes(ledger: SqlLedger, at_once: int, name: str) -> tuple[float, flo
             revision = Revision(generation=grant.generation, route="assign", touched=TOUCHED, sent=SENT)
             before, (last, _) = last, await ledger.write_down(policy, revision, [])
             settled = [Change(before, "settled")] if before else []
-            await ledger.conclude(policy, [Change(last, "shown", acked=True, landed=True), *settled])
+            await ledger.conclude(policy, grant.generation, [Change(last, "shown", acked=True, landed=True), *settled])
             await ledger.release(policy, grant.generation)
 
     started, cpu = time.perf_counter(), time.process_time()

@@ -138,7 +138,7 @@ class TestPostgres(LedgerContract, RevisionContract):
                     grant = await granted(ledger, policy)
                     revision = Revision(generation=grant.generation)
                     at, _ = await ledger.write_down(policy, revision, [entry] if entry.owner else [], range(9))
-                    await ledger.conclude(policy, [Change(at, "shown"), Change(at - 1, "settled")])
+                    await ledger.conclude(policy, grant.generation, [Change(at, "shown"), Change(at - 1, "settled")])
                     await asyncio.gather(ledger.release(policy, grant.generation), ledger.update([entry.finished(OK)]))
 
             orders = (policies, policies[::-1], policies[6:] + policies[:6])

@@ -1,97 +1,85 @@
-"""Two ways to edit a policy's assignments: through the gateway, and as the tools do it today."""
+"""Two ways to edit a policy's assignments: through gateways, and as the tools do it today."""
 
 import asyncio
+import random
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
+from asks import BAD, EXISTS, MISSING, OK, Kind, Op, Value, step
+from moves import value_of
 from rig import Failure, Rig
-from workload import FILTER, Kind, kinds_of
 
 from gateway.emulator import Emulator
 
+FILTER = "51627384-95a6-4b7c-88d9-eafb0c1d2e34"
 FILTER_TYPES = {"none": 0, "include": 2, "exclude": 3}
-ANSWERS = {
-    "ALREADY_EXISTS": "exists",
-    "NOT_FOUND": "missing",
-    "INVALID_ARGUMENT": "bad",
-    "UNAVAILABLE": "no",
-    "RESOURCE_EXHAUSTED": "no",
-    "ABORTED": "no",
-    "UNKNOWN": "unknown",
-    "DEADLINE_EXCEEDED": "unknown",
-    "CANCELLED": "unknown",
-}
+COLLECTION = {"configurationManagerCollection": {"collectionId": "1d2e3f40-5162-4738-8495-a6b7c8d9eaf0"}}
+# What a caller asks again about, under the same request id.
+NOT_NOW = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """name: OK, the status of a refusal, or "" where it is worth asking again. unknown: OUTCOME_UNKNOWN. wait: seconds."""
+
+    name: str
+    unknown: bool = False
+    wait: float = 0.05
 
 
 @dataclass
-class ThroughGateway:
-    """Calls of a caller that has little time now and then."""
+class ThroughGateways:
+    """Each attempt goes to any of them. warned: the rows that answers warned of."""
 
-    rig: Rig
-    timeout: float = 20
+    rigs: Sequence[Rig]
+    rng: random.Random
 
-    async def _ask(self, operation: str, policy: str, **fields: object) -> object:
-        return await self.rig.call(operation, {"deviceCompliancePolicyId": policy, **fields}, timeout=self.timeout)
+    async def attempt(self, policy: str, op: Op, request_id: str, timeout: float) -> Answer:
+        operation, fields = request_for(policy, op)
+        request = {"deviceCompliancePolicyId": policy, "requestId": request_id, **fields}
+        answer = await self.rng.choice(self.rigs).call(operation, request, timeout=timeout)
+        if not isinstance(answer, Failure):
+            return Answer(OK)
+        if answer.status in NOT_NOW:
+            return Answer("", answer.reason == "OUTCOME_UNKNOWN", min(answer.retry_after or 0.05, 1.0))
+        return Answer(answer.status if answer.status in (EXISTS, MISSING, BAD) else f"{answer.status} {answer.reason}")
 
-    async def _answer(self, operation: str, policy: str, **fields: object) -> str:
-        answer = await self._ask(operation, policy, **fields)
-        return ANSWERS[answer.status] if isinstance(answer, Failure) else "ok"
-
-    async def create(self, policy: str, group: str, kind: Kind, if_exists: str) -> str:
-        fields = {"assignment": {"target": proto_target(group, kind)}, "ifExists": ["fail", "keep", "replace"].index(if_exists)}
-        return await self._answer("CreateComplianceAssignment", policy, **fields)
-
-    async def update(self, policy: str, group: str, to_group: str, kind: Kind, filter_only: bool) -> str:
-        fields = {
-            "deviceCompliancePolicyAssignmentId": f"{policy}_{group}",
-            "assignment": {"target": proto_target(to_group, kind)},
-        }
-        if filter_only:
-            fields["updateMask"] = "target.deviceAndAppManagementAssignmentFilterId"
-        return await self._answer("UpdateComplianceAssignment", policy, **fields)
-
-    async def delete(self, policy: str, group: str) -> str:
-        return await self._answer("DeleteComplianceAssignment", policy, deviceCompliancePolicyAssignmentId=f"{policy}_{group}")
-
-    async def replace(self, policy: str, wanted: dict[str, Kind]) -> str:
-        assignments = [{"target": proto_target(group, kind)} for group, kind in wanted.items()]
-        return await self._answer("ReplaceComplianceAssignments", policy, assignments=assignments)
-
-    async def read(self, policy: str) -> dict[str, Kind] | None:
-        page = await self._ask("ListComplianceAssignments", policy, pageSize=1000)
-        if isinstance(page, Failure):
-            return None
-        found = {}
-        for row in page.assignments[:1]:
-            answer = await self._answer("GetComplianceAssignment", policy, deviceCompliancePolicyAssignmentId=row.id)
-            assert answer in ("ok", "missing", "no", "unknown"), answer
-        for row in page.assignments:
-            member = row.target.WhichOneof("type")
-            if row.source == 1 and member in ("group", "exclusion_group"):
-                filter_type = row.target.device_and_app_management_assignment_filter_type
-                name = {0: "none", 1: "none", 2: "include", 3: "exclude"}[filter_type]
-                found[getattr(row.target, member).group_id] = ("group" if member == "group" else "exclusion", name)
-        return found
-
-    async def poison(self, policy: str) -> str:
-        target = {"configurationManagerCollection": {"collectionId": "1d2e3f40-5162-4738-8495-a6b7c8d9eaf0"}}
-        return await self._answer("CreateComplianceAssignment", policy, assignment={"target": target})
-
-    async def settle(self, policy: str) -> None:
-        """Edits of a policy come in order: one that has an answer has none before it under way."""
-        patient = ThroughGateway(self.rig, 60)
-        while await patient.delete(policy, "nobody") != "missing":
-            pass
+    async def read(self, policy: str) -> None:
+        rig = self.rng.choice(self.rigs)
+        page = await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": policy, "pageSize": 1000})
+        for row in [] if isinstance(page, Failure) else page.assignments[:1]:
+            fields = {"deviceCompliancePolicyId": policy, "deviceCompliancePolicyAssignmentId": row.id}
+            await rig.call("GetComplianceAssignment", fields)
 
 
-def proto_target(group: str, kind: Kind) -> dict:
+def request_for(policy: str, op: Op) -> tuple[str, dict]:
+    """The RPC and the fields of its request."""
+    row_id = {"deviceCompliancePolicyAssignmentId": f"{policy}_{op.group}"}
+    match op.name:
+        case "create":
+            if_exists = ["fail", "keep", "replace"].index(op.if_exists)
+            return "CreateComplianceAssignment", {"assignment": proto_row(op.group, op.kind), "ifExists": if_exists}
+        case "poison":
+            return "CreateComplianceAssignment", {"assignment": {"target": COLLECTION}}
+        case "delete":
+            return "DeleteComplianceAssignment", row_id
+        case "replace":
+            rows = [proto_row(group, kind) for group, kind in op.whole if kind is not None]
+            return "ReplaceComplianceAssignments", {"assignments": rows}
+    mask = {"updateMask": "target.deviceAndAppManagementAssignmentFilterId"} if op.filter_only else {}
+    return "UpdateComplianceAssignment", {**row_id, "assignment": proto_row(op.to or op.group, op.kind), **mask}
+
+
+def proto_row(group: str, kind: Kind) -> dict:
     target: dict = {"group" if kind[0] == "group" else "exclusionGroup": {"groupId": group}}
     if kind[1] != "none":
         target |= {
             "deviceAndAppManagementAssignmentFilterId": FILTER,
             "deviceAndAppManagementAssignmentFilterType": FILTER_TYPES[kind[1]],
         }
-    return target
+    return {"target": target}
 
 
 @dataclass
@@ -101,12 +89,28 @@ class Naive:
     emulator: Emulator
     session: aiohttp.ClientSession
 
+    async def attempt(self, policy: str, op: Op, request_id: str, timeout: float) -> Answer:
+        rows = await self._rows(policy)
+        if rows is None:
+            return Answer("")
+        name, changes = step(op, {group: _value(rows, group) for group in op.groups})
+        if name != OK:
+            return Answer(name)
+        kept = [row for row in rows if op.name != "replace" and row["target"].get("groupId") not in changes]
+        added = [graph_row(group, kind) for group, kind in changes.items() if kind is not None]
+        status, _ = await self._send("POST", policy, "assign", {"assignments": kept + added})
+        return Answer(OK if status < 300 else BAD if status == 400 else "", unknown=True)
+
+    async def read(self, policy: str) -> None:
+        await self._rows(policy)
+
     async def _send(self, method: str, policy: str, action: str, body: object = None) -> tuple[int, dict]:
         url = f"{self.emulator.root}/beta/deviceManagement/deviceCompliancePolicies/{policy}/{action}"
         for _ in range(8):
             try:
-                async with self.session.request(method, url, json=body) as response:
-                    if response.status < 429:
+                headers = {"client-request-id": str(uuid.uuid4())}
+                async with self.session.request(method, url, json=body, headers=headers) as response:
+                    if response.status < 401:
                         text = await response.text()
                         return response.status, (await response.json()) if text else {}
             except aiohttp.ClientError:
@@ -115,65 +119,22 @@ class Naive:
         return 500, {}
 
     async def _rows(self, policy: str) -> list[dict] | None:
+        """The direct ones."""
         status, body = await self._send("GET", policy, "assignments")
         rows = body.get("value", [])
         while status == 200 and (link := body.get("@odata.nextLink")):
             status, body = await self._send("GET", policy, f"assignments?{link.partition('?')[2]}")
             rows += body.get("value", [])
-        return rows if status == 200 else None
-
-    async def _edit(self, policy: str, change) -> str:
-        rows = await self._rows(policy)
-        if rows is None:
-            return "no"
-        edited = change([row for row in rows if row["source"] == "direct"])
-        if isinstance(edited, str):
-            return edited
-        status, _ = await self._send("POST", policy, "assign", {"assignments": edited})
-        return "ok" if status < 300 else "bad" if status == 400 else "unknown"
-
-    async def create(self, policy: str, group: str, kind: Kind, if_exists: str) -> str:
-        def change(rows: list[dict]) -> list[dict] | str:
-            existing = next((row for row in rows if row["target"].get("groupId") == group), None)
-            if existing is not None and (if_exists == "fail" or kinds_of([existing])[group][0] != kind[0]):
-                return "exists"
-            if existing is not None and if_exists == "keep":
-                return "ok"
-            return [*(row for row in rows if row is not existing), {"target": graph_target(group, kind)}]
-
-        return await self._edit(policy, change)
-
-    async def update(self, policy: str, group: str, to_group: str, kind: Kind, filter_only: bool) -> str:
-        def change(rows: list[dict]) -> list[dict] | str:
-            rest = [row for row in rows if row["target"].get("groupId") != group]
-            return "missing" if len(rest) == len(rows) else [*rest, {"target": graph_target(to_group, kind)}]
-
-        return await self._edit(policy, change)
-
-    async def delete(self, policy: str, group: str) -> str:
-        def change(rows: list[dict]) -> list[dict] | str:
-            rest = [row for row in rows if row["target"].get("groupId") != group]
-            return "missing" if len(rest) == len(rows) else rest
-
-        return await self._edit(policy, change)
-
-    async def replace(self, policy: str, wanted: dict[str, Kind]) -> str:
-        return await self._edit(policy, lambda _: [{"target": graph_target(group, kind)} for group, kind in wanted.items()])
-
-    async def read(self, policy: str) -> dict[str, Kind] | None:
-        rows = await self._rows(policy)
-        return None if rows is None else kinds_of(rows)
-
-    async def poison(self, policy: str) -> str:
-        return "bad"
-
-    async def settle(self, policy: str) -> None:
-        pass
+        return [row for row in rows if row["source"] == "direct"] if status == 200 else None
 
 
-def graph_target(group: str, kind: Kind) -> dict:
+def _value(rows: list[dict], group: str) -> Value:
+    return value_of(next((row for row in rows if row["target"].get("groupId") == group), None))
+
+
+def graph_row(group: str, kind: Kind) -> dict:
     name = "groupAssignmentTarget" if kind[0] == "group" else "exclusionGroupAssignmentTarget"
     target = {"@odata.type": f"#microsoft.graph.{name}", "groupId": group}
     if kind[1] != "none":
         target |= {"deviceAndAppManagementAssignmentFilterId": FILTER, "deviceAndAppManagementAssignmentFilterType": kind[1]}
-    return target
+    return {"target": target}

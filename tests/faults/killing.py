@@ -1,35 +1,29 @@
-"""Kills the gateway again and again while clients write, and judges what is left by what the emulator has seen.
-
-Each group belongs to one caller, which goes on only after an answer: so the changes of a group's row that the emulator saw
-have to be the answered ones, in their order, no more and no less.
-"""
+"""The gateway as a process that is killed, and the points at which it is."""
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
 import socket
 import sys
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import grpc
 import tomli_w
-from rig import NO_QUOTA, command, unthrottle
-from workload import kinds_of
+from rig import NO_QUOTA, QUICK, Rig
 
-from gateway.cli.emulator import config_for
+from gateway.cli.emulator import CALLER, config_for
 from gateway.config import LedgerConfig
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
-from gateway.ledger.chain import verify
-from gateway.ledger.ledger import Query
-from gateway.ledger.sql_ledger import SqlLedger
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
-POLICIES = [f"killed-{i}" for i in range(6)]
-CLIENTS, CALLERS = 3, 8
 READ, ASSIGN = {"method": "GET", "path": "/assignments"}, {"method": "POST", "path": "/assign$"}
 # Where the gateway is killed, and how the emulator holds it there.
 POINTS: dict[str, Fault | None] = {
@@ -37,105 +31,85 @@ POINTS: dict[str, Fault | None] = {
     "after the intent": Fault(**READ, delay_s=1),
     "before Graph has it": Fault(**ASSIGN, cut="before", delay_s=0.05),
     "after the POST": Fault(**ASSIGN, cut="after"),
+    "while Graph works": Fault(**ASSIGN, cut="before", effect="late", late_s=1, delay_s=0.05),
     "before the outcome": Fault(**READ, delay_s=1),  # ordered after a POST was seen
 }
 
 
-@dataclass
-class Report:
-    """lost: answered changes that Graph never saw; doubled: changes that it saw more often than they were answered; unasked:
-    those of no caller."""
-
-    database: str
-    seed: int
-    kills: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    writes: int = 0
-    retries: int = 0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    unasked: list[str] = field(default_factory=list)
-    unfinished: list[str] = field(default_factory=list)
-    surprises: list[str] = field(default_factory=list)
-    chain: list[str] = field(default_factory=list)
-    outcomes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-    @property
-    def good(self) -> bool:
-        return not (self.lost or self.doubled or self.unasked or self.unfinished or self.surprises or self.chain)
-
-    def __str__(self) -> str:
-        wrong = ("lost", "doubled", "unasked", "unfinished", "surprises", "chain")
-        return (
-            f"{self.database}, seed {self.seed}: {sum(self.kills.values())} kills {dict(self.kills)}, {self.writes} writes,"
-            f" {self.retries} retries, entries {dict(self.outcomes)} -> "
-            + ", ".join(f"{name}: {len(getattr(self, name))}" for name in wrong)
-        )
-
-
 class Victim:
-    """`serve` as a process at one address, started anew after each kill."""
+    """`serve` as a process at one address, started anew after each kill. log: the file of its log."""
 
-    def __init__(self, emulator: Emulator, ledger_url: str, folder: Path, **sections: dict) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        ledger_url: str,
+        folder: Path,
+        *,
+        name: str = "gateway",
+        graph: Mapping[str, Any] = MappingProxyType({}),
+        lease_s: float = 1,
+        **sections: dict,
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.token = new_token()
+        self.token, self.emulator = new_token(), emulator
+        self.ledger = LedgerConfig(url=ledger_url)
         values = config_for(emulator, hash_token(self.token))
+        rules = folder / f"{name}.cedar"
+        rules.write_text("permit(principal, action, resource);")
+        values["authorization"] = {"rules_file": str(rules)}
         values["server"] = {"grpc": self.address, "drain_notice_s": 0}
-        values["graph"] |= {**NO_QUOTA, "create_route": "assign", "read_back_s": 10, "doubt_s": 0.5}
-        values |= {"ledger": {"url": ledger_url}, **sections}
-        self.config = folder / "gateway.toml"
-        self.config.write_text(tomli_w.dumps(values))
+        values["graph"] |= {**NO_QUOTA, **QUICK, "create_route": "assign", "read_back_s": 10, "doubt_s": 0.5, **graph}
+        self.values = values | {"ledger": {"url": ledger_url, "lease_s": lease_s}, **sections}
+        self.config, self.log = folder / f"{name}.toml", folder / f"{name}.log"
         self.process: asyncio.subprocess.Process | None = None
 
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Rig]:
+        """Runs inside the block, unless it was ended there."""
+        await self.start()
+        try:
+            async with self.rig() as rig:
+                yield rig
+        finally:
+            if self.process and self.process.returncode is None:
+                await self.end()
+
+    @asynccontextmanager
+    async def rig(self) -> AsyncIterator[Rig]:
+        """For calls."""
+        async with self.channel() as channel:
+            yield Rig(self.emulator, channel, self.address, self.token, self.ledger)
+
     async def start(self) -> None:
-        self.process, ready = await command("serve", "--config", str(self.config))
-        assert ready["grpc"] == self.address
+        self.config.write_text(tomli_w.dumps(self.values))
+        command = (sys.executable, "-m", "gateway", "serve", "--config", str(self.config))
+        with self.log.open("a") as log:
+            self.process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=log)
+        assert self.process.stdout
+        async with asyncio.timeout(60):
+            line = await self.process.stdout.readline()
+        assert json.loads(line)["grpc"] == self.address, self.log.read_text()
 
     def channel(self) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(self.address)
 
-    async def end(self, number: int = signal.SIGKILL) -> int | None:
+    def send(self, number: int) -> None:
         assert self.process
         self.process.send_signal(number)
+
+    async def end(self, number: int = signal.SIGKILL) -> int | None:
+        assert self.process
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            self.process.send_signal(number)
         await asyncio.wait_for(self.process.communicate(), 60)
         return self.process.returncode
 
-
-def seen_changes(emulator: Emulator) -> dict:
-    """(policy, group) -> the kinds that its row had, one after the other, as the emulator saw them."""
-    seen = defaultdict(list)
-    for effect in emulator.world.intune.effects:
-        before, now = kinds_of(effect.before), kinds_of(effect.after)
-        for group in before.keys() | now.keys():
-            if before.get(group) != now.get(group):
-                seen[effect.policy, group].append(now.get(group))
-    return seen
-
-
-async def kill_run(emulator: Emulator, ledger_url: str, folder: Path, kills: int, seed: int) -> Report:
-    rng = random.Random(seed)
-    report = Report(ledger_url.partition(":")[0], seed)
-    unthrottle(emulator)
-    emulator.world.graph.page_size = 1000
-    for policy in POLICIES:
-        emulator.world.intune.add_policy(policy, policy, [])
-    victim = Victim(emulator, ledger_url, folder)
-    await victim.start()
-    clients = [await start_client(victim, number, seed) for number in range(CLIENTS)]
-    for number in range(kills):
-        point = list(POINTS)[number % len(POINTS)]
-        await reach(emulator, point, rng)
-        await victim.end()
-        report.kills[point] += 1
-        emulator.world.faults.clear()
-        await victim.start()
-    await asyncio.sleep(1)
-    answers = [await end_client(client) for client in clients]
-    assert await victim.end(signal.SIGTERM) == 0
-    judge(report, answers, seen_changes(emulator))
-    look_into(ledger_url, report)
-    return report
+    def shares(self, token: str) -> None:
+        """Takes the callers' token of another."""
+        self.token = token
+        self.values["callers"] = {"static": {CALLER: hash_token(token)}}
 
 
 async def reach(emulator: Emulator, point: str, rng: random.Random) -> None:
@@ -152,44 +126,3 @@ async def reach(emulator: Emulator, point: str, rng: random.Random) -> None:
     faults.order([replace(fault)])
     while faults.waiting:
         await asyncio.sleep(0.002)
-
-
-async def start_client(victim: Victim, number: int, seed: int) -> asyncio.subprocess.Process:
-    program = Path(__file__).with_name("kill_client.py")
-    arguments = (victim.address, victim.token, str(number), str(CALLERS), ",".join(POLICIES), str(seed))
-    return await asyncio.create_subprocess_exec(sys.executable, str(program), *arguments, stdout=asyncio.subprocess.PIPE)
-
-
-async def end_client(client: asyncio.subprocess.Process) -> dict:
-    client.terminate()
-    stdout, _ = await asyncio.wait_for(client.communicate(), 90)
-    return json.loads(stdout)
-
-
-def judge(report: Report, answers: list[dict], seen: dict) -> None:
-    answered = defaultdict(list)
-    for answer in answers:
-        report.retries += answer["retries"]
-        report.surprises += answer["surprises"]
-        for policy, group, kind, _ in answer["answered"]:
-            answered[policy, group].append(tuple(kind) if kind else None)
-            report.writes += 1
-    for place in answered.keys() | seen.keys():
-        told, found = answered.get(place, []), seen.get(place, [])
-        if place not in answered:
-            report.unasked.append(f"{place}: {found}")
-        elif len(found) > len(told):
-            report.doubled.append(f"{place}: answered {told}, seen {found}")
-        elif found != told:
-            report.lost.append(f"{place}: answered {told}, seen {found}")
-
-
-def look_into(ledger_url: str, report: Report) -> None:
-    ledger = SqlLedger(LedgerConfig(url=ledger_url))
-    entries = list(ledger.find(Query()))
-    for entry in entries:
-        report.outcomes[entry.outcome] += 1
-    report.unfinished = [entry.id for entry in entries if entry.state != "finished"]
-    report.chain = list(verify(ledger.find(Query(after=-1)), ledger.ends()))
-    if report.outcomes["OK"] != report.writes:
-        report.surprises.append(f"{report.outcomes['OK']} entries are OK, {report.writes} writes were answered")

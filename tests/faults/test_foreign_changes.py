@@ -7,8 +7,9 @@ from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignmen
 from edits_over_the_wire import ASSIGN, LIST, MERGE, create, group, guid
 from rig import gateway, logged
 
-from gateway.assignments import writer as writer_module
+from gateway.assignments import round as round_module
 from gateway.assignments.edits import Merged
+from gateway.assignments.rows import RowSet
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY, GROUP, WINDOWS
@@ -59,13 +60,13 @@ async def test_a_foreign_change_that_our_write_may_have_undone_is_said_to_the_ca
 
 async def test_a_set_that_would_lose_a_row_is_never_sent(live: Emulator, monkeypatch):
     """The witness stands apart from merge: here merge has a bug."""
-    merge_pending = writer_module.merge_pending
+    merge = round_module.merge
 
-    def buggy(rows, batch):
-        merged = merge_pending(rows, batch)
-        return Merged(merged.rows[1:], merged.outcomes)
+    def buggy(rows, edits, repairs):
+        merged = merge(rows, edits, repairs)
+        return Merged(RowSet(rows.of, merged.rows.rows[1:]), merged.outcomes, merged.touched)
 
-    monkeypatch.setattr(writer_module, "merge_pending", buggy)
+    monkeypatch.setattr(round_module, "merge", buggy)
     with logged() as lines:
         async with gateway(live, **MERGE) as rig:
             failure = await create(rig, group(0), WINDOWS)

@@ -1,17 +1,22 @@
-"""The gateway is killed while clients write, at random and at named points; nothing is lost, nothing is done twice.
+"""The gateway is killed while callers write, at random and at named points; reads lag, and what Graph works on lands late. The
+oracle judges.
 
 `pytest -m long -s tests/faults/test_kills.py` is the long run: 120 kills with each database. SEED=n repeats one.
 """
 
+import random
 from pathlib import Path
 
 import pytest
-from killing import POINTS, kill_run
-from test_state_machine import new_seed
+from fleet import Fleet, processes
+from killing import POINTS, reach
+from test_state_machine import Trouble, new_seed, ours, table
+from workload import Load, Workload
 
 from gateway.emulator import Emulator
 
 DATABASES = ["sqlite", "postgresql"]
+ENDLESS = 1_000_000
 
 
 @pytest.fixture
@@ -21,12 +26,30 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("postgres").new_database()
 
 
-async def run(live: Emulator, ledger_url: str, folder: Path, kills: int) -> None:
-    report = await kill_run(live, ledger_url, folder, kills, new_seed())
-    print(report)
-    assert report.good, vars(report)
-    assert report.writes > 2 * kills
-    assert report.retries > kills
+def kills(number: int, seed: int) -> Trouble:
+    """One point after the other; then it is enough."""
+
+    async def kill(fleet: Fleet, workload: Workload) -> None:
+        rng, [victim] = random.Random(seed), fleet.victims
+        for turn in range(number):
+            point = list(POINTS)[turn % len(POINTS)]
+            await reach(workload.emulator, point, rng)
+            await victim.end()
+            fleet.trouble[f"killed {point}"] += 1
+            await victim.start()
+        workload.enough = True
+
+    return kill
+
+
+async def run(live: Emulator, ledger_url: str, folder: Path, number: int) -> None:
+    seed = new_seed()
+    load = Load(ENDLESS, callers=24, faults_each=60)
+    found = await ours(live, seed, load, lambda: processes(live, ledger_url, folder, 1), kills(number, seed))
+    print(table([found]))
+    assert found.good, f"{found.unsettled} {found.verdict}"
+    assert found.figures["OK"] > 2 * number
+    assert found.figures["attempts"] > found.figures["operations"]
 
 
 @pytest.mark.parametrize("ledger_url", DATABASES, indirect=True)

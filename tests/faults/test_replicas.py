@@ -1,11 +1,11 @@
-"""Two gateways for one tenant: with the lock in Redis, neither undoes the other's writes."""
+"""Several gateways for one tenant share one PostgreSQL: none undoes the others' writes, and each gets its turn."""
 
 import asyncio
-from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 from edits_over_the_wire import create, created, delete, group, guid
-from redis_server import NEEDS_REDIS, Server
+from postgres_server import Server as Postgres
 from rig import Failure, gateway
 
 from gateway.emulator import Emulator
@@ -16,16 +16,14 @@ SETTINGS = {"create_route": "assign", "read_back_s": 10}
 
 
 @pytest.fixture
-def redis() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
+def shared(postgres: Postgres) -> dict:
+    return {"graph": SETTINGS, "ledger": {"url": postgres.new_database()}}
 
 
-async def both_write(live: Emulator, locks: dict) -> tuple[str, str]:
+async def both_write(live: Emulator, one_settings: dict, other_settings: dict) -> tuple[str, str]:
     """One's write is slow on its way; the other's comes meanwhile, unless it has to wait. The ids that both were told."""
     live.world.faults.order([Fault(method="POST", path="/assign$", delay_s=0.6)])
-    async with gateway(live, graph=SETTINGS, locks=locks) as one, gateway(live, graph=SETTINGS, locks=locks) as other:
+    async with gateway(live, **one_settings) as one, gateway(live, **other_settings) as other:
         slow = asyncio.create_task(create(one, group(1), WINDOWS))
         while not one.writes():
             await asyncio.sleep(0.01)
@@ -33,25 +31,22 @@ async def both_write(live: Emulator, locks: dict) -> tuple[str, str]:
         return (await slow).id, quick.id
 
 
-@NEEDS_REDIS
-async def test_two_replicas_with_one_lock_lose_nothing(live: Emulator, redis: Server):
+async def test_two_replicas_with_one_ledger_lose_nothing(live: Emulator, shared: dict):
     before = {row["id"] for row in live.world.intune.policies[WINDOWS].rows}
-    told = await both_write(live, {"kind": "redis", "url": redis.url})
+    told = await both_write(live, shared, shared)
     assert {row["id"] for row in live.world.intune.policies[WINDOWS].rows} == before | set(told)
 
 
-async def test_with_a_lock_each_one_undoes_what_the_other_was_told(live: Emulator):
-    """Why several replicas need the one lock."""
-    slow, quick = await both_write(live, {"kind": "process"})
+async def test_with_a_ledger_each_one_undoes_what_the_other_was_told(live: Emulator):
+    """Why several replicas need the one ledger."""
+    slow, quick = await both_write(live, {"graph": SETTINGS}, {"graph": SETTINGS})
     there = {row["id"] for row in live.world.intune.policies[WINDOWS].rows}
     assert slow in there
     assert quick not in there
 
 
-@NEEDS_REDIS
-async def test_many_writes_of_two_replicas_lose_nothing(live: Emulator, redis: Server):
-    locks = {"kind": "redis", "url": redis.url}
-    async with gateway(live, graph=SETTINGS, locks=locks) as one, gateway(live, graph=SETTINGS, locks=locks) as other:
+async def test_many_writes_of_two_replicas_lose_nothing(live: Emulator, shared: dict):
+    async with gateway(live, **shared) as one, gateway(live, **shared) as other:
         answers = await asyncio.gather(*(create((one, other)[i % 2], group(i)) for i in range(60)))
         gone = await asyncio.gather(*(delete((one, other)[i % 2], f"{EMPTY}_{guid(i)}") for i in range(30)))
     assert len(created(answers)) == 60
@@ -59,14 +54,23 @@ async def test_many_writes_of_two_replicas_lose_nothing(live: Emulator, redis: S
     assert {row["target"]["groupId"] for row in live.world.intune.policies[EMPTY].rows} == {guid(i) for i in range(30, 60)}
 
 
-@NEEDS_REDIS
-async def test_without_redis_writes_are_refused_and_reads_go_on(live: Emulator, redis: Server):
-    async with gateway(live, graph=SETTINGS, locks={"kind": "redis", "url": redis.url}) as rig:
-        assert created([await create(rig, group(0))])
-        redis.stop()
-        failure = await create(rig, group(1))
-        assert (failure.status, failure.reason) == ("UNAVAILABLE", "LOCK_UNAVAILABLE")
-        assert failure.retry_after
-        page = await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": EMPTY})
-        assert len(page.assignments) == 1
-        assert len(rig.writes()) == 1
+async def test_each_of_three_replicas_gets_its_turn_beside_a_busy_one(live: Emulator, shared: dict):
+    """The busy one always has edits that wait; who asks once waits for the round that runs and those before it, no more."""
+    async with AsyncExitStack() as stack:
+        busy, *others = [await stack.enter_async_context(gateway(live, **shared)) for _ in range(3)]
+        numbers, over = iter(range(100, 100_000)), asyncio.Event()
+
+        async def keep_busy() -> int:
+            done = 0
+            while not over.is_set():
+                done += isinstance(await create(busy, group(next(numbers))), Failure) is False
+            return done
+
+        at_work = [asyncio.create_task(keep_busy()) for _ in range(8)]
+        for turn in range(5):
+            before = len(live.world.intune.effects)
+            answers = await asyncio.gather(*(create(rig, group(10 * turn + n)) for n, rig in enumerate(others)))
+            assert len(created(answers)) == 2
+            assert len(live.world.intune.effects) - before <= 8, "a few turns, however busy the other is"
+        over.set()
+        assert sum(await asyncio.gather(*at_work)) > 10

@@ -1,24 +1,28 @@
-"""Writers come and go, and write only under a sure lock. With a fake Graph."""
+"""Writers come and go, and write only under a lease. With a fake Graph."""
 
 import asyncio
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
+import json
+from uuid import uuid4
 
 import pytest
 from edits_over_the_wire import guid
 from fake_ledger import NoLedger
 
 from gateway.assignments.edits import Add, Remove
-from gateway.assignments.locks import InProcessLocks
+from gateway.assignments.looks import Bounds
 from gateway.assignments.patience import Patience
+from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import REMEMBER_MISSING_S, Routes
-from gateway.assignments.writer import Tools
 from gateway.assignments.writers import Writers
-from gateway.call import Call
+from gateway.call import Record
+from gateway.entry import Entry, utc_now
 from gateway.errors import GatewayError, Reason
-from gateway.graph.client import Answer
+from gateway.graph.client import Answer, Permit
 from gateway.graph.quota import Quota
-from gateway.operations import OPERATIONS
+from gateway.ledger.write import Write
+from gateway.sets import COMPLIANCE
+
+NONE = Bounds(0.0, 0.0)
 
 
 class FakeGraph:
@@ -26,60 +30,81 @@ class FakeGraph:
 
     def __init__(self) -> None:
         self.rows: dict[str, list] = {}
-        self.quota = Quota(10**9, 10**9)
 
-    async def send(self, method: str, path: str, body, **_):
+    quota = Quota(10**9, 10**9)
+
+    async def permit(self, deadline: float) -> Permit:
+        return Permit("token")
+
+    def give_back(self) -> None:
+        pass
+
+    async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> Answer:
         policy = path.split("/")[-2]
-        if method == "POST":
-            self.rows[policy] = [{"id": f"{policy}_x", "source": "direct", **row} for row in body["assignments"]]
-            return Answer(204, None)
-        return Answer(200, {"value": self.rows.get(policy, [])})
+        self.rows[policy] = [{"id": f"{policy}_x", "source": "direct", **row} for row in json.loads(body)["assignments"]]
+        return Answer(204, None)
+
+    async def get(self, path: str, **_) -> Answer:
+        if path.endswith("/assignments"):
+            return Answer(200, {"value": self.read(path.split("/")[-2])})
+        return Answer(200, {"assignments": self.read(path.rsplit("/", maxsplit=1)[-1].partition("?")[0])})
+
+    def read(self, policy: str) -> list:
+        return self.rows.get(policy, [])
 
 
-def call_of(deadline: float) -> Call:
-    return Call(OPERATIONS["CreateComplianceAssignment"], decode=lambda: None, metadata={}, deadline=deadline, tenant="t")
+async def at_once(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+def deps(ledger: NoLedger, route: str = "assign", patience: Patience | None = None, bounds=NONE) -> WriterDeps:
+    return WriterDeps(Routes(route, lambda: 0.0), ledger, ledger, patience or Patience(sleep=at_once), bounds, 60.0)
+
+
+def write(seconds: float) -> Write:
+    entry = Entry(id=uuid4().hex, tenant="t", policy="p", operation="CreateComplianceAssignment", began_at=utc_now())
+    one = Write(NoLedger(), entry, Record(), asyncio.get_running_loop().time() + seconds)
+    one._waiting = 1
+    return one
 
 
 async def test_ten_thousand_policies_touched_once_leave_nothing_behind():
-    locks = InProcessLocks()
-    writers = Writers({"t": FakeGraph()}, Tools(Routes("assign", lambda: 0.0), locks, Patience(), NoLedger()))
-    deadline = asyncio.get_running_loop().time() + 60
+    """When their writes are settled: without a lag that is after one more look."""
+    writers = Writers({"t": FakeGraph()}, deps(NoLedger()))
     target = {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}
     for start in range(0, 10_000, 500):
-        await asyncio.gather(*(writers.carry_out(call_of(deadline), f"p{i}", Add(target)) for i in range(start, start + 500)))
-    await asyncio.sleep(0)
-    assert (len(writers), len(locks._locks)) == (0, 0)
-    assert not [t for t in asyncio.all_tasks() if t.get_name().startswith("writer")]
+        these = range(start, start + 500)
+        await asyncio.gather(*(writers.carry_out(write(60), COMPLIANCE, f"p{i}", Add(target)) for i in these))
+    async with asyncio.timeout(60):
+        while len(writers):
+            await asyncio.sleep(0.01)
+    assert not [t for t in asyncio.all_tasks() if t.get_name().startswith(("writer", "lease"))]
 
 
-class LostLocks(InProcessLocks):
-    """The lease is lost right after it was given."""
+class LostLeases(NoLedger):
+    """Somebody else has it when it is about to be used."""
 
-    @asynccontextmanager
-    async def hold(self, name: str):
-        yield SimpleNamespace(held=lambda: False)
+    async def write_down(self, policy, revision, entries, repaired=()):
+        raise GatewayError(Reason.LEASE_LOST)
 
 
-class NoLocks(InProcessLocks):
-    """The lock service is down."""
+class HeldLeases(NoLedger):
+    """Somebody else has it, for ever."""
 
-    @asynccontextmanager
-    async def hold(self, name: str):
-        raise GatewayError(Reason.LOCK_UNAVAILABLE, retry_after=1.0)
-        yield
+    async def acquire(self, policy, after=0):
+        return None
 
 
 @pytest.mark.parametrize("route", ["assign", "documented"])
-@pytest.mark.parametrize(("locks", "reason"), [(LostLocks(), Reason.LOCK_LOST), (NoLocks(), Reason.LOCK_UNAVAILABLE)])
-async def test_without_a_sure_lock_nothing_is_written(locks, reason: Reason, route: str):
+@pytest.mark.parametrize(("ledger", "reason"), [(LostLeases(), Reason.LEASE_LOST), (HeldLeases(), Reason.LEASE_HELD)])
+async def test_without_a_lease_nothing_is_written(ledger: NoLedger, reason: Reason, route: str):
     graph = FakeGraph()
-    writers = Writers({"t": graph}, Tools(Routes(route, lambda: 0.0), locks, Patience(), NoLedger()))
-    deadline = asyncio.get_running_loop().time() + 60
+    writers = Writers({"t": graph}, deps(ledger, route))
     edits = [Add({"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(i)}) for i in range(3)]
-    results = await asyncio.gather(*(writers.carry_out(call_of(deadline), "p", e) for e in edits), return_exceptions=True)
+    results = await asyncio.gather(*(writers.carry_out(write(1), COMPLIANCE, "p", e) for e in edits), return_exceptions=True)
     assert [r.reason for r in results] == [reason] * 3
     assert not graph.rows
-    assert len(writers) == 0
+    await writers.close(1)
 
 
 def test_a_missing_route_is_remembered_for_a_day_and_then_tried_again():
@@ -95,17 +120,18 @@ def test_a_missing_route_is_remembered_for_a_day_and_then_tried_again():
 
 
 class ScriptedGraph(FakeGraph):
-    """Reads come as written down (one before a write, two looks after it); the last one again and again."""
+    """Reads come as written down (two before a write, then those after it); the last one again and again."""
 
     def __init__(self, reads: list) -> None:
         super().__init__()
         self.reads, self.writes = reads, 0
 
-    async def send(self, method: str, path: str, body, **_):
-        if method == "POST":
-            self.writes += 1
-            return Answer(204, None)
-        return Answer(200, {"value": self.reads.pop(0) if len(self.reads) > 1 else self.reads[0]})
+    async def post(self, *_):
+        self.writes += 1
+        return Answer(204, None)
+
+    def read(self, policy: str) -> list:
+        return self.reads.pop(0) if len(self.reads) > 1 else self.reads[0]
 
 
 def row(number: int) -> dict:
@@ -115,8 +141,8 @@ def row(number: int) -> dict:
 
 OURS, FOREIGN = row(1), row(2)
 SHOWS_LATE = {
-    "create": (Add(OURS["target"]), [[], [FOREIGN], [FOREIGN], [OURS, FOREIGN]]),
-    "delete": (Remove(OURS["id"]), [[OURS], [OURS, FOREIGN], [OURS, FOREIGN], [FOREIGN]]),
+    "create": (Add(OURS["target"]), [[], [], [FOREIGN], [FOREIGN], [OURS, FOREIGN]]),
+    "delete": (Remove(OURS["id"]), [[OURS], [OURS], [OURS, FOREIGN], [OURS, FOREIGN], [FOREIGN]]),
 }
 
 
@@ -126,11 +152,8 @@ async def test_an_accepted_write_that_shows_late_beside_a_foreign_change_is_our_
     edit, reads = SHOWS_LATE[name]
     graph = ScriptedGraph(list(reads))
 
-    async def at_once(_: float) -> None:
-        pass
-
-    patience = Patience(read_back=0.0, doubt=0.0, sleep=at_once)
-    writers = Writers({"t": graph}, Tools(Routes("assign", lambda: 0.0), InProcessLocks(), patience, NoLedger()))
-    written = await writers.carry_out(call_of(asyncio.get_running_loop().time() + 60), "p", edit)
+    writers = Writers({"t": graph}, deps(NoLedger(), patience=Patience(doubt=0.0, sleep=at_once), bounds=Bounds(60.0, 60.0)))
+    written = await writers.carry_out(write(60), COMPLIANCE, "p", edit)
+    await writers.close(1)
     assert FOREIGN in written.rows
     assert graph.writes == 1

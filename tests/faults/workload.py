@@ -1,298 +1,277 @@
-"""A random workload over many callers and policies with faults, and the model that judges it at the end.
-
-Each caller owns groups of its own, so that it knows what has to be there; policies are shared. What a caller was told is
-checked against what the emulator has at the end: every acknowledged edit is there, every refused one is not, rows that
-nobody edited are byte for byte the same. Where the answer was "unknown" or too late, both are right.
+"""A random workload over many callers and policies: all six operations, each caller one after the other, on groups of its own;
+others who write at any moment; and what goes wrong in Graph. What comes of it is for the oracle to say.
 """
 
 import asyncio
-import json
 import random
+import sys
+import time
+import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from actors import Answer, graph_row
+from asks import ABSENT, ANY, BAD, KINDS, OPEN, Ask, Op, Value, after
 from rig import unthrottle
 
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import ROWS
 
-CALLERS, GROUPS = 64, 3
+GROUPS = 3
 SHARED = [f"shared-{i}" for i in range(8)]
-OWN = [f"own-{i}" for i in range(CALLERS)]  # for the operation that concerns a whole policy: Replace
-FILTER = "51627384-95a6-4b7c-88d9-eafb0c1d2e34"
-Kind = tuple[str, str]  # ("group" | "exclusion", "none" | "include" | "exclude")
+FOREIGN = "000000f0"  # the groups of others begin so
+ASSIGN, LIST = {"method": "POST", "path": "/assign$"}, {"method": "GET", "path": "/assignments"}
+PATIENCE_S, TIMEOUT_S = 60.0, 20.0
 
 
-class Actor(Protocol):
-    """One way to edit. Each answers "ok", "no" (surely not carried out), "exists", "missing" or "unknown"."""
+class Way(Protocol):
+    """One way to edit."""
 
-    async def create(self, policy: str, group: str, kind: Kind, if_exists: str) -> str: ...
-    async def update(self, policy: str, group: str, to_group: str, kind: Kind, filter_only: bool) -> str: ...
-    async def delete(self, policy: str, group: str) -> str: ...
-    async def replace(self, policy: str, wanted: dict[str, Kind]) -> str: ...
-    async def read(self, policy: str) -> dict[str, Kind] | None: ...
-    async def poison(self, policy: str) -> str: ...
-    async def settle(self, policy: str) -> None:
-        """Returns once nothing that was asked before is still under way."""
-        ...
+    async def attempt(self, policy: str, op: Op, request_id: str, timeout: float) -> Answer: ...
+    async def read(self, policy: str) -> None: ...
 
 
 @dataclass
-class Report:
-    """What happened. lost: acknowledged edits that are not there; extra: refused ones that are; damaged: others' rows."""
+class Load:
+    """How much of what. late_s, lag_s: at most; both have to be below what the gateway reckons with. foreign_s: between two
+    writes of others, on average."""
+
+    operations: int
+    callers: int = 64
+    lag_s: float = 0.5
+    late_s: float = 1.5
+    foreign_s: float = 0.3
+    faults_each: int = 15
+
+
+@dataclass
+class Figures:
+    """What was done, beside what the oracle finds."""
 
     operations: int = 0
-    outcomes: Counter = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    surprises: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        wrong = {name: len(getattr(self, name)) for name in ("lost", "extra", "damaged", "surprises")}
-        return f"{self.operations} operations {dict(self.outcomes)} -> {wrong}"
-
-    @property
-    def good(self) -> bool:
-        return not (self.lost or self.extra or self.damaged or self.surprises)
+    answers: Counter[str] = field(default_factory=Counter)
+    attempts: int = 0
+    unknown: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    foreign: int = 0
 
 
 def group_id(caller: int, number: int) -> str:
     return f"{caller:08x}-{number:04x}-4000-8000-000000000000"
 
 
-def kinds_of(rows: list[dict]) -> dict[str, Kind]:
-    """group id -> kind of the direct rows with groups."""
-    found = {}
-    for row in rows:
-        target = row["target"]
-        if row["source"] == "direct" and "groupId" in target:
-            name = "exclusion" if "exclusion" in target["@odata.type"] else "group"
-            found[target["groupId"]] = (name, target["deviceAndAppManagementAssignmentFilterType"])
-    return found
+class Caller:
+    """One after the other, each under one request id until it has an answer. Some only ever create rows and delete them again;
+    some have so little time that they ask often; now and then one gives up."""
+
+    def __init__(self, number: int, way: Way, rng: random.Random, say: Callable[[Ask], None], figures: Figures) -> None:
+        self.number, self.way, self.rng, self.say, self.figures = number, way, rng, say, figures
+        self.own = f"own-{number}"  # the policy for the operation that concerns a whole one
+        self.groups = [group_id(number, i) for i in range(GROUPS)]
+        self.possible: dict[tuple[str, str], frozenset[Value]] = {}
+        self.timeout = 0.4 if number % 8 == 0 else TIMEOUT_S
+        self._plan = self._in_turn() if number % 3 == 0 else self._at_random()
+
+    async def work(self, operations: int, is_enough: Callable[[], bool]) -> None:
+        for _ in range(operations):
+            if is_enough():
+                return
+            self.figures.operations += 1
+            policy, op = next(self._plan)
+            if op is None:
+                await self.way.read(policy)
+            else:
+                await self._ask(policy, op)
+
+    def _in_turn(self) -> Iterator[tuple[str, Op]]:
+        while True:
+            policy = self.rng.choice(SHARED)
+            for group in self.groups:
+                yield (
+                    policy,
+                    Op("create", group, self.rng.choice(KINDS), "replace" if len(self._of(policy, group)) > 1 else "fail"),
+                )
+            for group in self.groups:
+                yield policy, Op("delete", group)
+
+    def _at_random(self) -> Iterator[tuple[str, Op | None]]:
+        while True:
+            rng, policy = self.rng, self.rng.choice(SHARED)
+            group, other = rng.sample(self.groups, 2)
+            kind = rng.choice(KINDS)
+            name = rng.choices(["create", "update", "move", "delete", "replace", "read", "poison"], [6, 3, 1, 3, 1, 1, 0.3])[0]
+            match name:
+                case "create":
+                    yield policy, Op("create", group, kind, rng.choice(["fail", "fail", "keep", "replace"]))
+                case "update":
+                    same = all(value and value[0] == kind[0] for value in self._of(policy, group))
+                    yield policy, Op("update", group, kind, filter_only=same)
+                case "move":
+                    yield policy, Op("move", group, kind, to=other)
+                case "replace":
+                    yield self.own, self._replacement()
+                case "read":
+                    yield self.own, None
+                case "poison":
+                    yield policy, Op("poison", group)
+                case _:
+                    yield policy, Op("delete", group)
+
+    def _replacement(self) -> Op:
+        kept = set(self.rng.sample(self.groups, self.rng.randrange(1, len(self.groups) + 1)))
+        return Op("replace", whole=tuple((g, self.rng.choice(KINDS[:2]) if g in kept else None) for g in self.groups))
+
+    def _of(self, policy: str, group: str) -> frozenset[Value]:
+        return self.possible.get((policy, group), ABSENT)
+
+    async def _ask(self, policy: str, op: Op) -> None:
+        request_id, asked = str(uuid.UUID(int=self.rng.getrandbits(128), version=4)), time.time()
+        gives_up = self.rng.random() < 0.02
+        attempts = unknown = 0
+        while True:
+            attempts += 1
+            answer = await self.way.attempt(policy, op, request_id, self.timeout)
+            unknown += answer.unknown
+            if answer.name or gives_up or time.time() - asked > PATIENCE_S:
+                break
+            await asyncio.sleep(answer.wait)
+        ask = Ask(str(self.number), policy, op, request_id, answer.name or OPEN, asked, time.time(), attempts, unknown)
+        left = after(ask, {group: self._of(policy, group) for group in op.groups}) or dict.fromkeys(op.groups, ANY)
+        self.possible |= {(policy, group): values for group, values in left.items()}
+        self.figures.answers[ask.answer] += 1
+        self.figures.attempts += attempts
+        self.figures.unknown += unknown
+        if ask.answer != BAD or op.name != "poison":
+            self.say(ask)
 
 
 class Workload:
-    """seed: of everything random but time. actor: for a caller number."""
+    """seed: of everything random but time. way: for a caller's number. enough: set it to end before all operations are done."""
 
-    def __init__(self, emulator: Emulator, seed: int, operations: int, actor: Callable[[int], Actor]) -> None:
-        self.emulator, self.operations, self.actor = emulator, operations, actor
+    def __init__(self, emulator: Emulator, seed: int, load: Load, way: Callable[[int], Way]) -> None:
+        self.emulator, self.load, self.way = emulator, load, way
         self.random = random.Random(seed)
-        self.report = Report()
-        self.maybe: dict[tuple[str, str], list[Kind | None]] = {}
-        self.expected: dict[tuple[str, str], Kind | None] = {}
-        self.gates = {policy: Gate() for policy in SHARED}
-        self.foreign: dict[str, set[str]] = {policy: set() for policy in SHARED}
-        self.over = False
+        self.asks: list[Ask] = []
+        self.figures = Figures()
+        self.policies = [*SHARED, *(f"own-{i}" for i in range(load.callers))]
+        self.over = self.enough = False
+        self._condensed = 0
 
-    async def run(self) -> Report:
+    def prepare(self) -> Mapping[str, Sequence[dict]]:
+        """The sets at the start."""
         intune = self.emulator.world.intune
         unthrottle(self.emulator)
-        self.emulator.world.graph.page_size = 64
-        for policy in (*SHARED, *OWN):
+        self.emulator.world.graph.page_size = 1000
+        for policy in self.policies:
             intune.add_policy(policy, policy, ROWS)
-        seeds = {policy: {json.dumps(row) for row in intune.policies[policy].rows} for policy in (*SHARED, *OWN)}
-        others = [asyncio.create_task(work()) for work in (self._chaos, self._foreign_writer)]
-        await asyncio.gather(*(self._caller(number) for number in range(CALLERS)))
+        return self.sets()
+
+    def sets(self) -> dict[str, Sequence[dict]]:
+        return {policy: self.emulator.world.intune.policies[policy].rows for policy in self.policies}
+
+    async def run(self) -> None:
+        """Until all callers are done, nothing goes wrong any more, and what was late has landed."""
+        world = self.emulator.world
+        others = [asyncio.create_task(work()) for work in (self._faults, self._foreign, self._condense)]
+        each = -(-self.load.operations // self.load.callers)
+        new = lambda n: Caller(n, self.way(n), random.Random(self.random.random()), self.asks.append, self.figures)  # noqa: E731
+        await asyncio.gather(*(new(number).work(each, lambda: self.enough) for number in range(self.load.callers)))
         self.over = True
         await asyncio.gather(*others)
-        self.emulator.world.faults.clear()
-        intune.lag = 0.0
-        await asyncio.gather(*(self.actor(0).settle(policy) for policy in (*SHARED, *OWN)))
-        await self._judge(seeds)
-        return self.report
+        world.faults.clear()
+        while world.late:
+            await asyncio.sleep(0.05)
 
-    async def _caller(self, number: int) -> None:
-        rng, actor = random.Random(self.random.random()), self.actor(number)
-        for _ in range(-(-self.operations // CALLERS)):
-            whole = rng.random() < 0.1
-            policy = OWN[number] if whole else rng.choice(SHARED)
-            if whole:
-                await self._whole(policy, number, rng, actor)
-            else:
-                async with self.gates[policy].shared():
-                    await self._one(policy, number, rng, actor)
-            self.report.operations += 1
+    def _fault(self, rng: random.Random) -> dict[str, Any]:
+        late = {**ASSIGN, "effect": "late", "late_s": rng.uniform(0.05, self.load.late_s)}
+        return rng.choice(
+            [
+                {**late, "status": 504},
+                {**late, "cut": "before"},
+                {**late, "cut": "before"},
+                {**ASSIGN, "status": 504, "effect": "now"},
+                {**ASSIGN, "cut": "after"},
+                {**ASSIGN, "cut": "before"},
+                {**ASSIGN, "status": 503},
+                {**ASSIGN, "status": 500},
+                {**ASSIGN, "status": 429, "retry_after": "0.1"},
+                {**ASSIGN, "status": 409},
+                {**ASSIGN, "status": 401, "body": {"error": {"code": "InvalidAuthenticationToken", "message": "It expired."}}},
+                {**ASSIGN, "delay_s": rng.uniform(0.05, 0.6)},
+                {**LIST, "status": 500},
+                {**LIST, "status": 429, "retry_after": "0.02"},
+                {**LIST, "cut": "before"},
+                {**LIST, "delay_s": rng.uniform(0.05, 0.6)},
+            ]
+        )
 
-    async def _one(self, policy: str, number: int, rng: random.Random, actor: Actor) -> None:
-        group = group_id(number, rng.randrange(GROUPS))
-        state = await self._state(policy, group, actor)
-        kind: Kind = rng.choice([("group", "none"), ("group", "include"), ("group", "exclude"), ("exclusion", "none")])
-        operation = rng.choices(["create", "update", "delete", "read", "poison"], [5, 3, 3, 1, 0.3])[0]
-        if operation == "poison":
-            self._tell(policy, group, await actor.poison(policy), state, state, {"bad"})
-        elif operation == "read":
-            self._look(policy, number, await actor.read(policy))
-        elif operation == "create":
-            if_exists = rng.choice(["fail", "fail", "keep", "replace"])
-            after, expected = kind, {"ok"}
-            if state is not None and (if_exists == "fail" or state[0] != kind[0]):
-                after, expected = state, {"exists"}
-            elif state is not None and if_exists == "keep":
-                after = state
-            answer = await actor.create(policy, group, kind, if_exists)
-            self._tell(policy, group, answer, state, after, expected)
-        elif operation == "delete":
-            answer = await actor.delete(policy, group)
-            self._tell(policy, group, answer, state, None, {"missing"} if state is None else {"ok"})
-        else:
-            filter_only = state is not None and state[0] == kind[0]
-            after, expected = (state, {"missing"}) if state is None else (kind, {"ok"})
-            answer = await actor.update(policy, group, group, kind, filter_only)
-            self._tell(policy, group, answer, state, after, expected)
-
-    async def _whole(self, policy: str, number: int, rng: random.Random, actor: Actor) -> None:
-        groups = [group_id(number, i) for i in range(GROUPS)]
-        states = {group: await self._state(policy, group, actor) for group in groups}
-        wanted: dict[str, Kind] = {
-            g: ("group", rng.choice(["none", "include"])) for g in rng.sample(groups, rng.randrange(1, 4))
-        }
-        answer = await actor.replace(policy, wanted)
-        for group in groups:
-            self._tell(policy, group, answer, states[group], wanted.get(group), {"ok"})
-
-    async def _state(self, policy: str, group: str, actor: Actor) -> Kind | None:
-        """What is there now; after an unknown outcome the emulator says, once that is settled."""
-        if (policy, group) in self.maybe:
-            await actor.settle(policy)
-            found = kinds_of(self.emulator.world.intune.policies[policy].rows).get(group)
-            possible = self.maybe.pop((policy, group))
-            if found not in possible:
-                self.report.lost.append(f"{policy} {group}: {found} is none of {possible}")
-            self.expected[policy, group] = found
-        return self.expected.get((policy, group))
-
-    def _tell(self, policy: str, group: str, answer: str, before: Kind | None, after: Kind | None, expected: set[str]) -> None:
-        self.report.outcomes[answer] += 1
-        if answer == "ok" and "ok" in expected:
-            self.expected[policy, group] = after
-        elif answer == "unknown":
-            self.maybe[policy, group] = [before, after]
-        elif answer != "no" and answer not in expected:
-            self.report.surprises.append(f"{policy} {group}: {answer}, expected {expected}, before {before}")
-
-    def _look(self, policy: str, number: int, found: dict[str, Kind] | None) -> None:
-        for i in range(GROUPS):
-            group = group_id(number, i)
-            if (
-                found is not None
-                and (policy, group) not in self.maybe
-                and found.get(group) != self.expected.get((policy, group))
-            ):
-                self.report.surprises.append(f"{policy} {group}: read {found.get(group)}")
-        self.report.outcomes["read"] += 1
-
-    async def _chaos(self) -> None:
-        """Faults, one kind after the other, and lag that comes and goes."""
-        rng = random.Random(self.random.random())
-        assign, listing = {"method": "POST", "path": "/assign$"}, {"method": "GET", "path": "/assignments"}
-        faults = [
-            {**assign, "status": 429, "retry_after": "0.05"},
-            {**assign, "status": 429},
-            {**assign, "status": 500},
-            {**assign, "status": 503},
-            {**assign, "cut": "before"},
-            {**assign, "cut": "after"},
-            {**assign, "delay_s": 0.1},
-            {**listing, "status": 500},
-            {**listing, "status": 429, "retry_after": "0.02"},
-            {**listing, "cut": "before"},
-        ]
-        met = 0
-        while not self.over:  # one request in about forty, however many there are
-            if len(self.emulator.world.requests) >= met:
-                met = len(self.emulator.world.requests) + rng.randrange(10, 70)
-                self.emulator.world.faults.order([Fault(**rng.choice(faults))])
-                self.emulator.world.intune.lag = rng.choice([0, 0, 0, 0.05, 0.2])
-            await asyncio.sleep(0.01)
-
-    async def _foreign_writer(self) -> None:
-        """Adds and removes rows of its own behind the gateway's back, when no call of ours is on the policy: between a read
-        and a write of ours it would be undone, and that has a test of its own."""
-        rng = random.Random(self.random.random())
-        intune, number = self.emulator.world.intune, 0
+    async def _faults(self) -> None:
+        """One request in so many, however many there are; and lag that is rarely gone."""
+        rng, world = random.Random(self.random.random()), self.emulator.world
+        met, token_at = 0, 0.0  # a token that is refused again and again is a fault of another kind
         while not self.over:
-            policy = rng.choice(SHARED)
-            async with self.gates[policy].alone():
-                await asyncio.sleep(0.25)  # longer than any lag, and than a write whose caller gave up
-                rows, mine = intune.policies[policy].rows, self.foreign[policy]
-                if mine and rng.random() < 0.4:
-                    gone = rng.choice(sorted(mine))
-                    mine.discard(gone)
-                    rows = [row for row in rows if row["target"].get("groupId") != gone]
-                else:
-                    number += 1
-                    mine.add(group_id(0xF0, number))
-                    target = {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": group_id(0xF0, number)}
-                    rows = [*rows, {"target": target}]
-                intune.set_rows(policy, rows)
-                await asyncio.sleep(0.25)
-            await asyncio.sleep(rng.random())
+            if len(world.requests) >= met:
+                met = len(world.requests) + rng.randrange(self.load.faults_each // 2, self.load.faults_each * 3 // 2)
+                fault = self._fault(rng)
+                if fault.get("status") == 401 and time.monotonic() < token_at:
+                    continue
+                token_at = time.monotonic() + 5.0 if fault.get("status") == 401 else token_at
+                name = "late" if fault.get("effect") == "late" else str(fault.get("status") or fault.get("cut") or "slow")
+                self.figures.faults[name] += 1
+                world.faults.order([Fault(**fault)])
+                world.intune.lag, world.intune.hops = rng.uniform(0.0, self.load.lag_s), rng.random() < 0.8
+            await asyncio.sleep(0.01)
+        world.intune.lag = 0.0
 
-    async def _judge(self, seeds: dict[str, set[str]]) -> None:
-        for policy in (*SHARED, *OWN):
-            rows = self.emulator.world.intune.policies[policy].rows
-            found = kinds_of(rows)
-            texts = {json.dumps(row) for row in rows}
-            whole = policy in OWN
-            self.report.damaged += [f"{policy}: {text}" for text in seeds[policy] - texts if not whole or "policySets" in text]
-            for group in self.foreign.get(policy, ()):
-                if group not in found:
-                    self.report.damaged.append(f"{policy}: foreign {group} is gone")
-        for policy, group in {*self.expected, *self.maybe}:
-            expected = await self._state(policy, group, self.actor(0))
-            found = kinds_of(self.emulator.world.intune.policies[policy].rows).get(group)
-            if found != expected:
-                (self.report.extra if expected is None else self.report.lost).append(
-                    f"{policy} {group}: {found}, not {expected}"
-                )
+    async def _foreign(self) -> None:
+        """Others add, change and remove rows of their own at any moment; seldom a caller's row, seldom out of an old set."""
+        rng, intune = random.Random(self.random.random()), self.emulator.world.intune
+        while not self.over:
+            await asyncio.sleep(rng.expovariate(1 / self.load.foreign_s))
+            policy, rows = rng.choice(SHARED), []
+            rows = intune.policies[policy].rows
+            if rng.random() < 0.03:
+                await asyncio.sleep(0.1)
+            self.figures.foreign += 1
+            intune.set_rows(policy, _changed_by_others(rows, group_id(0xF0, self.figures.foreign), rng))
 
+    async def _condense(self) -> None:
+        """Of each answer, only what the oracle asks for is kept."""
+        while not self.over:
+            await asyncio.sleep(0.2)
+            self.condense()
 
-class Gate:
-    """Many share it, or one has it alone."""
+    def condense(self) -> None:
+        requests = self.emulator.world.requests
+        for request in requests[self._condensed : max(len(requests) - 500, 0)]:
+            _condense(request)
+            self._condensed += 1
 
-    def __init__(self) -> None:
-        self._condition, self._inside, self._waiting = asyncio.Condition(), 0, False
-
-    def shared(self) -> "Pass":
-        return Pass(self._enter, self._leave)
-
-    def alone(self) -> "Pass":
-        return Pass(self._enter_alone, self._leave_alone)
-
-    async def _enter(self) -> None:
-        async with self._condition:
-            await self._condition.wait_for(lambda: not self._waiting)
-            self._inside += 1
-
-    async def _leave(self) -> None:
-        async with self._condition:
-            self._inside -= 1
-            self._condition.notify_all()
-
-    async def _enter_alone(self) -> None:
-        async with self._condition:
-            self._waiting = True
-            await self._condition.wait_for(lambda: self._inside == 0)
-
-    async def _leave_alone(self) -> None:
-        async with self._condition:
-            self._waiting = False
-            self._condition.notify_all()
+    def all_condensed(self) -> list[dict]:
+        for request in self.emulator.world.requests:
+            _condense(request)
+        return self.emulator.world.requests
 
 
-@dataclass
-class Pass:
-    """An async context manager of two functions."""
+def _changed_by_others(rows: Sequence[dict], new: str, rng: random.Random) -> list[dict]:
+    theirs = [row for row in rows if str(row["target"].get("groupId", "")).startswith(FOREIGN)]
+    callers = [row for row in rows if "-4000-8000-" in str(row["target"].get("groupId", "")) and row not in theirs]
+    choice = rng.random()
+    if choice < 0.03 and callers:
+        gone = rng.choice(callers)
+        return [row for row in rows if row is not gone]
+    if choice < 0.45 and theirs:
+        one = rng.choice(theirs)
+        changed = [] if rng.random() < 0.6 else [graph_row(one["target"]["groupId"], rng.choice(KINDS))]
+        return [*(row for row in rows if row is not one), *changed]
+    return [*rows, graph_row(new, rng.choice(KINDS))]
 
-    enter: Callable[[], Awaitable[None]]
-    leave: Callable[[], Awaitable[None]]
 
-    async def __aenter__(self) -> None:
-        await self.enter()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.leave()
+def _condense(request: dict) -> None:
+    answer = request.get("answer")
+    if isinstance(answer, dict) and isinstance(answer.get("value"), list) and "@odata.nextLink" not in answer:
+        request["shown"] = frozenset(sys.intern(str(row["target"].get("groupId", ""))) for row in answer["value"])
+    request["answer"] = request["body"] = None

@@ -92,7 +92,7 @@ async def test_no_canary_sings(live: Emulator, tmp_path: Path, monkeypatch: pyte
                 seen += [answer.seen if isinstance(answer, Failure) else str(answer), repr(trailers)]
             seen.append(str(await by_certificate.call("CreateComplianceAssignment", CREATE, metadata=())))
             for fault in ({"status": 401}, {"status": 500, "body": f"{CANARY}-body"}, {"cut": "before"}):
-                live.world.faults.order([Fault(path="/assign", times=9, **fault)])
+                live.world.faults.order([Fault(path="/assign", times=99, **fault)])
                 request = {"deviceCompliancePolicyId": CREATE["deviceCompliancePolicyId"]}
                 seen.append((await caller.call("ListComplianceAssignments", request, metadata=bearer(STATIC), timeout=2)).seen)
                 live.world.faults.clear()

@@ -59,6 +59,11 @@ CHANGES = {
     "metrics for someone": (lambda v: v.update(server={"metrics": "someone"}), "server.metrics: "),
     "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
     "no authorisation": (lambda v: v.pop("authorization"), "authorization: Field required"),
+    "locks that are no more": (
+        lambda v: v.update(locks={"kind": "process"}),
+        'share nothing but [ledger] url = "postgresql://…"',
+    ),
+    "the old name of the rules": (lambda v: v.update(authorization={"policies": "rules.cedar"}), "is called rules_file now"),
     "rules that are not there": (lambda v: v.update(authorization={"rules_file": "no.cedar"}), "there is no file"),
     "no authenticator": (lambda v: v.update(callers={}), "callers: no caller authenticator"),
     "an empty authenticator": (lambda v: v.update(callers={"static": {}}), "callers: no caller authenticator"),

@@ -1,10 +1,11 @@
 """What a caller does not know or cannot see is kept through its edits."""
 
 import pytest
+from merging import merge
 
-from gateway.assignments.edits import Add, ReplaceAll, Retarget, merge
-from gateway.assignments.rows import FILTER_ID, FILTER_TYPE, filter_of
+from gateway.assignments.edits import Add, ReplaceAll, Retarget
 from gateway.errors import Reason
+from gateway.odata.targets import FILTER_ID, FILTER_TYPE, filter_of
 
 GRAPH = "#microsoft.graph."
 GUIDS = [f"{i}b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f" for i in range(2)]

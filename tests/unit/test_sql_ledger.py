@@ -18,7 +18,7 @@ from gateway.ledger.ledger import Query
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.ledger.store import FORGOTTEN_AT_ONCE, Ages, Store
 from gateway.revision import Change
-from gateway.testing.lease_contract import POLICY, known, written
+from gateway.testing.lease_contract import concluded, known, written
 from gateway.testing.ledger_contract import intent
 
 OLD = 20_000
@@ -114,7 +114,7 @@ async def test_settled_revisions_are_forgotten_and_others_never(url: str, monkey
     ledger = SqlLedger(LedgerConfig(url=url))
     await ledger.start()
     numbers = [await written(ledger) for _ in range(6)]
-    await ledger.conclude(POLICY, [Change(number, "settled") for number in numbers[:5]])
+    await concluded(ledger, [Change(number, "settled") for number in numbers[:5]])
     assert await batches(ledger) == 1, "they are young"
     ledger._store._ages = Ages(timedelta(0), timedelta(0), None)
     assert await batches(ledger) == 3

@@ -10,10 +10,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
+from merging import merge
 from protovalidate import Validator
 from target_places import CLIENTS, GUID, PLACES, ROOT, TYPE, Member, forgotten
 
-from gateway.assignments.edits import Add, Done, Remove, ReplaceAll, Retarget, merge
+from gateway.assignments.edits import Add, Applied, Remove, ReplaceAll, Retarget
 from gateway.emulator import intune
 from gateway.errors import Reason
 from gateway.odata.targets import (
@@ -195,7 +196,7 @@ def test_a_pseudo_group_and_its_broad_target_are_one_row():
     assert [row["target"] for row in merged.rows] == [broad]
     devices = {TYPE: f"{GRAPH}allDevicesAssignmentTarget"}
     added = merge([{"id": "p_1", "target": broad}], [Add(devices), Remove("p_1")])
-    assert all(isinstance(outcome, Done) for outcome in added.outcomes)
+    assert all(isinstance(outcome, Applied) for outcome in added.outcomes)
     assert [row["target"] for row in added.rows] == [devices], "removing one broad target leaves the other"
 
 

@@ -1,0 +1,114 @@
+"""What callers ask of a policy and what has to come of it: pure, and apart from the gateway's own merge.
+
+A caller's groups are its own, so it knows what has to be there, unless others touched them or an outcome stayed open.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+Kind = tuple[str, str]  # ("group" | "exclusion", "none" | "include" | "exclude")
+Value = Kind | None  # None: no row
+KINDS: tuple[Kind, ...] = (("group", "none"), ("group", "include"), ("group", "exclude"), ("exclusion", "none"))
+ANY: frozenset[Value] = frozenset((None, *KINDS, ("exclusion", "include"), ("exclusion", "exclude")))
+ABSENT: frozenset[Value] = frozenset((None,))
+OK, EXISTS, MISSING, BAD = "OK", "ALREADY_EXISTS", "NOT_FOUND", "INVALID_ARGUMENT"
+OPEN = "OPEN"  # nobody told the caller what came of it, and it stopped asking
+
+
+@dataclass(frozen=True)
+class Op:
+    """A wish. name: create (if_exists), update (in place; filter_only), move (to another group), delete, replace (`whole`: all
+    of the caller's groups of that policy, with None for those that go), poison (never carried out)."""
+
+    name: str
+    group: str = ""
+    kind: Kind = KINDS[0]
+    if_exists: str = "fail"
+    filter_only: bool = False
+    to: str = ""
+    whole: tuple[tuple[str, Value], ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All that it may touch."""
+        return tuple(group for group, _ in self.whole) or tuple(filter(None, (self.group, self.to)))
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A wish under one request id, from the first attempt to the answer: OK, OPEN, or a refusal's name. asked, answered:
+    moments; unknown: how many attempts came to OUTCOME_UNKNOWN."""
+
+    caller: str
+    policy: str
+    op: Op
+    request_id: str
+    answer: str
+    asked: float
+    answered: float
+    attempts: int = 1
+    unknown: int = 0
+
+
+def step(op: Op, state: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:  # noqa: C901, PLR0911 - a table
+    """The answer that is due and the values afterwards of the groups that change."""
+    now = state.get(op.group)
+    match op.name:
+        case "poison":
+            return BAD, {}
+        case "replace":
+            return OK, dict(op.whole)
+        case "create" if now is None:
+            return OK, {op.group: op.kind}
+        case "create" if op.if_exists == "fail" or now[0] != op.kind[0]:
+            return EXISTS, {}
+        case "create":
+            return OK, {op.group: op.kind} if op.if_exists == "replace" else {op.group: now}
+        case _ if now is None:
+            return MISSING, {}
+        case "delete":
+            return OK, {op.group: None}
+        case "update":
+            return OK, {op.group: (now[0], op.kind[1]) if op.filter_only else op.kind}
+        case "move" if state.get(op.to) is not None:
+            return EXISTS, {}
+        case "move":
+            return OK, {op.group: None, op.to: op.kind}
+    raise ValueError(op.name)
+
+
+def after(ask: Ask, possible: Mapping[str, frozenset[Value]]) -> dict[str, frozenset[Value]] | None:
+    """What is possible for its groups after the answer; None: this answer was not possible."""
+    found: dict[str, set[Value]] = {}
+    fits = False
+    for state in _states(ask.op, possible):
+        answer, changes = step(ask.op, state)
+        if ask.answer == OPEN:
+            _add(found, state)
+        elif ask.answer != answer:
+            continue
+        fits = True
+        _add(found, {**state, **changes})
+    return {group: frozenset(values) for group, values in found.items()} if fits else None
+
+
+def wanted(ask: Ask, possible: Mapping[str, frozenset[Value]]) -> dict[str, set[Value]]:
+    """The values that it would leave where it is carried out."""
+    found: dict[str, set[Value]] = {}
+    for state in _states(ask.op, possible):
+        _add(found, step(ask.op, state)[1])
+    return found
+
+
+def _states(op: Op, possible: Mapping[str, frozenset[Value]]) -> Iterator[dict[str, Value]]:
+    if op.name == "replace":  # it does not matter what was there
+        yield {group: next(iter(possible.get(group, ABSENT))) for group in op.groups}
+        return
+    choices = (possible.get(group, ABSENT) for group in op.groups)
+    yield from (dict(zip(op.groups, values, strict=True)) for values in product(*choices))
+
+
+def _add(found: dict[str, set[Value]], values: Mapping[str, Value]) -> None:
+    for group, value in values.items():
+        found.setdefault(group, set()).add(value)

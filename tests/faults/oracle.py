@@ -1,0 +1,287 @@
+"""The judge of a run with faults: what Graph has at rest, held against what callers were told. Shares nothing with the gateway.
+
+It knows what the emulator saw (every change of a set, by whom; every request), what the callers asked and were answered, and
+what the ledger and the log say. Promises: whatever was lost, came back, was done twice or unasked is found, with a line that
+says why.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from asks import ABSENT, ANY, BAD, OK, OPEN, Ask, Value, after, wanted
+from moves import Move, Place, Row, moves_of, place_of, value_of
+
+SLOW_S = 0.25  # a request that takes longer is late: its sender may have been killed meanwhile
+
+
+class Booked(NamedTuple):
+    """What the ledger says of a request id. write: the client-request-id of the write that it went out in last."""
+
+    outcome: str
+    write: str = ""
+    foreign_changes: int = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """starts, finals: the sets before the run and at rest, by policy. effects: oldest first; each has at, policy, by, before,
+    after. requests: the emulator's log; a read has `shown`, the keys of its answer. told: the ids of rows that the log named as
+    changed by others. repairs: writes that the ledger calls so. lag: seconds. entries: by request id; None where there is no
+    ledger."""
+
+    starts: Mapping[str, Sequence[Row]]
+    finals: Mapping[str, Sequence[Row]]
+    effects: Sequence[Any]
+    asks: Sequence[Ask]
+    requests: Sequence[Mapping[str, Any]] = ()
+    entries: Mapping[str, Booked] | None = None
+    told: Collection[str] = ()
+    repairs: Collection[str] = ()
+    lag: float = 0.0
+
+
+WRONG = ("lost", "undead", "unasked", "foreign", "bystanders", "twice", "outcomes", "surprises")
+
+
+@dataclass
+class Verdict:
+    """wrong: lines by kind of violation. counts: figures that are no violations."""
+
+    wrong: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in WRONG})
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def good(self) -> bool:
+        return not any(self.wrong.values())
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {line}" for name, found in self.wrong.items() for line in found[:20]]
+        return "\n".join((str({name: len(found) for name, found in self.wrong.items()} | dict(self.counts)), *lines))
+
+
+def judge(evidence: Evidence) -> Verdict:
+    return _Judge(evidence).verdict
+
+
+class _Judge:
+    def __init__(self, evidence: Evidence) -> None:
+        self.e, self.verdict = evidence, Verdict()
+        self.moves = moves_of(evidence.effects)
+        self.finals = {place_of(policy, row): row for policy, rows in evidence.finals.items() for row in rows}
+        posts = [r for r in evidence.requests if r["method"] == "POST"]
+        self.posts = {r["headers"].get("client-request-id", ""): r for r in posts}
+        self.reads = [r for r in evidence.requests if r["method"] == "GET"]
+        self.asks: dict[Place, list[Ask]] = defaultdict(list)
+        for ask in evidence.asks:
+            for group in ask.op.groups:
+                self.asks[ask.policy, group].append(ask)
+        self._owned()
+        self._others()
+        self._bystanders()
+        self._outcomes()
+
+    def _say(self, kind: str, place: Place | str, words: str) -> None:
+        name = place if isinstance(place, str) else " ".join(place)
+        story = [] if isinstance(place, str) else self._story(place)
+        self.verdict.wrong[kind].append("\n    ".join((f"{name}: {words}", *story)))
+
+    def _story(self, place: Place) -> list[str]:
+        """The last that happened there, for a person to read."""
+        told = [
+            (
+                ask.answered,
+                (
+                    f"{ask.caller} {ask.op.name} {value_of_op(ask, place)} {ask.asked % 1000:.2f}: {ask.answer}"
+                    f" {ask.request_id[:8]}"
+                ),
+            )
+            for ask in self.asks[place]
+        ]
+        mine = {b.write: request_id[:8] for request_id, b in (self.e.entries or {}).items()}
+        seen = [
+            (
+                m.at,
+                f"-> {value_of(m.after)} by {m.by[:8]} {'late ' if self._is_late(m) else ''}{mine.get(m.by, '')}"
+                + (f" posted {self.posts[m.by]['at'] % 1000:.2f}" if m.by in self.posts else ""),
+            )
+            for m in self.moves[place]
+        ]
+        return [f"{at % 1000:.2f} {words}" for at, words in sorted(told + seen)[-12:]]
+
+    def _is_late(self, move: Move) -> bool:
+        """Whether it took effect long after it was sent."""
+        post = self.posts.get(move.by)
+        return post is not None and (bool(post.get("late")) or move.at - post["at"] > SLOW_S)
+
+    def _strays(self, place: Place) -> list[float]:
+        """When something changed there that no answer tells of: others did it, or what nobody waited for any more."""
+        opened = [
+            (ask.answered, wanted(ask, dict.fromkeys(ask.op.groups, ANY)).get(place[1], set()))
+            for ask in self.asks[place]
+            if ask.answer == OPEN
+        ]
+        return [
+            move.at
+            for move in self.moves[place]
+            if not move.ours or any(move.at > at and value_of(move.after) in values for at, values in opened)
+        ]
+
+    # Callers' own rows.
+
+    def _owned(self) -> None:
+        possible: dict[Place, frozenset[Value]] = {}
+        windows: list[tuple[Place, Ask, set[Value]]] = []
+        for ask in sorted(self.e.asks, key=lambda ask: ask.answered):
+            places = {group: (ask.policy, group) for group in ask.op.groups}
+            self._let_others_in(places.values(), possible, ask)
+            own = {group: possible.get(place, ABSENT) for group, place in places.items()}
+            windows += [(places[group], ask, values) for group, values in wanted(ask, own).items()]
+            left = after(ask, own)
+            if left is None:
+                dues = {name: sorted(map(str, values)) for name, values in own.items()}
+                if ask.op.name != "poison" or ask.answer != BAD:
+                    self._say("surprises", next(iter(places.values())), f"{ask.op.name} {ask.answer}, while it had {dues}")
+                left = dict.fromkeys(own, ANY)
+            possible |= {places[group]: values for group, values in left.items()}
+            self._touched_meanwhile(places.values(), possible, ask)
+        for place in self.asks:
+            self._at_rest(place, possible.get(place, ABSENT))
+        self._count_arrivals(windows)
+
+    def _let_others_in(self, places: Iterable[Place], possible: dict[Place, frozenset[Value]], ask: Ask) -> None:
+        """Others changed it since the answer before: all is possible."""
+        for place in places:
+            since = max((a.answered for a in self.asks[place] if a.answered < ask.answered), default=0.0)
+            if any(since - self.e.lag <= at <= ask.answered for at in self._strays(place)):
+                possible[place] = ANY
+
+    def _touched_meanwhile(self, places: Iterable[Place], possible: dict[Place, frozenset[Value]], ask: Ask) -> None:
+        for place in places:
+            if any(ask.asked - self.e.lag <= at <= ask.answered for at in self._strays(place)):
+                possible[place] = ANY
+
+    def _at_rest(self, place: Place, possible: frozenset[Value]) -> None:
+        found, asks = value_of(self.finals.get(place)), self.asks[place]
+        last = max((ask for ask in asks if ask.answer == OK), key=lambda ask: ask.answered, default=None)
+        if found in possible:
+            return
+        if any(at >= (last.asked - self.e.lag if last else 0.0) for at in self._strays(place)):
+            self.verdict.counts["own rows that others changed"] += 1
+        else:
+            kind = "unasked" if last is None else "undead" if possible == ABSENT else "lost"
+            self._say(kind, place, f"{found} at rest, not {sorted(map(str, possible))}")
+
+    def _count_arrivals(self, windows: Sequence[tuple[Place, Ask, set[Value]]]) -> None:
+        """How often a change took effect between the owner's asking for it and its asking for something else."""
+        times: dict[Place, list[float]] = {place: sorted(ask.asked for ask in asks) for place, asks in self.asks.items()}
+        for place, ask, values in windows:
+            end = next((at for at in times[place] if at > ask.asked), float("inf"))
+            moves = [m for m in self.moves[place] if ask.asked <= m.at < end]
+            arrivals = [m for m in moves if m.ours and value_of(m.after) in values and value_of(m.before) != value_of(m.after)]
+            booked = (self.e.entries or {}).get(ask.request_id)
+            for again in arrivals[1:]:
+                twice = booked is not None and again.by == booked.write != arrivals[0].by
+                gone = max((m for m in moves if m.at <= again.at and m is not again), key=lambda m: m.at)
+                if not twice:
+                    self.verdict.counts["put back"] += 1
+                elif self._is_late(arrivals[0]):
+                    self.verdict.counts["twice, the first one late"] += 1
+                elif not self._was_seen(place, arrivals[0], gone):
+                    self.verdict.counts["twice, nobody could see the first"] += 1
+                elif gone.ours:
+                    self.verdict.counts["twice, undone by ours between"] += 1
+                else:
+                    self._say("twice", place, f"{ask.request_id[:8]} {ask.op.name} again: {again.by[:8]}")
+            if ask.answer not in (OK, OPEN) and booked is not None and any(m.by == booked.write for m in arrivals):
+                self._say("outcomes", place, f"{ask.request_id[:8]} was told {ask.answer}, and took effect")
+
+    def _was_seen(self, place: Place, came: Move, went: Move) -> bool:
+        """Whether any read since a row came, or went, showed it so before that was undone; old reads may show it for a
+        while."""
+        there = came.after is not None
+        reads = (r for r in self.reads if came.at <= r["at"] <= went.at + self.e.lag and place[0] in r["path"])
+        return any((place[1] in r["shown"]) == there for r in reads if r.get("shown") is not None)
+
+    # Others' rows.
+
+    def _others(self) -> None:
+        for place, moves in self.moves.items():
+            last = next((i for i, move in reversed(list(enumerate(moves))) if not move.ours), None)
+            if place in self.asks or last is None:
+                continue
+            left, found = moves[last].after, self.finals.get(place)
+            self.verdict.counts["foreign rows"] += 1
+            if found == left:
+                self.verdict.counts["foreign rows put back"] += len(moves) > last + 1
+                continue
+            departures = [m for m in moves[last + 1 :] if m.before == left and m.after != left]
+            undoing = departures[-1]
+            if left is None and undoing.by in self.e.repairs:  # the watch may err so, and says so in the ledger
+                self.verdict.counts["removals taken for ours"] += 1
+                continue
+            if all(moves[last].at < self._base_read(m, place[0]) - self.e.lag for m in departures):
+                self._say(
+                    "foreign", place, f"{value_of(left)} by others, {value_of(found)} at rest, undone by {undoing.by[:8]}"
+                )
+                continue
+            self.verdict.counts["gaps"] += 1
+            self.verdict.counts[f"gaps {self._how_told(place, moves[last], undoing)}"] += 1
+
+    def _base_read(self, move: Move, policy: str) -> float:
+        """When the set that a write of ours was built upon was asked for: the list before it, by the same bearer."""
+        post = self.posts[move.by]
+        return max(
+            (
+                read["at"]
+                for read in self.reads
+                if read["at"] <= post["at"]
+                and read["bearer"] == post["bearer"]
+                and read["path"].endswith(f"{policy}/assignments")
+            ),
+            default=0.0,
+        )
+
+    def _how_told(self, place: Place, theirs: Move, undoing: Move) -> str:
+        row = theirs.after or theirs.before or {}
+        booked = any(b.write == undoing.by and b.foreign_changes for b in (self.e.entries or {}).values())
+        if booked or str(row.get("id", "")).lower() in self.e.told or place[1] in self.e.told:
+            return "told"
+        there = theirs.after is not None
+        seen = any(
+            (place[1] in read["shown"]) == there
+            for read in self.reads
+            if theirs.at <= read["at"] < undoing.at and place[0] in read["path"] and read.get("shown") is not None
+        )
+        return "untold" if seen else "that nobody could see"
+
+    def _bystanders(self) -> None:
+        replaced = {ask.policy for ask in self.e.asks if ask.op.name == "replace"}
+        for policy, rows in self.e.starts.items():
+            for row in rows:
+                place = place_of(policy, row)
+                touched = place in self.asks or (policy in replaced and row["source"] != "policySets")
+                if touched or any(not move.ours for move in self.moves[place]):
+                    continue
+                if repr(self.finals.get(place)) != repr(row):
+                    self._say("bystanders", place, f"{row} was there, and is {self.finals.get(place)}")
+
+    # The ledger.
+
+    def _outcomes(self) -> None:
+        if self.e.entries is None:
+            return
+        for ask in self.e.asks:
+            booked = self.e.entries.get(ask.request_id)
+            self.verdict.counts["entries OK"] += booked is not None and booked.outcome == OK
+            if ask.answer == OK and (booked is None or booked.outcome != OK):
+                self._say("outcomes", ask.request_id, f"told OK, {booked}")
+            elif ask.answer not in (OK, OPEN) and booked is not None and booked.outcome == OK:
+                self._say("outcomes", ask.request_id, f"told {ask.answer}, {booked}")
+
+
+def value_of_op(ask: Ask, place: Place) -> object:
+    if ask.op.name in ("delete", "replace"):
+        return dict(ask.op.whole).get(place[1])
+    return ask.op.kind if place[1] != ask.op.group or not ask.op.to else None

@@ -1,0 +1,104 @@
+"""Many edits at once on many rows: what they cost is counted, not timed, and they hold up nobody else for long."""
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import pytest
+from at_rest import groups
+from edits_over_the_wire import LIST, MERGE, create, created, delete, group, guid
+from rig import Failure, Rig, gateway
+
+from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import EMPTY
+
+ROWS, EDITS = 1000, 500
+ROOMS = ("/gateway/assignments/", "/gateway/odata/")
+# What is run for a row: its key, its value, and what they are made of. Each has one name in either room.
+OF_A_ROW = {"key_of", "key_of_target", "value_of", "_mark", "kind_of", "filter_of", "is_owned", "row_id", "target_of"}
+
+
+@contextmanager
+def counting() -> Iterator[Counter[str]]:
+    """How often each function of the domain is called inside the block, by this thread."""
+    calls: Counter[str] = Counter()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and any(room in frame.f_code.co_filename for room in ROOMS):
+            calls[frame.f_code.co_name] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
+@pytest.fixture
+def large(live: Emulator) -> Emulator:
+    """A policy of a thousand rows, in pages of a hundred."""
+    live.world.graph.page_size, live.world.graph.empty_pages = 100, False
+    rows = [{"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(n)}} for n in range(ROWS)]
+    live.world.intune.set_rows(EMPTY, rows)
+    return live
+
+
+async def together(rig: Rig, *calls) -> list:
+    """All in one write: they come while a read takes its time."""
+    rig.emulator.world.faults.order([Fault(**LIST, delay_s=1.5)])
+    first = asyncio.create_task(create(rig, group(9999)))
+    while rig.emulator.world.faults.waiting:
+        await asyncio.sleep(0.005)
+    return (await asyncio.gather(first, *calls))[1:]
+
+
+@pytest.mark.parametrize("edit", ["creates", "deletes"])
+async def test_five_hundred_edits_on_a_thousand_rows_index_the_rows_a_few_times(large: Emulator, edit: str):
+    async with gateway(large, **MERGE) as rig:
+        with counting() as calls:
+            if edit == "creates":
+                answers = await together(rig, *(create(rig, group(ROWS + n)) for n in range(EDITS)))
+                assert len(created(answers)) == EDITS
+            else:
+                answers = await together(rig, *(delete(rig, f"{EMPTY}_{guid(n)}") for n in range(EDITS)))
+                assert not [answer for answer in answers if isinstance(answer, Failure)]
+        writes = len(rig.writes())
+    assert writes <= 3
+    assert len(groups(large)) == ROWS + 1 + (EDITS if edit == "creates" else -EDITS)
+    for name in OF_A_ROW:
+        assert calls[name] <= 30 * (ROWS + EDITS), f"{name}: {calls[name]} calls"
+    assert calls.total() <= 400 * (ROWS + EDITS), calls.most_common(10)
+
+
+async def test_a_thousand_edits_that_wait_never_stop_the_loop_for_long(large: Emulator):
+    """From when all of them wait until all have their answer, in CPU seconds: who else is on the machine does not count. The
+    emulator and the callers share the loop, and what they do is in the figure: the bound is generous."""
+    longest = 0.0
+
+    async def heartbeat() -> None:
+        nonlocal longest
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(0.005)
+            longest = max(longest, time.thread_time() - began)
+
+    async with gateway(large, **MERGE) as rig:
+        large.world.faults.order([Fault(**LIST, delay_s=5)])
+        calls = []
+        for number in range(1000):
+            calls.append(asyncio.create_task(create(rig, group(ROWS + number))))
+            await asyncio.sleep(0.002)
+        assert not any(call.done() for call in calls)
+        beating = asyncio.create_task(heartbeat())
+        answers = await asyncio.gather(*calls)
+        beating.cancel()
+        assert len(rig.writes()) <= 3
+    assert len(created(answers)) == 1000
+    print(f"longest {longest:.3f} s")
+    assert longest < 1.0

@@ -1,0 +1,108 @@
+"""Nothing waits between the read that a write is built upon and its request: what would have to wait is done before it, or
+leads to another read."""
+
+import asyncio
+from itertools import groupby
+
+import pytest
+from at_rest import groups, groups_of, until
+from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
+from edits_over_the_wire import ASSIGN, LIST, create, group, guid
+from rig import Rig, gateway
+
+from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import EMPTY
+
+GRAPH = {"create_route": "assign", "read_back_s": 10}
+FOREIGN = {"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(99)}}
+TOKEN = {"method": "POST", "path": "oauth2/v2.0/token"}
+REFUSED = {"error": {"code": "InvalidAuthenticationToken", "message": "Lifetime validation failed, the token is expired."}}
+
+
+@pytest.fixture
+def one_page(live: Emulator) -> Emulator:
+    live.world.graph.page_size = 100
+    return live
+
+
+def turns(rig: Rig) -> list[str]:
+    """Reads and writes in turn, several reads in a row being one."""
+    return [method for method, _ in groupby(request["method"] for request in rig.emulator.world.requests)]
+
+
+def built_upon_what_was_there(rig: Rig) -> bool:
+    """Whether no write took effect that was sent without what its effect found."""
+    effects = rig.emulator.world.intune.effects
+    return all(e.by == "control" or groups_of(e.before) <= groups_of(e.after) for e in effects)
+
+
+async def test_after_a_refused_token_it_reads_anew(one_page: Emulator):
+    """The next token takes a second to come; somebody else writes meanwhile."""
+    async with gateway(one_page, graph=GRAPH) as rig:
+        assert isinstance(await create(rig, group(0)), Assignment)
+        one_page.world.requests.clear()
+        one_page.world.faults.order([Fault(**ASSIGN, status=401, body=REFUSED), Fault(**TOKEN, delay_s=1)])
+        creating = asyncio.create_task(create(rig, group(1)))
+        await until(rig.writes)
+        await until(lambda: not one_page.world.faults.waiting)
+        one_page.world.intune.set_rows(EMPTY, [*rig.rows(EMPTY), FOREIGN])
+        assert isinstance(await creating, Assignment)
+        assert turns(rig) == ["GET", "POST", "GET", "POST", "GET"]
+        assert built_upon_what_was_there(rig)
+    assert groups(one_page) == {guid(0), guid(1), guid(99)}
+
+
+async def test_a_token_that_ends_while_we_read_is_not_fetched_before_the_write(one_page: Emulator):
+    """Tokens live for 12 s and are served for 2 s; a read takes 2.5 s, and so does the endpoint of tokens."""
+    one_page.world.entra.app.lifetime = 12
+    async with gateway(one_page, graph=GRAPH) as rig:
+        assert isinstance(await create(rig, group(0)), Assignment)
+        one_page.world.requests.clear()
+        known = one_page.world.entra.token_requests
+        one_page.world.faults.order([Fault(**LIST, delay_s=2.5), Fault(**TOKEN, delay_s=2.5, times=9)])
+        creating = asyncio.create_task(create(rig, group(1)))
+        await until(lambda: one_page.world.requests and one_page.world.requests[0]["status"])
+        await asyncio.sleep(0.6)
+        one_page.world.intune.set_rows(EMPTY, [*rig.rows(EMPTY), FOREIGN])
+        assert isinstance(await creating, Assignment)
+        assert one_page.world.entra.token_requests > known
+        assert built_upon_what_was_there(rig)
+    assert groups(one_page) == {guid(0), guid(1), guid(99)}
+
+
+async def test_a_quota_that_is_used_up_is_waited_for_before_the_read(one_page: Emulator):
+    """A turn for a request comes each 1.1 s: the write has had its own when it reads."""
+    quota = {"requests_per_20s": 20, "writes_per_20s": 1000}
+    async with gateway(one_page, graph=GRAPH | quota) as rig:
+        assert isinstance(await create(rig, group(0)), Assignment)
+        one_page.world.requests.clear()
+        creating = asyncio.create_task(create(rig, group(1)))
+        await until(lambda: one_page.world.requests and one_page.world.requests[0]["status"])
+        await asyncio.sleep(0.6)
+        one_page.world.intune.set_rows(EMPTY, [*rig.rows(EMPTY), FOREIGN])
+        assert isinstance(await creating, Assignment)
+        assert [request["method"] for request in one_page.world.requests][:2] == ["GET", "POST"]
+        assert built_upon_what_was_there(rig)
+    assert groups(one_page) == {guid(0), guid(1), guid(99)}
+
+
+async def test_a_throttled_write_is_not_sent_again_as_it_was(one_page: Emulator):
+    async with gateway(one_page, graph=GRAPH) as rig:
+        one_page.world.faults.order([Fault(**ASSIGN, status=429, retry_after="1")])
+        creating = asyncio.create_task(create(rig, group(1)))
+        await until(lambda: rig.writes() and rig.writes()[0]["status"])
+        one_page.world.intune.set_rows(EMPTY, [FOREIGN])
+        assert isinstance(await creating, Assignment)
+        assert turns(rig) == ["GET", "POST", "GET", "POST", "GET"]
+    assert groups(one_page) == {guid(1), guid(99)}
+
+
+async def test_a_redirect_of_a_write_is_not_followed(one_page: Emulator):
+    """Where it leads would be asked later than what it was built upon."""
+    elsewhere = f"{one_page.root}/beta/deviceManagement/deviceCompliancePolicies/{EMPTY}/assign"
+    async with gateway(one_page, graph=GRAPH | {"max_attempts": 1}) as rig:
+        one_page.world.faults.order([Fault(**ASSIGN, status=307, headers={"Location": elsewhere})])
+        assert not isinstance(await create(rig, group(1)), Assignment)
+        assert len(rig.writes()) == 1
+    assert groups(one_page) == set()

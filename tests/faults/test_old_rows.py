@@ -1,0 +1,108 @@
+"""Graph no longer takes a row that the policy has already: that row is named, nobody's own target is blamed, and edits that
+remove it still work."""
+
+import asyncio
+
+import pytest
+from at_rest import groups
+from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
+from edits_over_the_wire import LIST, MERGE, create, delete, group, guid
+from rig import Failure, Rig, gateway
+
+from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import EMPTY, GROUP, WINDOWS
+
+REFUSED = {
+    "a type": ("refused_types", "scopeTagGroupAssignmentTarget"),
+    "a property of the row": ("refused_properties", "note"),
+    "a property of the target": ("refused_properties", "weights"),
+}
+BAD = {"configurationManagerCollection": {"collectionId": GROUP}}  # E15: a GUID as a collection id
+
+
+@pytest.fixture(params=REFUSED)
+def forgetful(request: pytest.FixtureRequest, live: Emulator) -> Emulator:
+    """Graph serves the fifth row of the policy, and does not take it."""
+    name, value = REFUSED[request.param]
+    setattr(live.world.intune.model, name, [value])
+    return live
+
+
+def old_row(emulator: Emulator) -> str:
+    [row_id] = [row["id"] for row in emulator.world.intune.policies[WINDOWS].rows if "scopeTag" in row["target"]["@odata.type"]]
+    return row_id
+
+
+def names_the_old_row(answer: object, emulator: Emulator) -> bool:
+    assert isinstance(answer, Failure), answer
+    assert (answer.status, answer.reason) == ("FAILED_PRECONDITION", "GRAPH_REFUSES_OLD_ROW")
+    assert answer.resource == old_row(emulator)
+    assert answer.fields == [], "no field of the request is wrong"
+    return old_row(emulator) in answer.message and "scopeTagGroupAssignmentTarget" in answer.message
+
+
+async def test_the_row_is_named_and_the_ledger_has_it(forgetful: Emulator):
+    before = list(forgetful.world.intune.policies[WINDOWS].rows)
+    async with gateway(forgetful, **MERGE) as rig:
+        assert names_the_old_row(await create(rig, group(1), WINDOWS), forgetful)
+        assert names_the_old_row(await delete(rig, f"{WINDOWS}_{GROUP}", WINDOWS), forgetful)
+        assert {entry.outcome for entry in rig.entries()} == {"GRAPH_REFUSES_OLD_ROW"}
+        assert {entry.state for entry in rig.entries()} == {"finished"}
+    assert forgetful.world.intune.policies[WINDOWS].rows == before
+
+
+async def waiting_together(rig: Rig, *targets: dict) -> list:
+    """Creations that share a write: they come while a read takes its time."""
+    rig.emulator.world.faults.order([Fault(**LIST, delay_s=0.3)])
+    first = asyncio.create_task(create(rig, group(90), WINDOWS))
+    while rig.emulator.world.faults.waiting:
+        await asyncio.sleep(0.005)
+    answers = await asyncio.gather(*(create(rig, target, WINDOWS) for target in targets))
+    await first
+    return answers
+
+
+async def test_many_that_share_a_write_are_all_told_the_same(forgetful: Emulator):
+    async with gateway(forgetful, **MERGE) as rig:
+        answers = await waiting_together(rig, *(group(number) for number in range(8)))
+        assert all(names_the_old_row(answer, forgetful) for answer in answers)
+
+
+async def test_a_bad_target_beside_an_old_row_is_still_its_own_callers_fault(live: Emulator):
+    """Nothing is refused of the old rows here: the one bad target is told, and the others are carried out."""
+    async with gateway(live, **MERGE) as rig:
+        answers = await waiting_together(rig, group(1), BAD, group(2))
+        assert [isinstance(answer, Assignment) for answer in answers] == [True, False, True]
+        assert (answers[1].status, answers[1].reason) == ("INVALID_ARGUMENT", "GRAPH_REFUSED_INPUT")
+
+
+async def test_who_removes_the_old_row_makes_room_for_the_others(forgetful: Emulator):
+    async with gateway(forgetful, **MERGE) as rig:
+        assert names_the_old_row(await create(rig, group(1), WINDOWS), forgetful)
+        assert not isinstance(await delete(rig, old_row(forgetful), WINDOWS), Failure)
+        assert isinstance(await create(rig, group(1), WINDOWS), Assignment)
+        assert isinstance(await create(rig, group(1), EMPTY), Assignment), "other policies are not concerned"
+    rows = forgetful.world.intune.policies[WINDOWS].rows
+    assert not [row for row in rows if "scopeTag" in row["target"]["@odata.type"]]
+    assert guid(1) in groups(forgetful, WINDOWS)
+    assert len(rows) == 5
+
+
+async def test_a_replacement_without_the_old_row_works(forgetful: Emulator):
+    async with gateway(forgetful, **MERGE) as rig:
+        request = {"deviceCompliancePolicyId": WINDOWS, "assignments": [{"target": group(1)}]}
+        answer = await rig.call("ReplaceComplianceAssignments", request)
+        assert not isinstance(answer, Failure), answer
+    assert guid(1) in groups(forgetful, WINDOWS)
+    assert len(forgetful.world.intune.policies[WINDOWS].rows) == 2, "and the policy set's"
+
+
+async def test_a_new_row_of_a_type_that_graph_does_not_take_is_its_own_callers_fault(live: Emulator):
+    """The same words of Graph, and now it is the caller's target that they mean."""
+    live.world.intune.model.refused_types = ["scopeTagGroupAssignmentTarget"]
+    async with gateway(live, **MERGE) as rig:
+        unknown = {"unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"scopeTagId":"3"}'}}
+        answer = await create(rig, unknown, EMPTY)
+        assert (answer.status, answer.reason) == ("INVALID_ARGUMENT", "GRAPH_TYPE_UNKNOWN")
+        assert len([w for w in rig.writes() if w["path"].endswith("assign")]) == 1

@@ -1,0 +1,183 @@
+"""The judge finds each kind of violation in a small log written by hand, and excuses what others did."""
+
+from typing import Any, NamedTuple
+
+import pytest
+from asks import OK, OPEN, Ask, Op, after, step
+from moves import CONTROL
+from oracle import Booked, Evidence, Verdict, judge
+
+P, GROUP, INCLUDE = "policy", ("group", "none"), ("group", "include")
+
+
+class Effect(NamedTuple):
+    at: float
+    policy: str
+    by: str
+    before: list
+    after: list
+
+
+def row(group: str, kind: tuple[str, str] = GROUP) -> dict[str, Any]:
+    name = "groupAssignmentTarget" if kind[0] == "group" else "exclusionGroupAssignmentTarget"
+    filtered = {"deviceAndAppManagementAssignmentFilterType": kind[1]}
+    return {"id": f"{P}_{group}", "source": "direct", "target": {"@odata.type": f"#{name}", "groupId": group, **filtered}}
+
+
+def ask(name: str, at: float, answer: str = OK, group: str = "g", took: float = 0.1, **op: Any) -> Ask:
+    return Ask("caller", P, Op(name, group, **op), f"{name}@{at}", answer, at, at + took)
+
+
+def told(*asks: Ask, finals: tuple = (), effects: tuple = (), starts: tuple = (), **more: Any) -> Verdict:
+    """effects: (at, by, the set afterwards)."""
+    found, rows = [], list(starts)
+    for at, by, then in effects:
+        found.append(Effect(at, P, by, rows, list(then)))
+        rows = list(then)
+    return judge(Evidence({P: list(starts)}, {P: list(finals)}, found, asks, **more))
+
+
+def kinds(verdict: Verdict) -> set[str]:
+    return {name for name, found in verdict.wrong.items() if found}
+
+
+def posts(*times: tuple[str, float], late: tuple[str, ...] = ()) -> list[dict]:
+    return [
+        {"method": "POST", "path": f"/{P}/assign", "headers": {"client-request-id": name}, "at": at, "bearer": "b"}
+        | ({"late": True} if name in late else {})
+        for name, at in times
+    ]
+
+
+def read(at: float, *shown: str) -> dict:
+    return {"method": "GET", "path": f"/{P}/assignments", "at": at, "bearer": "b", "headers": {}, "shown": frozenset(shown)}
+
+
+def test_what_was_told_and_is_there_is_good():
+    verdict = told(ask("create", 1), ask("update", 2, kind=INCLUDE), finals=(row("g", INCLUDE),))
+    assert verdict.good, verdict
+
+
+def test_a_lost_creation_and_a_lost_update_are_seen():
+    assert kinds(told(ask("create", 1))) == {"lost"}
+    assert kinds(told(ask("create", 1), ask("update", 2, kind=INCLUDE), finals=(row("g"),))) == {"lost"}
+
+
+def test_a_deleted_row_that_is_back_is_seen():
+    assert kinds(told(ask("create", 1), ask("delete", 2), finals=(row("g"),))) == {"undead"}
+
+
+def test_a_move_leaves_one_row():
+    move = ask("move", 2, to="h", kind=GROUP)
+    assert told(ask("create", 1), move, finals=(row("h"),)).good
+    assert kinds(told(ask("create", 1), move, finals=(row("g"), row("h")))) == {"undead"}
+
+
+def test_what_the_owner_gave_up_may_be_there_or_not():
+    assert told(ask("create", 1, OPEN)).good
+    assert told(ask("create", 1, OPEN), finals=(row("g"),)).good
+
+
+def test_what_the_owner_gave_up_may_come_after_what_it_asked_next():
+    asked = ask("create", 1), ask("delete", 2, OPEN), ask("update", 3, kind=INCLUDE)
+    came = ((1, "a", (row("g"),)), (3.05, "c", (row("g", INCLUDE),)), (3.5, "b", ()))
+    assert told(*asked, effects=came).good
+    assert kinds(told(*asked, effects=(*came[:2], (2.05, "b", ())))) == {"lost"}, "before, it is no excuse"
+
+
+def test_others_who_remove_a_row_are_the_reason():
+    created = ((1, "a", (row("g"),)), (5, CONTROL, ()))
+    assert told(ask("create", 1), effects=created).counts["own rows that others changed"] == 1
+    early = ((0.1, CONTROL, (row("g"),)), (0.2, CONTROL, ()), (1, "a", (row("g"),)), (2, "b", ()))
+    assert kinds(told(ask("create", 1), effects=early)) == {"lost"}
+
+
+def test_a_row_that_nobody_asked_for_is_seen():
+    refused = ask("update", 1, "NOT_FOUND")
+    assert kinds(told(refused, finals=(row("g"),))) == {"unasked"}
+
+
+def test_an_answer_that_cannot_be_is_seen():
+    assert kinds(told(ask("create", 1), ask("create", 2, "ALREADY_EXISTS"), finals=(row("g"),))) == set()
+    assert kinds(told(ask("create", 1, "ALREADY_EXISTS"))) == {"surprises"}
+    assert kinds(told(ask("create", 1), ask("delete", 2, "NOT_FOUND"), finals=())) >= {"surprises"}
+
+
+@pytest.mark.parametrize(("late", "by", "wrong"), [((), CONTROL, {"twice"}), (("first",), CONTROL, set()), ((), "ours", set())])
+def test_a_request_that_took_effect_twice_is_seen_unless_we_caused_it(late: tuple[str, ...], by: str, wrong: set[str]):
+    """A late landing of the first attempt is proven, or a write of ours undid it: then the second time is as good as a
+    repair."""
+    effects = ((1.1, "first", (row("g"),)), (1.2, by, ()), (1.3, "second", (row("g"),)))
+    requests = posts(("first", 1.05), ("ours", 1.15), ("second", 1.25), late=late)
+    booked = {"create@1": Booked(OK, "second")}
+    asked = ask("create", 1, took=1)
+    verdict = told(asked, finals=(row("g"),), effects=effects, requests=[read(1), read(1.15, "g"), *requests], entries=booked)
+    assert kinds(verdict) == wrong
+
+
+def test_a_second_time_is_excused_where_no_read_showed_the_first():
+    effects = ((1.1, "first", (row("g"),)), (1.2, CONTROL, ()), (1.3, "second", (row("g"),)))
+    booked = {"create@1": Booked(OK, "second")}
+    verdict = told(ask("create", 1, took=1), finals=(row("g"),), effects=effects, requests=[read(1.15)], entries=booked)
+    assert verdict.good, verdict
+    assert verdict.counts["twice, nobody could see the first"] == 1
+
+
+def test_a_row_that_is_put_back_is_no_second_time():
+    effects = ((1.1, "first", (row("g"),)), (1.2, "other", ()), (1.3, "repair", (row("g"),)))
+    verdict = told(ask("create", 1), finals=(row("g"),), effects=effects, entries={"create@1": Booked(OK, "first")})
+    assert verdict.good, verdict
+    assert verdict.counts["put back"] == 1
+
+
+def foreign(read_at: float, shown: tuple[str, ...] = (), **more: Any) -> Verdict:
+    """A foreign row of second 2 is gone by a write of second 3."""
+    effects = ((2, CONTROL, (row("f"),)), (3, "w", ()))
+    requests = [read(read_at), read(2.5, *shown), *posts(("w", 2.9))] if shown else [read(read_at), *posts(("w", 2.9))]
+    return told(effects=effects, requests=requests, lag=0.5, **more)
+
+
+def test_a_foreign_row_is_lost_where_the_base_has_to_have_shown_it():
+    assert kinds(foreign(2.6)) == {"foreign"}
+
+
+def test_a_foreign_change_in_the_gap_is_counted_and_has_to_be_told():
+    assert foreign(1.9).counts["gaps that nobody could see"] == 1
+    assert foreign(2.4).counts["gaps that nobody could see"] == 1, "the base may have been old"
+    assert foreign(1.9, told={f"{P}_f"}).counts["gaps told"] == 1
+    effects = ((2, CONTROL, (row("f"),)), (3, "w", ()))
+    other = read(2.5, "f") | {"bearer": "another gateway's"}
+    seen = told(effects=effects, requests=[read(1.9), other, *posts(("w", 2.9))], lag=0.5)
+    assert seen.counts["gaps untold"] == 1
+    assert seen.good
+
+
+def test_a_foreign_row_that_was_put_back_is_counted():
+    effects = ((2, CONTROL, (row("f"),)), (3, "w", ()), (4, "r", (row("f"),)))
+    verdict = told(effects=effects, finals=(row("f"),))
+    assert verdict.good
+    assert verdict.counts["foreign rows put back"] == 1
+
+
+def test_a_bystander_has_to_be_the_same_to_the_letter():
+    kept = row("b") | {"note": "a property that no client knows"}
+    assert told(starts=(kept,), finals=(kept,)).good
+    assert kinds(told(starts=(kept,), finals=(row("b"),))) == {"bystanders"}
+    assert kinds(told(starts=(kept,), finals=())) == {"bystanders"}
+
+
+def test_the_ledger_has_to_say_what_callers_were_told():
+    rows = (row("g"),)
+    assert told(ask("create", 1), finals=rows, entries={"create@1": Booked(OK)}).good
+    assert kinds(told(ask("create", 1), finals=rows, entries={"create@1": Booked("NOT_CARRIED_OUT")})) == {"outcomes"}
+    assert kinds(told(ask("create", 1), finals=rows, entries={})) == {"outcomes"}
+    refused = ask("delete", 1, "NOT_FOUND")
+    assert kinds(told(refused, entries={"delete@1": Booked(OK)})) == {"outcomes"}
+
+
+def test_a_step_and_what_is_possible_after_it_agree():
+    kept = Op("create", "g", INCLUDE, "keep")
+    assert step(kept, {"g": GROUP}) == (OK, {"g": GROUP})
+    unsure = {"g": frozenset((None, GROUP))}
+    assert after(Ask("c", P, Op("delete", "g"), "r", "NOT_FOUND", 0, 0), unsure) == {"g": frozenset((None,))}
+    assert after(Ask("c", P, Op("delete", "g"), "r", OPEN, 0, 0), unsure) == {"g": frozenset((None, GROUP))}
