@@ -13,7 +13,7 @@ from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_p
 from driver import LANGUAGES, built, driving, environment, over_tls
 from edits_over_the_wire import MERGE, guid
 from google.protobuf import json_format
-from rig import Failure, gateway
+from rig import QUICK, Failure, gateway
 from test_both_doors import CASES
 
 from gateway.cli.emulator import GROUPS_ONLY, RULES
@@ -71,11 +71,11 @@ async def test_a_page_after_a_page(live: Emulator, language: str, tmp_path: Path
 
 
 async def test_the_deadline(live: Emulator, language: str, tmp_path: Path):
-    live.world.faults.order([Fault(method="GET", path="/assignments", delay_s=3, times=9)])
+    live.world.faults.order([Fault(method="GET", path="/assignments", delay_s=10, times=9)])
     async with over_tls(live, tmp_path) as rig, driving(language, environment(rig, tmp_path, rig.token)) as client:
         started = asyncio.get_running_loop().time()
         assert (await client.call("ListComplianceAssignments", LIST, timeout=0.4)).status == "DEADLINE_EXCEEDED"
-        assert asyncio.get_running_loop().time() - started < 2.5
+        assert asyncio.get_running_loop().time() - started < 8
 
 
 async def test_retries_wait_as_they_are_told_and_keep_the_request_id(live: Emulator, language: str, tmp_path: Path):
@@ -142,7 +142,8 @@ async def test_an_outcome_that_nobody_knows(live: Emulator, language: str, tmp_p
     blind = {"create_route": "assign", "max_attempts": 1, "doubt_s": 0, "read_back_s": 0.1}
     async with over_tls(live, tmp_path, graph=blind) as rig, driving(language, environment(rig, tmp_path, rig.token)) as client:
         failure = await client.call("CreateComplianceAssignment", CREATE)
-        assert (failure.status, failure.reason, failure.retry_after) == ("UNKNOWN", "OUTCOME_UNKNOWN", None)
+        assert (failure.status, failure.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")
+        assert 0 < failure.retry_after <= QUICK["lag_s"] + QUICK["late_s"], "then it can be known"
 
 
 async def test_another_authority_is_not_trusted(live: Emulator, language: str, tmp_path: Path):

@@ -117,3 +117,38 @@ async def test_a_creation_by_the_documented_route_is_read_back_before_the_next_w
         moved = await rig.call("UpdateComplianceAssignment", request | {"assignment": {"target": group(2)}})
         assert moved.id == f"{EMPTY}_{guid(2)}"
         assert {row["id"] for row in rig.rows(EMPTY)} == {moved.id, two.id}
+
+
+async def test_a_removal_that_may_be_an_old_read_is_waited_for_until_the_deadline(live: Emulator):
+    """What we wrote is gone a moment later, by somebody else, or because the read is older: nothing is built upon it."""
+    async with gateway(live, graph={**MERGE["graph"], "lag_s": 60}) as rig:
+        assert isinstance(await create(rig, group(0)), Assignment)
+        live.world.intune.set_rows(EMPTY, [])
+        request = {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": group(1)}}
+        failure = await rig.call("CreateComplianceAssignment", request, timeout=4)
+        assert (failure.status, failure.reason) == ("UNAVAILABLE", "READ_TOO_OLD")
+        assert failure.retry_after > 30
+        assert len(rig.writes()) == 1
+        assert [entry.outcome for entry in rig.entries()] == ["OK", "READ_TOO_OLD"]
+
+
+async def test_a_row_that_others_removed_before_it_was_answered_is_not_created_again(live: Emulator):
+    """Its request id took effect; whoever asks again is told what became of it."""
+    live.world.graph.page_size = 100
+    async with gateway(live, graph={"create_route": "assign", "read_back_s": 3}) as rig:
+        live.world.faults.order([Fault(**ASSIGN, delay_s=0.3)])
+        creating = asyncio.create_task(create(rig, group(0), requestId="once"))
+        while not rig.writes():
+            await asyncio.sleep(0.01)
+        live.world.faults.order([Fault(method="GET", path="/beta/", delay_s=0.5)])
+        while not rig.rows(EMPTY):
+            await asyncio.sleep(0.01)
+        live.world.intune.set_rows(EMPTY, [])
+        assert (await creating).reason == "OUTCOME_UNKNOWN"
+        for _ in range(3):
+            failure = await create(rig, group(0), requestId="once")
+            assert (failure.status, failure.reason) == ("ABORTED", "SET_CHANGED")
+        assert len(rig.writes()) == 1
+        [entry] = rig.entries()
+        assert (entry.state, entry.outcome) == ("finished", "SET_CHANGED")
+        assert isinstance(await create(rig, group(0), requestId="another"), Assignment)

@@ -56,17 +56,22 @@ async def test_many_writes_of_two_replicas_lose_nothing(live: Emulator, shared: 
 
 async def test_each_of_three_replicas_gets_its_turn_beside_a_busy_one(live: Emulator, shared: dict):
     """The busy one always has edits that wait; who asks once waits for the round that runs and those before it, no more."""
+    live.world.graph.page_size = 1000
     async with AsyncExitStack() as stack:
         busy, *others = [await stack.enter_async_context(gateway(live, **shared)) for _ in range(3)]
         numbers, over = iter(range(100, 100_000)), asyncio.Event()
 
-        async def keep_busy() -> int:
+        async def keep_busy(after: float) -> int:
+            await asyncio.sleep(after)
             done = 0
             while not over.is_set():
                 done += isinstance(await create(busy, group(next(numbers))), Failure) is False
             return done
 
-        at_work = [asyncio.create_task(keep_busy()) for _ in range(8)]
+        # Not in step, and with a slow Graph: when a round ends, there are always edits that came during it.
+        live.world.faults.order([Fault(method="POST", path="/assign$", delay_s=0.15, times=100_000)])
+        at_work = [asyncio.create_task(keep_busy(0.02 * n)) for n in range(30)]
+        await asyncio.sleep(0.6)
         for turn in range(5):
             before = len(live.world.intune.effects)
             answers = await asyncio.gather(*(create(rig, group(10 * turn + n)) for n, rig in enumerate(others)))
