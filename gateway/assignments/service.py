@@ -16,7 +16,7 @@ from gateway.assignments.upstream import Upstream
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler
 from gateway.errors import GatewayError, Reason, invalid
-from gateway.ledger.write import Write
+from gateway.ledger.write import REMOVED, Write
 from gateway.odata import ODataError, codec
 
 ASSIGNMENT = codec(DeviceCompliancePolicyAssignment.DESCRIPTOR)
@@ -110,7 +110,7 @@ class AssignmentService:
 
     def _row_of(self, call: Call, written: Written) -> DeviceCompliancePolicyAssignment:
         if written.row is None:  # another edit of the same write, or someone else, removed it again
-            raise GatewayError(Reason.SET_CHANGED, "The assignment was written, and removed by another writer.")
+            raise GatewayError(Reason.SET_CHANGED, REMOVED)
         call.record.note(assignment=row_id(written.row))
         return _message(written.row)
 

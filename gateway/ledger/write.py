@@ -11,8 +11,12 @@ from gateway.call import Record
 from gateway.entry import OK, Entry
 from gateway.errors import GatewayError, Reason
 from gateway.ledger.ledger import Ledger
+from gateway.operations import OPERATIONS
 
 RETRY_S = 1.0
+# Of a write that was carried out, and whose row was gone before it could be answered.
+REMOVED = "The assignment was written, and removed by another writer."
+NO_ANSWER = b""
 OPEN = (Reason.OUTCOME_UNKNOWN, Reason.INTERNAL)
 
 
@@ -76,6 +80,12 @@ class Write:
         """What was written down was surely not carried out."""
         self.entry = replace(self.entry, sent=None, revision=None)
 
+    def replay(self, done: Entry) -> Answered:
+        """What was answered before."""
+        if done.outcome != OK:
+            return Answered(GatewayError(Reason[done.outcome], REMOVED), done)
+        return Answered(OPERATIONS[done.operation].response.FromString(done.answer or b""), done)
+
     async def finish(self, result: Message | GatewayError) -> Answered:
         """The outcome into the ledger, then to whoever waits. What the ledger does not take is not answered as done."""
         entry = _with_facts(self.entry, self.record)
@@ -83,6 +93,8 @@ class Write:
             entry = entry.finished(OK, result.SerializeToString())
         elif entry.sent is not None and result.reason in OPEN:
             entry = entry.uncertain(result.reason.name)
+        elif entry.sent is not None and result.reason is Reason.SET_CHANGED:
+            entry = entry.finished(result.reason.name, NO_ANSWER)  # carried out: it is not carried out again
         else:
             entry = entry.finished(result.reason.name)
         try:

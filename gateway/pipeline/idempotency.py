@@ -89,7 +89,7 @@ class Idempotency:
     async def _run(self, call: Call, write: Write, handler: Handler) -> Answered:
         try:
             if not write.recovered and (done := await write.claim()) is not None:
-                return Answered(call.operation.response.FromString(done.answer or b""), done)
+                return write.replay(done)
         except GatewayError as error:
             return Answered(_reused() if error.reason is Reason.REQUEST_ID_REUSED else error)
         result: Message | GatewayError
