@@ -119,10 +119,12 @@ class PolicyWriter:
             self._batches.pop()
             self._waiting = [pending for pending in self._waiting if not pending.over]
             return
+        deadline = max(pending.write.deadline for pending in everyone)
         try:
-            wait = await self._serve_batch(batch, max(pending.write.deadline for pending in everyone))
-        except GatewayError as error:
-            fail(still_wanted((*batch.edits, *(self._waiting if batch.is_open else ()))), error)
+            wait = await self._serve_batch(batch, deadline)
+        except GatewayError as error:  # not for those that came meanwhile, and have more time
+            there = still_wanted((*batch.edits, *(self._waiting if batch.is_open else ())))
+            fail((pending for pending in there if pending.write.deadline <= deadline), error)
             wait = 0.0
         batch.edits = [pending for pending in batch.edits if not pending.over]
         if not batch.edits and batch in self._batches:

@@ -75,12 +75,12 @@ async def test_each_kind_of_error(documented: Emulator, case: tuple):
 
 
 async def test_a_slow_entra_is_bounded_by_the_deadline(documented: Emulator):
-    documented.world.faults.order([Fault(path=TOKEN, delay_s=2)])
+    documented.world.faults.order([Fault(path=TOKEN, delay_s=5)])
     async with gateway(documented, **DOCUMENTED) as rig:
         started = time.monotonic()
         failure = await rig.call("CreateComplianceAssignment", GOOD, timeout=0.5)
         assert failure.status == "DEADLINE_EXCEEDED"
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
         # the fetch went on for whoever comes next
         assert (await rig.call("CreateComplianceAssignment", GOOD)).id
     assert documented.world.entra.token_requests == 1
