@@ -188,7 +188,7 @@ class _Judge:
                     self.verdict.counts["put back"] += 1
                 elif self._is_late(arrivals[0]):
                     self.verdict.counts["twice, the first one late"] += 1
-                elif not self._was_seen(place, arrivals[0], gone):
+                elif not self._was_seen(place, arrivals[0], gone, again):
                     self.verdict.counts["twice, nobody could see the first"] += 1
                 elif gone.ours:
                     self.verdict.counts["twice, undone by ours between"] += 1
@@ -197,11 +197,12 @@ class _Judge:
             if ask.answer not in (OK, OPEN) and booked is not None and any(m.by == booked.write for m in arrivals):
                 self._say("outcomes", place, f"{ask.request_id[:8]} was told {ask.answer}, and took effect")
 
-    def _was_seen(self, place: Place, came: Move, went: Move) -> bool:
-        """Whether any read since a row came, or went, showed it so before that was undone; old reads may show it for a
-        while."""
-        there = came.after is not None
+    def _was_seen(self, place: Place, came: Move, went: Move, again: Move) -> bool:
+        """Whether whoever did it again had read, since a row came or went, that it was so, before that was undone; old reads
+        may show it for a while. What another gateway read, and was killed before it could write down, nobody knows."""
+        there, bearer = came.after is not None, self.posts[again.by]["bearer"]
         reads = (r for r in self.reads if came.at <= r["at"] <= went.at + self.e.lag and place[0] in r["path"])
+        reads = (r for r in reads if r["bearer"] == bearer)
         return any((place[1] in r["shown"]) == there for r in reads if r.get("shown") is not None)
 
     # Others' rows.

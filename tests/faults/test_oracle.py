@@ -118,9 +118,20 @@ def test_a_request_that_took_effect_twice_is_seen_unless_we_caused_it(late: tupl
 def test_a_second_time_is_excused_where_no_read_showed_the_first():
     effects = ((1.1, "first", (row("g"),)), (1.2, CONTROL, ()), (1.3, "second", (row("g"),)))
     booked = {"create@1": Booked(OK, "second")}
-    verdict = told(ask("create", 1, took=1), finals=(row("g"),), effects=effects, requests=[read(1.15)], entries=booked)
+    requests = [read(1.15), *posts(("first", 1.05), ("second", 1.25))]
+    verdict = told(ask("create", 1, took=1), finals=(row("g"),), effects=effects, requests=requests, entries=booked)
     assert verdict.good, verdict
     assert verdict.counts["twice, nobody could see the first"] == 1
+
+
+@pytest.mark.parametrize(("bearer", "complaints"), [("b", {"twice"}), ("killed", set())])
+def test_only_what_a_gateway_read_itself_counts_against_it(bearer: str, complaints: set[str]):
+    effects = ((1.1, "first", (row("g"),)), (1.2, CONTROL, ()), (1.3, "second", (row("g"),)))
+    shown = read(1.15, "g") | {"bearer": bearer}
+    requests = [shown, *posts(("first", 1.05), ("second", 1.25))]
+    booked = {"create@1": Booked(OK, "second")}
+    verdict = told(ask("create", 1, took=1), finals=(row("g"),), effects=effects, requests=requests, entries=booked)
+    assert kinds(verdict) == complaints
 
 
 def test_a_row_that_is_put_back_is_no_second_time():
