@@ -12,19 +12,20 @@ from rig import Failure, gateway
 from gateway.emulator import Emulator
 from gateway.emulator.seeds import EMPTY
 
-GRAPH = {"create_route": "assign", "lag_s": 5, "read_back_s": 10}
+GRAPH = {"create_route": "assign", "lag_s": 2.5, "read_back_s": 10}
 
 
 @pytest.fixture
 def lagging(live: Emulator) -> Emulator:
-    """Every other read shows what was there three seconds ago."""
+    """Every other read shows what was there a second and a half ago."""
     live.world.graph.page_size = 100
-    live.world.intune.lag, live.world.intune.hops = 3, True
+    live.world.intune.lag, live.world.intune.hops = 1.5, True
     return live
 
 
 async def test_six_rows_created_one_after_the_other_are_there(lagging: Emulator):
-    async with gateway(lagging, graph=GRAPH) as rig:
+    lagging.world.intune.lag = 3
+    async with gateway(lagging, graph=GRAPH | {"lag_s": 5}) as rig:
         for number in range(6):
             assert isinstance(await create(rig, group(number)), Assignment)
             assert groups(lagging) == {guid(n) for n in range(number + 1)}, "not only at the end"
