@@ -198,12 +198,19 @@ class _Judge:
                 self._say("outcomes", place, f"{ask.request_id[:8]} was told {ask.answer}, and took effect")
 
     def _was_seen(self, place: Place, came: Move, went: Move, again: Move) -> bool:
-        """Whether whoever did it again had read, since a row came or went, that it was so, before that was undone; old reads
-        may show it for a while. What another gateway read, and was killed before it could write down, nobody knows."""
-        there, bearer = came.after is not None, self.posts[again.by]["bearer"]
+        """Whether whoever did it again could know, since a row came or went, that it was so, before that was undone: it had
+        read so itself, or another gateway had, and posted after that what it wrote down (old reads may show it for a while).
+        What another gateway read and was killed before it could write down, nobody knows."""
+        there, post = came.after is not None, self.posts[again.by]
+        posts = [p for p in self.posts.values() if place[0] in p["path"] and p["at"] < post["at"]]
+        based = [(p["bearer"], self._base_read(p, place[0]), p["at"]) for p in posts if p["bearer"] != post["bearer"]]
         reads = (r for r in self.reads if came.at <= r["at"] <= went.at + self.e.lag and place[0] in r["path"])
-        reads = (r for r in reads if r["bearer"] == bearer)
-        return any((place[1] in r["shown"]) == there for r in reads if r.get("shown") is not None)
+        return any(
+            (place[1] in r["shown"]) == there
+            for r in reads
+            if r.get("shown") is not None
+            and (r["bearer"] == post["bearer"] or any(b == r["bearer"] and at <= r["at"] <= end for b, at, end in based))
+        )
 
     # Others' rows.
 
@@ -222,7 +229,7 @@ class _Judge:
             if left is None and undoing.by in self.e.repairs:  # the watch may err so, and says so in the ledger
                 self.verdict.counts["removals taken for ours"] += 1
                 continue
-            if all(moves[last].at < self._base_read(m, place[0]) - self.e.lag for m in departures):
+            if all(moves[last].at < self._base_read(self.posts[m.by], place[0]) - self.e.lag for m in departures):
                 self._say(
                     "foreign", place, f"{value_of(left)} by others, {value_of(found)} at rest, undone by {undoing.by[:8]}"
                 )
@@ -230,9 +237,8 @@ class _Judge:
             self.verdict.counts["gaps"] += 1
             self.verdict.counts[f"gaps {self._how_told(place, moves[last], undoing)}"] += 1
 
-    def _base_read(self, move: Move, policy: str) -> float:
+    def _base_read(self, post: Mapping[str, Any], policy: str) -> float:
         """When the set that a write of ours was built upon was asked for: the list before it, by the same bearer."""
-        post = self.posts[move.by]
         return max(
             (
                 read["at"]

@@ -124,11 +124,18 @@ def test_a_second_time_is_excused_where_no_read_showed_the_first():
     assert verdict.counts["twice, nobody could see the first"] == 1
 
 
-@pytest.mark.parametrize(("bearer", "complaints"), [("b", {"twice"}), ("killed", set())])
-def test_only_what_a_gateway_read_itself_counts_against_it(bearer: str, complaints: set[str]):
+@pytest.mark.parametrize(
+    ("bearer", "posted_at", "complaints"),
+    [("b", None, {"twice"}), ("killed", None, set()), ("other", 1.17, {"twice"}), ("other", 1.14, set())],
+)
+def test_what_a_gateway_read_itself_or_another_wrote_down_counts_against_it(
+    bearer: str, posted_at: float | None, complaints: set[str]
+):
+    """Who posts has written down before what it read."""
     effects = ((1.1, "first", (row("g"),)), (1.2, CONTROL, ()), (1.3, "second", (row("g"),)))
     shown = read(1.15, "g") | {"bearer": bearer}
-    requests = [shown, *posts(("first", 1.05), ("second", 1.25))]
+    between = [post | {"bearer": bearer} for post in posts(("between", posted_at))] if posted_at else []
+    requests = [shown, *posts(("first", 1.05), ("second", 1.25)), *between]
     booked = {"create@1": Booked(OK, "second")}
     verdict = told(ask("create", 1, took=1), finals=(row("g"),), effects=effects, requests=requests, entries=booked)
     assert kinds(verdict) == complaints
