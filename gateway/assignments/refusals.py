@@ -12,21 +12,30 @@ def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
     """The error for the one edit of a refused set. rows: as they were read; merged: as they were sent.
 
     Graph names a type, a property or an id (graph-facts §5: E6, E12, the undeclared property). Where a row has it that no edit
-    touched, and none that was touched, that row is told: GRAPH_REFUSES_OLD_ROW.
+    touched, and none that was touched, that row is told: GRAPH_REFUSES_OLD_ROW. So it is, without an id, where Graph names
+    nothing (E15) and the edit puts no row there.
     """
-    new = (row for key in merged.touched for row in merged.rows.direct.get(key, ()))
-    others = (row for key, found in rows.direct.items() if key not in merged.touched for row in found)
+    new = [row for key in merged.touched for row in merged.rows.direct.get(key, ())]
+    others = [row for key, found in rows.direct.items() if key not in merged.touched for row in found]
     old = next((row for row in others if _names(row) & error.named), None)
-    if old is None or any(_names(row) & error.named for row in new):
-        return error
-    kind = str(target_of(old).get(TYPE) or "no type").rpartition(".")[2]
+    if old is not None and not any(_names(row) & error.named for row in new):
+        return _old_row(error, rows, f"the assignment {row_id(old)} ({_kind(old)}),", row_id(old))
+    if others and not new and not error.named:
+        return _old_row(error, rows, "one of the assignments, without saying which,")
+    return error
+
+
+def _old_row(error: GatewayError, rows: RowSet, which: str, its_id: str = "") -> GatewayError:
     return GatewayError(
         Reason.GRAPH_REFUSES_OLD_ROW,
-        f"Graph no longer takes the assignment {row_id(old)} ({kind}), which the policy has already; nothing was written."
-        " Delete or replace that one first.",
-        resource=(f"{rows.of.policy_type}Assignment", row_id(old)),
+        f"Graph no longer takes {which} which the policy has already; nothing was written. Delete or replace that one first.",
+        resource=(f"{rows.of.policy_type}Assignment", its_id) if its_id else None,
         metadata=error.metadata,
     )
+
+
+def _kind(row: Row) -> str:
+    return str(target_of(row).get(TYPE) or "no type").rpartition(".")[2]
 
 
 def _names(row: Row) -> set[str]:

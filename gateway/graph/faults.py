@@ -56,7 +56,7 @@ TABLE = (
     Row(Reason.GRAPH_PATH_UNKNOWN, (400,), r"Resource not found for the segment"),  # E14
     Row(Reason.GRAPH_REFUSED_INPUT, (400, 405, 406, 411, 413, 414, 415, 422), r"",
         "Graph refuses the request without a usable reason; check the ids in assignment.target, such as a group id given"
-        " as a collection id."),  # E15
+        " as a collection id. An assignment that the policy has already may be the cause as well."),  # E15
     Row(Reason.GRAPH_UNAVAILABLE, tuple(range(500, 600)), r""),  # E9
 )  # fmt: skip
 APPROVAL = "x-msft-approval-code"

@@ -6,7 +6,7 @@ import asyncio
 import pytest
 from at_rest import groups
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
-from edits_over_the_wire import LIST, MERGE, create, delete, group, guid
+from edits_over_the_wire import ASSIGN, LIST, MERGE, create, delete, group, guid
 from rig import Failure, Rig, gateway
 
 from gateway.emulator import Emulator
@@ -19,6 +19,7 @@ REFUSED = {
     "a property of the target": ("refused_properties", "weights"),
 }
 BAD = {"configurationManagerCollection": {"collectionId": GROUP}}  # E15: a GUID as a collection id
+NO_REASON = {"error": {"code": "BadRequest", "message": "An error has occurred - Operation ID (for customer support): 0"}}
 
 
 @pytest.fixture(params=REFUSED)
@@ -106,3 +107,13 @@ async def test_a_new_row_of_a_type_that_graph_does_not_take_is_its_own_callers_f
         answer = await create(rig, unknown, EMPTY)
         assert (answer.status, answer.reason) == ("INVALID_ARGUMENT", "GRAPH_TYPE_UNKNOWN")
         assert len([w for w in rig.writes() if w["path"].endswith("assign")]) == 1
+
+
+async def test_a_deletion_that_graph_refuses_without_a_reason_is_not_its_callers_fault(live: Emulator):
+    """E15 names nothing; what is left of the set without the caller's row was there before."""
+    live.world.faults.order([Fault(**ASSIGN, status=400, body=NO_REASON)])
+    async with gateway(live, **MERGE) as rig:
+        answer = await delete(rig, f"{WINDOWS}_{GROUP}", WINDOWS)
+        assert (answer.status, answer.reason) == ("FAILED_PRECONDITION", "GRAPH_REFUSES_OLD_ROW")
+        assert (answer.fields, answer.resource) == ([], "")
+        assert not isinstance(await delete(rig, f"{WINDOWS}_{GROUP}", WINDOWS), Failure)
