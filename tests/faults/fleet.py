@@ -32,12 +32,13 @@ TELLING = ("changed by others", "foreign changes", "a foreign change may be undo
 
 @dataclass
 class Fleet:
-    """rigs: one a gateway. lines: what they logged. trouble: what was done to them."""
+    """rigs: one a gateway. lines: what they logged. trouble: what was done to them. late: the bound in seconds."""
 
     rigs: Sequence[Rig]
     lines: Callable[[], list[str]]
     victims: Sequence[Victim] = ()
     trouble: Counter[str] = field(default_factory=Counter)
+    late: float = LATE_S
 
     def sql(self, statement: str) -> list[tuple]:
         """Of their ledger, or against it."""
@@ -73,6 +74,10 @@ class Fleet:
         parsed = [json.loads(line) for line in self.lines() if any(words in line for words in TELLING)]
         rows = (row for line in parsed if isinstance(line.get("rows"), list) for row in line["rows"])
         return {part.lower() for row in rows for part in (row, row.rpartition("/")[2])}
+
+    def written(self) -> dict[str, float]:
+        """When each write was in the ledger, by client-request-id."""
+        return dict(self.sql("SELECT client_request_id, written_at FROM revisions WHERE kind <> 'foreign'"))
 
     def repairs(self) -> set[str]:
         """The client-request-ids of writes that put right what others of ours had undone."""
@@ -128,7 +133,8 @@ async def processes(emulator: Emulator, ledger_url: str, folder: Path, number: i
             stack.push_async_callback(victim.end)
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(victim.address, options=RECONNECT))
             rigs.append(Rig(emulator, channel, victim.address, victim.token, LedgerConfig(url=ledger_url)))
-        yield Fleet(rigs, lambda: [line for victim in victims for line in victim.log.read_text().splitlines()], victims)
+        lines = lambda: [line for victim in victims for line in victim.log.read_text().splitlines()]  # noqa: E731
+        yield Fleet(rigs, lines, victims, late=LATE_WITH_PAUSES_S)
 
 
 def three(emulator: Emulator, ledger_url: str, folder: Path) -> AbstractAsyncContextManager[Fleet]:

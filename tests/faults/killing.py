@@ -50,9 +50,7 @@ class Victim:
         lease_s: float = 1,
         **sections: dict,
     ) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         self.token, self.emulator = new_token(), emulator
         self.ledger = LedgerConfig(url=ledger_url)
         values = config_for(emulator, hash_token(self.token))
@@ -90,7 +88,8 @@ class Victim:
         assert self.process.stdout
         async with asyncio.timeout(60):
             line = await self.process.stdout.readline()
-        assert json.loads(line)["grpc"] == self.address, self.log.read_text()
+        assert line, f"it does not start: {self.log.read_text()[-2000:]}"
+        assert json.loads(line)["grpc"] == self.address
 
     def channel(self) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(self.address)
@@ -110,6 +109,15 @@ class Victim:
         """Takes the callers' token of another."""
         self.token = token
         self.values["callers"] = {"static": {CALLER: hash_token(token)}}
+
+
+def free_port() -> int:
+    """Below those that the system gives to whoever wants any: between a kill and a start nobody gets it."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 async def reach(emulator: Emulator, point: str, rng: random.Random) -> None:

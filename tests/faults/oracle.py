@@ -29,7 +29,8 @@ class Evidence:
     """starts, finals: the sets before the run and at rest, by policy. effects: oldest first; each has at, policy, by, before,
     after. requests: the emulator's log; a read has `shown`, the keys of its answer. told: the ids of rows that the log named as
     changed by others. repairs: writes that the ledger calls so. lag: seconds. entries: by request id; None where there is no
-    ledger."""
+    ledger. written: when a write was in the ledger, by client-request-id; late: how much later, in seconds, it may take effect:
+    what is promised holds so long."""
 
     starts: Mapping[str, Sequence[Row]]
     finals: Mapping[str, Sequence[Row]]
@@ -40,6 +41,8 @@ class Evidence:
     told: Collection[str] = ()
     repairs: Collection[str] = ()
     lag: float = 0.0
+    written: Mapping[str, float] = field(default_factory=dict)
+    late: float = float("inf")
 
 
 WRONG = ("lost", "undead", "unasked", "foreign", "bystanders", "twice", "outcomes", "surprises")
@@ -73,6 +76,8 @@ class _Judge:
         posts = [r for r in evidence.requests if r["method"] == "POST"]
         self.posts = {r["headers"].get("client-request-id", ""): r for r in posts}
         self.reads = [r for r in evidence.requests if r["method"] == "GET"]
+        written = evidence.written
+        self.too_late = {e.policy for e in evidence.effects if e.at > written.get(e.by, e.at) + evidence.late}
         self.asks: dict[Place, list[Ask]] = defaultdict(list)
         for ask in evidence.asks:
             for group in ask.op.groups:
@@ -82,10 +87,11 @@ class _Judge:
         self._bystanders()
         self._outcomes()
 
-    def _say(self, kind: str, place: Place | str, words: str) -> None:
-        name = place if isinstance(place, str) else " ".join(place)
-        story = [] if isinstance(place, str) else self._story(place)
-        self.verdict.wrong[kind].append("\n    ".join((f"{name}: {words}", *story)))
+    def _say(self, kind: str, place: Place, words: str) -> None:
+        if place[0] in self.too_late:
+            self.verdict.counts[f"{kind}, beyond the bound"] += 1
+        else:
+            self.verdict.wrong[kind].append("\n    ".join((f"{' '.join(place)}: {words}", *self._story(place))))
 
     def _story(self, place: Place) -> list[str]:
         """The last that happened there, for a person to read."""
@@ -283,9 +289,9 @@ class _Judge:
             booked = self.e.entries.get(ask.request_id)
             self.verdict.counts["entries OK"] += booked is not None and booked.outcome == OK
             if ask.answer == OK and (booked is None or booked.outcome != OK):
-                self._say("outcomes", ask.request_id, f"told OK, {booked}")
+                self._say("outcomes", (ask.policy, ask.request_id), f"told OK, {booked}")
             elif ask.answer not in (OK, OPEN) and booked is not None and booked.outcome == OK:
-                self._say("outcomes", ask.request_id, f"told {ask.answer}, {booked}")
+                self._say("outcomes", (ask.policy, ask.request_id), f"told {ask.answer}, {booked}")
 
 
 def value_of_op(ask: Ask, place: Place) -> object:

@@ -85,6 +85,15 @@ def test_what_the_owner_gave_up_may_come_after_what_it_asked_next():
     assert kinds(told(*asked, effects=(*came[:2], (2.05, "b", ())))) == {"lost"}, "before, it is no excuse"
 
 
+def test_what_takes_effect_later_than_was_reckoned_with_is_counted_apart():
+    """On a machine that stands still for seconds the bounds of a test are not Graph's any more."""
+    undone = ((1, "a", (row("g"),)), (5, "b", ()))
+    assert kinds(told(ask("create", 1), effects=undone, written={"b": 2.0}, late=4.0)) == {"lost"}
+    late = told(ask("create", 1), effects=undone, written={"b": 2.0}, late=2.0)
+    assert late.good
+    assert late.counts["lost, beyond the bound"] == 1
+
+
 def test_others_who_remove_a_row_are_the_reason():
     created = ((1, "a", (row("g"),)), (5, CONTROL, ()))
     assert told(ask("create", 1), effects=created).counts["own rows that others changed"] == 1

@@ -65,6 +65,8 @@ async def ours(emulator: Emulator, seed: int, load: Load, start: Start, trouble:
             fleet.told(),
             fleet.repairs(),
             LAG_S,
+            fleet.written(),
+            fleet.late,
         )
         verdict = judge(evidence)
         figures = figures_of(seed, workload, verdict) | dict(fleet.trouble) | {"repairs": len(evidence.repairs)}
