@@ -1,6 +1,7 @@
 """Fixtures: one emulator for each routes mode and session, as new for each test."""
 
 import asyncio
+import os
 
 import postgres_server
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 from gateway.emulator import Emulator
 from gateway.emulator.control import reset
 from gateway.emulator.registration import App
+
+# Tests start processes while gRPC's threads run; its handlers of a fork break the process then. Read when grpc is imported.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 # The same examples each time, on machines of any speed; -m long and CI may ask for fresh ones: --hypothesis-profile=fresh.
 settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
