@@ -1,7 +1,5 @@
 """`audit`: who did what through the gateway. Reads the ledger; the gateway may run meanwhile."""
 
-import csv
-import json
 import re
 import sys
 import time
@@ -11,16 +9,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.bootstrap import book_of
-from gateway.cli.audit_views import table, trace_lines
+from gateway.cli.audit_views import json_line, table, trace_lines, write_csv
 from gateway.cli.loop import refuse
 from gateway.config import ConfigError, LedgerConfig, load_ledger, parse_ledger
 from gateway.entry import Entry, utc_text
-from gateway.ledger.chain import facts, verify
+from gateway.ledger.chain import verify
 from gateway.ledger.ledger import Book, LedgerError, Query
 
 PAUSE_S = 1.0
@@ -138,18 +136,15 @@ def export(
 ) -> None:
     """Write all entries to stdout, oldest first, with their place in the chain.
 
-    In CSV, text that a spreadsheet would take for a formula has a ' before it.
+    In CSV, text that a spreadsheet would take for a formula has a ' before it, and control characters are escaped.
     """
     with _book(config, ledger) as book:
-        rows = map(_row, book.find(Query(since=since, until=until)))
-        if form is Format.JSONL:
-            for row in rows:
-                typer.echo(json.dumps(row))
+        entries = book.find(Query(since=since, until=until))
+        if form is Format.CSV:
+            write_csv(entries, sys.stdout)
             return
-        writer = csv.DictWriter(sys.stdout, list(_row(Entry(id=""))))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for k, v in row.items()})
+        for entry in entries:
+            typer.echo(json_line(entry))
 
 
 @app.command(name="verify")
@@ -196,14 +191,10 @@ def _at(ledger: str) -> LedgerConfig:
     return parse_ledger({"url": ledger if "://" in ledger or ":///" in ledger else f"sqlite:///{ledger}"})
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    return {**facts(entry), "state": entry.state, "position": entry.position, "hash": entry.hash}
-
-
 def _print(entries: list[Entry], *, as_json: bool, head: bool = True) -> None:
     if as_json:
         for entry in entries:
-            typer.echo(json.dumps(_row(entry)))
+            typer.echo(json_line(entry))
     else:
         table(entries, head=head)
     sys.stdout.flush()
