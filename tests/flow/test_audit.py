@@ -80,8 +80,7 @@ async def test_refusals_are_entries(live: Emulator, name: str, operation: str):
     request, metadata, reason, caller = REFUSED[name]
     async with gateway(live, **MERGE) as rig:
         assert (await rig.call(operation, request, metadata=metadata)).reason == reason
-        await asyncio.sleep(0.05)
-        [entry] = rig.entries()
+        [entry] = await rig.first_entries()
         assert (entry.outcome, entry.caller, entry.operation, entry.state) == (reason, caller, operation, "finished")
         assert (entry.request, entry.answer, entry.position) == (None, None, 1)
 
@@ -103,10 +102,12 @@ async def test_a_quota_refusal_is_an_entry(live: Emulator):
         assert [entry.outcome for entry in rig.entries()] == ["OK", "QUOTA_EXHAUSTED"]
 
 
-async def test_a_thousand_strangers_fill_no_disk(live: Emulator):
+@pytest.mark.parametrize("metadata", [(), None], ids=["strangers", "one who is known"])
+async def test_a_thousand_refusals_that_are_alike_fill_no_disk(live: Emulator, metadata: tuple | None):
     async with gateway(live, **MERGE) as rig:
         for _ in range(20):
-            await asyncio.gather(*(rig.call("ListComplianceAssignments", {}, metadata=()) for _ in range(50)))
+            calls = (rig.call("ListComplianceAssignments", {}, metadata=metadata) for _ in range(50))
+            assert {call.reason for call in await asyncio.gather(*calls)} <= {"CALLER_UNAUTHENTICATED", "INVALID_FIELD"}
     entries = rig.entries()
     assert sum(entry.times for entry in entries) == 1000, "counted, every one"
     assert len(entries) < 20
