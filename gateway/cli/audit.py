@@ -157,19 +157,13 @@ def verify_chain(
     match = re.fullmatch(r"(\d+):([0-9a-f]{64})", noted)
     if noted and not match:
         raise typer.BadParameter("has to be POSITION:HASH", param_hint="--noted")
-    with _book(config, ledger) as book:
-        ends = book.ends()
-        wrong = list(verify(_up_to(ends.head[0], book), ends, (int(match[1]), match[2]) if match else None))
+    with _book(config, ledger) as book, book.chained() as (ends, entries):
+        wrong = list(verify(entries, ends, [(int(match[1]), match[2])] if match else []))
     for line in wrong:
         typer.echo(line)
     if wrong:
         raise typer.Exit(1)
     typer.echo(f"The chain is whole: {ends.head[0] - ends.tail[0]} entries. head {ends.head[0]}:{ends.head[1]}")
-
-
-def _up_to(last: int, book: Book) -> Iterator[Entry]:
-    """In the order of positions; what is finished meanwhile is for another time."""
-    return (entry for entry in book.find(Query(after=-1)) if (entry.position or 0) <= last)
 
 
 @contextmanager

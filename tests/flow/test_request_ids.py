@@ -1,6 +1,7 @@
 """A request id is carried out once: replayed, joined, refused for another request, free again where nothing was done."""
 
 import asyncio
+import sqlite3
 import uuid
 
 import pytest
@@ -227,3 +228,16 @@ async def test_an_unknown_outcome_is_found_out_by_the_next_gateway_without_a_cal
         assert len(rig.writes()) == 1, "nobody asked for another"
         answer, trailers = await create(rig)
         assert (answer.id, replayed(trailers)) == (f"{EMPTY}_{guid(1)}", outcome == "OK")
+
+
+async def test_an_answer_that_somebody_changed_in_the_ledger_is_given_to_nobody(live: Emulator, caplog):
+    async with gateway(live, **MERGE) as rig:
+        await create(rig)
+        with sqlite3.connect(rig.ledger.url.removeprefix("sqlite:///")) as connection:
+            connection.execute("UPDATE entries SET answer = ?", [Assignment(id="forged").SerializeToString()])
+        with caplog.at_level("ERROR"):
+            failure = await rig.call("CreateComplianceAssignment", request(1))
+        assert (failure.status, failure.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")
+        assert "not what was written down" in failure.message
+        assert "an entry is forged" in caplog.text
+        assert len(rig.writes()) == 1
