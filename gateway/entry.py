@@ -20,7 +20,7 @@ class Entry:
     duration_us; outcome: OK or a reason's name, empty while it runs; route, client_request_id, graph_request_id,
     graph_status: the write in Graph; assignment: its id; shared_by: how many edits went out in that write; times: how many
     refusals this entry stands for; revision: the number of the policy's revision that it went out in; foreign_changes: how
-    many changes by others were seen meanwhile.
+    many changes by others were seen meanwhile; answer_digest: SHA-256 of the answer, in hex, empty where there is none.
 
     What an auditor reads besides: repaired: when the gateway put right what had undone it, empty where nothing had; it may
     come long after the entry was finished.
@@ -52,6 +52,7 @@ class Entry:
     times: int = 1
     revision: int | None = None
     foreign_changes: int = 0
+    answer_digest: str = ""
     repaired: str = ""
     state: State = "running"
     owner: int = 0
@@ -64,8 +65,9 @@ class Entry:
 
     def finished(self, outcome: str, answer: bytes | None = None) -> Self:
         """Closed for good. With an answer the request id stays taken, without one it is free for another attempt."""
-        claim = None if answer is None else self.claim
-        return replace(self._ended(outcome), state="finished", claim=claim, request=None, sent=None, answer=answer)
+        claim, digest = (None, "") if answer is None else (self.claim, digest_of(answer))
+        ended = replace(self._ended(outcome), answer_digest=digest)
+        return replace(ended, state="finished", claim=claim, request=None, sent=None, answer=answer)
 
     def uncertain(self, outcome: str) -> Self:
         """Nobody can tell yet whether it was carried out."""
@@ -85,6 +87,11 @@ def utc_now() -> str:
 def utc_text(moment: datetime) -> str:
     """A moment, as entries tell the time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def digest_of(answer: bytes) -> str:
+    """SHA-256 of an answer, in hex."""
+    return hashlib.sha256(answer).hexdigest()
 
 
 def claim_of(caller: str, tenant: str, request_id: str) -> str:

@@ -101,6 +101,13 @@ class Rig:
         """What the ledger has."""
         return list(SqlLedger(self.ledger).find(Query(**query)))
 
+    async def first_entries(self) -> list[Entry]:
+        """What the ledger has once it has anything: nobody waits for the entry of a stranger's refusal."""
+        async with asyncio.timeout(60):
+            while not (entries := self.entries()):
+                await asyncio.sleep(0.01)
+        return entries
+
     def rows(self, policy: str) -> list[dict[str, Any]]:
         return self.emulator.world.intune.policies[policy].rows
 

@@ -1,35 +1,28 @@
 """`audit`: who did what through the gateway. Reads the ledger; the gateway may run meanwhile."""
 
-import csv
-import json
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gateway.bootstrap import book_of
-from gateway.cli.audit_views import table, trace_lines
-from gateway.cli.loop import refuse
-from gateway.config import ConfigError, LedgerConfig, load_ledger, parse_ledger
+from gateway.cli.audit_book import ConfigFile, LedgerUrl, opened
+from gateway.cli.audit_chain import seal, verify_chain
+from gateway.cli.audit_views import json_line, table, trace_lines, write_csv
 from gateway.entry import Entry, utc_text
-from gateway.ledger.chain import facts, verify
-from gateway.ledger.ledger import Book, LedgerError, Query
+from gateway.ledger.ledger import Query
 
 PAUSE_S = 1.0
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-app = typer.Typer(help="Who did what: shows, follows, exports and verifies the ledger.", add_completion=False)
+app = typer.Typer(help="Who did what: shows, follows, exports, verifies and seals the ledger.", add_completion=False)
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="The gateway's TOML file, for its section ledger.")]
-LedgerUrl = Annotated[str, typer.Option("--ledger", help="Instead of it: a file, or postgresql://user@host/database.")]
+for name, command in (("verify", verify_chain), ("seal", seal)):
+    app.command(name=name)(command)
 
 
 def _time(text: str) -> str:
@@ -86,7 +79,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each entry.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Goes on with what is finished from now on.")] = False,
 ) -> None:
-    """Show entries, oldest first. Subcommands: trace, export, verify."""
+    """Show entries, oldest first. Subcommands: trace, export, verify, seal."""
     if context.invoked_subcommand:
         return
     query = Query(
@@ -102,7 +95,7 @@ def show(
         since=since,
         until=until,
     )
-    with _book(config, ledger) as book:
+    with opened(config, ledger) as book:
         after = book.ends().head[0]
         _print(list(book.find(replace(query, newest=newest))), as_json=as_json)
         while follow:
@@ -119,7 +112,7 @@ def trace(
     ledger: LedgerUrl = "",
 ) -> None:
     """Show the way from caller to Graph, given any one of the ids. Exit 1 if nothing has it."""
-    with _book(config, ledger) as book:
+    with opened(config, ledger) as book:
         entries = list(book.find(Query(any_id=any_id)))
     for entry in entries:
         typer.echo("\n".join(trace_lines(entry)))
@@ -138,72 +131,21 @@ def export(
 ) -> None:
     """Write all entries to stdout, oldest first, with their place in the chain.
 
-    In CSV, text that a spreadsheet would take for a formula has a ' before it.
+    In CSV, text that a spreadsheet would take for a formula has a ' before it, and control characters are escaped.
     """
-    with _book(config, ledger) as book:
-        rows = map(_row, book.find(Query(since=since, until=until)))
-        if form is Format.JSONL:
-            for row in rows:
-                typer.echo(json.dumps(row))
+    with opened(config, ledger) as book:
+        entries = book.find(Query(since=since, until=until))
+        if form is Format.CSV:
+            write_csv(entries, sys.stdout)
             return
-        writer = csv.DictWriter(sys.stdout, list(_row(Entry(id=""))))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for k, v in row.items()})
-
-
-@app.command(name="verify")
-def verify_chain(
-    config: ConfigFile = None,
-    ledger: LedgerUrl = "",
-    noted: Annotated[str, typer.Option(help="A head that an earlier `verify` printed, as POSITION:HASH.")] = "",
-) -> None:
-    """Check the hash chain over all finished entries. Exit 1 if an entry was changed, removed or moved."""
-    match = re.fullmatch(r"(\d+):([0-9a-f]{64})", noted)
-    if noted and not match:
-        raise typer.BadParameter("has to be POSITION:HASH", param_hint="--noted")
-    with _book(config, ledger) as book:
-        ends = book.ends()
-        wrong = list(verify(_up_to(ends.head[0], book), ends, (int(match[1]), match[2]) if match else None))
-    for line in wrong:
-        typer.echo(line)
-    if wrong:
-        raise typer.Exit(1)
-    typer.echo(f"The chain is whole: {ends.head[0] - ends.tail[0]} entries. head {ends.head[0]}:{ends.head[1]}")
-
-
-def _up_to(last: int, book: Book) -> Iterator[Entry]:
-    """In the order of positions; what is finished meanwhile is for another time."""
-    return (entry for entry in book.find(Query(after=-1)) if (entry.position or 0) <= last)
-
-
-@contextmanager
-def _book(config: Path | None, ledger: str) -> Iterator[Book]:
-    if (config is None) == (not ledger):
-        raise typer.BadParameter("one of --config and --ledger has to say where the ledger is")
-    try:
-        settings = load_ledger(config) if config else _at(ledger)
-        yield book_of(settings)
-    except ConfigError as exc:
-        raise refuse(exc.faults) from None
-    except LedgerError as exc:
-        raise refuse([f"ledger: {settings.url} {exc}"]) from None
-    except KeyboardInterrupt:
-        raise typer.Exit from None
-
-
-def _at(ledger: str) -> LedgerConfig:
-    return parse_ledger({"url": ledger if "://" in ledger or ":///" in ledger else f"sqlite:///{ledger}"})
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    return {**facts(entry), "state": entry.state, "position": entry.position, "hash": entry.hash}
+        for entry in entries:
+            typer.echo(json_line(entry))
 
 
 def _print(entries: list[Entry], *, as_json: bool, head: bool = True) -> None:
     if as_json:
         for entry in entries:
-            typer.echo(json.dumps(_row(entry)))
+            typer.echo(json_line(entry))
     else:
         table(entries, head=head)
     sys.stdout.flush()

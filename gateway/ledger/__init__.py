@@ -10,5 +10,5 @@ audit and recovery (shared/DESIGN.md §7). Beside it stand the revisions of poli
     databases     what differs between the two
     schema        the tables; migrations/ has their versions (Alembic)
     statements    what is asked of the entries; revisions: of leases and revisions; expiry: what is forgotten
-    chain         the hash chain over finished entries
+    chain         the hash chain over finished entries; seals: its head, signed; replays: whether an answer is genuine
 """

@@ -3,21 +3,24 @@ or reorders entries has to compute anew all that follow, and the head that an au
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import fields
 from typing import Any
+from uuid import uuid4
 
-from gateway.entry import Entry
+from gateway.entry import OK, Entry, claim_of, digest_of, utc_now
 from gateway.ledger.ledger import Ends
 
 START = (0, "0" * 64)
 AFTER_THE_FACTS = ("state", "owner", "claim", "request", "sent", "answer", "position", "hash")
 FACTS = tuple(field.name for field in fields(Entry) if field.name not in AFTER_THE_FACTS)
 # Facts that entries did not always have. A hash covers them where there is something in them: those of old stay true.
-LATER_FACTS = ("correlation_id", "revision", "foreign_changes")
+LATER_FACTS = ("correlation_id", "revision", "foreign_changes", "answer_digest")
 # Facts that come after an entry is finished, and so after its hash.
 NEVER_COVERED = ("repaired",)
 FIRST_FACTS = tuple(name for name in FACTS if name not in LATER_FACTS + NEVER_COVERED)
+# The operation of an entry that says what was let go of.
+CUT = "ExpireEntries"
 
 
 def facts(entry: Entry) -> dict[str, Any]:
@@ -32,23 +35,78 @@ def link(previous: str, position: int, entry: Entry) -> str:
     return hashlib.sha256(json.dumps(covered, ensure_ascii=True).encode()).hexdigest()
 
 
-def verify(entries: Iterable[Entry], ends: Ends, noted: tuple[int, str] | None = None) -> Iterator[str]:
-    """What is wrong with the chain, a line each. entries: in the order of positions. noted: a head of an earlier day."""
+def cut(position: int, last: str) -> Entry:
+    """The entry which says that those up to a position, whose hash is `last`, were let go of because they were old."""
+    return Entry(id=str(uuid4()), operation=CUT, target=f"{position}:{last}", began_at=utc_now()).finished(OK)
+
+
+def is_linked(entry: Entry, previous: str) -> bool:
+    """Whether an entry's hash is the one that it has after the hash `previous`."""
+    try:
+        return entry.hash == link(previous, entry.position or 0, entry)
+    except TypeError:  # SQLite takes bytes in a column of text
+        return False
+
+
+def fault(entry: Entry, previous: str) -> str:
+    """What is wrong with an entry of the chain by itself, after one with the hash `previous`; empty where nothing is."""
+    if not is_linked(entry, previous):
+        return "changed or moved, or the one before it is"
+    if entry.state != "finished":
+        return "is said to be unfinished"
+    # What older versions answered is not covered.
+    if entry.answer is not None and entry.answer_digest not in ("", digest_of(entry.answer)):
+        return "its answer is not the one that was given"
+    if entry.claim is not None and entry.answer is None:
+        return "its answer is missing"
+    if entry.claim not in (None, claim_of(entry.caller, entry.tenant, entry.request_id)):
+        return "it holds a request id that is not its own"
+    return ""
+
+
+def verify(entries: Iterable[Entry], ends: Ends, noted: Collection[tuple[int, str]] = ()) -> Iterator[str]:
+    """What is wrong with the chain, a line each.
+
+    entries: all that are finished or have a position, in the order of positions, those without one first. noted: heads of
+    earlier days.
+    """
     position, previous = ends.tail
-    if noted is not None and noted[0] <= position:
-        yield f"entry {noted[0]}: is older than what is kept"
+    named = START
+    yield from (f"entry {at}: is older than what is kept" for at, _ in noted if at < position)
+    yield from _unlike(noted, position, previous)
     for entry in entries:
-        at = entry.position or 0
-        if at != position + 1:
+        at = entry.position
+        if not isinstance(at, int) or not position < at <= ends.head[0]:
+            yield f"entry {entry.id}: its position {at} is another's, or not in the chain"
+            continue
+        if at > position + 1:
             yield f"entries {position + 1} to {at - 1}: missing"
-        if entry.hash != link(previous, at, entry):
-            yield f"entry {at}: changed or moved, or the one before it is ({entry.id})"
-        if noted is not None and noted[0] == at and noted[1] != entry.hash:
-            yield f"entry {at}: its hash is not the one that was noted"
+        if wrong := fault(entry, previous):
+            yield f"entry {at}: {wrong} ({entry.id})"
+        yield from _unlike(noted, at, entry.hash)
+        named = _named_by(entry) if entry.operation == CUT else named
         position, previous = at, entry.hash
-    if position != ends.head[0]:
-        yield f"entries {position + 1} to {ends.head[0]}: missing"
-    elif previous != ends.head[1]:
-        yield f"entry {position}: the head of the chain is another"
-    if noted is not None and noted[0] > position:
-        yield f"entry {noted[0]}: was noted and is missing"
+    yield from _wrong_at_the_ends(ends, (position, previous), named)
+    yield from (f"entry {at}: was noted and is missing" for at, _ in noted if at > ends.head[0])
+
+
+def _wrong_at_the_ends(ends: Ends, last: tuple[int, str], named: tuple[int, str]) -> Iterator[str]:
+    """last: of the entries that are kept. named: the end of what the last cut let go of."""
+    if last[0] < ends.head[0]:
+        yield f"entries {last[0] + 1} to {ends.head[0]}: missing"
+    elif last != ends.head:
+        yield f"entry {last[0]}: the head of the chain is another"
+    if ends.tail != named:
+        yield f"entry {ends.tail[0]}: the chain begins after it, and the last cut that is written down is after {named[0]}"
+
+
+def _unlike(noted: Collection[tuple[int, str]], position: int, known: str) -> Iterator[str]:
+    """Whether another hash was noted at this position."""
+    if any(at == position and other != known for at, other in noted):
+        yield f"entry {position}: its hash is not the one that was noted"
+
+
+def _named_by(entry: Entry) -> tuple[int, str]:
+    """The end of what a cut let go of; -1 where it says none."""
+    position, _, last = entry.target.partition(":")
+    return (int(position), last) if position.isdecimal() else (-1, "")

@@ -139,9 +139,9 @@ class Postgres:
 
     def __init__(self, url: sa.URL) -> None:
         url = url.set(drivername="postgresql+psycopg")
-        self.writer, self.reader = (
-            sa.create_engine(url, poolclass=sa.NullPool, connect_args=arguments) for arguments in (WRITER, READER)
-        )
+        self.writer = sa.create_engine(url, poolclass=sa.NullPool, connect_args=WRITER)
+        # A reader sees one moment, as it does in SQLite, and nothing that is written meanwhile.
+        self.reader = sa.create_engine(url, poolclass=sa.NullPool, connect_args=READER, isolation_level="REPEATABLE READ")
 
     def occupy(self) -> None:
         pass

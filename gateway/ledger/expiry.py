@@ -6,7 +6,9 @@ from itertools import takewhile
 
 import sqlalchemy as sa
 
+from gateway.ledger.chain import CUT, cut
 from gateway.ledger.schema import chain, entries, revisions
+from gateway.ledger.statements import write
 
 OLD_ANSWERS = (
     sa.select(entries.c.id)
@@ -45,13 +47,18 @@ def forget_revisions(connection: sa.Connection, before: float, most: int) -> boo
 
 
 def forget_entries(connection: sa.Connection, before: str, most: int) -> bool:
-    """The first of the chain, up to one that ended later. Whether there may be more."""
+    """The first of the chain, up to one that ended later; an entry of its own says so. Whether there may be more."""
     # The lock comes first: of two gateways, one continues where the other ended.
     tail = connection.scalar(sa.select(chain.c.tail_position).with_for_update())
-    first = sa.select(entries.c.position, entries.c.hash, entries.c.ended_at).where(entries.c.position > tail)
-    found = connection.execute(first.order_by(entries.c.position).limit(most)).all()
-    old = list(takewhile(lambda row: row.ended_at < before, found))
-    if old:
-        connection.execute(entries.delete().where(entries.c.position <= old[-1].position))
-        connection.execute(chain.update(), {"tail_position": old[-1].position, "tail_hash": old[-1].hash})
+    columns = (entries.c.position, entries.c.hash, entries.c.ended_at, entries.c.operation)
+    first = sa.select(*columns).where(entries.c.position > tail).order_by(entries.c.position).limit(most)
+    old = list(takewhile(lambda row: row.ended_at < before, connection.execute(first).all()))
+    # Where there are but a few of those entries, one more would say nothing, and be the next that gets old.
+    if len(old) < most and all(row.operation == CUT for row in old):
+        return False
+    last = old[-1]
+    connection.execute(entries.delete().where(entries.c.position > tail, entries.c.position <= last.position))
+    connection.execute(chain.update(), {"tail_position": last.position, "tail_hash": last.hash})
+    said = cut(last.position, last.hash)
+    write(connection, [said], {said.id: None})
     return len(old) == most

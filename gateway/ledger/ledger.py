@@ -2,6 +2,7 @@
 section [ledger] of the configuration and have to pass gateway.testing.ledger_contract."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,10 +19,11 @@ class Claim:
     """The answer to a claim, with the entry that holds the request id.
 
     new: it is ours, and nothing was done for it. running: a gateway works on it. done: carried out; entry.answer is what
-    was answered. uncertain: it is ours now, and somebody may have carried it out; entry.sent is what was sent.
+    was answered. uncertain: it is ours now, and somebody may have carried it out; entry.sent is what was sent. forged: carried
+    out, and what is kept of it is not what was written down; nobody is to be answered with it.
     """
 
-    answer: Literal["new", "running", "done", "uncertain"]
+    answer: Literal["new", "running", "done", "uncertain", "forged"]
     entry: Entry
 
 
@@ -161,4 +163,8 @@ class Book(Protocol):
 
     def ends(self) -> Ends:
         """The ends of the chain."""
+        ...
+
+    def chained(self) -> AbstractContextManager[tuple[Ends, Iterator[Entry]]]:
+        """All that is kept of the chain at one moment, as chain.verify takes it."""
         ...

@@ -45,6 +45,7 @@ entries = sa.Table(
     sa.Column("revision", sa.Integer),
     sa.Column("foreign_changes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("repaired", sa.Text, nullable=False, server_default=""),
+    sa.Column("answer_digest", sa.Text, nullable=False, server_default=""),
     _partial_index("entries_unfinished", "state <> 'finished'", "state"),
     # Its condition is statements.ANSWERED: expiry reads what is old and no more.
     _partial_index("entries_answered", "state = 'finished' AND claim IS NOT NULL", "ended_at"),

@@ -137,6 +137,11 @@ class SqlLedger:
             return statements.ends(connection)
 
     @contextlib.contextmanager
+    def chained(self) -> Iterator[tuple[Ends, Iterator[Entry]]]:
+        with self._reading() as connection:
+            yield statements.ends(connection), statements.chained(connection)
+
+    @contextlib.contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         try:
             with self._database.reader.connect() as connection, connection.begin():

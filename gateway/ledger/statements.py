@@ -1,5 +1,6 @@
 """What is asked of the tables, a set of entries at a time. Each function runs inside the caller's transaction."""
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.entry import Entry
 from gateway.ledger.chain import link
 from gateway.ledger.ledger import Claim, Ends, Query
+from gateway.ledger.replays import answer_of
 from gateway.ledger.schema import chain, entries, revisions
 
 INTENT = {"id", "caller", "tenant", "operation", "policy", "target", "request_id", "correlation_id", "digest", "began_at"}
@@ -61,7 +63,7 @@ def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: C
 
 def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, living: Callable[[], Collection[int]]) -> Claim:
     if holder.state == "finished":  # without a claim: it was let go of since we found it, and may be asked for again
-        return Claim("done" if holder.claim else "running", holder)
+        return Claim(answer_of(connection, holder) if holder.claim else "running", holder)
     abandoned = holder.state == "uncertain" or holder.owner not in living()
     if holder.digest != digest or not abandoned or not _adopt(connection, holder, me):
         return Claim("running", holder)
@@ -146,6 +148,13 @@ def touch(connection: sa.Connection) -> None:
 def ends(connection: sa.Connection) -> Ends:
     row = connection.execute(sa.select(chain)).one()
     return Ends((row.tail_position, row.tail_hash), (row.head_position, row.head_hash))
+
+
+def chained(connection: sa.Connection) -> Iterator[Entry]:
+    """What chain.verify looks at: whatever is finished or has a position, those without one first."""
+    position = entries.c.position
+    astray = _entries(connection, entries.c.state == sa.literal_column("'finished'"), position.is_(None), order=[entries.c.id])
+    return itertools.chain(astray, _entries(connection, position.is_not(None), order=[position]))
 
 
 def find(connection: sa.Connection, query: Query) -> Iterator[Entry]:

@@ -2,6 +2,7 @@
 outcome before it is answered; and the same request later gets the answer that there is. One object, from claim to answer."""
 
 import asyncio
+import logging
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -13,9 +14,13 @@ from gateway.errors import GatewayError, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.operations import OPERATIONS
 
+log = logging.getLogger(__name__)
+
 RETRY_S = 1.0
 # Of a write that was carried out, and whose row was gone before it could be answered.
 REMOVED = "The assignment was written, and removed by another writer."
+# Of a write whose entry somebody has changed in the database.
+FORGED = "What the ledger keeps of this request is not what was written down; ask for the assignments that there are."
 NO_ANSWER = b""
 OPEN = (Reason.OUTCOME_UNKNOWN, Reason.INTERNAL)
 
@@ -59,8 +64,13 @@ class Write:
 
     async def claim(self) -> Entry | None:
         """Takes the request id. None: it is ours now; an entry: it was answered before. Raises REQUEST_ID_REUSED,
-        REQUEST_IN_PROGRESS, LEDGER_UNAVAILABLE."""
+        REQUEST_IN_PROGRESS, LEDGER_UNAVAILABLE, and OUTCOME_UNKNOWN where somebody changed what was written down."""
         claim = await self.ledger.claim(self.entry)
+        if claim.answer == "forged":
+            log.error(
+                "an entry is forged: it is not answered with", extra={"entry": claim.entry.id, "position": claim.entry.position}
+            )
+            raise GatewayError(Reason.OUTCOME_UNKNOWN, FORGED)
         if claim.entry.digest != self.entry.digest:
             raise GatewayError(Reason.REQUEST_ID_REUSED)
         if claim.answer == "running":

@@ -26,7 +26,6 @@ class Audit:
     """The step."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
         self._floods = Floods(ledger)
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
@@ -77,11 +76,9 @@ class Audit:
     async def _keep(self, call: Call, error: GatewayError) -> None:
         if (isinstance(call.write, Write) and call.write.is_claimed) or error.reason.kind not in REFUSALS:
             return
-        if call.caller is None or error.reason is Reason.CALLER_TOO_BUSY:
-            self._floods.refused(refusal(call, error))
-            return
-        if not await self._ledger.update([refusal(call, error)]):
-            log.warning("a refusal is not in the ledger", extra={"operation": call.operation.name})
+        writing = self._floods.refused(refusal(call, error))
+        if writing and call.caller is not None and error.reason is not Reason.CALLER_TOO_BUSY:
+            await asyncio.shield(writing)
 
     async def close(self) -> None:
         """Writes down what is still only counted."""

@@ -1,46 +1,95 @@
-"""Refusals that may come in floods, from callers that nobody knows or that are too busy: the first of a kind becomes an entry
-at once, those alike in the second after it one more, with how many they were. Whoever knocks a million times must not fill the
-disk."""
+"""Refusals may come in floods, from callers that nobody knows, that may nothing, or that are too busy: the first of a kind
+becomes an entry at once, those alike in the second after it one more, with how many they were. Whoever knocks a million times
+must not fill the disk."""
 
 import asyncio
+import logging
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from gateway.entry import Entry
+from gateway.errors import GatewayError
 from gateway.ledger.ledger import Ledger
 
+log = logging.getLogger(__name__)
+
 SECOND = 1.0
+# Those alike may differ in these; an entry for many says what is the same in all.
+OF_EACH = ("tenant", "policy", "request_id", "correlation_id")
+# A caller may be refused at so many places in a second before they are told together.
+KINDS_OF_A_CALLER = 20
 
-
-Kind = tuple[str, str, str]
+Kind = tuple[str, ...]
 
 
 class Floods:
-    """Counts refusals by caller, operation and outcome."""
+    """Counts refusals by caller, operation and outcome, and of callers that are known by tenant and policy as well."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._counted: dict[Kind, Entry] = {}
         self._tasks: dict[Kind, asyncio.Task[None]] = {}
+        self._kinds: Counter[str] = Counter()
 
-    def refused(self, entry: Entry) -> None:
-        """One more. Waits for nothing: it has no claim on our time."""
-        kind = entry.caller, entry.operation, entry.outcome
+    @property
+    def busy(self) -> bool:
+        """Whether a refusal like one of those before would only be counted."""
+        return bool(self._tasks)
+
+    def refused(self, entry: Entry) -> "asyncio.Task[None] | None":
+        """One more. Of the first of a kind, the task that writes it down, for whoever has a claim on our time; never fails."""
+        kind = self._kind(entry)
         if kind in self._tasks:
-            first = self._counted.get(kind)
-            self._counted[kind] = replace(first, times=first.times + 1) if first else entry
-        else:
-            self._tasks[kind] = asyncio.create_task(self._keep(kind, entry), name="refusals")
+            counted = self._counted.get(kind)
+            self._counted[kind] = _together(counted, entry) if counted else entry
+            return None
+        writing = asyncio.create_task(self._write([entry]), name="refusal")
+        self._tasks[kind] = asyncio.create_task(self._keep(kind, writing), name="refusals")
+        self._kinds[entry.caller] += 1
+        return writing
 
     async def close(self) -> None:
         """Writes down what is still only counted."""
-        for task in self._tasks.values():
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self._ledger.update(list(self._counted.values()))
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._write(list(self._counted.values()))
 
-    async def _keep(self, kind: Kind, entry: Entry | None) -> None:
-        while entry is not None:
-            await self._ledger.update([entry])
+    def _kind(self, entry: Entry) -> Kind:
+        """What strangers say of tenant and policy distinguishes nothing, and what known callers say only so far."""
+        alike = entry.caller, entry.operation, entry.outcome
+        place = (*alike, entry.tenant, entry.policy)
+        if entry.caller and (place in self._tasks or self._kinds[entry.caller] < KINDS_OF_A_CALLER):
+            return place
+        return alike
+
+    async def _keep(self, kind: Kind, writing: "asyncio.Task[None]") -> None:
+        try:
+            await asyncio.shield(writing)
             await asyncio.sleep(SECOND)
-            entry = self._counted.pop(kind, None)
-        del self._tasks[kind]
+            while (entry := self._counted.pop(kind, None)) is not None:
+                await self._write([entry])
+                await asyncio.sleep(SECOND)
+        finally:
+            await writing
+            del self._tasks[kind]
+            self._kinds[kind[0]] -= 1
+            if not self._kinds[kind[0]]:
+                del self._kinds[kind[0]]
+
+    async def _write(self, entries: list[Entry]) -> None:
+        try:
+            taken = await self._ledger.update(entries)
+        except GatewayError:
+            taken = set()
+        for entry in entries:
+            if entry.id not in taken:
+                log.warning("a refusal is not in the ledger", extra={"operation": entry.operation, "times": entry.times})
+
+
+def _together(counted: Entry, entry: Entry) -> Entry:
+    """One entry for both."""
+    differ: dict[str, Any] = {name: "" for name in OF_EACH if getattr(counted, name) != getattr(entry, name)}
+    return replace(counted, times=counted.times + 1, **differ)

@@ -80,8 +80,7 @@ async def test_refusals_are_entries(live: Emulator, name: str, operation: str):
     request, metadata, reason, caller = REFUSED[name]
     async with gateway(live, **MERGE) as rig:
         assert (await rig.call(operation, request, metadata=metadata)).reason == reason
-        await asyncio.sleep(0.05)
-        [entry] = rig.entries()
+        [entry] = await rig.first_entries()
         assert (entry.outcome, entry.caller, entry.operation, entry.state) == (reason, caller, operation, "finished")
         assert (entry.request, entry.answer, entry.position) == (None, None, 1)
 
@@ -103,10 +102,12 @@ async def test_a_quota_refusal_is_an_entry(live: Emulator):
         assert [entry.outcome for entry in rig.entries()] == ["OK", "QUOTA_EXHAUSTED"]
 
 
-async def test_a_thousand_strangers_fill_no_disk(live: Emulator):
+@pytest.mark.parametrize("metadata", [(), None], ids=["strangers", "one who is known"])
+async def test_a_thousand_refusals_that_are_alike_fill_no_disk(live: Emulator, metadata: tuple | None):
     async with gateway(live, **MERGE) as rig:
         for _ in range(20):
-            await asyncio.gather(*(rig.call("ListComplianceAssignments", {}, metadata=()) for _ in range(50)))
+            calls = (rig.call("ListComplianceAssignments", {}, metadata=metadata) for _ in range(50))
+            assert {call.reason for call in await asyncio.gather(*calls)} <= {"CALLER_UNAUTHENTICATED", "INVALID_FIELD"}
     entries = rig.entries()
     assert sum(entry.times for entry in entries) == 1000, "counted, every one"
     assert len(entries) < 20
@@ -180,11 +181,29 @@ async def test_export_and_verify(live: Emulator):
     assert code == 0
     head = out.split("head ")[1].strip()
     assert audit("verify", *at(rig), "--noted", head)[0] == 0
+
+
+# What is done to a ledger of seven entries -> what `verify` says
+TAMPERED = {
+    "UPDATE entries SET caller = 'someone else' WHERE position = 3": "entry 3: changed",
+    "UPDATE entries SET answer = X'00' WHERE position = 3": "entry 3: its answer",
+    "UPDATE entries SET state = 'running' WHERE position = 7": "entry 7: is said to be unfinished",
+    "INSERT INTO entries SELECT {} FROM entries WHERE position = 3": "its position None is another's, or not in the chain",
+    "UPDATE chain SET tail_position = 2, tail_hash = (SELECT hash FROM entries WHERE position = 2);"
+    "DELETE FROM entries WHERE position <= 2": "entry 2: the chain begins after it",
+}
+
+
+@pytest.mark.parametrize("statements", TAMPERED)
+async def test_verify_finds_what_was_done_to_the_ledger(live: Emulator, statements: str):
+    rig = await ledger_with_writes(live)
     with sqlite3.connect(rig.ledger.url.removeprefix("sqlite:///")) as connection:
-        connection.execute("UPDATE entries SET caller = 'someone else' WHERE position = 3")
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(entries)")]
+        other = {"id": "'other'", "claim": "NULL", "position": "NULL"}
+        connection.executescript(statements.format(", ".join(other.get(name, name) for name in columns)))
     code, out, _ = audit("verify", *at(rig))
     assert code == 1
-    assert "entry 3: changed" in out
+    assert TAMPERED[statements] in out
 
 
 async def test_following_shows_what_is_finished_from_now_on(live: Emulator):

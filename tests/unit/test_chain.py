@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.entry import Entry
-from gateway.ledger.chain import FACTS, NEVER_COVERED, START, link, verify
+from gateway.entry import OK, Entry, claim_of
+from gateway.ledger.chain import FACTS, NEVER_COVERED, START, cut, link, verify
 from gateway.ledger.ledger import Ends
 
 CHANGES = {"duration_us": 7, "shared_by": 7, "times": 7, "graph_status": 418, "revision": 7, "foreign_changes": 7}
@@ -16,7 +17,7 @@ def chained(count: int, tail: tuple[int, str] = START) -> tuple[list[Entry], End
     entries, (position, previous) = [], tail
     for number in range(count):
         position += 1
-        entry = Entry(id=f"e{number}", caller="c", began_at=f"2026-01-01T00:00:{number:02}.000000Z", outcome="OK")
+        entry = Entry(id=f"e{number}", caller="c", began_at=f"2026-01-01T00:00:{number:02}.000000Z").finished(OK)
         previous = link(previous, position, entry)
         entries.append(replace(entry, position=position, hash=previous))
     return entries, Ends(tail, (position, previous))
@@ -26,8 +27,7 @@ def test_a_whole_chain_is_whole():
     assert list(verify(*chained(0))) == []
     entries, ends = chained(9)
     assert list(verify(entries, ends)) == []
-    assert list(verify(entries[4:], replace(ends, tail=(4, entries[3].hash)))) == [], "the oldest may have been let go"
-    assert list(verify(entries, ends, (5, entries[4].hash))) == []
+    assert list(verify(entries, ends, [(5, entries[4].hash), (1, entries[0].hash)])) == []
 
 
 @given(st.integers(0, 8), st.sampled_from([fact for fact in FACTS if fact not in NEVER_COVERED]))
@@ -68,15 +68,80 @@ def test_a_chain_that_was_computed_anew_is_found_by_a_noted_head(index: int):
         forged.append(replace(fresh, hash=previous))
     ends = Ends(START, (9, previous))
     assert list(verify(forged, ends)) == []
-    assert list(verify(forged, ends, noted)) == ["entry 8: its hash is not the one that was noted"]
+    assert list(verify(forged, ends, [noted])) == ["entry 8: its hash is not the one that was noted"]
+
+
+def let_go(entries: list[Entry], ends: Ends, count: int) -> tuple[list[Entry], Ends]:
+    """The same chain after expiry."""
+    last = entries[count - 1]
+    said, position = cut(count, last.hash), ends.head[0] + 1
+    said = replace(said, position=position, hash=link(ends.head[1], position, said))
+    return [*entries[count:], said], Ends((count, last.hash), (position, said.hash))
+
+
+@given(st.integers(1, 9), st.integers(1, 9))
+def test_the_oldest_may_be_let_go_where_an_entry_says_so(count: int, other: int):
+    whole = chained(9)
+    entries, ends = let_go(*whole, count)
+    assert list(verify(entries, ends)) == []
+    elsewhere = [*whole[0][other:], entries[-1]], replace(ends, tail=(other, whole[0][other - 1].hash))
+    said = f"entry {other}: the chain begins after it, and the last cut that is written down is after {count}"
+    assert list(verify(*elsewhere)) == ([] if other == count else [said])
+
+
+def test_a_chain_of_which_nothing_was_let_go_begins_at_its_beginning():
+    entries, ends = chained(9)
+    assert list(verify(entries[4:], replace(ends, tail=(4, entries[3].hash)))) == [
+        "entry 4: the chain begins after it, and the last cut that is written down is after 0"
+    ]
+    assert list(verify(entries, replace(ends, tail=(0, "f" * 64))))
 
 
 def test_a_noted_head_that_is_gone_is_found():
     entries, ends = chained(3)
-    assert list(verify(entries, ends, (4, "0" * 64))) == ["entry 4: was noted and is missing"]
-    assert list(verify(entries[2:], replace(ends, tail=(2, entries[1].hash)), (1, entries[0].hash))) == [
-        "entry 1: is older than what is kept"
-    ]
+    assert list(verify(entries, ends, [(4, "0" * 64)])) == ["entry 4: was noted and is missing"]
+    hashes = [entry.hash for entry in entries]
+    kept = let_go(entries, ends, 2)
+    assert list(verify(*kept, [(1, hashes[0])])) == ["entry 1: is older than what is kept"]
+    assert list(verify(*kept, [(2, hashes[1])])) == [], "the last that is not kept is known by its hash"
+    assert list(verify(*kept, [(2, "f" * 64)])) == ["entry 2: its hash is not the one that was noted"]
+
+
+@pytest.mark.parametrize("position", [None, -1, 0, 4, 99, 2.5, "x"])
+def test_what_is_finished_and_has_no_place_in_the_chain_is_found(position: object):
+    entries, ends = chained(3)
+    hidden = replace(entries[0], id="hidden", position=position)
+    order = [*entries, hidden] if position in (4, 99, "x") else [hidden, *entries]
+    assert list(verify(order, ends)) == [f"entry hidden: its position {position} is another's, or not in the chain"]
+
+
+@given(st.integers(0, 2))
+def test_twins_are_found(index: int):
+    entries, ends = chained(3)
+    entries.insert(index + 1, replace(entries[index], id="twin"))
+    assert list(verify(entries, ends)) == [f"entry twin: its position {index + 1} is another's, or not in the chain"]
+
+
+ANSWERED = Entry(
+    id="e", caller="c", tenant="t", request_id="r", began_at="2026-01-01T00:00:00.000000Z", claim=claim_of("c", "t", "r")
+).finished(OK, b"answer")
+FORGED = {
+    "another answer": {"answer": b"forged"},
+    "no answer": {"answer": None},
+    "another's request id": {"claim": claim_of("c", "t", "another's")},
+    "not finished": {"state": "running"},
+    "bytes for text": {"caller": b"c"},
+    "no digest": {"answer_digest": "", "answer": b"forged"},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_what_an_entry_is_answered_with_is_covered(name: str):
+    entry = replace(ANSWERED, position=1, hash=link(START[1], 1, ANSWERED))
+    ends = Ends(START, (1, entry.hash))
+    assert list(verify([entry], ends)) == []
+    assert list(verify([replace(entry, claim=None, answer=None)], ends)) == [], "answers are forgotten"
+    assert len(list(verify([replace(entry, **FORGED[name])], ends))) == 1
 
 
 def test_another_head_is_found():

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from gateway.config import LedgerConfig
 from gateway.entry import OK, Entry
 from gateway.ledger import schema, sql_ledger
-from gateway.ledger.chain import START, link, verify
+from gateway.ledger.chain import CUT, START, link, verify
 from gateway.ledger.databases import database_of
 from gateway.ledger.ledger import LedgerError, Query
 from gateway.ledger.schema import metadata, migrate
@@ -26,7 +26,7 @@ from gateway.testing.ledger_contract import intent
 LATER = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0003"
+revision, down_revision = "9999", "0004"
 
 def upgrade():
     op.add_column("entries", sa.Column("later", sa.Text, server_default="x"))
@@ -38,12 +38,12 @@ SLOW = {
 }
 TAKES_LONG = """
 from alembic import op
-revision, down_revision = "9999", "0003"
+revision, down_revision = "9999", "0004"
 
 def upgrade():
     op.execute({!r})
 """
-NEW = ("revision", "foreign_changes", "repaired")
+NEW = ("revision", "foreign_changes", "repaired", "answer_digest")
 
 
 def opened(url: str) -> sa.Connection:
@@ -78,7 +78,7 @@ async def test_a_ledger_of_a_newer_gateway_is_refused_and_left_alone(url: str, t
 
 def released(url: str) -> list[Entry]:
     """A ledger as the released gateway left it: two finished entries, one unsent, one sent, one uncertain."""
-    done = [replace(intent(n), owner=1).finished(OK, b"answer") for n in (1, 2)]
+    done = [replace(intent(n, owner=1).finished(OK, b"answer"), answer_digest="") for n in (1, 2)]
     first = replace(done[0], position=1, hash=link(START[1], 1, done[0]))
     second = replace(done[1], position=2, hash=link(first.hash, 2, done[1]))
     unsent = replace(intent(3), owner=1)
@@ -114,6 +114,23 @@ async def test_a_released_ledger_is_brought_up_to_date(url: str):
     assert await ledger.update([found.finished(OK, b"a")]) == {found.id}
     assert [entry.revision for entry in ledger.find(Query(after=2))] == [1]
     assert list(verify(ledger.find(Query(after=0)), ledger.ends())) == []
+    await ledger.close()
+
+
+async def test_what_a_released_gateway_let_go_of_is_named_by_an_entry(url: str):
+    """It wrote none; from then on a chain that begins elsewhere has been tampered with."""
+    first, second, *_ = released(url)
+    with opened(url) as connection, connection.begin():
+        connection.exec_driver_sql("DELETE FROM entries WHERE position = 1")
+        connection.exec_driver_sql(f"UPDATE chain SET tail_position = 1, tail_hash = '{first.hash}'")
+    ledger = SqlLedger(LedgerConfig(url=url))
+    await ledger.start()
+    with ledger.chained() as (ends, kept):
+        assert list(verify(kept, ends)) == []
+        assert (ends.tail, ends.head[0]) == ((1, first.hash), 3)
+    [said] = ledger.find(Query(after=2))
+    assert (said.operation, said.target, said.outcome) == (CUT, f"1:{first.hash}", OK)
+    assert (await ledger.claim(intent(2))).entry == second, "what is there is answered again"
     await ledger.close()
 
 

@@ -1,0 +1,36 @@
+"""How the commands of `audit` come by the ledger: by the gateway's configuration, or by its place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.bootstrap import book_of
+from gateway.cli.loop import refuse
+from gateway.config import ConfigError, LedgerConfig, load_ledger, parse_ledger
+from gateway.ledger.ledger import Book, LedgerError
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="The gateway's TOML file, for its section ledger.")]
+LedgerUrl = Annotated[str, typer.Option("--ledger", help="Instead of it: a file, or postgresql://user@host/database.")]
+
+
+@contextmanager
+def opened(config: Path | None, ledger: str) -> Iterator[Book]:
+    """The ledger, for reading; whatever is wrong with it ends the command with the reason."""
+    if (config is None) == (not ledger):
+        raise typer.BadParameter("one of --config and --ledger has to say where the ledger is")
+    try:
+        settings = load_ledger(config) if config else _at(ledger)
+        yield book_of(settings)
+    except ConfigError as exc:
+        raise refuse(exc.faults) from None
+    except LedgerError as exc:
+        raise refuse([f"ledger: {settings.url} {exc}"]) from None
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+def _at(ledger: str) -> LedgerConfig:
+    return parse_ledger({"url": ledger if "://" in ledger or ":///" in ledger else f"sqlite:///{ledger}"})

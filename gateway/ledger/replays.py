@@ -1,0 +1,33 @@
+"""Whether an answer may be given again: whether its entry is what was written down, as far as it and those beside it in the
+chain can tell. Runs inside the caller's transaction."""
+
+from dataclasses import fields
+from typing import Literal
+
+import sqlalchemy as sa
+
+from gateway.entry import Entry
+from gateway.ledger.chain import fault, is_linked
+from gateway.ledger.schema import chain, entries
+
+# One statement, for one moment.
+AROUND = (
+    sa.select(entries, chain)
+    .select_from(entries.join(chain, sa.true()))
+    .where(entries.c.position.between(sa.bindparam("first"), sa.bindparam("last")))
+)
+
+
+def answer_of(connection: sa.Connection, holder: Entry) -> Literal["done", "running", "forged"]:
+    """See ledger.Claim. holder: a finished entry that holds a request id; `running` where it was let go of since it was read,
+    and may be asked for again."""
+    at = holder.position or 0
+    rows = connection.execute(AROUND, {"first": at - 1, "last": at + 1}).mappings().all()
+    around = {row["position"]: Entry(**{field.name: row[field.name] for field in fields(Entry)}) for row in rows}
+    if (entry := around.get(holder.position)) is None:
+        return "forged" if holder.position is None else "running"
+    ends, before, after = rows[0], around.get(at - 1), around.get(at + 1)
+    previous = ends["tail_hash"] if ends["tail_position"] == at - 1 else before.hash if before else ""
+    is_last = (at, entry.hash) == (ends["head_position"], ends["head_hash"])
+    followed = is_last or (after is not None and is_linked(after, entry.hash))
+    return "done" if followed and not fault(entry, previous) else "forged"

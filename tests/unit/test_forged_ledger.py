@@ -1,0 +1,118 @@
+"""Whoever can write to the database, and not compute the chain anew, is found: no forged answer is given again, and `verify`
+names the entry."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.config import LedgerConfig
+from gateway.entry import OK, Entry
+from gateway.ledger.chain import link, verify
+from gateway.ledger.ledger import Query
+from gateway.ledger.schema import entries
+from gateway.ledger.sql_ledger import SqlLedger
+from gateway.testing.ledger_contract import intent
+
+# Of three answered requests, what is changed of the second, and what `verify` says of it.
+FORGERIES: dict[str, tuple[dict[str, object], str]] = {
+    "its answer": ({"answer": b"forged"}, "entry 2: its answer is not the one that was given"),
+    "its answer and the digest": ({"answer": b"forged", "answer_digest": "f" * 64}, "entry 2: changed or moved"),
+    "its answer, without a digest": ({"answer": b"forged", "answer_digest": ""}, "entry 2: changed or moved"),
+    "its outcome": ({"outcome": "SET_CHANGED"}, "entry 2: changed or moved"),
+    "its request's digest": ({"digest": "forged"}, "entry 2: changed or moved"),
+    "its hash": ({"hash": "f" * 64}, "entry 2: changed or moved"),
+    "its position, to none": ({"position": None}, "its position None is another's, or not in the chain"),
+    "its position, to one below zero": ({"position": -2}, "its position -2 is another's, or not in the chain"),
+    "its position, to one behind the head": ({"position": 9}, "its position 9 is another's, or not in the chain"),
+}
+
+
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[SqlLedger]:
+    """With three answered requests."""
+    ledger = SqlLedger(LedgerConfig(url=url))
+    await ledger.start()
+    for number in (1, 2, 3):
+        await ledger.update([(await ledger.claim(intent(number))).entry.finished(OK, b"answer")])
+    yield ledger
+    await ledger.close()
+
+
+def execute(ledger: SqlLedger, *statements: sa.Executable) -> None:
+    with ledger._database.writer.begin() as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def wrong_with(ledger: SqlLedger) -> list[str]:
+    with ledger.chained() as (ends, kept):
+        return list(verify(kept, ends))
+
+
+async def answers(ledger: SqlLedger) -> list[str]:
+    return [(await ledger.claim(intent(number))).answer for number in (1, 2, 3)]
+
+
+def second() -> sa.Update:
+    return entries.update().where(entries.c.request_id == "r2")
+
+
+async def test_what_was_left_alone_is_answered_again(ledger: SqlLedger):
+    assert await answers(ledger) == ["done"] * 3
+    assert wrong_with(ledger) == []
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+async def test_what_was_changed_is_not_answered_again(ledger: SqlLedger, name: str):
+    change, said = FORGERIES[name]
+    execute(ledger, second().values(**change))
+    assert (await answers(ledger))[1] == "forged"
+    assert any(said in line for line in wrong_with(ledger))
+
+
+async def test_nobody_is_answered_with_anothers_answer(ledger: SqlLedger):
+    first, other = (intent(number).claim for number in (1, 2))
+    execute(
+        ledger,
+        second().values(claim=None),
+        entries.update().where(entries.c.claim == first).values(claim=other),
+        second().values(claim=first),
+    )
+    assert await answers(ledger) == ["forged", "forged", "done"]
+    assert len(wrong_with(ledger)) == 2
+
+
+async def test_who_computes_one_hash_anew_is_found_by_the_next(ledger: SqlLedger):
+    [first, held, _] = ledger.find(Query(after=0))
+    forged = vars(held) | {"answer": b"forged", "answer_digest": ""}
+    forged["hash"] = link(first.hash, 2, Entry(**forged))
+    execute(ledger, second().values(**{name: forged[name] for name in ("answer", "answer_digest", "hash")}))
+    assert (await answers(ledger))[1] == "forged"
+    assert [line.split(":")[0] for line in wrong_with(ledger)] == ["entry 3"]
+
+
+async def test_who_removes_the_last_and_leaves_the_head_is_found(ledger: SqlLedger):
+    execute(ledger, entries.delete().where(entries.c.position == 3))
+    assert await answers(ledger) == ["done", "forged", "new"], "nothing follows the second"
+    assert wrong_with(ledger) == ["entries 3 to 3: missing"]
+
+
+async def test_finished_rows_beside_the_chain_are_seen(ledger: SqlLedger):
+    hidden = [
+        vars(intent(number, outcome="OK", state="finished", position=position))
+        for number, position in ((7, None), (8, None), (9, -1), (10, 0), (11, 77))
+    ]
+    execute(ledger, entries.insert().values(hidden))
+    found = [line for line in wrong_with(ledger) if "is another's, or not in the chain" in line]
+    assert {line.split(":")[0] for line in found} == {f"entry {row['id']}" for row in hidden}
+
+
+async def test_two_entries_at_one_place_are_seen(ledger: SqlLedger):
+    unique = "entries_position_key" if ledger._database.writer.dialect.name == "postgresql" else ""
+    if not unique:
+        pytest.skip("SQLite drops no constraint of a table")
+    [kept, *_] = ledger.find(Query(after=0))
+    twin = vars(kept) | {"id": "twin", "claim": None}
+    execute(ledger, sa.text(f"ALTER TABLE entries DROP CONSTRAINT {unique}"), entries.insert().values(twin))
+    assert len(wrong_with(ledger)) == 1
