@@ -63,9 +63,6 @@ class Record:
     def note(self, **facts: object) -> None:
         self.facts.update(facts)
 
-    def count(self, fact: str) -> None:
-        self.facts[fact] = int(str(self.facts.get(fact, 0))) + 1
-
 
 @dataclass(frozen=True)
 class Call:

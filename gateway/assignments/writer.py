@@ -134,7 +134,7 @@ class PolicyWriter:
 
     async def _serve_batch(self, batch: Batch, deadline: float) -> float:
         """Lease, turn and token, then the round. Seconds to wait before the next one."""
-        if batch.is_open and self._policy.writes_are_scarce:
+        if batch.is_open and self._policy.turns.are_scarce:
             await self._calm(deadline)
         async with self._leased(deadline):
             permit = await self._policy.upstream.permit(deadline)
