@@ -8,7 +8,6 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.errors import invalid
 from gateway.operations import Operation
 
 
@@ -95,13 +94,6 @@ class Call:
         """The call with what a step has found out; the record has it too, for who looks back at the end."""
         call = self.record.call = replace(self, **more)
         return call
-
-    def header(self, name: str) -> str | None:
-        """The value of a metadata key that may come once; None where it is absent."""
-        values = self.metadata.get(name, ())
-        if len(values) > 1:
-            raise invalid(name, "may be given once")
-        return values[0] if values else None
 
     @property
     def bearer(self) -> str | None:

@@ -57,12 +57,11 @@ class RowSet:
 
 def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:
     """Two values are equal where rows mean the same, however it is spelled: kind of target, filter, and what else counts."""
-    return tuple(sorted(_mark(of, row) for row in rows)) if len(rows) > 1 else tuple(_mark(of, row) for row in rows)
-
-
-def _mark(of: AssignableSet, row: Row) -> tuple[str, ...]:
-    target = target_of(row)
-    return kind_of(target).name, *filter_of(target), *(dumps(row.get(name)) for name in of.compared)
+    marks = []
+    for row in rows:
+        target = target_of(row)
+        marks.append((kind_of(target).name, *filter_of(target), *(dumps(row.get(name)) for name in of.compared)))
+    return tuple(sorted(marks))
 
 
 def key_of(row: Row) -> Key:

@@ -52,7 +52,9 @@ class Audit:
             raise GatewayError(Reason.INTERNAL) from None
         finally:
             call, seconds = call.record.call or call, time.perf_counter() - started
-            self._count(call, outcome, seconds)
+            caller = caller_label(call.caller.name if call.caller else "")
+            CALLS.labels(call.operation.name, call.door, caller, outcome).inc()
+            CALL_SECONDS.labels(call.operation.name, call.door).observe(seconds)
             facts = {k: v for k, v in call.record.facts.items() if v is not None}
             log.info(
                 "call",
@@ -68,11 +70,6 @@ class Audit:
                     **facts,
                 },
             )
-
-    def _count(self, call: Call, outcome: str, seconds: float) -> None:
-        caller = caller_label(call.caller.name if call.caller else "")
-        CALLS.labels(call.operation.name, call.door, caller, outcome).inc()
-        CALL_SECONDS.labels(call.operation.name, call.door).observe(seconds)
 
     async def _keep(self, call: Call, error: GatewayError) -> None:
         if (isinstance(call.write, Write) and call.write.is_claimed) or error.reason.kind not in REFUSALS:

@@ -43,9 +43,12 @@ class Validate:
 
     def _tenant_of(self, call: Call) -> str:
         """Empty where the caller names none of several: `authorize` finds out whether it may use exactly one."""
-        name = call.header(TENANT_HEADER)
-        if name is None:
+        names = call.metadata.get(TENANT_HEADER, ())
+        if len(names) > 1:
+            raise invalid(TENANT_HEADER, "may be given once")
+        if not names:
             return next(iter(self._tenants)) if len(self._tenants) == 1 else ""
+        [name] = names
         if name not in self._tenants:
             raise invalid(TENANT_HEADER, "names no configured tenant", Reason.TENANT_UNKNOWN)
         return name
