@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
@@ -102,11 +102,11 @@ class Call:
         match = BEARER.fullmatch(values[0]) if len(values) == 1 else None
         return match.group(1) if match else None
 
-    @property
-    def correlation_id(self) -> str:
-        """The caller's own `client-request-id`; empty where it sent none that is fit."""
-        return correlation_id(self.metadata)
-
 
 Handler = Callable[[Call], Awaitable[Message]]
-Step = Callable[[Call, Handler], Awaitable[Message]]
+
+
+class Step(Protocol):
+    """What every call passes: it refuses by raising GatewayError, or awaits the next handler."""
+
+    def __call__(self, call: Call, next_handler: Handler) -> Awaitable[Message]: ...

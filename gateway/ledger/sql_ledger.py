@@ -167,7 +167,8 @@ class SqlLedger:
         finally:
             waiting, self._waiting = [*jobs, *self._waiting], []
             for job in waiting:
-                _answer(job, _unavailable())
+                if not job.future.done():
+                    job.future.set_exception(_unavailable())
             self._working = None
 
     async def _committed(self, jobs: Sequence[Job]) -> Sequence[Any]:

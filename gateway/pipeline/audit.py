@@ -7,7 +7,7 @@ import time
 
 from google.protobuf.message import Message
 
-from gateway.call import CORRELATION, Call, Handler
+from gateway.call import CORRELATION, Call, Handler, correlation_id
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.write import Write
@@ -34,8 +34,9 @@ class Audit:
         started = time.perf_counter()
         outcome = "OK"
         call.record.trailers[REQUEST_ID] = call.id
-        if call.correlation_id:
-            call.record.trailers[CORRELATION] = call.correlation_id
+        theirs = correlation_id(call.metadata)
+        if theirs:
+            call.record.trailers[CORRELATION] = theirs
         try:
             return await next_handler(call)
         except GatewayError as error:
@@ -60,7 +61,7 @@ class Audit:
                 "call",
                 extra={
                     "id": call.id,
-                    "correlation_id": call.correlation_id or None,
+                    "correlation_id": theirs or None,
                     "door": call.door,
                     "operation": call.operation.name,
                     "caller": call.caller.name if call.caller else None,

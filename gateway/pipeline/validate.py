@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from protovalidate import Validator
 from protovalidate import Violation as RuleViolation
 
-from gateway.call import CORRELATION, CORRELATION_RULE, Call, Handler
+from gateway.call import CORRELATION, CORRELATION_RULE, Call, Handler, correlation_id
 from gateway.errors import GatewayError, Reason, Violation, invalid
 
 TENANT_HEADER = "x-graph-tenant"
@@ -27,7 +27,7 @@ class Validate:
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with every broken rule."""
-        if CORRELATION in call.metadata and not call.correlation_id:
+        if CORRELATION in call.metadata and not correlation_id(call.metadata):
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
         message = call.decode()

@@ -1,6 +1,7 @@
 """The default transport: aiohttp, on the event loop."""
 
 import ssl
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -20,26 +21,12 @@ class AiohttpTransport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # of reads, of writes
+        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}  # of reads or writes, on new connections or not
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
-        reads = request.method == "GET"
-        if fresh:
-            async with self._new_session(reads) as session:
-                return await self._send(session, request, timeout)
-        if reads not in self._sessions:
-            self._sessions[reads] = self._new_session(reads)
-        return await self._send(self._sessions[reads], request, timeout)
-
-    async def close(self) -> None:
-        for session in self._sessions.values():
-            await session.close()
-
-    def _new_session(self, reads: bool) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS[reads], keepalive_timeout=KEEPALIVE_S)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
-
-    async def _send(self, session: aiohttp.ClientSession, request: Request, timeout: float) -> Response:
+        kind = request.method == "GET", fresh
+        if kind not in self._sessions:
+            self._sessions[kind] = self._new_session(*kind)
         limits = aiohttp.ClientTimeout(
             total=timeout,
             sock_connect=min(timeout, self._settings.connect_timeout),
@@ -47,7 +34,7 @@ class AiohttpTransport:
             ceil_threshold=3600,
         )
         try:
-            async with session.request(
+            async with self._sessions[kind].request(
                 request.method,
                 request.url,
                 data=request.body,
@@ -67,6 +54,15 @@ class AiohttpTransport:
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             # Not chained: these carry what the server sent.
             raise TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True) from None
+
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+
+    def _new_session(self, reads: bool, fresh: bool) -> aiohttp.ClientSession:
+        kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEEPALIVE_S}
+        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS[reads], **kept)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._settings.max_body_bytes
