@@ -77,4 +77,5 @@ def _targets(message: Message) -> Iterable[str]:
 
 def _clean(text: str) -> str:
     """Text that any database takes and no terminal obeys."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST])
+    text = text[:LONGEST]
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

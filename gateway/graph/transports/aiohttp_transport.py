@@ -16,17 +16,18 @@ KEEPALIVE_S = 15
 
 
 class AiohttpTransport:
-    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY); a .netrc is not read."""
+    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY), as it is when a host is first asked: to search
+    it costs more than all else that is done for a request. A .netrc is not read."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}  # of reads or writes, on new connections or not
+        self._proxies: dict[tuple[str, str], str | None] = {}  # by scheme and host
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
         kind = request.method == "GET", fresh
-        if kind not in self._sessions:
-            self._sessions[kind] = self._new_session(*kind)
+        session = self._sessions.get(kind) or self._new_session(*kind)
         limits = aiohttp.ClientTimeout(
             total=timeout,
             sock_connect=min(timeout, self._settings.connect_timeout),
@@ -34,12 +35,15 @@ class AiohttpTransport:
             ceil_threshold=3600,
         )
         try:
-            async with self._sessions[kind].request(
+            host = urlsplit(request.url)[:2]
+            if host not in self._proxies:
+                self._proxies[host] = _proxy_for(*host)
+            async with session.request(
                 request.method,
                 request.url,
                 data=request.body,
                 headers=request.headers,
-                proxy=_proxy_for(request.url),
+                proxy=self._proxies[host],
                 timeout=limits,
                 allow_redirects=False,
             ) as response:
@@ -62,7 +66,9 @@ class AiohttpTransport:
     def _new_session(self, reads: bool, fresh: bool) -> aiohttp.ClientSession:
         kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEEPALIVE_S}
         connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS[reads], **kept)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
+        self._sessions[reads, fresh] = session
+        return session
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._settings.max_body_bytes
@@ -75,6 +81,5 @@ class AiohttpTransport:
         return bytes(body)
 
 
-def _proxy_for(url: str) -> str | None:
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+def _proxy_for(scheme: str, host: str) -> str | None:
+    return None if proxy_bypass(host) else getproxies().get(scheme)
