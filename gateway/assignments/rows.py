@@ -29,7 +29,7 @@ class RowSet:
         self.owned: dict[Key, Row] = {}
         for row in self.rows:
             key = key_of(row)
-            if is_owned(row):
+            if str(row.get("source") or "").lower() == "policysets":
                 self.owned[key] = row
             else:
                 self.direct[key] = (*self.direct.get(key, ()), row)
@@ -95,8 +95,3 @@ def keeping_filter(target: Target, old: Row) -> Target:
 def row_id(row: Row) -> str:
     """The row's id; empty where it has none."""
     return str(row.get("id") or "")
-
-
-def is_owned(row: Row) -> bool:
-    """Whether the row belongs to a policy set."""
-    return str(row.get("source") or "").lower() == "policysets"

@@ -25,12 +25,11 @@ FromJson = Callable[[Any, str, bool], Any]
 
 
 class ODataError(ValueError):
-    """The value at `at` breaks `rule`. `at` is a path of proto field names in messages, of JSON names in JSON. It may come
-    with a dot in front."""
+    """The value at `at` breaks `rule`. `at` is a path of proto field names in messages, of JSON names in JSON."""
 
     def __init__(self, at: str, rule: str) -> None:
-        self.at, self.rule = at.removeprefix("."), rule
-        super().__init__(f"{self.at}: {rule}")
+        self.at, self.rule = at, rule
+        super().__init__(f"{at}: {rule}")
 
 
 def type_key(name: str) -> str:
@@ -70,16 +69,16 @@ class Codec:
         if subtype is None:
             out = {TYPE: self.odata_type} if self.odata_type else {}
         elif subtype == self.unknown:
-            out = self._unknown_to_json(message, f"{at}.{subtype}")
+            out = self._unknown_to_json(message, _join(at, subtype))
         else:
-            out = self.subtypes[subtype].to_json(getattr(message, subtype), f"{at}.{subtype}", answer=answer)
+            out = self.subtypes[subtype].to_json(getattr(message, subtype), _join(at, subtype), answer=answer)
         for field in self.fields:
             if (answer or not field.output_only) and field.is_set(message):
-                out[field.json_name] = field.to_json(getattr(message, field.name), f"{at}.{field.name}", answer)
+                out[field.json_name] = field.to_json(getattr(message, field.name), _join(at, field.name), answer)
         for field in self.hidden:
             out.pop(field.json_name, None)
         if self.others and getattr(message, self.others) and (answer or self.subtype_oneof):
-            out |= self._others_to_json(message, out, f"{at}.{self.others}", answer)
+            out |= self._others_to_json(message, out, _join(at, self.others), answer)
         return out
 
     def from_json(self, value: Any, at: str = "", *, strict: bool = False) -> Message:
@@ -94,7 +93,7 @@ class Codec:
         message = self.make()
         subtype = self._read_subtype(message, value, at, strict) if self.subtype_oneof else ""
         for field in self.fields:
-            field.read(message, value.get(field.json_name), f"{at}.{field.json_name}", strict)
+            field.read(message, value.get(field.json_name), _join(at, field.json_name), strict)
         if strict and any(not field.means_nothing(value.get(field.json_name)) for field in self.hidden):
             raise ODataError(at, f"v1.0 has no {' and no '.join(f.json_name for f in self.hidden)}: use beta")
         if self.others and not (subtype and subtype == self.unknown):
@@ -108,7 +107,7 @@ class Codec:
         """The member of the oneof that it is; empty for the base type."""
         name = value.get(TYPE) or self.odata_type
         if not isinstance(name, str):
-            raise ODataError(f"{at}.{TYPE}", "has to be a string")
+            raise ODataError(_join(at, TYPE), "has to be a string")
         key = type_key(name)
         if subtype := self.subtype_names.get(key):
             getattr(message, subtype).MergeFrom(self.subtypes[subtype].from_json(value, at, strict=strict))
@@ -131,8 +130,8 @@ class Codec:
         unknown: UnknownAssignmentTarget = getattr(message, self.unknown)
         key = type_key(unknown.odata_type)
         if key in self.subtype_names or key == type_key(self.odata_type):
-            raise ODataError(f"{at}.odata_type", "is a type with a message of its own: use that")
-        at = f"{at}.json"
+            raise ODataError(_join(at, "odata_type"), "is a type with a message of its own: use that")
+        at = _join(at, "json")
         inner = _object(unknown.json or "{}", at)
         if any(k.lower() == TYPE for k in inner):
             raise ODataError(at, f"may not carry {TYPE}: odata_type does")
@@ -141,7 +140,7 @@ class Codec:
             spelled = [k for k in inner if k.lower() == field.json_name.lower()]
             if spelled not in ([], [field.json_name]):
                 raise ODataError(at, f"has {field.json_name} more than once or in other letters")
-            field.read(beside, inner.get(field.json_name), f"{at}.{field.json_name}", strict=True)
+            field.read(beside, inner.get(field.json_name), _join(at, field.json_name), strict=True)
             if spelled and not field.same(beside, message):
                 raise ODataError(at, f"says another {field.json_name} than the field {field.name} beside it")
         return {TYPE: "#" + unknown.odata_type.removeprefix("#"), **inner}
@@ -271,3 +270,7 @@ def _object(text: str, at: str) -> Json:
 def _is_subtype(field: FieldDescriptor) -> bool:
     message = field.message_type
     return message is not None and (message is UNKNOWN or bool(message.GetOptions().Extensions[odata_pb2.odata_type]))
+
+
+def _join(at: str, name: str) -> str:
+    return f"{at}.{name}" if at else name

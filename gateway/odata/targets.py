@@ -85,8 +85,7 @@ _ID_FIELDS = {name: [field.name for field in _marked(message)] for name, message
 
 def kind_of(target: Mapping[str, Any]) -> TargetKind:
     """By `@odata.type`, compared without case and `#`; unknown where it has none."""
-    name = target.get(TYPE)
-    return _BY_TYPE.get(type_key(name), KINDS[UNKNOWN]) if isinstance(name, str) else KINDS[UNKNOWN]
+    return _BY_TYPE.get(_type_of(target), KINDS[UNKNOWN])
 
 
 def key_of_target(target: Mapping[str, Any]) -> Key:
@@ -100,8 +99,7 @@ def key_of_target(target: Mapping[str, Any]) -> Key:
         broad = PSEUDO_GROUPS.get(value.lower())
         return (broad.key_space, type_key(broad.odata_type)) if broad else (GROUPS, value.lower())
     own = {k: v for k, v in target.items() if v is not None and k not in (TYPE, FILTER_ID, FILTER_TYPE)}
-    name = target.get(TYPE)
-    return type_key(name) if isinstance(name, str) else "", dumps(dict(sorted(own.items())))
+    return _type_of(target), dumps(dict(sorted(own.items())))
 
 
 def ids_of(target: Mapping[str, Any]) -> frozenset[str]:
@@ -156,3 +154,9 @@ def target_of_text(text: str) -> dict[str, str]:
     if value and not kind.identity:
         raise ValueError(f"{name} takes no id")
     return {TYPE: kind.odata_type, **({kind.identity: value} if value else {})}
+
+
+def _type_of(target: Mapping[str, Any]) -> str:
+    """The type name for comparing."""
+    name = target.get(TYPE)
+    return type_key(name) if isinstance(name, str) else ""

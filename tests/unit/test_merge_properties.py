@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from merging import merge
 
 from gateway.assignments.edits import Add, Applied, Edit, Remove, ReplaceAll, Retarget
-from gateway.assignments.rows import is_owned, key_of, row_id, target_of
+from gateway.assignments.rows import key_of, row_id, target_of
 from gateway.assignments.witness import lost
 from gateway.errors import GatewayError, Reason
 from gateway.odata.targets import FILTER_ID, FILTER_TYPE, filter_of, others_of
@@ -31,6 +31,10 @@ filters = st.sampled_from(
 odd = st.dictionaries(
     st.text(string.ascii_lowercase, min_size=1, max_size=4), st.integers() | st.text(max_size=3) | st.none(), max_size=2
 )
+
+
+def is_owned(row: dict) -> bool:
+    return str(row.get("source") or "").lower() == "policysets"
 
 
 def spelled(name: str) -> st.SearchStrategy[str]:

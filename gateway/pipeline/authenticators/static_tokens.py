@@ -20,15 +20,14 @@ class StaticTokens:
         self._verified: dict[bytes, Caller] = {}  # by hash of the token; one look-up instead of a hash for each caller
 
     async def caller_of(self, call: Call) -> Caller | None:
-        token = call.bearer
-        if token is None:
+        if call.bearer is None:
             return None
-        key = _digest(b"", token)
+        key = _digest(b"", call.bearer)
         found = self._verified.get(key)
         if found is not None:
             return found
         for caller, salt, digest in self._callers:  # all of them, so that the time says nothing
-            if hmac.compare_digest(_digest(salt, token), digest):
+            if hmac.compare_digest(_digest(salt, call.bearer), digest):
                 found = self._verified[key] = caller
         return found
 
