@@ -135,8 +135,8 @@ def merge(rows: RowSet, edits: Iterable[Edit], repairs: Repairs = {}) -> Merged:
         except GatewayError as error:
             outcomes.append(error)
     named = {key for outcome in outcomes if isinstance(outcome, Applied) for key in outcome.touched}
-    changed = {key for key in named if value_of(rows.of, draft.direct.get(key, ())) != rows.value(key)}
-    sent = RowSet(rows.of, (row for kept in draft.direct.values() for row in kept))
+    sent = rows.with_direct(draft.direct)
+    changed = {key for key in named if sent.value(key) != rows.value(key)}
     return Merged(sent, outcomes, frozenset(changed | repairs.keys()))
 
 

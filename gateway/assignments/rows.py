@@ -34,6 +34,14 @@ class RowSet:
             else:
                 self.direct[key] = (*self.direct.get(key, ()), row)
 
+    def with_direct(self, direct: dict[Key, tuple[Row, ...]]) -> "RowSet":
+        """Only these direct rows, by key. What they have in common with ours is not looked at again."""
+        found = RowSet(self.of, ())
+        found.rows, found.direct = [row for rows in direct.values() for row in rows], direct
+        ours, values = self.direct, self.values
+        found.values = {key: values[key] if rows is ours.get(key) else value_of(self.of, rows) for key, rows in direct.items()}
+        return found
+
     @cached_property
     def by_id(self) -> dict[str, list[Row]]:
         found: dict[str, list[Row]] = defaultdict(list)

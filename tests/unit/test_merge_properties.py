@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from merging import merge
+from merging import merge, row_set
 
 from gateway.assignments.edits import Add, Applied, Edit, Remove, ReplaceAll, Retarget
+from gateway.assignments.edits import merge as merge_rows
 from gateway.assignments.rows import key_of, row_id, target_of
 from gateway.assignments.witness import lost
 from gateway.errors import GatewayError, Reason
@@ -118,6 +119,13 @@ def test_the_input_is_left_alone_and_the_witness_agrees(rows: list[dict], edits:
     merged = merge(rows, edits)
     assert rows == before
     assert lost(rows, merged.rows, carried_out(edits, merged.outcomes)) == []
+
+
+@given(row_lists(), edit_lists)
+def test_what_is_taken_over_of_the_rows_before_is_what_a_new_look_finds(rows: list[dict], edits: list[Edit]):
+    sent = merge_rows(row_set(rows), edits).rows
+    anew = row_set(sent.rows)
+    assert (sent.direct, sent.owned, sent.values) == (anew.direct, anew.owned, anew.values)
 
 
 @given(row_lists(), edit_lists, st.randoms())
