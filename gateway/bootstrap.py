@@ -6,11 +6,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial, reduce
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol
-
-from google.protobuf.message import Message
 
 from gateway.assignments.looks import Bounds
 from gateway.assignments.patience import Patience
@@ -18,7 +16,7 @@ from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.writers import Writers
-from gateway.call import Call, Handler, Step
+from gateway.call import Handler, Step
 from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
@@ -94,14 +92,9 @@ def steps(config: Config, audit: Step, authorize: Step, idempotency: Step) -> Se
 
 def pipeline(steps: Sequence[Step], handler: Handler) -> Handler:
     """The steps around the handler, the first outermost."""
-
-    def wrap(inner: Handler, step: Step) -> Handler:
-        async def outer(call: Call) -> Message:
-            return await step(call, inner)
-
-        return outer
-
-    return reduce(wrap, reversed(steps), handler)
+    for step in reversed(steps):
+        handler = partial(step, next_handler=handler)
+    return handler
 
 
 @asynccontextmanager

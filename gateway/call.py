@@ -4,11 +4,10 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from gateway.errors import invalid
 from gateway.operations import Operation
 
 
@@ -63,9 +62,6 @@ class Record:
     def note(self, **facts: object) -> None:
         self.facts.update(facts)
 
-    def count(self, fact: str) -> None:
-        self.facts[fact] = int(str(self.facts.get(fact, 0))) + 1
-
 
 @dataclass(frozen=True)
 class Call:
@@ -99,13 +95,6 @@ class Call:
         call = self.record.call = replace(self, **more)
         return call
 
-    def header(self, name: str) -> str | None:
-        """The value of a metadata key that may come once; None where it is absent."""
-        values = self.metadata.get(name, ())
-        if len(values) > 1:
-            raise invalid(name, "may be given once")
-        return values[0] if values else None
-
     @property
     def bearer(self) -> str | None:
         """The token in the metadata; None where there is none that could be one."""
@@ -113,11 +102,11 @@ class Call:
         match = BEARER.fullmatch(values[0]) if len(values) == 1 else None
         return match.group(1) if match else None
 
-    @property
-    def correlation_id(self) -> str:
-        """The caller's own `client-request-id`; empty where it sent none that is fit."""
-        return correlation_id(self.metadata)
-
 
 Handler = Callable[[Call], Awaitable[Message]]
-Step = Callable[[Call, Handler], Awaitable[Message]]
+
+
+class Step(Protocol):
+    """What every call passes: it refuses by raising GatewayError, or awaits the next handler."""
+
+    def __call__(self, call: Call, next_handler: Handler) -> Awaitable[Message]: ...

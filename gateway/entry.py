@@ -66,17 +66,14 @@ class Entry:
     def finished(self, outcome: str, answer: bytes | None = None) -> Self:
         """Closed for good. With an answer the request id stays taken, without one it is free for another attempt."""
         claim, digest = (None, "") if answer is None else (self.claim, digest_of(answer))
-        ended = replace(self._ended(outcome), answer_digest=digest)
+        ended = replace(self.uncertain(outcome), answer_digest=digest)
         return replace(ended, state="finished", claim=claim, request=None, sent=None, answer=answer)
 
     def uncertain(self, outcome: str) -> Self:
-        """Nobody can tell yet whether it was carried out."""
-        return replace(self._ended(outcome), state="uncertain")
-
-    def _ended(self, outcome: str) -> Self:
-        now = utc_now()
-        took = datetime.fromisoformat(now) - datetime.fromisoformat(self.began_at)
-        return replace(self, outcome=outcome, ended_at=now, duration_us=round(took.total_seconds() * 1e6))
+        """Ended, and nobody can tell yet whether it was carried out."""
+        now = datetime.now(UTC)
+        took = round((now - datetime.fromisoformat(self.began_at)).total_seconds() * 1e6)
+        return replace(self, state="uncertain", outcome=outcome, ended_at=utc_text(now), duration_us=took)
 
 
 def utc_now() -> str:

@@ -26,17 +26,14 @@ class HttpRule:
 
 @dataclass(frozen=True)
 class Operation:
-    """One RPC."""
+    """One RPC. writes: whether it changes anything."""
 
     name: str
     request: type[Message]
     response: type[Message]
     http: tuple[HttpRule, ...]
     set: AssignableSet
-
-    @property
-    def writes(self) -> bool:
-        return self.http[0].verb != "GET"
+    writes: bool
 
 
 def _operation(method: MethodDescriptor) -> Operation:
@@ -49,7 +46,7 @@ def _operation(method: MethodDescriptor) -> Operation:
     )
     [of] = {one.name for one in SETS.values() for binding in bindings if f"/{one.name}/" in binding.path}
     messages = (GetMessageClass(method.input_type), GetMessageClass(method.output_type))
-    return Operation(method.name, *messages, bindings, SETS[of])
+    return Operation(method.name, *messages, bindings, SETS[of], writes=bindings[0].verb != "GET")
 
 
 OPERATIONS = MappingProxyType({method.name: _operation(method) for method in SERVICE.methods})

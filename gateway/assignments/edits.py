@@ -7,7 +7,7 @@ judge is asked about it: what was there and what comes, filters included.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.assignments.rows import Row, RowSet, Target, keeping_filter, row_id, target_of, value_of, with_filter
 from gateway.errors import GatewayError, Reason, invalid
@@ -131,30 +131,18 @@ def merge(rows: RowSet, edits: Iterable[Edit], repairs: Repairs = {}) -> Merged:
     outcomes: list[Outcome] = []
     for edit in edits:
         try:
-            outcomes.append(_apply(edit, draft))
+            outcomes.append(APPLY[type(edit)](edit, draft))
         except GatewayError as error:
             outcomes.append(error)
     named = {key for outcome in outcomes if isinstance(outcome, Applied) for key in outcome.touched}
-    changed = {key for key in named if value_of(rows.of, draft.direct.get(key, ())) != rows.value(key)}
-    sent = RowSet(rows.of, (row for kept in draft.direct.values() for row in kept))
+    sent = rows.with_direct(draft.direct)
+    changed = {key for key in named if sent.value(key) != rows.value(key)}
     return Merged(sent, outcomes, frozenset(changed | repairs.keys()))
 
 
 def all_touched(outcomes: Iterable[Outcome]) -> frozenset[Key]:
     """All keys that edits changed, those included that later edits of the same write put back."""
     return frozenset(key for outcome in outcomes if isinstance(outcome, Applied) for key in outcome.touched)
-
-
-def _apply(edit: Edit, draft: _Draft) -> Applied:
-    match edit:
-        case Add():
-            return _add(edit, draft)
-        case Retarget():
-            return _retarget(edit, draft)
-        case Remove():
-            return _remove(edit, draft)
-        case ReplaceAll():
-            return _replace_all(edit, draft)
 
 
 def _add(edit: Add, draft: _Draft) -> Applied:
@@ -164,7 +152,7 @@ def _add(edit: Add, draft: _Draft) -> Applied:
         _check_others(edit.target, None)
         edit.judge((edit.target,), ())
         _check_twins(draft)
-        draft.put(key, (_new_row(draft.of, edit.target),))
+        draft.put(key, ({TYPE: draft.of.row_type, "target": edit.target},))
         return Applied(key, frozenset({key}))
     if edit.if_exists == "fail" or kind_of(target_of(existing)) != kind_of(edit.target):
         raise _taken(draft.of, existing)
@@ -257,7 +245,7 @@ def _replacement(edit: ReplaceAll, target: Target, there: Sequence[Row], at: str
     old = next((row for row in there if kind_of(target_of(row)) == kind_of(target)), None)
     _check_others(target, old, at)
     if old is None:
-        return _new_row(of, target)
+        return {TYPE: of.row_type, "target": target}
     return with_filter(old, keeping_filter(target, old) if edit.keep_filters else target)
 
 
@@ -281,10 +269,6 @@ def _check_twins(draft: _Draft, but: Key | None = None) -> None:
         )
 
 
-def _new_row(of: AssignableSet, target: Target) -> Row:
-    return {TYPE: of.row_type, "target": target}
-
-
 def _taken(of: AssignableSet, row: Row) -> GatewayError:
     words = " as an exclusion" if kind_of(target_of(row)).excludes else ""
     return GatewayError(
@@ -296,3 +280,11 @@ def _taken(of: AssignableSet, row: Row) -> GatewayError:
 
 def _owned(of: AssignableSet, row: Row) -> GatewayError:
     return GatewayError(Reason.OWNED_BY_POLICY_SET, resource=(f"{of.policy_type}Assignment", row_id(row)))
+
+
+APPLY: Mapping[type[Edit], Callable[[Any, _Draft], Applied]] = {
+    Add: _add,
+    Retarget: _retarget,
+    Remove: _remove,
+    ReplaceAll: _replace_all,
+}

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from gateway.assignments.policy import Policy
 from gateway.errors import GatewayError, Reason
 from gateway.ledger.ledger import Leases
 from gateway.revision import Grant, PolicyName
@@ -17,18 +18,21 @@ ASK_S = 0.05
 
 
 @asynccontextmanager
-async def leased(leases: Leases, name: PolicyName, after: int, renew_s: float, deadline: float) -> AsyncIterator[Grant]:
-    """Waits for the lease, and renews it every `renew_s` seconds inside the block. after: the newest revision that is known.
+async def leased(policy: Policy, deadline: float) -> AsyncIterator[Grant]:
+    """Waits for the policy's lease, and renews it inside the block. What others have written down meanwhile is in its memory.
 
     That a lost lease writes nothing down is the work of the ledger's fence, not ours. Raises LEASE_HELD where its turn does not
     come before `deadline` (event loop's clock), LEDGER_UNAVAILABLE.
     """
-    while (grant := await leases.acquire(name, after)) is None:
+    leases, name = policy.deps.leases, policy.name
+    while (grant := await leases.acquire(name, max(policy.memory.writes, default=0))) is None:
         if asyncio.get_running_loop().time() + ASK_S >= deadline:
             raise GatewayError(Reason.LEASE_HELD, retry_after=1.0)
         await asyncio.sleep(ASK_S)
-    renewal = asyncio.create_task(_renew(leases, name, grant.generation, renew_s), name="lease renewal")
+    renewal = asyncio.create_task(_renew(leases, name, grant.generation, policy.deps.renew_s), name="lease renewal")
     try:
+        policy.generation = grant.generation
+        policy.memory.recall(grant.revisions, grant.generation, policy.now())
         yield grant
     finally:
         renewal.cancel()

@@ -7,6 +7,7 @@ here and nowhere else; the ledger has it durably (see `recall`, `unsaved`). No I
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from operator import attrgetter
 
 from gateway.assignments.looks import Bounds, Look, Verdict
 from gateway.assignments.past_writes import PastWrite, Touch, decoded
@@ -14,6 +15,8 @@ from gateway.assignments.rows import ABSENT, Row, Value, value_of
 from gateway.odata.targets import Key
 from gateway.revision import Change, Revision
 from gateway.sets import AssignableSet
+
+NUMBER = attrgetter("number")
 
 
 class Memory:
@@ -104,9 +107,9 @@ class Memory:
         """By key, the last write that was acknowledged, in the order in which they were written down: one that lands late comes
         before what was asked for after it."""
         out: dict[Key, PastWrite] = {}
-        known = (write for write in (*self.writes.values(), *self._foreign) if write.acked is not None)
-        for write in sorted(known, key=_order):
-            out |= dict.fromkeys(write.touched, write)
+        for write in (*sorted(self.writes.values(), key=NUMBER), *self._foreign):
+            if write.acked is not None:
+                out |= dict.fromkeys(write.touched, write)
         return out
 
     def judge(self, look: Look, now: float) -> Verdict:
@@ -245,7 +248,7 @@ class Memory:
         """Forgets what can undo nothing any more, and what nothing can undo. From the oldest on: what was there before a change
         must not come to count again because the change is forgotten first."""
         kept: set[Key] = set()
-        for write in sorted(self.writes.values(), key=_order):
+        for write in sorted(self.writes.values(), key=NUMBER):
             if kept.isdisjoint(write.touched) and self._is_over(write, look):
                 del self.writes[write.number]
                 self._ended.append(replace(write.progress(), state="settled", answered=False))

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 from gateway.assignments.edits import Applied, Edit
 from gateway.assignments.rows import ABSENT, Row, RowSet, Value, target_of, value_of
@@ -63,12 +62,6 @@ class Pending:
     prior: Part | None = None
     future: "asyncio.Future[Written]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    @classmethod
-    def of(cls, edit: Edit, write: Write, of: AssignableSet) -> Self:
-        """The edit, with what its entry says was sent before."""
-        sent = write.entry.sent
-        return cls(edit, write, decoded(of, sent) if sent else None)
-
     @property
     def over(self) -> bool:
         """Answered."""
@@ -96,7 +89,7 @@ def still_wanted(pendings: Iterable[Pending]) -> list[Pending]:
     """Those that wait for an answer. What its callers gave up is taken back, if no write with it was sent."""
     waiting = [pending for pending in pendings if not pending.over]
     for pending in waiting:
-        if not pending.write.is_wanted and pending.prior is None:
+        if not (pending.write.waiting or pending.write.recovered or pending.prior):
             pending.fail(GatewayError(Reason.CALLER_GONE))
     return [pending for pending in waiting if not pending.over]
 

@@ -64,29 +64,30 @@ class Policy:
 
     def __init__(self, name: PolicyName, of: AssignableSet, graph: GraphClient, deps: WriterDeps) -> None:
         self.name, self.of, self.deps = name, of, deps
-        self._graph = graph
+        self.turns = graph.quota.writes
         self.upstream = Upstream(graph, of, name.policy)
         self.memory = Memory(of, deps.bounds)
         self.where = name._asdict()
         self.generation = 0  # of the lease under which we look and write
         self.now = time.monotonic  # not the loop's time, which may stand still for as long as the loop does
 
-    @property
-    def writes_are_scarce(self) -> bool:
-        """Whether the tenant's next write has to wait for its turn in the quota."""
-        return self._graph.quota.writes.are_scarce
-
-    async def look(self, deadline: float) -> tuple[Look, Verdict]:
-        """What is there, and what that means. Raises GatewayError."""
-        look = await self.upstream.look(deadline)
-        return look, await self._judge(look)
+    async def look(self, deadline: float, sent: RowSet | None = None) -> tuple[Look, Verdict]:
+        """What is there, and what that means; the ledger has it first. sent: see Upstream.look. Raises GatewayError."""
+        look = await self.upstream.look(deadline, sent)
+        verdict = self.memory.judge(look, self.now())
+        if verdict.foreign:
+            FOREIGN_CHANGES.labels(self.name.tenant).inc(len(verdict.foreign))
+            log.warning("changed by others", extra={**self.where, "rows": names_of(verdict.foreign)})
+        if verdict.repairs:
+            log.error("a late or stale write of ours is repaired", extra={**self.where, "rows": len(verdict.repairs)})
+        await self.save()
+        return look, verdict
 
     async def look_back(self, sent: RowSet) -> Look | None:
         """A look after a write; None where it cannot be had, or the ledger does not take what it showed. Raises NOT_FOUND, and
         LEASE_LOST: no further look will tell more."""
         try:
-            look = await self.upstream.look_back(sent, asyncio.get_running_loop().time() + LOOK_TURN_S)
-            await self._judge(look)
+            look, _ = await self.look(asyncio.get_running_loop().time() + LOOK_TURN_S, sent)
         except GatewayError as error:
             if error.reason in (Reason.NOT_FOUND, Reason.LEASE_LOST):
                 raise
@@ -176,16 +177,6 @@ class Policy:
         if not pending.over:
             facts = {"route": pending.write.entry.route or "assign", **self.upstream.record.facts, "shared_by": shared_by}
             pending.write.record.note(**facts)
-
-    async def _judge(self, look: Look) -> Verdict:
-        verdict = self.memory.judge(look, self.now())
-        if verdict.foreign:
-            FOREIGN_CHANGES.labels(self.name.tenant).inc(len(verdict.foreign))
-            log.warning("changed by others", extra={**self.where, "rows": names_of(verdict.foreign)})
-        if verdict.repairs:
-            log.error("a late or stale write of ours is repaired", extra={**self.where, "rows": len(verdict.repairs)})
-        await self.save()
-        return verdict
 
 
 def names_of(changes: Mapping[Key, Touch]) -> list[str]:

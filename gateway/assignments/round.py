@@ -204,7 +204,8 @@ async def _look_back(policy: Policy, plan: Plan, sent: Sequence[Sent], write: Pa
         seen |= foreign
         shown = [one for one in sent if policy.holds(one, look)]
         if write.acked is not None and len(shown) == len(sent):
-            _tell(policy, plan.batch, foreign, seen)
+            if seen:
+                _tell(policy, plan.batch, foreign, seen)
             policy.memory.hold(plan.found(), policy.now())
             await policy.save()
             _answer(policy, plan, look, len(plan.batch))
@@ -213,7 +214,7 @@ async def _look_back(policy: Policy, plan: Plan, sent: Sequence[Sent], write: Pa
         policy.finish(shown, look, len(plan.batch))
     else:
         _tell(policy, plan.batch, foreign, seen)
-    policy.give_up([one for one in sent if not one.pending.over])
+        policy.give_up([one for one in sent if not one.pending.over])
     return end
 
 

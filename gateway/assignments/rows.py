@@ -29,10 +29,18 @@ class RowSet:
         self.owned: dict[Key, Row] = {}
         for row in self.rows:
             key = key_of(row)
-            if is_owned(row):
+            if str(row.get("source") or "").lower() == "policysets":
                 self.owned[key] = row
             else:
                 self.direct[key] = (*self.direct.get(key, ()), row)
+
+    def with_direct(self, direct: dict[Key, tuple[Row, ...]]) -> "RowSet":
+        """Only these direct rows, by key. What they have in common with ours is not looked at again."""
+        found = RowSet(self.of, ())
+        found.rows, found.direct = [row for rows in direct.values() for row in rows], direct
+        ours, values = self.direct, self.values
+        found.values = {key: values[key] if rows is ours.get(key) else value_of(self.of, rows) for key, rows in direct.items()}
+        return found
 
     @cached_property
     def by_id(self) -> dict[str, list[Row]]:
@@ -57,12 +65,11 @@ class RowSet:
 
 def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:
     """Two values are equal where rows mean the same, however it is spelled: kind of target, filter, and what else counts."""
-    return tuple(sorted(_mark(of, row) for row in rows)) if len(rows) > 1 else tuple(_mark(of, row) for row in rows)
-
-
-def _mark(of: AssignableSet, row: Row) -> tuple[str, ...]:
-    target = target_of(row)
-    return kind_of(target).name, *filter_of(target), *(dumps(row.get(name)) for name in of.compared)
+    marks = []
+    for row in rows:
+        target = target_of(row)
+        marks.append((kind_of(target).name, *filter_of(target), *(dumps(row.get(name)) for name in of.compared)))
+    return tuple(sorted(marks))
 
 
 def key_of(row: Row) -> Key:
@@ -96,8 +103,3 @@ def keeping_filter(target: Target, old: Row) -> Target:
 def row_id(row: Row) -> str:
     """The row's id; empty where it has none."""
     return str(row.get("id") or "")
-
-
-def is_owned(row: Row) -> bool:
-    """Whether the row belongs to a policy set."""
-    return str(row.get("source") or "").lower() == "policysets"

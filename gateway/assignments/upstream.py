@@ -1,15 +1,14 @@
 """What the domain asks of Graph for one policy: all rows, all rows replaced, one row created."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from typing import Any, NamedTuple
 
 from gateway.assignments.looks import Look
 from gateway.assignments.rows import Row, RowSet
 from gateway.call import Record
 from gateway.errors import GatewayError, Reason
-from gateway.graph.client import GraphClient, Permit
+from gateway.graph.client import Answer, GraphClient, Permit
 from gateway.odata import dumps
 from gateway.sets import AssignableSet
 
@@ -43,33 +42,15 @@ class Upstream:
         asked, rows = await self._by_pages(Asking(deadline))
         return await self._agreed(asked, rows, Asking(deadline)) if self._is_paged else Look(rows, asked)
 
-    async def look(self, deadline: float) -> Look:
-        """Every row, for a writer, in Graph's order; anything less than all of them is an error.
+    async def look(self, deadline: float, sent: RowSet | None = None) -> Look:
+        """Every row, for a writer, in Graph's order; anything less than all of them is an error. sent: the set that went out
+        before, if it is a look after a write: one answer that shows exactly that is enough, however many pages it has.
 
         Pages are not one snapshot: a row that goes while we page can hide another; and a replica may leave out what others
         have. A set that would be replaced as a whole is therefore taken from two answers that agree, or from one that is what
         was known.
         """
-        return await self._look(None, Asking(deadline))
-
-    async def look_back(self, sent: RowSet, deadline: float) -> Look:
-        """As `look`, after `sent` went out. One answer that shows exactly what was sent is enough, however many pages it
-        has."""
-        return await self._look(sent, Asking(deadline, LOOK_S, urgent=True))
-
-    async def replace(self, rows: RowSet, permit: Permit, client_request_id: str) -> None:
-        """Replaces all rows, once: a set that had to wait is stale, so waiting and sending anew is the writer's."""
-        body = dumps({self._of.parameter: rows.rows}).encode()
-        await self._post(self._of.action, body, permit, client_request_id)
-
-    async def create(self, row: Row, permit: Permit, client_request_id: str) -> Row:
-        """POST …/assignments, the documented route, once. The created row."""
-        answer = await self._post("assignments", dumps(row).encode(), permit, client_request_id)
-        if not isinstance(answer, dict) or not isinstance(answer.get("id"), str) or not answer["id"]:
-            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph's answer is no assignment.")
-        return answer
-
-    async def _look(self, sent: RowSet | None, asking: Asking) -> Look:
+        asking = Asking(deadline) if sent is None else Asking(deadline, LOOK_S, urgent=True)
         asked, by_pages = self._now(), not self._is_paged
         if by_pages:
             asked, found = await self._by_pages(asking)
@@ -81,6 +62,19 @@ class Upstream:
             self._whole = found
             return Look(found, asked)
         return await self._agreed(asked, found, asking, by_pages=by_pages)
+
+    async def replace(self, rows: RowSet, permit: Permit, client_request_id: str) -> None:
+        """Replaces all rows, once: a set that had to wait is stale, so waiting and sending anew is the writer's."""
+        body = dumps({self._of.parameter: rows.rows}).encode()
+        await self._json(self._graph.post(f"{self._path}/{self._of.action}", body, permit, client_request_id, self.record))
+
+    async def create(self, row: Row, permit: Permit, client_request_id: str) -> Row:
+        """POST …/assignments, the documented route, once. The created row."""
+        body = dumps(row).encode()
+        answer = await self._json(self._graph.post(f"{self._path}/assignments", body, permit, client_request_id, self.record))
+        if not isinstance(answer, dict) or not isinstance(answer.get("id"), str) or not answer["id"]:
+            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph's answer is no assignment.")
+        return answer
 
     async def _agreed(self, asked: float, rows: RowSet, asking: Asking, *, by_pages: bool = True) -> Look:
         """Asks, in turn in the one way and in the other, until two answers in a row agree. by_pages: how `rows` were asked
@@ -100,21 +94,22 @@ class Upstream:
     async def _by_pages(self, asking: Asking) -> tuple[float, RowSet]:
         """When the list was asked for, and its rows."""
         asked = self._now()
-        rows, pages = await self._all_rows(await self._get(f"{self._path}/assignments", asking), "", asking)
+        rows, pages = await self._all_rows(f"{self._path}/assignments", "", asking)
         self._is_paged = pages > 1
         return asked, RowSet(self._of, rows)
 
     async def _in_one_piece(self, asking: Asking) -> RowSet:
         """As the policy shows it when it is asked for with its assignments."""
-        body = await self._get(f"{self._path}?$select=id&$expand=assignments", asking)
-        rows, _ = await self._all_rows(body, "assignments", asking)
+        rows, _ = await self._all_rows(f"{self._path}?$select=id&$expand=assignments", "assignments", asking)
         return RowSet(self._of, rows)
 
-    async def _all_rows(self, body: Any, of: str, asking: Asking) -> tuple[list[Row], int]:
-        """The rows in the answer and in the pages that follow it. of: the property that has them; empty in a list."""
+    async def _all_rows(self, path: str, of: str, asking: Asking) -> tuple[list[Row], int]:
+        """The rows at the path and in the pages that follow it, and how many pages that are. of: the property that has them;
+        empty in a list."""
         rows: list[Row] = []
         links: list[str] = []
         while True:
+            body = await self._json(self._graph.get(path, **asking._asdict(), record=self.record))
             found = body.get(of or "value") if isinstance(body, dict) else None
             if not isinstance(found, list):
                 raise _unreadable("a page without rows")
@@ -127,22 +122,12 @@ class Upstream:
             if not isinstance(link, str) or not link.startswith("https://") or link in links or len(links) == MAX_PAGES:
                 raise _unreadable("a next link that leads nowhere")
             links.append(link)
-            body, of = await self._get(link, asking), ""
+            path, of = link, ""
 
-    async def _get(self, path: str, asking: Asking) -> Any:
-        with self._naming_the_policy():
-            answer = await self._graph.get(path, **asking._asdict(), record=self.record)
-        return answer.json
-
-    async def _post(self, action: str, body: bytes, permit: Permit, client_request_id: str) -> Any:
-        with self._naming_the_policy():
-            answer = await self._graph.post(f"{self._path}/{action}", body, permit, client_request_id, self.record)
-        return answer.json
-
-    @contextmanager
-    def _naming_the_policy(self) -> Iterator[None]:
+    async def _json(self, answer: Awaitable[Answer]) -> Any:
+        """What Graph answered; that it knows no such thing is told of the policy."""
         try:
-            yield
+            return (await answer).json
         except GatewayError as error:
             if error.reason is Reason.NOT_FOUND:
                 error.resource = (self._of.policy_type, self._policy)

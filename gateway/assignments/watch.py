@@ -16,17 +16,12 @@ class Watch:
     pause: float = FIRST_S
 
 
-def begun(now: float, end: float) -> Watch:
-    """After a write. end: a look asked for after this moment can settle all (Memory.ends_at)."""
-    return Watch(_before(now + FIRST_S, now, end), FIRST_S)
+def begun(now: float, end: float, pause: float = FIRST_S) -> Watch:
+    """After a write. end: a look asked for after this moment can settle all (Memory.ends_at): the next one is not later, unless
+    that moment has passed."""
+    return Watch(min(now + pause, end + 0.001) if end >= now else now + pause, pause)
 
 
 def after_look(watch: Watch, now: float, end: float) -> Watch:
     """After a look that left something unsettled, or that failed."""
-    pause = min(watch.pause * GROWTH, LONGEST_S)
-    return Watch(_before(now + pause, now, end), pause)
-
-
-def _before(at: float, now: float, end: float) -> float:
-    """Not later than the look that can settle all, unless that moment has passed."""
-    return min(at, end + 0.001) if end >= now else at
+    return begun(now, end, min(watch.pause * GROWTH, LONGEST_S))

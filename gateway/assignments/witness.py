@@ -17,7 +17,12 @@ def lost(rows: Iterable[Json], sent: Iterable[Json], edits: Collection[Edit], re
     none, or there is a bug: nothing may be sent.
     """
     sent = list(sent)
-    untouched = {id(row) for row in sent} | {_text(row) for row in sent}
+    same = {id(row) for row in sent}
+    direct = (row for row in rows if str(row.get("source") or "").lower() != "policysets")
+    others = [row for row in direct if id(row) not in same]
+    if not others:
+        return []
+    texts = {_text(row) for row in sent}
     meant = {_who(row.get("target")) for row in repaired} | {_who(edit.target) for edit in edits if isinstance(edit, Add)}
     ids = {edit.row_id.lower() for edit in edits if isinstance(edit, Retarget | Remove)}
     replacing = [{_who(target) for target in edit.targets} for edit in edits if isinstance(edit, ReplaceAll)]
@@ -30,8 +35,7 @@ def lost(rows: Iterable[Json], sent: Iterable[Json], edits: Collection[Edit], re
         # The last replacement decides: what it names stays, changed or not; what it does not name goes.
         return bool(replacing) and (who not in replacing[-1] or who in there)
 
-    direct = (row for row in rows if str(row.get("source") or "").lower() != "policysets")
-    return [row for row in direct if id(row) not in untouched and _text(row) not in untouched and not may_change(row)]
+    return [row for row in others if _text(row) not in texts and not may_change(row)]
 
 
 def _who(target: Any) -> str:

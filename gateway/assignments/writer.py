@@ -8,8 +8,7 @@ after it, so that other replicas get their turn; no edit is left without an answ
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -134,9 +133,9 @@ class PolicyWriter:
 
     async def _serve_batch(self, batch: Batch, deadline: float) -> float:
         """Lease, turn and token, then the round. Seconds to wait before the next one."""
-        if batch.is_open and self._policy.writes_are_scarce:
+        if batch.is_open and self._policy.turns.are_scarce:
             await self._calm(deadline)
-        async with self._leased(deadline):
+        async with leased(self._policy, deadline):
             permit = await self._policy.upstream.permit(deadline)
             self._close(batch)
             self._facts.clear()
@@ -144,8 +143,9 @@ class PolicyWriter:
                 end = await carry_out(self._policy, partial(self._close, batch), permit, deadline)
             except GatewayError as error:
                 end = Retry(error)
-            finally:
-                self._begin_watch()
+            finally:  # the watch begins anew
+                settles_at = self._memory.ends_at()
+                self._watch = None if settles_at is None else begun(self._policy.now(), settles_at)
         return self._after(batch, end, deadline)
 
     def _close(self, batch: Batch) -> list[Pending]:
@@ -207,14 +207,6 @@ class PolicyWriter:
 
     # The watch.
 
-    def _begin_watch(self) -> None:
-        """After a round: from the beginning, if it wrote."""
-        end = self._memory.ends_at()
-        if end is None:
-            self._watch = None
-        else:
-            self._watch = begun(self._policy.now(), end)
-
     async def _time_to_look(self) -> bool:
         """Waits for the time of the next look. False: edits came before."""
         self._wake.clear()
@@ -231,7 +223,7 @@ class PolicyWriter:
         watch, deadline = self._watch or Watch(0.0), asyncio.get_running_loop().time() + WATCH_S
         self._facts.clear()
         try:
-            async with self._leased(deadline) as grant:
+            async with leased(self._policy, deadline) as grant:
                 if not self._answers_for(grant):
                     self._watch = None
                     return
@@ -252,15 +244,6 @@ class PolicyWriter:
         if self._takes_over:
             self._newest, self._takes_over = newest, False
         return newest <= max(self._newest, self._memory.newest)
-
-    @asynccontextmanager
-    async def _leased(self, deadline: float) -> AsyncIterator[Grant]:
-        """The lease, with all that others have written down meanwhile in the memory."""
-        newest = max(self._memory.writes, default=0)
-        async with leased(self._deps.leases, self._name, newest, self._deps.renew_s, deadline) as grant:
-            self._policy.generation = grant.generation
-            self._memory.recall(grant.revisions, grant.generation, self._policy.now())
-            yield grant
 
     def _all(self) -> list[Pending]:
         return [*self._waiting, *(pending for batch in self._batches for pending in batch.edits)]

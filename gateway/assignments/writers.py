@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from gateway.assignments.edits import Edit
-from gateway.assignments.pending import Pending, Written
+from gateway.assignments.pending import Pending, Written, decoded
 from gateway.assignments.policy import WriterDeps
 from gateway.assignments.writer import PolicyWriter
 from gateway.graph.client import GraphClient
@@ -26,8 +26,8 @@ class Writers:
 
     async def carry_out(self, write: Write, of: AssignableSet, policy: str, edit: Edit) -> Written:
         """Waits until the edit has come to something. Raises GatewayError."""
-        pending = Pending.of(edit, write, of)
-        tenant = write.entry.tenant
+        tenant, before = write.entry.tenant, write.entry.sent
+        pending = Pending(edit, write, decoded(of, before) if before else None)
         self._writer(PolicyName(tenant, of.name, policy), of).take(pending)
         with EDITS_WAITING.labels(tenant).track_inprogress():
             return await pending.future

@@ -164,7 +164,7 @@ class RestDoor:
         try:
             message = await self._handle(call)
         except GatewayError as error:
-            answer = refusal_of(error, route, call.id, call.correlation_id)
+            answer = refusal_of(error, route, call.id, correlation_id(call.metadata))
         else:
             answer = answer_of(route, message, incoming.root, query, minimal=minimal)
         warnings = {WARNING: ", ".join(map(_warning, call.record.warnings))} if call.record.warnings else {}

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,8 +22,7 @@ USER_AGENT = "compliance-gateway"
 UNAVAILABLE_RETRY_S = 5.0
 # The policy `deadline` ends a call; the transport only sees to it that nothing goes on for long after.
 BACKSTOP_S = 1.0
-
-
+HEADERS = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": USER_AGENT}
 # How long Graph may work on a write. Longer than a transport waits for an answer to begin; a caller that gives up ends nothing.
 POST_S = 30.0
 
@@ -72,7 +71,7 @@ class GraphClient:
         """Waits for all that a write waits for: its turns in the quota and a token. Raises GatewayError."""
         await self.quota.writes.take(deadline)
         try:
-            token = await self.token()
+            token = await self._tokens.token()
             await self.quota.requests.take(deadline)
         except BaseException:
             self.quota.writes.give_back()
@@ -90,7 +89,8 @@ class GraphClient:
         Raises GatewayError: OUTCOME_UNKNOWN where Graph may have carried it out, or may yet; GRAPH_TOKEN_REFUSED once a token
         was dropped, so that the next permit has another.
         """
-        request = Request("POST", self._url(path), _headers(permit.token, client_request_id), body)
+        own = {"Authorization": f"Bearer {permit.token}", "client-request-id": client_request_id}
+        request = Request("POST", self._root + path, {**HEADERS, **own}, body)
         tried, outcome = await self._try(request, POST_S, False, record)
         if isinstance(outcome, Answer):
             return outcome
@@ -107,15 +107,16 @@ class GraphClient:
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
         is sent. urgent: before other reads in the quota. Raises GatewayError.
         """
-        url = self._url(path)
+        url = self._root + path if path.startswith("/") else self._followed(path)
         refreshed = fresh = False
         attempt = 0
         while True:
             attempt += 1
-            token = await self.token()
+            token = await self._tokens.token()
             await self.quota.requests.take(deadline, urgent=urgent)
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
-            request = Request("GET", url, _headers(token, str(uuid.uuid4())), None)
+            own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
+            request = Request("GET", url, {**HEADERS, **own}, None)
             tried, outcome = await self._try(request, min(left, timeout or left), fresh, record)
             if isinstance(outcome, Answer):
                 return outcome
@@ -134,51 +135,34 @@ class GraphClient:
             await asyncio.sleep(resend.delay)
 
     async def _try(self, request: Request, timeout: float, fresh: bool, record: Record) -> tuple[Tried, Answer | GatewayError]:
-        record.count("graph_requests")
+        status = failure = retry_after = None
         ids = {"client_request_id": request.headers["client-request-id"]}
+        outcome: Answer | GatewayError
         try:
             response = await self._transport.send(request, timeout + BACKSTOP_S, fresh=fresh)
         except TransportError as exc:
-            GRAPH_REQUESTS.labels(self._tenant, request.method, "none").inc()
-            _note(record, request, graph_status=None, graph_failure=exc.why, **ids)
-            return Tried(None, exc.sent), _lost(request, exc, ids)
-        GRAPH_REQUESTS.labels(self._tenant, request.method, response.status if 100 <= response.status < 600 else "none").inc()
-        ids |= _ids(response)
-        _note(record, request, graph_status=response.status, graph_failure=None, **ids)
-        outcome = _read(request, response)
+            failure, tried, outcome = exc.why, Tried(None, exc.sent), _lost(request, exc)
+        else:
+            status, request_id = response.status, response.headers.get("request-id", "")
+            if request_id and request_id.isascii() and request_id.isprintable():
+                ids["graph_request_id"] = request_id[:64]
+            if "retry-after" in response.headers:
+                retry_after = parse_retry_after(response.headers["retry-after"])
+            tried, outcome = Tried(status, retry_after=retry_after), _read(request, response)
+        GRAPH_REQUESTS.labels(self._tenant, request.method, status if status and 100 <= status < 600 else "none").inc()
+        record.facts["graph_requests"] = int(str(record.facts.get("graph_requests", 0))) + 1
+        # The last write is what a record tells of; the last read, where nothing was written.
+        if request.method != "GET" or record.facts.get("graph_method", "GET") == "GET":
+            record.note(graph_method=request.method, graph_status=status, graph_failure=failure, **ids)
         if isinstance(outcome, GatewayError):
             outcome.metadata = {**outcome.metadata, **ids}
-        retry_after = parse_retry_after(response.headers.get("retry-after"))
-        return Tried(response.status, retry_after=retry_after), outcome
+        return tried, outcome
 
-    def _url(self, path: str) -> str:
-        if not path.startswith("https://"):
-            return self._root + path
-        # A next link is followed as it is, but the token goes to this tenant's Graph alone.
-        if urlsplit(path)[:2] != urlsplit(self._root)[:2]:
+    def _followed(self, link: str) -> str:
+        """A next link is followed as it is, but the token goes to this tenant's Graph alone."""
+        if urlsplit(link)[:2] != urlsplit(self._root)[:2]:
             raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph's next link leads to another host.")
-        return path
-
-
-def _note(record: Record, request: Request, **facts: object) -> None:
-    """The last write is what a record tells of; the last read, where nothing was written."""
-    if request.method != "GET" or record.facts.get("graph_method", "GET") == "GET":
-        record.note(graph_method=request.method, **facts)
-
-
-def _headers(token: str, client_request_id: str) -> Mapping[str, str]:
-    return {
-        "Authorization": f"Bearer {token}",
-        "Accept": "application/json",
-        "Content-Type": "application/json",
-        "User-Agent": USER_AGENT,
-        "client-request-id": client_request_id,
-    }
-
-
-def _ids(response: Response) -> dict[str, str]:
-    value = response.headers.get("request-id", "")
-    return {"graph_request_id": value[:64]} if value.isascii() and value.isprintable() and value else {}
+        return link
 
 
 def _read(request: Request, response: Response) -> Answer | GatewayError:
@@ -197,11 +181,7 @@ def _read(request: Request, response: Response) -> Answer | GatewayError:
         return GatewayError(reason, "Graph's answer is no JSON.", metadata={"graph_status": str(response.status)})
 
 
-def _lost(request: Request, exc: TransportError, ids: Mapping[str, str]) -> GatewayError:
+def _lost(request: Request, exc: TransportError) -> GatewayError:
     if exc.sent and request.method != "GET":
-        return GatewayError(
-            Reason.OUTCOME_UNKNOWN, f"Graph may or may not have carried out the write: {exc.why}.", metadata=ids
-        )
-    return GatewayError(
-        Reason.GRAPH_UNAVAILABLE, f"Graph cannot be reached: {exc.why}.", retry_after=UNAVAILABLE_RETRY_S, metadata=ids
-    )
+        return GatewayError(Reason.OUTCOME_UNKNOWN, f"Graph may or may not have carried out the write: {exc.why}.")
+    return GatewayError(Reason.GRAPH_UNAVAILABLE, f"Graph cannot be reached: {exc.why}.", retry_after=UNAVAILABLE_RETRY_S)

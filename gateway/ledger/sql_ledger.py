@@ -164,7 +164,13 @@ class SqlLedger:
         try:
             while self._waiting:
                 jobs, self._waiting = self._waiting[:MOST_JOBS], self._waiting[MOST_JOBS:]
-                results = await self._committed(jobs)
+                results: Sequence[Any]
+                try:
+                    results = await self._in_thread(self._store.commit, [(job.kind, job.arguments) for job in jobs])
+                except DownError:
+                    raise
+                except Exception as exc:  # noqa: BLE001 - it ends these jobs, and not those that come after
+                    results = [exc] * len(jobs)
                 for job, result in zip(jobs, results, strict=True):
                     _answer(job, result)
         except DownError as exc:
@@ -172,17 +178,9 @@ class SqlLedger:
         finally:
             waiting, self._waiting = [*jobs, *self._waiting], []
             for job in waiting:
-                _answer(job, _unavailable())
+                if not job.future.done():
+                    job.future.set_exception(_unavailable())
             self._working = None
-
-    async def _committed(self, jobs: Sequence[Job]) -> Sequence[Any]:
-        """The result of each, or what was raised. Raises DownError."""
-        try:
-            return await self._in_thread(self._store.commit, [(job.kind, job.arguments) for job in jobs])
-        except DownError:
-            raise
-        except Exception as exc:  # noqa: BLE001 - it ends these jobs, and not those that come after
-            return [exc] * len(jobs)
 
     async def _tend(self) -> None:
         """Opens it anew when it is down; forgets, now and then, what is too old."""

@@ -36,7 +36,7 @@ class Answered(NamedTuple):
 class Write:
     """entry: as far as it has come. record: of the call that began it. deadline: the latest of all who wait for it, event
     loop's clock. recovered: an earlier life of the gateway left it; nobody asks, and it is not to be carried out, only found
-    out about. is_claimed: the request id is its own, so that it has an entry.
+    out about. is_claimed: the request id is its own, so that it has an entry. waiting: how many callers wait for it.
     """
 
     ledger: Ledger
@@ -46,21 +46,16 @@ class Write:
     recovered: bool = False
     is_claimed: bool = False
     task: "asyncio.Task[Answered]" = field(init=False)
-    _waiting: int = 0
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody still waits for it."""
-        return self.recovered or self._waiting > 0
+    waiting: int = 0
 
     async def join(self, deadline: float) -> Answered:
         """Waits for the answer; the write is worth its while until the latest deadline of all who do."""
-        self._waiting += 1
+        self.waiting += 1
         self.deadline = max(self.deadline, deadline)
         try:
             return await asyncio.shield(self.task)
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     async def claim(self) -> Entry | None:
         """Takes the request id. None: it is ours now; an entry: it was answered before. Raises REQUEST_ID_REUSED,

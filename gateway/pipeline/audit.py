@@ -7,7 +7,7 @@ import time
 
 from google.protobuf.message import Message
 
-from gateway.call import CORRELATION, Call, Handler
+from gateway.call import CORRELATION, Call, Handler, correlation_id
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.write import Write
@@ -33,8 +33,9 @@ class Audit:
         started = time.perf_counter()
         outcome = "OK"
         call.record.trailers[REQUEST_ID] = call.id
-        if call.correlation_id:
-            call.record.trailers[CORRELATION] = call.correlation_id
+        theirs = correlation_id(call.metadata)
+        if theirs:
+            call.record.trailers[CORRELATION] = theirs
         try:
             return await next_handler(call)
         except GatewayError as error:
@@ -51,13 +52,15 @@ class Audit:
             raise GatewayError(Reason.INTERNAL) from None
         finally:
             call, seconds = call.record.call or call, time.perf_counter() - started
-            self._count(call, outcome, seconds)
+            caller = caller_label(call.caller.name if call.caller else "")
+            CALLS.labels(call.operation.name, call.door, caller, outcome).inc()
+            CALL_SECONDS.labels(call.operation.name, call.door).observe(seconds)
             facts = {k: v for k, v in call.record.facts.items() if v is not None}
             log.info(
                 "call",
                 extra={
                     "id": call.id,
-                    "correlation_id": call.correlation_id or None,
+                    "correlation_id": theirs or None,
                     "door": call.door,
                     "operation": call.operation.name,
                     "caller": call.caller.name if call.caller else None,
@@ -67,11 +70,6 @@ class Audit:
                     **facts,
                 },
             )
-
-    def _count(self, call: Call, outcome: str, seconds: float) -> None:
-        caller = caller_label(call.caller.name if call.caller else "")
-        CALLS.labels(call.operation.name, call.door, caller, outcome).inc()
-        CALL_SECONDS.labels(call.operation.name, call.door).observe(seconds)
 
     async def _keep(self, call: Call, error: GatewayError) -> None:
         if (isinstance(call.write, Write) and call.write.is_claimed) or error.reason.kind not in REFUSALS:

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.call import Call
+from gateway.call import Call, correlation_id
 from gateway.entry import Entry, claim_of, utc_now
 from gateway.errors import GatewayError
 from gateway.odata.targets import BASE, text_of
@@ -26,7 +26,7 @@ def intent(call: Call) -> Entry:
     caller = call.caller.name if call.caller else ""
     return Entry(
         id=call.id,
-        correlation_id=call.correlation_id,
+        correlation_id=correlation_id(call.metadata),
         caller=caller,
         tenant=call.tenant,
         operation=call.operation.name,
@@ -46,7 +46,7 @@ def refusal(call: Call, error: GatewayError) -> Entry:
     message: Any = call.message
     entry = Entry(
         id=call.id,
-        correlation_id=call.correlation_id,
+        correlation_id=correlation_id(call.metadata),
         caller=call.caller.name if call.caller else "",
         tenant=call.tenant,
         operation=call.operation.name,
@@ -77,4 +77,5 @@ def _targets(message: Message) -> Iterable[str]:
 
 def _clean(text: str) -> str:
     """Text that any database takes and no terminal obeys."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST])
+    text = text[:LONGEST]
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

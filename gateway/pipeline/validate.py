@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from protovalidate import Validator
 from protovalidate import Violation as RuleViolation
 
-from gateway.call import CORRELATION, CORRELATION_RULE, Call, Handler
+from gateway.call import CORRELATION, CORRELATION_RULE, Call, Handler, correlation_id
 from gateway.errors import GatewayError, Reason, Violation, invalid
 
 TENANT_HEADER = "x-graph-tenant"
@@ -27,7 +27,7 @@ class Validate:
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with every broken rule."""
-        if CORRELATION in call.metadata and not call.correlation_id:
+        if CORRELATION in call.metadata and not correlation_id(call.metadata):
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
         message = call.decode()
@@ -43,9 +43,12 @@ class Validate:
 
     def _tenant_of(self, call: Call) -> str:
         """Empty where the caller names none of several: `authorize` finds out whether it may use exactly one."""
-        name = call.header(TENANT_HEADER)
-        if name is None:
+        names = call.metadata.get(TENANT_HEADER, ())
+        if len(names) > 1:
+            raise invalid(TENANT_HEADER, "may be given once")
+        if not names:
             return next(iter(self._tenants)) if len(self._tenants) == 1 else ""
+        [name] = names
         if name not in self._tenants:
             raise invalid(TENANT_HEADER, "names no configured tenant", Reason.TENANT_UNKNOWN)
         return name

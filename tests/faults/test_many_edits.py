@@ -20,7 +20,7 @@ from gateway.emulator.seeds import EMPTY
 ROWS, EDITS = 1000, 500
 ROOMS = ("/gateway/assignments/", "/gateway/odata/")
 # What is run for a row: its key, its value, and what they are made of. Each has one name in either room.
-OF_A_ROW = {"key_of", "key_of_target", "value_of", "_mark", "kind_of", "filter_of", "is_owned", "row_id", "target_of"}
+OF_A_ROW = {"key_of", "key_of_target", "value_of", "kind_of", "filter_of", "row_id", "target_of"}
 
 
 @contextmanager

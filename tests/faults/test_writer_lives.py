@@ -64,7 +64,7 @@ def deps(ledger: NoLedger, route: str = "assign", patience: Patience | None = No
 def write(seconds: float) -> Write:
     entry = Entry(id=uuid4().hex, tenant="t", policy="p", operation="CreateComplianceAssignment", began_at=utc_now())
     one = Write(NoLedger(), entry, Record(), asyncio.get_running_loop().time() + seconds)
-    one._waiting = 1
+    one.waiting = 1
     return one
 
 

@@ -65,7 +65,7 @@ class Factory:
 def write() -> Write:
     entry = Entry(id=uuid4().hex, tenant="t", policy="w", operation="CreateComplianceAssignment", began_at=utc_now())
     one = Write(NoLedger(), entry, Record(), asyncio.get_running_loop().time() + 10)
-    one._waiting = 1
+    one.waiting = 1
     return one
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from merging import merge
+from merging import merge, row_set
 
 from gateway.assignments.edits import Add, Applied, Edit, Remove, ReplaceAll, Retarget
-from gateway.assignments.rows import is_owned, key_of, row_id, target_of
+from gateway.assignments.edits import merge as merge_rows
+from gateway.assignments.rows import key_of, row_id, target_of
 from gateway.assignments.witness import lost
 from gateway.errors import GatewayError, Reason
 from gateway.odata.targets import FILTER_ID, FILTER_TYPE, filter_of, others_of
@@ -31,6 +32,10 @@ filters = st.sampled_from(
 odd = st.dictionaries(
     st.text(string.ascii_lowercase, min_size=1, max_size=4), st.integers() | st.text(max_size=3) | st.none(), max_size=2
 )
+
+
+def is_owned(row: dict) -> bool:
+    return str(row.get("source") or "").lower() == "policysets"
 
 
 def spelled(name: str) -> st.SearchStrategy[str]:
@@ -114,6 +119,13 @@ def test_the_input_is_left_alone_and_the_witness_agrees(rows: list[dict], edits:
     merged = merge(rows, edits)
     assert rows == before
     assert lost(rows, merged.rows, carried_out(edits, merged.outcomes)) == []
+
+
+@given(row_lists(), edit_lists)
+def test_what_is_taken_over_of_the_rows_before_is_what_a_new_look_finds(rows: list[dict], edits: list[Edit]):
+    sent = merge_rows(row_set(rows), edits).rows
+    anew = row_set(sent.rows)
+    assert (sent.direct, sent.owned, sent.values) == (anew.direct, anew.owned, anew.values)
 
 
 @given(row_lists(), edit_lists, st.randoms())

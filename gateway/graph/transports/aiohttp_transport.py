@@ -1,6 +1,7 @@
 """The default transport: aiohttp, on the event loop."""
 
 import ssl
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,31 +16,18 @@ KEEPALIVE_S = 15
 
 
 class AiohttpTransport:
-    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY); a .netrc is not read."""
+    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY), as it is when a host is first asked: to search
+    it costs more than all else that is done for a request. A .netrc is not read."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # of reads, of writes
+        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}  # of reads or writes, on new connections or not
+        self._proxies: dict[tuple[str, str], str | None] = {}  # by scheme and host
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
-        reads = request.method == "GET"
-        if fresh:
-            async with self._new_session(reads) as session:
-                return await self._send(session, request, timeout)
-        if reads not in self._sessions:
-            self._sessions[reads] = self._new_session(reads)
-        return await self._send(self._sessions[reads], request, timeout)
-
-    async def close(self) -> None:
-        for session in self._sessions.values():
-            await session.close()
-
-    def _new_session(self, reads: bool) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS[reads], keepalive_timeout=KEEPALIVE_S)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
-
-    async def _send(self, session: aiohttp.ClientSession, request: Request, timeout: float) -> Response:
+        kind = request.method == "GET", fresh
+        session = self._sessions.get(kind) or self._new_session(*kind)
         limits = aiohttp.ClientTimeout(
             total=timeout,
             sock_connect=min(timeout, self._settings.connect_timeout),
@@ -47,12 +35,15 @@ class AiohttpTransport:
             ceil_threshold=3600,
         )
         try:
+            host = urlsplit(request.url)[:2]
+            if host not in self._proxies:
+                self._proxies[host] = _proxy_for(*host)
             async with session.request(
                 request.method,
                 request.url,
                 data=request.body,
                 headers=request.headers,
-                proxy=_proxy_for(request.url),
+                proxy=self._proxies[host],
                 timeout=limits,
                 allow_redirects=False,
             ) as response:
@@ -68,6 +59,17 @@ class AiohttpTransport:
             # Not chained: these carry what the server sent.
             raise TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True) from None
 
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+
+    def _new_session(self, reads: bool, fresh: bool) -> aiohttp.ClientSession:
+        kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEEPALIVE_S}
+        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS[reads], **kept)
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
+        self._sessions[reads, fresh] = session
+        return session
+
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._settings.max_body_bytes
         body = bytearray()
@@ -79,6 +81,5 @@ class AiohttpTransport:
         return bytes(body)
 
 
-def _proxy_for(url: str) -> str | None:
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+def _proxy_for(scheme: str, host: str) -> str | None:
+    return None if proxy_bypass(host) else getproxies().get(scheme)
