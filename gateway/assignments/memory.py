@@ -211,26 +211,33 @@ class Memory:
     def _we_undid(self, key: Key, write: PastWrite | None, look: Look) -> bool:
         """Whether a write of ours that leaves something else there explains what shows, and may have taken effect after what
         was left there, and since a look last showed it. When a write took effect we know only from when it was written down to
-        when we heard of it; of what others did, that it was not longer than a lag before we saw it."""
+        when we heard of it. Of what others left there: a look that was asked for after Graph's good answer to one of ours is
+        believed, and what stood in a set of ours that Graph took was there then."""
         lag, known = self._bounds.lag, self._known
         if write is not None:
-            value = write.after(key)
-            since = max(self._seen_at(key, write) - lag, write.written - (lag if write.kind == "foreign" else 0.0))
+            value, asked = write.after(key), self._seen_at(key, write)
+            since = max(asked - lag, write.written - (lag if write.kind == "foreign" else 0.0))
             if write.landed is None and since <= write.written:
                 return True  # acknowledged by a look that may have been older than the write: it may be that it never landed
             if any(w.acked is None and w.values.get(key, (None, None))[1] == value for w in self.writes.values()):
                 return True  # it is being restored already, and nobody knows yet whether that has landed
         elif known is not None:
-            value, since = known.rows.value(key), known.asked - lag
+            value, asked = known.rows.value(key), known.asked
+            since = asked - lag
         else:
             return False
+        if write is None or write.kind == "foreign":
+            taken = (w.written for w in self.writes.values() if w.landed is not None and w.after(key) == value)
+            since = max(since, *taken, since)
+        else:
+            asked = since
         return any(
             other is not write
             and (key not in other.touched or (write is not None and _order(other) < _order(write)))
             and other.sent is not None
             and other.after(key) not in (value, None)
             and other.after(key) == look.rows.value(key)
-            and self._landed_by(other) >= since
+            and self._landed_by(other) >= (since if other.landed is None else max(since, asked))
             for other in self.writes.values()
         )
 

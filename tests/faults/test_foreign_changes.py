@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+from at_rest import at_rest, effects
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
 from edits_over_the_wire import ASSIGN, LIST, MERGE, create, group, guid
 from rig import gateway, logged
@@ -56,6 +58,43 @@ async def test_a_foreign_change_that_our_write_may_have_undone_is_said_to_the_ca
     assert guid(99).encode() in trailers["compliance-gateway-warning-bin"]
     [event] = [json.loads(line) for line in lines if '"a foreign change may be undone"' in line]
     assert event["rows"] == [f"{WINDOWS}_{guid(99)}"]
+
+
+THEIRS = f"{EMPTY}_{guid(99)}"
+
+
+def without(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if row["id"] != THEIRS]
+
+
+def with_filter(rows: list[dict], kind: str) -> list[dict]:
+    target = {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(99)}
+    chosen = {"deviceAndAppManagementAssignmentFilterId": GROUP, "deviceAndAppManagementAssignmentFilterType": kind}
+    return [*without(rows), {"target": target | (chosen if kind != "none" else {})}]
+
+
+@pytest.mark.parametrize("was", [None, "none", "include"])
+@pytest.mark.parametrize("between", [None, "none", "include"])
+async def test_others_who_change_their_mind_in_between_two_writes_of_ours_are_left_alone(
+    live: Emulator, was: str | None, between: str | None
+):
+    """Graph is well: a change that was in a set of ours which Graph took was not undone by an earlier one."""
+
+    def leave(kind: str | None) -> None:
+        rows = live.world.intune.policies[EMPTY].rows
+        live.world.intune.set_rows(EMPTY, without(rows) if kind is None else with_filter(rows, kind))
+
+    async with gateway(live, **{**MERGE, "graph": {**MERGE["graph"], "lag_s": 1, "late_s": 2}}) as rig:
+        leave(was)
+        for number in range(3):  # until what was there at the start cannot be an old read any more
+            assert isinstance(await create(rig, group(number)), Assignment)
+            await asyncio.sleep(0.6)
+        leave(between)
+        assert isinstance(await create(rig, group(3)), Assignment)
+        leave(was)
+        theirs = len(effects(live))
+        await at_rest(rig)
+        assert [effect.by for effect in effects(live)[theirs:]] == []
 
 
 async def test_a_set_that_would_lose_a_row_is_never_sent(live: Emulator, monkeypatch):
