@@ -214,8 +214,8 @@ class Memory:
     def _we_undid(self, key: Key, write: PastWrite | None, look: Look) -> bool:
         """Whether a write of ours that leaves something else there explains what shows, and may have taken effect after what
         was left there, and since a look last showed it. When a write took effect we know only from when it was written down to
-        when we heard of it. What others left there is there since a look showed it; a look that was asked for after Graph's good
-        answer to a write of ours is believed, and so is a set of ours with what they left that Graph took."""
+        when we heard of it. Of what others left there: a look that was asked for after Graph's good answer to one of ours is
+        believed, and what stood in a set of ours that Graph took was there then."""
         lag, known = self._bounds.lag, self._known
         if write is not None:
             value, asked = write.after(key), self._seen_at(key, write)
