@@ -224,12 +224,14 @@ def _tell(policy: Policy, batch: Sequence[Pending], foreign: Mapping[Key, Touch]
     """
     if foreign:
         policy.upstream.record.note(foreign_changes=len(foreign))
-        log.warning("foreign changes", extra={**policy.where, "rows": names_of(foreign)})
-    undone = names_of({key: touch for key, touch in seen.items() if key not in foreign})
+        rows, more = names_of(foreign)
+        log.warning("foreign changes", extra={**policy.where, "rows": rows, "more": more})
+    undone, more = names_of({key: touch for key, touch in seen.items() if key not in foreign})
     if undone:
-        log.warning("a foreign change may be undone", extra={**policy.where, "rows": undone})
+        log.warning("a foreign change may be undone", extra={**policy.where, "rows": undone, "more": more})
+        facts = {"rows": " ".join(undone), **({"more": str(more)} if more else {})}
         for pending in batch:
-            pending.write.record.warnings.append(CallWarning("FOREIGN_CHANGE_UNDONE", {"rows": " ".join(undone)}))
+            pending.write.record.warn(CallWarning("FOREIGN_CHANGE_UNDONE", facts))
 
 
 def _answer(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> None:
