@@ -72,6 +72,7 @@ class Reason(Enum):
     CALLER_UNAUTHENTICATED = (Kind.UNAUTHENTICATED, "The caller's token is missing or wrong.")
     CALLER_NOT_PERMITTED = (Kind.PERMISSION_DENIED, "The caller has no permission for this.")
     GRAPH_PERMISSION_MISSING = (Kind.FAILED_PRECONDITION, "The gateway's app lacks a Graph permission.")
+    GRAPH_FORBIDS = (Kind.FAILED_PRECONDITION, "Graph forbids this change, for no permission that it names.")
     GRAPH_TOKEN_REFUSED = (Kind.FAILED_PRECONDITION, "Graph refuses a fresh token of the gateway.")
     GRAPH_TENANT_UNUSABLE = (Kind.FAILED_PRECONDITION, "The tenant has no usable Intune.")
     GRAPH_APPROVAL_REQUIRED = (Kind.FAILED_PRECONDITION, "The tenant protects this change by Multi Admin Approval.")
