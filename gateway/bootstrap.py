@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol
 
 from gateway.assignments.looks import Bounds
+from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.patience import Patience
 from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import Routes
@@ -153,7 +154,7 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         routes = Routes(config.graph.create_route, clock)
         writers = Writers(clients, WriterDeps(routes, ledger, ledger, patience, bounds, config.ledger.lease_s / 3))
         stack.push_async_callback(writers.close, config.server.drain_s)
-        service = AssignmentService(writers)
+        service = AssignmentService(writers, PageTokens(lambda: ledger.secret))
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
         handler = pipeline(steps(config, audit, authorize, idempotency), service)
         grpc = GrpcDoor(handler, config.server, client_ca)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from gateway.errors import NAMES_BYTES, WARNINGS_BYTES, cut, fitting
 from gateway.operations import Operation
 
 
@@ -46,6 +47,11 @@ class CallWarning:
     reason: str
     metadata: Mapping[str, str]
 
+    @property
+    def size(self) -> int:
+        """In bytes, about."""
+        return len(self.reason) + sum(len(f"{name}{value}".encode()) + 8 for name, value in self.metadata.items())
+
 
 @dataclass(eq=False)
 class Record:
@@ -61,6 +67,12 @@ class Record:
 
     def note(self, **facts: object) -> None:
         self.facts.update(facts)
+
+    def warn(self, warning: CallWarning) -> None:
+        """One more, unless there would be more than an answer can hold."""
+        facts = {name: cut(value, NAMES_BYTES) for name, value in warning.metadata.items()}
+        warnings = [*self.warnings, replace(warning, metadata=facts)]
+        self.warnings = warnings[: fitting((one.size for one in warnings), WARNINGS_BYTES)]
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,25 @@
-"""The one table of errors: what happened -> gRPC status and HTTP status. Both doors read it; nobody else knows a status.
+"""The one table of errors: what happened -> gRPC status and HTTP status. Both doors read it; nobody else knows a status. And
+the one place where they are bounded: a client takes 8 KiB of metadata by default, and gives up on an answer that has more.
 
 GatewayError            carries a Reason and what a caller may read: no secret, no upstream body
   Reason                the stable, machine-readable cause (google.rpc.ErrorInfo.reason; Graph's error `code` on REST)
     Kind                the class of outcome: a gRPC status and an HTTP status (a few reasons have a narrower one of their own)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from google.rpc import code_pb2
 
 DOMAIN = "compliance-gateway"
+
+# How many violations, rows or names are told; what is left out is counted. The message repeats the first few violations.
+MOST, MOST_IN_WORDS = 20, 5
+# In bytes of UTF-8. gRPC sends the message twice, once with three letters for each of its bytes (2 KiB), the details in base64:
+# with all that is bounded here, and ids beside it, an answer stays under 8 KiB.
+MESSAGE_BYTES, VALUE_BYTES, VIOLATIONS_BYTES, METADATA_BYTES = 512, 256, 2000, 640
+WARNINGS_BYTES, NAMES_BYTES = 3000, MOST * (VALUE_BYTES // 2 + 1)
 
 
 class Kind(Enum):
@@ -64,6 +72,7 @@ class Reason(Enum):
     CALLER_UNAUTHENTICATED = (Kind.UNAUTHENTICATED, "The caller's token is missing or wrong.")
     CALLER_NOT_PERMITTED = (Kind.PERMISSION_DENIED, "The caller has no permission for this.")
     GRAPH_PERMISSION_MISSING = (Kind.FAILED_PRECONDITION, "The gateway's app lacks a Graph permission.")
+    GRAPH_FORBIDS = (Kind.FAILED_PRECONDITION, "Graph forbids this change, for no permission that it names.")
     GRAPH_TOKEN_REFUSED = (Kind.FAILED_PRECONDITION, "Graph refuses a fresh token of the gateway.")
     GRAPH_TENANT_UNUSABLE = (Kind.FAILED_PRECONDITION, "The tenant has no usable Intune.")
     GRAPH_APPROVAL_REQUIRED = (Kind.FAILED_PRECONDITION, "The tenant protects this change by Multi Admin Approval.")
@@ -107,14 +116,43 @@ class Violation:
     rule: str
 
 
+def cut(text: str, most: int = VALUE_BYTES) -> str:
+    """The text in at most so many bytes of UTF-8; ends with … where something is left out. What is no Unicode becomes `?`."""
+    data = text[: most + 1].encode("utf-8", "replace")
+    return data.decode() if len(data) <= most else data[: most - 3].decode("utf-8", "ignore") + "…"
+
+
+def first(names: Sequence[str]) -> tuple[list[str], int]:
+    """The first of the names, each cut, and how many more there are."""
+    return [cut(name, VALUE_BYTES // 2) for name in names[:MOST]], max(len(names) - MOST, 0)
+
+
+def fitting(sizes: Iterable[int], most: int) -> int:
+    """How many of the first are together no larger than `most`."""
+    total = count = 0
+    for size in sizes:
+        total += size
+        if total > most:
+            break
+        count += 1
+    return count
+
+
+def in_words(violations: Sequence[Violation], more: int = 0) -> str:
+    """The first violations as a message, and how many more there are."""
+    told = "; ".join(f"{v.field}: {v.rule}" for v in violations[:MOST_IN_WORDS])
+    left = len(violations[MOST_IN_WORDS:]) + more
+    return cut(told, MESSAGE_BYTES - 32) + (f"; and {left} more" if left else "")
+
+
 @dataclass
 class GatewayError(Exception):
-    """The only exception that reaches a door.
+    """The only exception that reaches a door. Whatever it is made of, it is bounded.
 
-    message: for the caller; defaults to the reason's meaning. retry_after: seconds until a retry makes sense, None where
-    it makes none. resource: (type, name) of what was not found or exists. metadata: for ErrorInfo; `graph_status`,
-    `graph_code`, `graph_request_id`, `client_request_id`, `aadsts`. named: types, properties and ids that Graph's text names,
-    in small letters; for the gateway alone, never shown.
+    message: for the caller; defaults to the violations, or the reason's meaning. retry_after: seconds until a retry makes
+    sense, None where it makes none. resource: (type, name) of what was not found or exists. metadata: for ErrorInfo;
+    `graph_status`, `graph_code`, `graph_request_id`, `client_request_id`, `aadsts`. named: types, properties and ids that
+    Graph's text names, in small letters; for the gateway alone, never shown. more: how many violations are left out.
     """
 
     reason: Reason
@@ -124,9 +162,18 @@ class GatewayError(Exception):
     resource: tuple[str, str] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     named: frozenset[str] = field(default=frozenset(), repr=False)
+    more: int = 0
 
     def __post_init__(self) -> None:
-        self.message = self.message or self.reason.meaning
+        cuts = [Violation(cut(v.field, VALUE_BYTES // 2), cut(v.rule)) for v in self.violations[:MOST]]
+        sizes = (len(f"{v.field}{v.rule}{self.reason.name}".encode()) + 12 for v in cuts)
+        kept = tuple(cuts[: fitting(sizes, VIOLATIONS_BYTES)])
+        self.more += len(self.violations) - len(kept)
+        self.violations = kept
+        self.message = cut(self.message or in_words(kept, self.more) or self.reason.meaning, MESSAGE_BYTES)
+        self.resource = self.resource and (cut(self.resource[0]), cut(self.resource[1]))
+        more = {"more_violations": str(self.more)} if self.more else {}
+        self.metadata = _bounded({**more, **self.metadata, **more})
         super().__init__(f"{self.reason.name}: {self.message}")
 
     __hash__ = Exception.__hash__
@@ -136,6 +183,12 @@ class GatewayError(Exception):
         return replace(self)
 
 
+def _bounded(metadata: Mapping[str, str]) -> dict[str, str]:
+    """As much of it as fits."""
+    pairs = [(cut(name, VALUE_BYTES // 4), cut(value, VALUE_BYTES // 2)) for name, value in metadata.items()]
+    return dict(pairs[: fitting((len((name + value).encode()) + 8 for name, value in pairs), METADATA_BYTES)])
+
+
 def invalid(field_path: str, rule: str, reason: Reason = Reason.INVALID_FIELD) -> GatewayError:
     """Bad input at one place: the message names the field and the rule."""
-    return GatewayError(reason, f"{field_path}: {rule}", violations=(Violation(field_path, rule),))
+    return GatewayError(reason, violations=(Violation(field_path, rule),))

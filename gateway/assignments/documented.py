@@ -9,8 +9,9 @@ from gateway.assignments.looks import Look
 from gateway.assignments.past_writes import PastWrite, Touch
 from gateway.assignments.pending import Pending
 from gateway.assignments.policy import Policy, Sent
+from gateway.assignments.refusals import is_definite, may_be_of_an_edit
 from gateway.assignments.rows import Row, RowSet
-from gateway.errors import GatewayError, Kind, Reason
+from gateway.errors import GatewayError, Reason
 from gateway.graph.client import Permit
 
 
@@ -57,8 +58,8 @@ async def _create_one(policy: Policy, pending: Pending, applied: Applied, row: R
         await policy.take_back(sent, write)
         if error.reason is Reason.GRAPH_ROUTE_MISSING and policy.deps.routes.missing(policy.name.tenant):
             return AT_ONCE
-        if error.reason.kind is not Kind.INVALID_ARGUMENT:
-            return Retry(error)
+        if not is_definite(error):
+            return Retry(error, is_of_edits=may_be_of_an_edit(error))
         policy.note(pending, 1)
         pending.fail(error)
         return []

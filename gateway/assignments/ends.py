@@ -13,10 +13,12 @@ class Done:
 @dataclass(frozen=True)
 class Retry:
     """What is left of the batch has another round. error: why, and what its callers are told if there is none. after: seconds
-    to wait first; None: as the writer sees fit."""
+    to wait first; None: as the writer sees fit. is_of_edits: Graph refused what was sent, and one of several edits may be to
+    blame: where the batch would be given up, its halves have a round of their own."""
 
     error: GatewayError
     after: float | None = None
+    is_of_edits: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,40 @@
-"""Page tokens: where the next page begins, and for which policy. The checksum finds a damaged one; there is nothing secret
-to protect: a forged token shows another page of a list that its caller may read anyway."""
+"""Page tokens: where the next page begins. Nobody can make one without the key, and each is good for one list of one tenant
+alone. The key is the ledger's: the same at every replica and after every restart."""
 
 import base64
 import hashlib
+import hmac
 import json
+from collections.abc import Callable
 
-from gateway.errors import invalid
+from gateway.errors import GatewayError, Reason, invalid
 
-CHECKSUM_BYTES = 12
-
-
-def page_token(of: str, tenant: str, policy: str, offset: int) -> str:
-    """The token for the page that begins at `offset`. of: the set's name."""
-    text = json.dumps([of, tenant, policy, offset]).encode()
-    return base64.urlsafe_b64encode(_checksum(text) + text).decode().rstrip("=")
+OFFSET_BYTES, MAC_BYTES = 8, 16  # together a multiple of three: no padding, and one spelling
+RETRY_S = 1.0
 
 
-def offset_of(token: str, of: str, tenant: str, policy: str) -> int:
-    """Where the token's page begins. Raises INVALID_FIELD for a damaged token or one of another list."""
-    try:
-        data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        checksum, text = data[:CHECKSUM_BYTES], data[CHECKSUM_BYTES:]
-        values = json.loads(text) if checksum == _checksum(text) else []
-    except ValueError:
-        values = []
-    if not values or page_token(*values) != token:
-        raise invalid("page_token", "is not one that this service gave")
-    if values[:3] != [of, tenant, policy]:
-        raise invalid("page_token", "is of another policy")
-    return int(values[3])
+class PageTokens:
+    """key: gives 32 random bytes; none as long as nobody knows them yet."""
 
+    def __init__(self, key: Callable[[], bytes]) -> None:
+        self._key = key
 
-def _checksum(text: bytes) -> bytes:
-    return hashlib.sha256(text).digest()[:CHECKSUM_BYTES]
+    def token(self, of: str, tenant: str, policy: str, offset: int) -> str:
+        """The token for the page that begins at `offset`. of: the set's name. Raises LEDGER_UNAVAILABLE: no key."""
+        if not (key := self._key()):
+            raise GatewayError(
+                Reason.LEDGER_UNAVAILABLE, "Page tokens need the ledger's key; it was never up yet.", retry_after=RETRY_S
+            )
+        text = json.dumps(["page token", of, tenant, policy, offset]).encode()
+        mac = hmac.digest(key, text, hashlib.sha256)[:MAC_BYTES]
+        return base64.urlsafe_b64encode(offset.to_bytes(OFFSET_BYTES) + mac).decode()
+
+    def offset(self, token: str, of: str, tenant: str, policy: str) -> int:
+        """Where the token's page begins. Raises INVALID_FIELD for what was not given for this list; as `token` does."""
+        try:
+            offset = int.from_bytes(base64.b64decode(token, altchars=b"-_", validate=True)[:OFFSET_BYTES])
+        except ValueError:
+            offset = 0
+        if not hmac.compare_digest(self.token(of, tenant, policy, offset).encode(), token.encode()):
+            raise invalid("page_token", "is none that this service gave for this list")
+        return offset

@@ -1,6 +1,7 @@
 """An edit that waits for its write, and what it comes to."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -92,6 +93,18 @@ def still_wanted(pendings: Iterable[Pending]) -> list[Pending]:
         if not (pending.write.waiting or pending.write.recovered or pending.prior):
             pending.fail(GatewayError(Reason.CALLER_GONE))
     return [pending for pending in waiting if not pending.over]
+
+
+def apart(pendings: Iterable[Pending]) -> tuple[list[Pending], list[list[Pending]]]:
+    """Those that may share a write, and parts that may not: edits that come back after a write without an answer, in halves.
+    One of them may be why there was none, and would take the others with it again."""
+    fresh: list[Pending] = []
+    doubted: dict[int, list[Pending]] = defaultdict(list)
+    for pending in pendings:
+        comes_back = pending.prior is not None and not pending.write.recovered
+        (doubted[pending.write.entry.revision or 0] if comes_back else fresh).append(pending)
+    halves = [half for group in doubted.values() for half in (group[: len(group) // 2], group[len(group) // 2 :])]
+    return fresh, [half for half in halves if half]
 
 
 def fail(pendings: Iterable[Pending], error: GatewayError) -> None:

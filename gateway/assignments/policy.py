@@ -22,7 +22,7 @@ from gateway.assignments.pending import Part, Pending, encoded, part_of
 from gateway.assignments.routes import Routes
 from gateway.assignments.rows import Row, RowSet, row_id
 from gateway.assignments.upstream import Upstream
-from gateway.errors import GatewayError, Reason
+from gateway.errors import GatewayError, Reason, first
 from gateway.graph.client import GraphClient
 from gateway.ledger.ledger import Leases, Revisions
 from gateway.metrics import FOREIGN_CHANGES
@@ -77,7 +77,8 @@ class Policy:
         verdict = self.memory.judge(look, self.now())
         if verdict.foreign:
             FOREIGN_CHANGES.labels(self.name.tenant).inc(len(verdict.foreign))
-            log.warning("changed by others", extra={**self.where, "rows": names_of(verdict.foreign)})
+            rows, more = names_of(verdict.foreign)
+            log.warning("changed by others", extra={**self.where, "rows": rows, "more": more})
         if verdict.repairs:
             log.error("a late or stale write of ours is repaired", extra={**self.where, "rows": len(verdict.repairs)})
         await self.save()
@@ -179,7 +180,7 @@ class Policy:
             pending.write.record.note(**facts)
 
 
-def names_of(changes: Mapping[Key, Touch]) -> list[str]:
-    """The rows' ids; their keys, where they have none."""
+def names_of(changes: Mapping[Key, Touch]) -> tuple[list[str], int]:
+    """The ids of the first rows, or their keys where they have none, and how many more there are."""
     rows = {key: next(iter((*after, *before)), {}) for key, (before, after) in changes.items()}
-    return sorted(row_id(row) or "/".join(key) for key, row in rows.items())
+    return first(sorted(row_id(row) or "/".join(key) for key, row in rows.items()))

@@ -1,11 +1,25 @@
-"""Whom to tell when Graph refuses a set: the edit that changed it, unless a row that was there before is at fault. Pure."""
+"""Whom to tell when Graph refuses a set: the edit that changed it, unless a row that was there before is at fault; and what
+may be an edit's fault at all. Pure."""
 
 from collections.abc import Iterator
 
 from gateway.assignments.edits import Merged
 from gateway.assignments.rows import Row, RowSet, row_id, target_of
-from gateway.errors import GatewayError, Reason
+from gateway.errors import GatewayError, Kind, Reason
 from gateway.odata.codec import TYPE
+
+# Said of a whole tenant as well as of one edit.
+MAY_BE_OF_AN_EDIT = (Reason.GRAPH_CONFLICT, Reason.GRAPH_UNAVAILABLE)
+
+
+def is_definite(error: GatewayError) -> bool:
+    """Whether Graph would refuse the same write again: an edit is to blame, and only without it have the others a chance."""
+    return error.reason.kind is Kind.INVALID_ARGUMENT or error.reason is Reason.GRAPH_FORBIDS
+
+
+def may_be_of_an_edit(error: GatewayError) -> bool:
+    """Whether an answer of Graph's that may pass (409, 412, 503) may be for one edit all the same. Nothing was carried out."""
+    return error.reason in MAY_BE_OF_AN_EDIT and "graph_status" in error.metadata
 
 
 def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:

@@ -16,11 +16,11 @@ from gateway.assignments.looks import Look, Verdict
 from gateway.assignments.past_writes import PastWrite, Touch
 from gateway.assignments.pending import Part, Pending
 from gateway.assignments.policy import Policy, Sent, names_of
-from gateway.assignments.refusals import blame
+from gateway.assignments.refusals import blame, is_definite, may_be_of_an_edit
 from gateway.assignments.rows import row_id
 from gateway.assignments.witness import lost
 from gateway.call import CallWarning
-from gateway.errors import GatewayError, Kind, Reason
+from gateway.errors import GatewayError, Reason
 from gateway.graph.client import Permit
 from gateway.metrics import REPAIRS, WRITES_SAVED
 from gateway.odata.targets import Key
@@ -172,8 +172,8 @@ def _check(policy: Policy, plan: Plan) -> None:
 
 def _refused(policy: Policy, plan: Plan, sent: Sequence[Sent], error: GatewayError) -> End:
     """After a write that was surely not carried out."""
-    if error.reason.kind is not Kind.INVALID_ARGUMENT:
-        return Retry(error)
+    if not is_definite(error):
+        return Retry(error, is_of_edits=may_be_of_an_edit(error))
     if plan.verdict.repairs:  # what Graph does not take back is given up, and said so: others' edits do not wait for it
         there = plan.look.rows.direct
         undone = {key: Touch(rows, there.get(key, ())) for key, rows in plan.verdict.repairs.items()}
@@ -225,12 +225,14 @@ def _tell(policy: Policy, batch: Sequence[Pending], foreign: Mapping[Key, Touch]
     """
     if foreign:
         policy.upstream.record.note(foreign_changes=len(foreign))
-        log.warning("foreign changes", extra={**policy.where, "rows": names_of(foreign)})
-    undone = names_of({key: touch for key, touch in seen.items() if key not in foreign})
+        rows, more = names_of(foreign)
+        log.warning("foreign changes", extra={**policy.where, "rows": rows, "more": more})
+    undone, more = names_of({key: touch for key, touch in seen.items() if key not in foreign})
     if undone:
-        log.warning("a foreign change may be undone", extra={**policy.where, "rows": undone})
+        log.warning("a foreign change may be undone", extra={**policy.where, "rows": undone, "more": more})
+        facts = {"rows": " ".join(undone), **({"more": str(more)} if more else {})}
         for pending in batch:
-            pending.write.record.warnings.append(CallWarning("FOREIGN_CHANGE_UNDONE", {"rows": " ".join(undone)}))
+            pending.write.record.warn(CallWarning("FOREIGN_CHANGE_UNDONE", facts))
 
 
 def _answer(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from gateway.odata import dumps
+from gateway.odata import canonical
 from gateway.odata.targets import FILTER_ID, FILTER_TYPE, NO_FILTER, Key, filter_of, key_of_target, kind_of
 from gateway.sets import AssignableSet
 
@@ -68,7 +68,7 @@ def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:
     marks = []
     for row in rows:
         target = target_of(row)
-        marks.append((kind_of(target).name, *filter_of(target), *(dumps(row.get(name)) for name in of.compared)))
+        marks.append((kind_of(target).name, *filter_of(target), *(canonical(row.get(name)) for name in of.compared)))
     return tuple(sorted(marks))
 
 

@@ -9,7 +9,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from gateway.assignments.edits import Add, Edit, IfExists, Remove, ReplaceAll, Retarget
-from gateway.assignments.page_tokens import offset_of, page_token
+from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.pending import Written
 from gateway.assignments.rows import Row, Target, row_id
 from gateway.assignments.upstream import Upstream
@@ -37,8 +37,8 @@ FILTER_ONLY = {
 class AssignmentService:
     """Carries out the operations; the handler at the end of the pipeline."""
 
-    def __init__(self, writers: Writers) -> None:
-        self._writers = writers
+    def __init__(self, writers: Writers, page_tokens: PageTokens) -> None:
+        self._writers, self._page_tokens = writers, page_tokens
         self._handlers: Mapping[str, Handler] = {
             "CreateComplianceAssignment": self._create,
             "GetComplianceAssignment": self._get,
@@ -93,12 +93,13 @@ class AssignmentService:
     async def _list(self, call: Call) -> Message:
         request = cast(pb.ListComplianceAssignmentsRequest, call.message)
         policy = request.device_compliance_policy_id
-        start = offset_of(request.page_token, call.operation.set.name, call.tenant, policy) if request.page_token else 0
+        place = (call.operation.set.name, call.tenant, policy)
+        start = self._page_tokens.offset(request.page_token, *place) if request.page_token else 0
         rows = await self._read(call, policy)
         end = start + (request.page_size or DEFAULT_PAGE_SIZE)
         return pb.ListComplianceAssignmentsResponse(
             assignments=map(_message, rows[start:end]),
-            next_page_token=page_token(call.operation.set.name, call.tenant, policy, end) if end < len(rows) else "",
+            next_page_token=self._page_tokens.token(*place, end) if end < len(rows) else "",
         )
 
     async def _read(self, call: Call, policy: str) -> list[Row]:

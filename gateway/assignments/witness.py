@@ -39,14 +39,16 @@ def lost(rows: Iterable[Json], sent: Iterable[Json], edits: Collection[Edit], re
 
 
 def _who(target: Any) -> str:
-    """Whom a target means, whatever its filter: its type and ids, in small letters; a group's type does not count."""
+    """Whom a target means, whatever its filter: its type and ids, in small letters; a group's type does not count, and neither
+    does how a number is written."""
     if not isinstance(target, dict):
         return ""
     kept = {k.lower(): v for k, v in target.items() if "filter" not in k.lower() and v is not None}
     if "groupid" in kept:
         return str(kept["groupid"]).lower()
     kept["@odata.type"] = str(kept.get("@odata.type", "")).removeprefix("#")
-    return json.dumps(kept, sort_keys=True, default=str).lower()
+    numbers_alike = json.loads(json.dumps(kept, default=float), parse_int=float)
+    return json.dumps(numbers_alike, sort_keys=True).lower()
 
 
 def _text(row: Json) -> str:

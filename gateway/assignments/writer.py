@@ -14,7 +14,7 @@ from functools import partial
 
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.lease import leased
-from gateway.assignments.pending import Pending, fail, still_wanted
+from gateway.assignments.pending import Pending, apart, fail, still_wanted
 from gateway.assignments.policy import Policy, WriterDeps
 from gateway.assignments.round import carry_out
 from gateway.assignments.watch import Watch, after_look, begun
@@ -42,12 +42,14 @@ WATCH_S = 60.0
 @dataclass(eq=False)
 class Batch:
     """Edits that go out together. attempt: of its next round. is_open: what comes before that round begins joins it.
-    token_refused: whether Graph refused the token in the round before."""
+    token_refused: whether Graph refused the token in the round before. is_suspect: a part of one that Graph refused for as long
+    as it was tried: one refusal more is enough."""
 
     edits: list[Pending] = field(default_factory=list)
     attempt: int = 1
     is_open: bool = True
     token_refused: bool = False
+    is_suspect: bool = False
 
 
 class PolicyWriter:
@@ -154,6 +156,12 @@ class PolicyWriter:
             batch.edits += self._waiting
             self._waiting.clear()
         batch.edits = still_wanted(batch.edits)
+        if batch.is_open:
+            batch.edits, parts = apart(batch.edits)
+            if parts and not batch.edits:
+                batch.is_open, (batch.edits, *parts) = False, parts
+            at = self._batches.index(batch)
+            self._batches[at:at] = [Batch(part, is_open=False) for part in reversed(parts)]
         return batch.edits
 
     async def _calm(self, deadline: float) -> None:
@@ -172,14 +180,17 @@ class PolicyWriter:
             case Done():
                 return 0.0
             case Split():
-                self._batches.remove(batch)
-                middle = len(batch.edits) // 2
-                halves = (batch.edits[middle:], batch.edits[:middle])
-                self._batches += [Batch(half, is_open=False) for half in halves if half]
+                self._split(batch)
                 return 0.0
             case Retry():
                 batch.attempt += 1
                 return self._pause(batch, end, deadline) if batch.edits else 0.0
+
+    def _split(self, batch: Batch, *, is_suspect: bool = False) -> None:
+        self._batches.remove(batch)
+        middle = len(batch.edits) // 2
+        halves = (batch.edits[middle:], batch.edits[:middle])
+        self._batches += [Batch(half, is_open=False, is_suspect=batch.is_suspect or is_suspect) for half in halves if half]
 
     def _pause(self, batch: Batch, end: Retry, deadline: float) -> float:
         """Seconds until the next round; 0.0 where there is none, and what is left has been told why. batch.attempt: of that
@@ -195,9 +206,12 @@ class PolicyWriter:
             wait = min(wait, OLD_READ_S)
         elif error.retry_after is not None:
             wait = error.retry_after
-        worn_out = batch.attempt > attempts and error.reason not in PATIENT
+        worn_out = (batch.attempt > attempts and error.reason not in PATIENT) or (batch.is_suspect and end.is_of_edits)
         if error.reason.kind in MAY_PASS and not worn_out and asyncio.get_running_loop().time() + wait < deadline:
             return wait
+        if end.is_of_edits and len(batch.edits) > 1:
+            self._split(batch, is_suspect=True)
+            return 0.0
         if error.reason.kind in MAY_PASS:
             error.retry_after = max(error.retry_after or wait, 0.001)
         for pending in batch.edits:

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from gateway.doors.rest_requests import ELSEWHERE
 from gateway.doors.rest_routes import POLICIES, Route
-from gateway.errors import GatewayError, Reason, Violation
+from gateway.errors import VALUE_BYTES, GatewayError, Reason, Violation, in_words
 from gateway.odata import codec
 from gateway.odata.codec import TYPE
 
@@ -41,8 +41,9 @@ def answer_of(route: Route, message: Message, root: str, query: str, *, minimal:
         return Answer(204)
     status, headers = 200, {}
     if route.operation.name in CREATED:
-        status = 201
-        headers["Location"] = f"{version}{policy}('{getattr(message, 'id', '')}')"
+        status, row = 201, getattr(message, "id", "")
+        if len(row) <= VALUE_BYTES:  # one that Graph made longer is in the body
+            headers["Location"] = f"{version}{policy}('{row}')"
     if minimal and route.operation.writes:
         entity = {"OData-EntityId": headers["Location"]} if headers else {}
         return Answer(204, {**headers, **entity, "Preference-Applied": "return=minimal"})
@@ -63,8 +64,7 @@ def refusal_of(error: GatewayError, route: Route | None, request_id: str, correl
     """Graph's error object, with our reason as its code and places as they are in Graph's JSON."""
     if error.violations and route:
         places = tuple(Violation(place_of(route, v.field), v.rule) for v in error.violations)
-        words = "; ".join(f"{v.field}: {v.rule}" for v in places[:5])
-        error = replace(error, violations=places, message=words)
+        error = replace(error, violations=places, message=in_words(places, error.more))
     details = [{"code": error.reason.name, "message": v.rule, "target": v.field} for v in error.violations]
     inner = {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),

@@ -256,7 +256,12 @@ def _json_of(item: Item, headers: Headers) -> Any:
 
 def _warning(warning: CallWarning) -> str:
     """As a structured field (RFC 8941): a token with parameters."""
-    return "; ".join([warning.reason, *(f'{name}="{value}"' for name, value in warning.metadata.items())])
+    return "; ".join([warning.reason, *(f'{name}="{_quoted(value)}"' for name, value in warning.metadata.items())])
+
+
+def _quoted(value: str) -> str:
+    """What a structured field's string can hold: printable ASCII, quotes and backslashes behind a backslash."""
+    return re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", value))
 
 
 def _refused(error: GatewayError, headers: Headers) -> Answer:

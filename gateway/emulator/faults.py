@@ -13,7 +13,8 @@ CHOICES = {"cut": (None, *get_args(Cut)), "effect": get_args(Effect), "page": (N
 
 @dataclass
 class Fault:
-    """method, path: what it is for (path: a regular expression, searched in path and query). times: how often.
+    """method, path, sent: what it is for (path, sent: regular expressions, searched in path and query, and in the body). times:
+    how often.
 
     delay_s: seconds waited first. status, body, retry_after: the answer given instead of the real one. headers: added to
     the answer, whichever it is. cut: the connection is closed without an answer, before or after the request is carried out.
@@ -28,6 +29,7 @@ class Fault:
 
     method: str = ".*"
     path: str = ""
+    sent: str = ""
     times: int = 1
     status: int | None = None
     body: Any = None
@@ -42,6 +44,7 @@ class Fault:
     def __post_init__(self) -> None:
         self._check()
         self._method, self._path = re.compile(self.method, re.IGNORECASE), re.compile(self.path)
+        self._sent = re.compile(self.sent.encode())
 
     def _check(self) -> None:
         for name, choices in CHOICES.items():
@@ -65,8 +68,9 @@ class Fault:
         retry_after = {} if self.retry_after is None else {"Retry-After": self.retry_after}
         return {name: str(value) for name, value in {**retry_after, **self.headers}.items()}
 
-    def matches(self, method: str, path: str) -> bool:
-        return self.times > 0 and bool(self._method.fullmatch(method)) and bool(self._path.search(path))
+    def matches(self, method: str, path: str, body: bytes) -> bool:
+        is_for = self._method.fullmatch(method) and self._path.search(path) and self._sent.search(body)
+        return self.times > 0 and is_for is not None
 
 
 class Faults:
@@ -86,9 +90,9 @@ class Faults:
     def clear(self) -> None:
         self._faults.clear()
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, body: bytes = b"") -> Fault | None:
         """The fault for this request, used once."""
-        fault = next((f for f in self._faults if f.matches(method, path)), None)
+        fault = next((f for f in self._faults if f.matches(method, path, body)), None)
         if fault is not None:
             fault.times -= 1
             self._faults = [f for f in self._faults if f.times > 0]

@@ -86,7 +86,7 @@ class Emulator:
         tenant, _, rest = request.path.lstrip("/").partition("/")
         is_entra = rest.startswith(("v2.0/", "oauth2/", "discovery/"))
         entry = {} if is_entra else self._log(request)
-        fault = self.world.faults.take(request.method, request.path) or NO_FAULT
+        fault = self.world.faults.take(request.method, request.path, request.body) or NO_FAULT
         resets = self.world.resets
         if fault.delay_s:
             await asyncio.sleep(fault.delay_s)

@@ -12,6 +12,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.odata import loads
 
 PERMISSION = "DeviceManagementConfiguration.ReadWrite.All"
+NO_PERMISSION = f"The gateway's app lacks a Graph permission in this tenant; writes need {PERMISSION}."
 CODE = re.compile(r"[A-Za-z][\w. -]{0,63}")
 MAX_NESTING = 5
 # What a text says is wrong: a type (E6), a property, a group id (E12).
@@ -40,8 +41,9 @@ TABLE = (
     Row(Reason.GRAPH_ROUTE_MISSING, (400,), r"No method match route template|No OData route exists",
         "Graph has no route for this request in the live service (it is documented, but missing)."),  # E1 E2
     Row(Reason.GRAPH_TOKEN_REFUSED, (401,), r"InvalidAuthenticationToken"),  # E10
-    Row(Reason.GRAPH_PERMISSION_MISSING, (401, 403), r"",
-        f"The gateway's app lacks a Graph permission in this tenant; writes need {PERMISSION}."),  # E3 E4
+    Row(Reason.GRAPH_PERMISSION_MISSING, (401,), r"", NO_PERMISSION),  # E4
+    Row(Reason.GRAPH_PERMISSION_MISSING, (403,), r"Application is not authorized|the following scopes", NO_PERMISSION),  # E3
+    Row(Reason.GRAPH_FORBIDS, (403,), r""),
     Row(Reason.GRAPH_TYPE_ABSTRACT, (400,), r"Cannot create an abstract class",
         "assignment.target: Graph creates nothing of the abstract type; choose a concrete target."),  # E5
     Row(Reason.GRAPH_TYPE_UNKNOWN, (400,), r"could not be resolved by the model",

@@ -62,11 +62,15 @@ class Ends:
 class Ledger(Protocol):
     """The gateway's side. claim, update and take_over raise LEDGER_UNAVAILABLE where nothing can be written down.
 
-    up: whether it can, as far as is known.
+    up: whether it can, as far as is known. secret: 32 random bytes, the same for every gateway of these records, kept with them
+    and told to no caller; empty until it was up once.
     """
 
     @property
     def up(self) -> bool: ...
+
+    @property
+    def secret(self) -> bytes: ...
 
     async def claim(self, entry: Entry) -> Claim:
         """Writes the intent down, unless the entry's claim is taken.

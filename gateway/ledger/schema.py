@@ -82,7 +82,8 @@ revisions = sa.Table(
     _partial_index("revisions_settled", "state IN ('settled', 'void')", "written_at"),
 )
 
-# One row: the ends of the chain (see ledger.Ends), and how many gateways ever opened the ledger.
+# One row: the ends of the chain (see ledger.Ends), how many gateways ever opened the ledger, and what they
+# share and tell nobody.
 chain = sa.Table(
     "chain",
     metadata,
@@ -91,6 +92,7 @@ chain = sa.Table(
     sa.Column("head_position", sa.BigInteger, nullable=False),
     sa.Column("head_hash", sa.Text, nullable=False),
     sa.Column("owners", sa.Integer, nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False, server_default=""),
 )
 
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -105,6 +105,10 @@ class SqlLedger:
     def up(self) -> bool:
         return bool(self._up)
 
+    @property
+    def secret(self) -> bytes:
+        return self._store.secret
+
     async def start(self) -> None:
         self._database.occupy()
         try:

@@ -145,6 +145,11 @@ def touch(connection: sa.Connection) -> None:
     connection.execute(chain.update().values(owners=chain.c.owners))
 
 
+def secret(connection: sa.Connection) -> bytes:
+    """What the gateways of this ledger share and tell nobody."""
+    return bytes(connection.scalars(sa.select(chain.c.secret)).one())
+
+
 def ends(connection: sa.Connection) -> Ends:
     row = connection.execute(sa.select(chain)).one()
     return Ends((row.tail_position, row.tail_hash), (row.head_position, row.head_hash))

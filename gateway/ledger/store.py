@@ -35,13 +35,15 @@ class Ages:
 
 
 class Store:
-    """me: the number of this gateway, once it is open. lease_s: how long a lease on a policy lives without being renewed."""
+    """me: the number of this gateway, once it is open. lease_s: how long a lease on a policy lives without being renewed.
+    secret: see Ledger."""
 
     def __init__(self, database: Database, ages: Ages, lease_s: float = 15.0) -> None:
         self._database, self._ages, self._lease_s = database, ages, lease_s
         self._connection: sa.Connection | None = None
         self._driver_connection: Any = None
         self.me = 0
+        self.secret = b""
 
     def connect(self) -> bool:
         """Whether the tables are of this version. Raises DownError; LedgerError where waiting will not help."""
@@ -65,6 +67,7 @@ class Store:
         with self._opening():
             with self._open.begin():
                 self.me = self.me or statements.new_owner(self._open)
+                self.secret = statements.secret(self._open)
                 self._database.announce(self._open, self.me)
             with self._open.begin():
                 statements.touch(self._open)

@@ -6,6 +6,6 @@ times as much. Whether input makes sense is judged by the rules in the protos, n
 """
 
 from gateway.odata.codec import Codec, ODataError, codec
-from gateway.odata.text import JsonError, dumps, loads, loads_strictly
+from gateway.odata.text import JsonError, canonical, dumps, loads, loads_strictly
 
-__all__ = ["Codec", "JsonError", "ODataError", "codec", "dumps", "loads", "loads_strictly"]
+__all__ = ["Codec", "JsonError", "ODataError", "canonical", "codec", "dumps", "loads", "loads_strictly"]

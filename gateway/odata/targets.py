@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway.odata.codec import TYPE, ZERO_GUID, type_key
-from gateway.odata.text import dumps
+from gateway.odata.text import canonical
 
 Key = tuple[str, str]
 
@@ -99,7 +99,7 @@ def key_of_target(target: Mapping[str, Any]) -> Key:
         broad = PSEUDO_GROUPS.get(value.lower())
         return (broad.key_space, type_key(broad.odata_type)) if broad else (GROUPS, value.lower())
     own = {k: v for k, v in target.items() if v is not None and k not in (TYPE, FILTER_ID, FILTER_TYPE)}
-    return _type_of(target), dumps(dict(sorted(own.items())))
+    return _type_of(target), canonical(own)
 
 
 def ids_of(target: Mapping[str, Any]) -> frozenset[str]:

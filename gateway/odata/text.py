@@ -1,9 +1,13 @@
 """JSON text. simplejson, because it alone keeps numbers as they were written (1.10, 30-digit integers): a row that the
 gateway does not understand has to come out as it went in."""
 
+import math
+from decimal import Decimal
 from typing import Any
 
 import simplejson
+
+EXACT = 2**53  # up to here every whole number is a double of its own
 
 
 def loads(text: str | bytes) -> Any:
@@ -49,6 +53,25 @@ def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def dumps(value: Any) -> str:
     """Compact JSON, in the order of the value's keys."""
     return simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def canonical(value: Any) -> str:
+    """Text that is the same for what Graph does not tell apart: keys in order, numbers by value. Graph reads those with a
+    point, and those beyond 64 bits, as doubles, and says them in its own way."""
+    return simplejson.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Decimal) or (type(value) is int and not -(2**63) <= value < 2**63):
+        number = float(Decimal(value))
+        if not math.isfinite(number):
+            return str(number)
+        return int(number) if number.is_integer() and abs(number) < EXACT else number
+    return value
 
 
 def _no_constant(name: str) -> None:

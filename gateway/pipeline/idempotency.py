@@ -56,7 +56,7 @@ class Idempotency:
         before = replayed or (write.entry if joined else None)
         if before is not None:
             facts = {"request_id": before.request_id, "began_at": before.began_at}
-            call.record.warnings.append(CallWarning("REPLAYED", facts))
+            call.record.warn(CallWarning("REPLAYED", facts))
         return result
 
     async def recover(self, handler: Handler) -> None:

@@ -26,7 +26,7 @@ class Validate:
         self._validator = Validator()
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
-        """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with every broken rule."""
+        """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with the first broken rules, and how many more."""
         if CORRELATION in call.metadata and not correlation_id(call.metadata):
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
@@ -35,9 +35,7 @@ class Validate:
         policy_id = getattr(message, "device_compliance_policy_id", "")
         violations = tuple(map(_violation, self._validator.collect_violations(message)))
         if violations:
-            raise GatewayError(
-                Reason.INVALID_FIELD, "; ".join(f"{v.field}: {v.rule}" for v in violations[:5]), violations=violations
-            )
+            raise GatewayError(Reason.INVALID_FIELD, violations=violations)
         call.record.note(policy=policy_id, request_id=getattr(message, "request_id", "") or None)
         return await next_handler(call)
 

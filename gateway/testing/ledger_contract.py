@@ -68,6 +68,16 @@ class Ledgers(ABC):
 class LedgerContract(Ledgers):
     """See Ledger and Book."""
 
+    async def test_a_secret_outlives_every_gateway_and_is_shared(self) -> None:
+        assert self.make().secret == b""
+        async with self.started() as ledger:
+            first = ledger.secret
+        assert len(first) == 32
+        async with self.started() as ledger:
+            assert ledger.secret == first
+        async with self.several(2) as ledgers:
+            assert {ledger.secret for ledger in ledgers} <= {first}
+
     async def test_a_new_claim_is_new_once(self) -> None:
         async with self.started() as ledger:
             assert ledger.up

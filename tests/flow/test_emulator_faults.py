@@ -153,3 +153,9 @@ async def test_an_expanded_collection_can_be_as_wrong(client: Client, page: str,
     client.emulator.world.faults.order([Fault(path="expand", page=page)])
     _, body, _ = await client.send("GET", f"/{WINDOWS}?$expand=assignments")
     assert len(body["assignments"]) == count
+
+
+async def test_a_fault_can_be_for_what_is_sent(client: Client):
+    await client.control("POST", "/faults", {**ASSIGN, "sent": "allDevices", "status": 500, "times": 9})
+    statuses = [(await client.assign(EMPTY, target))[0] for target in (USERS, DEVICES, USERS, DEVICES)]
+    assert [status // 100 for status in statuses] == [2, 5, 2, 5]
