@@ -37,10 +37,10 @@ from gateway.pipeline.authenticators.client_certificates import ClientCertificat
 from gateway.pipeline.authenticators.json_web_tokens import JsonWebTokens
 from gateway.pipeline.authenticators.static_tokens import StaticTokens
 from gateway.pipeline.authorize import Authorize, Authorizer
-from gateway.pipeline.cedar import RulesError
 from gateway.pipeline.deadline import deadline
 from gateway.pipeline.idempotency import Idempotency
 from gateway.pipeline.limit import Limit
+from gateway.pipeline.rules import RulesError
 from gateway.pipeline.validate import Validate
 
 log = logging.getLogger(__name__)
