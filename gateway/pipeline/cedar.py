@@ -2,7 +2,8 @@
 
 Principal `Caller::"name"`, action = the operation, resource `Policy::"tenant/id"` in `Tenant::"name"`. context: what is
 touched, as sets, because Cedar has no "for all": `["group"].containsAll(context.kinds)` permits groups only. Whoever touches
-all users or all devices, by a pseudo group too, needs a permit for the action `TouchEveryone` as well.
+all users or all devices, by a pseudo group too, needs a permit for the action `TouchEveryone` as well, and whoever touches a
+target of a type that the gateway does not know, one for `TouchUnknown`.
 """
 
 import json
@@ -15,8 +16,7 @@ from typing import NamedTuple
 import cedarpy
 
 from gateway.files import version_of
-from gateway.odata.targets import EVERYONE
-from gateway.pipeline.rules import SETS, TOUCH_EVERYONE, Rules, RulesError, read_rules
+from gateway.pipeline.rules import SETS, TOUCHES, Rules, RulesError, read_rules
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def _weight(question: Question) -> int:
 
 
 def _decide(rules: cedarpy.PolicySet, question: Question) -> Answer:
-    actions = (question.operation, *((TOUCH_EVERYONE,) if question.kinds & EVERYONE else ()))
+    actions = (question.operation, *(touch for touch, kinds in TOUCHES.items() if question.kinds & kinds))
     because: list[str] = []
     resource = {"type": "Policy", "id": f"{question.tenant}/{question.policy}"}
     context = {name: sorted(getattr(question, name)) for name in SETS}

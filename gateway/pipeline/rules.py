@@ -10,17 +10,18 @@ from typing import NamedTuple
 import cedarpy
 
 from gateway.ids import canonical_guid, judged_id
-from gateway.odata.targets import KINDS
+from gateway.odata.targets import EVERYONE, KINDS, UNKNOWN
 from gateway.operations import OPERATIONS
 
-TOUCH_EVERYONE = "TouchEveryone"
+# Actions that need a permit of their own, beside the operation's, where one of these kinds is touched.
+TOUCHES = {"TouchEveryone": EVERYONE, "TouchUnknown": frozenset({UNKNOWN})}
 SETS = ("kinds", "added_ids", "removed_ids", "filter_ids", "filter_types")
 FILTER_TYPES = ("include", "exclude")
 SCHEMA = cedarpy.Schema.from_str(f"""
 entity Caller;
 entity Tenant;
 entity Policy in [Tenant];
-action {", ".join(f'"{name}"' for name in (*OPERATIONS, TOUCH_EVERYONE))} appliesTo {{
+action {", ".join(f'"{name}"' for name in (*OPERATIONS, *TOUCHES))} appliesTo {{
   principal: [Caller], resource: [Policy],
   context: {{ {", ".join(f"{name}: Set<String>" for name in SETS)} }}
 }};

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
-from gateway.odata.targets import EVERYONE
+from gateway.odata.targets import EVERYONE, UNKNOWN
 from gateway.operations import OPERATIONS
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.cedar import Question
@@ -44,3 +44,9 @@ class AuthorizerContract(ABC):
         authorizer.look()
         for kind in EVERYONE:
             assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", kind}))).missing == "TouchEveryone"
+
+    def test_what_the_gateway_does_not_know_needs_a_permit_of_its_own(self) -> None:
+        authorizer = self.make()
+        self.permit(ASKED.caller, ASKED.operation)
+        authorizer.look()
+        assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", UNKNOWN}))).missing == "TouchUnknown"

@@ -42,9 +42,11 @@ when {{ context.added_ids.contains("{guid(666)}") }} unless {{ principal == Call
 when {{ ["include"].containsAll(context.filter_types) }};
 
 @id("all operations, but not everyone") permit(principal == Caller::"careful", action, resource)
-unless {{ action == Action::"TouchEveryone" }};
+unless {{ [Action::"TouchEveryone", Action::"TouchUnknown"].contains(action) }};
+
+@id("bold may all") permit(principal == Caller::"bold", action, resource);
 """
-CALLERS = ("ops", "hr", "reader", "filters", "careful", "nobody")
+CALLERS = ("ops", "hr", "reader", "filters", "careful", "bold", "nobody")
 TOKENS = {name: new_token() for name in CALLERS}
 ALL_USERS, ALL_DEVICES = "acacacac-9df4-4c7d-9d50-4ef0226f57a9", "adadadad-808e-44e2-905a-0b7873a8a531"
 DEVICES, GROUP_1 = {"allDevices": {}}, {"group": {"groupId": guid(1)}}
@@ -53,6 +55,10 @@ FILTER = "deviceAndAppManagementAssignmentFilter"
 
 def filtered(kind: str) -> dict:
     return {f"{FILTER}Id": guid(5), f"{FILTER}Type": f"DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_{kind}"}
+
+
+def unknown(text: str, name: str = "#microsoft.graph.fooAssignmentTarget") -> dict:
+    return {"assignment": {"target": {"unknown": {"odataType": name, "json": text}}}}
 
 
 def row(group: str) -> dict:
@@ -99,6 +105,14 @@ CASES = [
     ("careful", "Create", {"assignment": {"target": {"exclusionGroup": {"groupId": ALL_DEVICES.title()}}}}, "TouchEveryone"),
     ("careful", "Update", {**row(GROUP), "assignment": {"target": {"group": {"groupId": ALL_USERS}}}}, "TouchEveryone"),
     ("careful", "Replace", to(GROUP_1, {"group": {"groupId": ALL_DEVICES.upper()}}), "TouchEveryone"),
+    ("careful", "Create", unknown("{}"), "TouchUnknown"),
+    ("careful", "Create", unknown(f'{{"a":[{{"b":"{ALL_USERS.upper()}"}}]}}'), "TouchEveryone"),
+    ("careful", "Replace", {"allowEmpty": True}, "TouchUnknown"),  # would remove an unknown row
+    ("bold", "Replace", {"allowEmpty": True}, ""),
+    ("bold", "Create", unknown(f'{{"entraObjectId":"{guid(666)}"}}'), "CreateComplianceAssignment"),
+    ("bold", "Create", unknown(f'{{"groupid":"{guid(666).upper()}"}}'), "CreateComplianceAssignment"),
+    ("bold", "Create", unknown(f'{{"a":{{"GroupId":["{guid(666)}"]}}}}'), "CreateComplianceAssignment"),
+    ("bold", "Create", unknown('{"x":"\\u0030' + guid(666)[1:] + '"}'), "CreateComplianceAssignment"),
     ("hr", "Create", {"assignment": {"target": {"group": {"groupId": ALL_USERS}}}}, "CreateComplianceAssignment"),
     ("hr", "Replace", to({"group": {"groupId": ALL_USERS}}), "ReplaceComplianceAssignments"),
     ("ops", "Create", {"assignment": {"target": {"group": {"groupId": ALL_USERS}}}}, ""),
