@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
+from buf.validate import validate_pb2
 from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
 from google.api import field_behavior_pb2
@@ -35,6 +36,11 @@ class ODataError(ValueError):
 def type_key(name: str) -> str:
     """A type name for comparing: without `#`, case folded (graph-facts §2)."""
     return name.removeprefix("#").lower()
+
+
+def most_items(field: FieldDescriptor) -> int:
+    """How many items a repeated field may have by its rule in the proto; 0 where it has none."""
+    return int(field.GetOptions().Extensions[validate_pb2.field].repeated.max_items) if field.is_repeated else 0
 
 
 @cache
@@ -169,7 +175,7 @@ class _Field:
         self.is_message = field.message_type is not None
         self.to_json, self.from_json = _converters(field, beta)
         if self.repeated:
-            self.to_json, self.from_json = _each(self.to_json), _array(_each(self.from_json))
+            self.to_json, self.from_json = _each(self.to_json), _array(_each(self.from_json), most_items(field))
 
     def is_set(self, message: Message) -> bool:
         if self.has_presence:
@@ -255,10 +261,12 @@ def _each(one: Callable[[Any, str, bool], Any]) -> Callable[[Any, str, bool], li
     return lambda values, at, flag: [one(value, f"{at}[{i}]", flag) for i, value in enumerate(values)]
 
 
-def _array(each: FromJson) -> FromJson:
+def _array(each: FromJson, most: int) -> FromJson:
     def from_json(values: Any, at: str, strict: bool) -> Any:
         if not isinstance(values, list):
             raise ODataError(at, "has to be an array")
+        if most and len(values) > most:  # before anything is made of them
+            raise ODataError(at, f"may have at most {most} items")
         return each(values, at, strict)
 
     return from_json
