@@ -25,13 +25,34 @@ class Authorizer(Protocol):
         """Whether the caller may; must not block."""
         ...
 
+    def may_ever(self, caller: str, operation: str) -> bool:
+        """False where the caller may not, whatever the tenant, policy and targets; asked of every call before its message is
+        read. Must not block."""
+        ...
+
     def look(self) -> None:
         """Takes up what has changed; blocking."""
         ...
 
 
+class AuthorizeOperation:
+    """The step before the message is read: who may not at all costs no more."""
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
+    async def __call__(self, call: Call, next_handler: Handler) -> Message:
+        """Raises CALLER_NOT_PERMITTED."""
+        caller, operation = call.caller.name if call.caller else "", call.operation.name
+        if not self._authorizer.may_ever(caller, operation):
+            raise GatewayError(
+                Reason.CALLER_NOT_PERMITTED, f"{caller} has no permission {operation}.", metadata={"permission": operation}
+            )
+        return await next_handler(call)
+
+
 class Authorize:
-    """The step. tenants: the configured names."""
+    """The step for the whole. tenants: the configured names."""
 
     def __init__(self, authorizer: Authorizer, tenants: Collection[str]) -> None:
         self._authorizer, self._tenants = authorizer, tenants

@@ -86,6 +86,15 @@ class Cedar:
             current.keep(question, found)
         return found
 
+    def may_ever(self, caller: str, operation: str) -> bool:
+        """As fast, by the principals and actions of the permits alone."""
+        current, question = self._current, Question(caller, operation, "", "")
+        found = current.found.get(question)
+        if found is None:
+            found = _decide(current.rules.scopes, question)
+            current.keep(question, found)
+        return not found.missing
+
     def look(self) -> None:
         """Takes the file's rules if it has changed and they are fit."""
         seen = version_of(self._path)

@@ -84,3 +84,20 @@ def test_a_rule_that_can_never_match_is_refused_with_its_line(tmp_path: Path, na
 )
 def test_a_rule_that_can_match_is_taken(tmp_path: Path, rules: str):
     cedar(tmp_path, rules)
+
+
+MAY = [
+    ('permit(principal == Caller::"x", action == Action::"GetComplianceAssignment", resource == Policy::"t/p");', True),
+    ('permit(principal, action, resource) when { context.kinds.contains("group") };', True),
+    ("permit(principal, action, resource) unless { context.kinds.isEmpty() };", True),
+    ('permit(principal, action, resource in Tenant::"t"); forbid(principal, action, resource);', True),
+    ('permit(principal == Caller::"y", action, resource);', False),
+    ('permit(principal, action == Action::"ListComplianceAssignments", resource);', False),
+    ("forbid(principal, action, resource);", False),
+    ("", False),
+]
+
+
+@pytest.mark.parametrize(("rules", "may"), MAY)
+def test_an_operation_is_refused_at_once_only_where_no_permit_is_for_it(tmp_path: Path, rules: str, may: bool):
+    assert cedar(tmp_path, rules).may_ever("x", "GetComplianceAssignment") is may
