@@ -157,6 +157,8 @@ def target_of_text(text: str) -> dict[str, str]:
     if kind is None:
         raise ValueError(f"has to be one of {', '.join(KINDS)}")
     if kind.name == UNKNOWN:
+        if kind_of({TYPE: value}) is not kind or not value:
+            raise ValueError(f"{name}: has to name a type that is none of the others")
         return {TYPE: value}
     if value and not kind.identity:
         raise ValueError(f"{name} takes no id")

@@ -37,7 +37,7 @@ class Validate:
         message: Any = call.decode()
         message.device_compliance_policy_id = policy_id = canonical_guid(message.device_compliance_policy_id)
         call = call.found(message=message)
-        violations = tuple(_too_long(message)) or tuple(map(_violation, self._validator.collect_violations(message)))
+        violations = tuple(_too_long(message)) or tuple(map(violation_of, self._validator.collect_violations(message)))
         if violations:
             raise GatewayError(
                 Reason.INVALID_FIELD, "; ".join(f"{v.field}: {v.rule}" for v in violations[:5]), violations=violations
@@ -63,7 +63,8 @@ def _too_long(message: Message) -> Iterator[Violation]:
             yield Violation(field.name, f"may have at most {most} items")
 
 
-def _violation(violation: RuleViolation) -> Violation:
+def violation_of(violation: RuleViolation) -> Violation:
+    """Where and which rule, in our words."""
     proto = violation.proto
     path = ""
     for element in proto.field.elements if proto.field else ():
