@@ -35,11 +35,11 @@ from gateway.pipeline.authenticate import Authenticate, Authenticator
 from gateway.pipeline.authenticators.client_certificates import ClientCertificates
 from gateway.pipeline.authenticators.json_web_tokens import JsonWebTokens
 from gateway.pipeline.authenticators.static_tokens import StaticTokens
-from gateway.pipeline.authorize import Authorize, Authorizer
-from gateway.pipeline.cedar import RulesError
+from gateway.pipeline.authorize import Authorize, AuthorizeOperation, Authorizer
 from gateway.pipeline.deadline import deadline
 from gateway.pipeline.idempotency import Idempotency
 from gateway.pipeline.limit import Limit
+from gateway.pipeline.rules import RulesError
 from gateway.pipeline.validate import Validate
 
 log = logging.getLogger(__name__)
@@ -78,15 +78,16 @@ class Addresses(NamedTuple):
     rest: str
 
 
-def steps(config: Config, audit: Step, authorize: Step, idempotency: Step) -> Sequence[Step]:
+def steps(config: Config, audit: Step, authorizer: Authorizer, idempotency: Step) -> Sequence[Step]:
     """What a call passes, outermost first."""
     return (
         audit,
         deadline,
         Authenticate(authenticators(config.callers)),
         Limit(config.server.in_flight),
+        AuthorizeOperation(authorizer),
         Validate(config.tenants),
-        authorize,
+        Authorize(authorizer, config.tenants),
         idempotency,
     )
 
@@ -146,7 +147,7 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
         authorizer = authorizer_of(config)
-        audit, authorize, idempotency = Audit(ledger), Authorize(authorizer, config.tenants), Idempotency(ledger)
+        audit, idempotency = Audit(ledger), Idempotency(ledger)
         stack.push_async_callback(audit.close)
         stack.push_async_callback(idempotency.close)
         patience = Patience(config.graph.read_back_s, config.graph.doubt_s, config.graph.max_attempts)
@@ -156,7 +157,7 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers, PageTokens(lambda: ledger.secret))
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        handler = pipeline(steps(config, audit, authorize, idempotency), service)
+        handler = pipeline(steps(config, audit, authorizer, idempotency), service)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, config.server, client_ca) if config.server.rest else None
         doors: list[Door] = [grpc, rest] if rest else [grpc]

@@ -5,22 +5,18 @@ are never sent, never edited, and their targets are taken (graph-facts §2). Wha
 judge is asked about it: what was there and what comes, filters included.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.assignments.rows import Row, RowSet, Target, keeping_filter, row_id, target_of, value_of, with_filter
+from gateway.call import Judge, permit
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata.codec import TYPE
 from gateway.odata.targets import NO_FILTER, Key, filter_of, key_of_target, kind_of, others_of
 from gateway.sets import AssignableSet
 
 IfExists = Literal["fail", "keep", "replace"]
-Judge = Callable[[Sequence[Target], Sequence[Target]], None]
-
-
-def permit(added: Sequence[Target], removed: Sequence[Target]) -> None:
-    """A judge that permits everything. Another one raises GatewayError unless these targets may be added and removed."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +142,12 @@ def all_touched(outcomes: Iterable[Outcome]) -> frozenset[Key]:
 
 
 def _add(edit: Add, draft: _Draft) -> Applied:
+    """The judge first: what is there is told only to who may write this now."""
+    edit.judge((edit.target,), ())
     key = key_of_target(edit.target)
     existing = draft.existing(key)
     if existing is None:
         _check_others(edit.target, None)
-        edit.judge((edit.target,), ())
         _check_twins(draft)
         draft.put(key, ({TYPE: draft.of.row_type, "target": edit.target},))
         return Applied(key, frozenset({key}))
@@ -158,9 +155,11 @@ def _add(edit: Add, draft: _Draft) -> Applied:
         raise _taken(draft.of, existing)
     _check_others(edit.target, existing)
     new = with_filter(existing, edit.target)
-    if edit.if_exists == "keep" or new is existing:
+    if edit.if_exists == "keep":
         return Applied(key)
     edit.judge((target_of(new),), (target_of(existing),))
+    if new is existing:
+        return Applied(key)
     if key in draft.owned:
         raise _owned(draft.of, existing)
     _check_twins(draft)
@@ -212,21 +211,16 @@ def _remove(edit: Remove, draft: _Draft) -> Applied:
 
 
 def _replace_all(edit: ReplaceAll, draft: _Draft) -> Applied:
-    count = sum(map(len, draft.direct.values()))
-    if edit.expected_count is not None and edit.expected_count != count:
-        raise GatewayError(
-            Reason.COUNT_DIFFERS, f"The policy has {count} direct assignments, not {edit.expected_count}: read them anew."
-        )
-    if not edit.targets and count and edit.expected_count is None and not edit.allow_empty:
-        raise invalid("assignments", "is empty and would remove every assignment; allow_empty or expected_count confirms that")
+    """Judged by what it changes, before anything is told of what is there; what stays as it is needs no permission."""
     wanted: dict[Key, tuple[Row, ...]] = {}
+    owned: list[Row] = []
     for index, target in enumerate(edit.targets):
         key = key_of_target(target)
         if key in wanted:
             raise invalid(f"assignments[{index}].target", "is the target of another assignment in the set")
         if key in draft.owned:
             if value_of(draft.of, (draft.owned[key],)) != value_of(draft.of, ({"target": target},)):
-                raise _owned(draft.of, draft.owned[key])
+                owned.append(draft.owned[key])
             continue  # it is there already, and stays
         wanted[key] = (_replacement(edit, target, draft.direct.get(key, ()), f"assignments[{index}]", draft.of),)
     touched = frozenset(
@@ -235,9 +229,20 @@ def _replace_all(edit: ReplaceAll, draft: _Draft) -> Applied:
         if value_of(draft.of, wanted.get(key, ())) != value_of(draft.of, draft.direct.get(key, ()))
     )
     edit.judge(*([target_of(row) for key in touched for row in rows.get(key, ())] for rows in (wanted, draft.direct)))
+    _check_count(edit, sum(map(len, draft.direct.values())))
+    if owned:
+        raise _owned(draft.of, owned[0])
     draft.direct, draft.twins = wanted, set()
     draft.ids = {row_id(row).lower(): key for key, (row,) in wanted.items()}
     return Applied(None, touched)
+
+
+def _check_count(edit: ReplaceAll, count: int) -> None:
+    if edit.expected_count is not None and edit.expected_count != count:
+        words = f"The policy has {count} direct assignments, not {edit.expected_count}: read them anew."
+        raise GatewayError(Reason.COUNT_DIFFERS, words)
+    if not edit.targets and count and edit.expected_count is None and not edit.allow_empty:
+        raise invalid("assignments", "is empty and would remove every assignment; allow_empty or expected_count confirms that")
 
 
 def _replacement(edit: ReplaceAll, target: Target, there: Sequence[Row], at: str, of: AssignableSet) -> Row:
@@ -270,12 +275,8 @@ def _check_twins(draft: _Draft, but: Key | None = None) -> None:
 
 
 def _taken(of: AssignableSet, row: Row) -> GatewayError:
-    words = " as an exclusion" if kind_of(target_of(row)).excludes else ""
-    return GatewayError(
-        Reason.ALREADY_ASSIGNED,
-        f"The policy already has an assignment to this target{words}.",
-        resource=(f"{of.policy_type}Assignment", row_id(row)),
-    )
+    words = f"The policy already has an assignment to this target{' as an exclusion' * kind_of(target_of(row)).excludes}."
+    return GatewayError(Reason.ALREADY_ASSIGNED, words, resource=(f"{of.policy_type}Assignment", row_id(row)))
 
 
 def _owned(of: AssignableSet, row: Row) -> GatewayError:

@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from protovalidate import Validator
 
 from gateway.bootstrap import authorizer_of
 from gateway.cli.loop import load_or_exit, refuse
 from gateway.config import ConfigError
+from gateway.ids import canonical_guid
 from gateway.odata.targets import KINDS, target_of_text
 from gateway.operations import OPERATIONS
-from gateway.pipeline.authorize import with_targets
+from gateway.pipeline.authorize import TARGET, with_targets
 from gateway.pipeline.cedar import Question
+from gateway.pipeline.validate import violation_of
 
 FILTERS = ("include", "exclude")
 TARGET_HELP = f"What is added, KIND or KIND:ID, such as group:ID; may be repeated. Kinds: {', '.join(KINDS)}."
@@ -39,8 +42,8 @@ def authorize(
         raise typer.BadParameter("has to be include:ID or exclude:ID", param_hint="--filter")
     added, removed = _targets(target, "--target"), _targets(remove, "--remove")
     question = replace(
-        with_targets(Question(caller, operation, tenant or next(iter(loaded.tenants)), policy), added, removed),
-        filter_ids=frozenset({filter_id.lower()} if filter_ else ()),
+        with_targets(Question(caller, operation, tenant or next(iter(loaded.tenants)), canonical_guid(policy)), added, removed),
+        filter_ids=frozenset({canonical_guid(filter_id)} if filter_ else ()),
         filter_types=frozenset({filter_type} if filter_ else ()),
     )
     try:
@@ -54,8 +57,16 @@ def authorize(
     typer.echo(f"allowed{because}")
 
 
-def _targets(texts: list[str] | None, option: str) -> list[dict[str, str]]:
+def _targets(texts: list[str] | None, option: str) -> list[dict[str, Any]]:
     try:
-        return [target_of_text(text) for text in texts or ()]
+        return [_as_served(target_of_text(text)) for text in texts or ()]
     except ValueError as exc:
         raise typer.BadParameter(str(exc), param_hint=option) from None
+
+
+def _as_served(target: dict[str, str]) -> dict[str, Any]:
+    """The target as `serve` would read and send it. Raises ValueError where it would refuse it."""
+    message = TARGET.from_json(target, strict=True)
+    if broken := Validator().collect_violations(message):
+        raise ValueError("; ".join(f"{v.field}: {v.rule}" for v in map(violation_of, broken)))
+    return TARGET.to_json(message)

@@ -7,6 +7,7 @@ from itertools import groupby
 from urllib.parse import unquote
 
 from gateway.errors import GatewayError, Reason
+from gateway.ids import canonical_guid
 from gateway.operations import OPERATIONS, Operation
 
 POLICIES = "/deviceManagement/deviceCompliancePolicies"
@@ -25,7 +26,7 @@ class Route:
 
     @property
     def policy(self) -> str:
-        return self.values["device_compliance_policy_id"]
+        return canonical_guid(self.values["device_compliance_policy_id"])
 
 
 def _pattern(path: str) -> re.Pattern[str]:

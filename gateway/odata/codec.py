@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
+from buf.validate import validate_pb2
 from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
 from google.api import field_behavior_pb2
@@ -37,6 +38,11 @@ def type_key(name: str) -> str:
     return name.removeprefix("#").lower()
 
 
+def most_items(field: FieldDescriptor) -> int:
+    """How many items a repeated field may have by its rule in the proto; 0 where it has none."""
+    return int(field.GetOptions().Extensions[validate_pb2.field].repeated.max_items) if field.is_repeated else 0
+
+
 @cache
 def codec(descriptor: Descriptor, *, beta: bool = True) -> "Codec":
     """The codec of a message type, compiled at its first use. Without `beta` it speaks Graph's v1.0."""
@@ -54,6 +60,7 @@ class Codec:
         self.unknown = next((f.name for f in subtypes if f.message_type is UNKNOWN), "")
         self.subtypes = {f.name: codec(f.message_type, beta=beta) for f in subtypes if f.name != self.unknown}
         self.subtype_names = {type_key(c.odata_type): name for name, c in self.subtypes.items()}
+        self.endings = {key.rpartition(".")[2] for key in (*self.subtype_names, type_key(self.odata_type))}
         fields = [_Field(f, beta) for f in descriptor.fields if f not in subtypes]
         self.others = next((f.name for f in fields if f.holds_others), "")
         self.fields = [f for f in fields if not f.holds_others and (beta or not f.in_beta)]
@@ -63,13 +70,14 @@ class Codec:
     def to_json(self, message: Message, at: str = "", *, answer: bool = False) -> Json:
         """The message as Graph's JSON object. answer: with the output-only fields, which Graph is never sent.
 
-        Raises ODataError for an `unknown` target that is no JSON object, or is of a type that has a message of its own.
+        Raises ODataError for an `unknown` target that is no JSON object, or whose type ends like one that has a message of its
+        own; and for a base type that carries more than a filter.
         """
         subtype = message.WhichOneof(self.subtype_oneof) if self.subtype_oneof else None
         if subtype is None:
             out = {TYPE: self.odata_type} if self.odata_type else {}
         elif subtype == self.unknown:
-            out = self._unknown_to_json(message, _join(at, subtype))
+            out = self._unknown_to_json(message, _join(at, subtype), answer)
         else:
             out = self.subtypes[subtype].to_json(getattr(message, subtype), _join(at, subtype), answer=answer)
         for field in self.fields:
@@ -78,6 +86,10 @@ class Codec:
         for field in self.hidden:
             out.pop(field.json_name, None)
         if self.others and getattr(message, self.others) and (answer or self.subtype_oneof):
+            if subtype is None and not answer:
+                raise ODataError(
+                    _join(at, self.others), "the base type carries no property of its own: say which target is meant"
+                )
             out |= self._others_to_json(message, out, _join(at, self.others), answer)
         return out
 
@@ -115,7 +127,8 @@ class Codec:
             return subtype
         if key == type_key(self.odata_type):
             return ""
-        text = dumps({k: v for k, v in value.items() if k != TYPE})
+        # Graph's annotations are ignored (graph-facts §2), a caller's refused.
+        text = dumps({k: v for k, v in value.items() if k != TYPE and (strict or k[:1] != "@")})
         getattr(message, self.unknown).MergeFrom(UnknownAssignmentTarget(odata_type="#" + name.removeprefix("#"), json=text))
         return self.unknown
 
@@ -126,15 +139,15 @@ class Codec:
             raise ODataError(at, "may hold only properties for which there is no field")
         return others
 
-    def _unknown_to_json(self, message: Message, at: str) -> Json:
+    def _unknown_to_json(self, message: Message, at: str, answer: bool) -> Json:
         unknown: UnknownAssignmentTarget = getattr(message, self.unknown)
-        key = type_key(unknown.odata_type)
-        if key in self.subtype_names or key == type_key(self.odata_type):
-            raise ODataError(_join(at, "odata_type"), "is a type with a message of its own: use that")
+        # Whatever stands before the name: `graph` alone is an alias of `microsoft.graph`, and there may be more.
+        if not answer and type_key(unknown.odata_type).rpartition(".")[2] in self.endings:
+            raise ODataError(_join(at, "odata_type"), "ends like a type with a message of its own: use that")
         at = _join(at, "json")
         inner = _object(unknown.json or "{}", at)
-        if any(k.lower() == TYPE for k in inner):
-            raise ODataError(at, f"may not carry {TYPE}: odata_type does")
+        if not answer and any(k[:1] == "@" for k in inner):
+            raise ODataError(at, "may carry no property that begins with @: odata_type says the type")
         beside = self.make()
         for field in self.fields:
             spelled = [k for k in inner if k.lower() == field.json_name.lower()]
@@ -162,7 +175,7 @@ class _Field:
         self.is_message = field.message_type is not None
         self.to_json, self.from_json = _converters(field, beta)
         if self.repeated:
-            self.to_json, self.from_json = _each(self.to_json), _array(_each(self.from_json))
+            self.to_json, self.from_json = _each(self.to_json), _array(_each(self.from_json), most_items(field))
 
     def is_set(self, message: Message) -> bool:
         if self.has_presence:
@@ -248,10 +261,12 @@ def _each(one: Callable[[Any, str, bool], Any]) -> Callable[[Any, str, bool], li
     return lambda values, at, flag: [one(value, f"{at}[{i}]", flag) for i, value in enumerate(values)]
 
 
-def _array(each: FromJson) -> FromJson:
+def _array(each: FromJson, most: int) -> FromJson:
     def from_json(values: Any, at: str, strict: bool) -> Any:
         if not isinstance(values, list):
             raise ODataError(at, "has to be an array")
+        if most and len(values) > most:  # before anything is made of them
+            raise ODataError(at, f"may have at most {most} items")
         return each(values, at, strict)
 
     return from_json

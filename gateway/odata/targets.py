@@ -13,6 +13,7 @@ from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmen
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from gateway.ids import GUID, canonical_guid, judged_id
 from gateway.odata.codec import TYPE, ZERO_GUID, type_key
 from gateway.odata.text import canonical
 
@@ -79,7 +80,7 @@ EVERYONE = frozenset(kind.name for kind in KINDS.values() if kind.everyone)
 # A group's id -> the broad kind that it means (graph-facts §2).
 PSEUDO_GROUPS: Mapping[str, TargetKind] = dict(_pseudo_groups())
 _BY_TYPE = {type_key(kind.odata_type): kind for kind in KINDS.values() if kind.odata_type}
-_IDENTITIES = {(kind.identity, kind.key_space) for kind in KINDS.values() if kind.identity}
+_IDENTITIES = {kind.identity for kind in KINDS.values() if kind.identity}
 _ID_FIELDS = {name: [field.name for field in _marked(message)] for name, message in members_of().items()}
 
 
@@ -90,22 +91,28 @@ def kind_of(target: Mapping[str, Any]) -> TargetKind:
 
 def key_of_target(target: Mapping[str, Any]) -> Key:
     """What a policy can have once: a group (included or excluded), a collection, all users, all devices; an unknown target
-    as a whole, but for its filter and its nulls. A pseudo group has the key of the broad target that it means."""
+    as a whole, but for its filter, its nulls and its annotations. A pseudo group has the key of the broad target that it
+    means."""
     kind = kind_of(target)
     value = target.get(kind.identity) if kind.identity else type_key(kind.odata_type)
     if kind.key_space and isinstance(value, str):
-        if kind.key_space != GROUPS:
+        if not kind.identity:
             return kind.key_space, value
-        broad = PSEUDO_GROUPS.get(value.lower())
-        return (broad.key_space, type_key(broad.odata_type)) if broad else (GROUPS, value.lower())
-    own = {k: v for k, v in target.items() if v is not None and k not in (TYPE, FILTER_ID, FILTER_TYPE)}
+        broad = PSEUDO_GROUPS.get(judged_id(value)) if kind.key_space == GROUPS else None
+        return (broad.key_space, type_key(broad.odata_type)) if broad else (kind.key_space, judged_id(value))
+    own = {k: v for k, v in target.items() if v is not None and k not in (FILTER_ID, FILTER_TYPE) and k[:1] != "@"}
     return _type_of(target), canonical(own)
 
 
 def ids_of(target: Mapping[str, Any]) -> frozenset[str]:
-    """The ids that rules judge: of groups, in lower case, and of collections; of an unknown type too."""
-    named = ((space, str(target[name])) for name, space in _IDENTITIES if target.get(name))
-    return frozenset(value.lower() if space == GROUPS else value for space, value in named)
+    """The ids that rules judge, as judged_id spells them: of groups and collections; of a type that the gateway does not know,
+    every GUID that it says anywhere, but its filter's."""
+    kind = kind_of(target)
+    named = {judged_id(value) for name in _IDENTITIES if isinstance(value := target.get(name), str) and value}
+    if not kind.key_space or (kind.identity and not isinstance(target.get(kind.identity), str)):
+        text = dumps({k: v for k, v in target.items() if k not in (FILTER_ID, FILTER_TYPE)})
+        named.update(map(canonical_guid, GUID.findall(text)))
+    return frozenset(named)
 
 
 def kinds_meant(target: Mapping[str, Any]) -> frozenset[str]:
@@ -150,6 +157,8 @@ def target_of_text(text: str) -> dict[str, str]:
     if kind is None:
         raise ValueError(f"has to be one of {', '.join(KINDS)}")
     if kind.name == UNKNOWN:
+        if kind_of({TYPE: value}) is not kind or not value:
+            raise ValueError(f"{name}: has to name a type that is none of the others")
         return {TYPE: value}
     if value and not kind.identity:
         raise ValueError(f"{name} takes no id")

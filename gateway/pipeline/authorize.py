@@ -12,10 +12,15 @@ from gateway.call import Call, Handler
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
+from gateway.operations import OPERATIONS
 from gateway.pipeline.cedar import Answer, Question
+from gateway.pipeline.discretion import blind_answer, blind_error, blind_warning
 from gateway.pipeline.validate import TENANT_HEADER
 
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
+REPLACE = "ReplaceComplianceAssignments"
+READS = tuple(name for name, operation in OPERATIONS.items() if not operation.writes)
+SEES_ALL = ("ListComplianceAssignments",)
 
 
 class Authorizer(Protocol):
@@ -25,13 +30,34 @@ class Authorizer(Protocol):
         """Whether the caller may; must not block."""
         ...
 
+    def may_ever(self, caller: str, operation: str) -> bool:
+        """False where the caller may not, whatever the tenant, policy and targets; asked of every call before its message is
+        read. Must not block."""
+        ...
+
     def look(self) -> None:
         """Takes up what has changed; blocking."""
         ...
 
 
+class AuthorizeOperation:
+    """The step before the message is read: who may not at all costs no more."""
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
+    async def __call__(self, call: Call, next_handler: Handler) -> Message:
+        """Raises CALLER_NOT_PERMITTED."""
+        caller, operation = call.caller.name if call.caller else "", call.operation.name
+        if not self._authorizer.may_ever(caller, operation):
+            raise GatewayError(
+                Reason.CALLER_NOT_PERMITTED, f"{caller} has no permission {operation}.", metadata={"permission": operation}
+            )
+        return await next_handler(call)
+
+
 class Authorize:
-    """The step. tenants: the configured names."""
+    """The step for the whole. tenants: the configured names."""
 
     def __init__(self, authorizer: Authorizer, tenants: Collection[str]) -> None:
         self._authorizer, self._tenants = authorizer, tenants
@@ -41,32 +67,63 @@ class Authorize:
         question = question_of(call)
         if not call.tenant:
             question = self._in_the_only_tenant(question)
-        self._check(question)
-        return await next_handler(call.found(tenant=question.tenant, judge=self._judge(question)))
+        _refuse(question, self._missing(question))
+        call = call.found(tenant=question.tenant, judge=self._judge(question))
+        try:
+            answer = await next_handler(call)
+        except GatewayError as error:
+            if self._may_see(question):
+                raise
+            raise blind_error(error, question.operation) from None
+        if self._may_see(question):  # asked by the rules of now: the answer may be an old one
+            return answer
+        call.record.warnings[:] = map(blind_warning, call.record.warnings)
+        return blind_answer(call.message, answer)
+
+    def _may_see(self, asked: Question) -> bool:
+        """Whether the caller may read what an answer to this tells: rows of others, or its own row."""
+        if asked.operation in READS:
+            return True
+        reads = SEES_ALL if asked.operation == REPLACE else READS
+        return any(not self._authorizer.ask(_bare(asked, operation)).missing for operation in reads)
+
+    def _missing(self, asked: Question) -> str:
+        """The permission that is missing already before the rows are known. A set may hold what its caller may not touch, if it
+        stays as it is: only the rows tell, and only to who may see them."""
+        missing = self._authorizer.ask(asked).missing
+        if missing and asked.operation == REPLACE and self._may_see(asked):
+            return self._authorizer.ask(_bare(asked, REPLACE)).missing
+        return missing
 
     def _in_the_only_tenant(self, asked: Question) -> Question:
         """Where the caller names no tenant: the one in which it may, if that is one."""
         everywhere = (replace(asked, tenant=tenant) for tenant in self._tenants)
-        permitted = [question for question in everywhere if not self._authorizer.ask(question).missing]
+        permitted = [question for question in everywhere if not self._missing(question)]
         if len(permitted) > 1:
             raise invalid(TENANT_HEADER, "has to name one of the tenants", Reason.TENANT_REQUIRED)
         return permitted[0] if permitted else replace(asked, tenant="any tenant")
 
     def _judge(self, asked: Question) -> Callable[[Sequence[Any], Sequence[Any]], None]:
         def judge(added: Sequence[Any], removed: Sequence[Any]) -> None:
-            self._check(with_targets(asked, added, removed))
+            question = with_targets(asked, added, removed)
+            _refuse(question, self._authorizer.ask(question).missing)
 
         return judge
 
-    def _check(self, question: Question) -> None:
-        missing = self._authorizer.ask(question).missing
-        if missing:
-            kinds = f" for {', '.join(sorted(question.kinds))}" if question.kinds else ""
-            raise GatewayError(
-                Reason.CALLER_NOT_PERMITTED,
-                f"{question.caller} has no permission {missing}{kinds} on policy {question.policy} in {question.tenant}.",
-                metadata={"permission": missing},
-            )
+
+def _refuse(question: Question, missing: str) -> None:
+    if missing:
+        kinds = f" for {', '.join(sorted(question.kinds))}" if question.kinds else ""
+        raise GatewayError(
+            Reason.CALLER_NOT_PERMITTED,
+            f"{question.caller} has no permission {missing}{kinds} on policy {question.policy} in {question.tenant}.",
+            metadata={"permission": missing},
+        )
+
+
+def _bare(asked: Question, operation: str) -> Question:
+    """Another operation on the same policy, of no target."""
+    return Question(asked.caller, operation, asked.tenant, asked.policy)
 
 
 def question_of(call: Call) -> Question:

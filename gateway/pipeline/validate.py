@@ -1,6 +1,8 @@
-"""Decodes the message, checks it by the protovalidate rules in the protos, and settles the tenant."""
+"""Decodes the message, checks it by the protovalidate rules in the protos, and settles the tenant. From here on the policy's id
+has one spelling (see gateway.ids): for rules, writers, leases, page tokens, digests and the ledger alike."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from google.protobuf.message import Message
 from protovalidate import Validator
@@ -8,6 +10,8 @@ from protovalidate import Violation as RuleViolation
 
 from gateway.call import CORRELATION, CORRELATION_RULE, Call, Handler, correlation_id
 from gateway.errors import GatewayError, Reason, Violation, invalid
+from gateway.ids import canonical_guid
+from gateway.odata.codec import most_items
 
 TENANT_HEADER = "x-graph-tenant"
 # Shorter than protovalidate's own words, or with the rule that those leave out.
@@ -30,10 +34,10 @@ class Validate:
         if CORRELATION in call.metadata and not correlation_id(call.metadata):
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
-        message = call.decode()
+        message: Any = call.decode()
+        message.device_compliance_policy_id = policy_id = canonical_guid(message.device_compliance_policy_id)
         call = call.found(message=message)
-        policy_id = getattr(message, "device_compliance_policy_id", "")
-        violations = tuple(map(_violation, self._validator.collect_violations(message)))
+        violations = tuple(_too_long(message)) or tuple(map(violation_of, self._validator.collect_violations(message)))
         if violations:
             raise GatewayError(Reason.INVALID_FIELD, violations=violations)
         call.record.note(policy=policy_id, request_id=getattr(message, "request_id", "") or None)
@@ -52,7 +56,16 @@ class Validate:
         return name
 
 
-def _violation(violation: RuleViolation) -> Violation:
+def _too_long(message: Message) -> Iterator[Violation]:
+    """Lengths first: what is in lists that are too long is looked at by nobody."""
+    for field, items in message.ListFields():
+        most = most_items(field)
+        if most and len(items) > most:
+            yield Violation(field.name, f"may have at most {most} items")
+
+
+def violation_of(violation: RuleViolation) -> Violation:
+    """Where and which rule, in our words."""
     proto = violation.proto
     path = ""
     for element in proto.field.elements if proto.field else ():

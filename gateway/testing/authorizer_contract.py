@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
-from gateway.odata.targets import EVERYONE
+from gateway.odata.targets import EVERYONE, UNKNOWN
 from gateway.operations import OPERATIONS
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.cedar import Question
@@ -26,6 +26,7 @@ class AuthorizerContract(ABC):
         authorizer = self.make()
         for operation in OPERATIONS:
             assert authorizer.ask(replace(ASKED, operation=operation)).missing == operation
+            assert not authorizer.may_ever(ASKED.caller, operation)
 
     def test_what_is_permitted_is_and_nothing_else(self) -> None:
         authorizer = self.make()
@@ -36,6 +37,9 @@ class AuthorizerContract(ABC):
         assert authorizer.ask(ASKED).because
         assert authorizer.ask(replace(ASKED, caller="another")).missing == ASKED.operation
         assert authorizer.ask(replace(ASKED, caller=f'{ASKED.caller}" || true || "')).missing == ASKED.operation
+        assert authorizer.may_ever(ASKED.caller, ASKED.operation)
+        assert not authorizer.may_ever("another", ASKED.operation)
+        assert not authorizer.may_ever(ASKED.caller, "DeleteComplianceAssignment")
         assert authorizer.ask(replace(ASKED, operation="DeleteComplianceAssignment")).missing == "DeleteComplianceAssignment"
 
     def test_everyone_needs_a_permit_of_its_own(self) -> None:
@@ -44,3 +48,9 @@ class AuthorizerContract(ABC):
         authorizer.look()
         for kind in EVERYONE:
             assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", kind}))).missing == "TouchEveryone"
+
+    def test_what_the_gateway_does_not_know_needs_a_permit_of_its_own(self) -> None:
+        authorizer = self.make()
+        self.permit(ASKED.caller, ASKED.operation)
+        authorizer.look()
+        assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", UNKNOWN}))).missing == "TouchUnknown"

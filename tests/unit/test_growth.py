@@ -1,10 +1,21 @@
 """What a stranger sends costs time that grows no faster than its length: counted in comparisons, not in seconds."""
 
-import pytest
+import asyncio
+import sys
+from collections.abc import Callable
 
+import pytest
+from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment
+from compliance_gateway.v1.compliance_assignment_service_pb2 import ReplaceComplianceAssignmentsRequest
+
+from gateway.call import Call
 from gateway.doors.rest_body import LONGEST_TYPE, check_type
-from gateway.errors import GatewayError
+from gateway.doors.rest_requests import message_of
+from gateway.doors.rest_routes import route_of
+from gateway.errors import GatewayError, Violation
 from gateway.odata.text import JsonError, _object_without_twins
+from gateway.operations import OPERATIONS
+from gateway.pipeline.validate import Validate
 
 
 class Name(str):
@@ -38,3 +49,49 @@ def test_a_media_type_is_bounded_before_it_is_parsed():
     check_type({"content-type": ("application/json; odata.metadata=minimal; charset=utf-8",)})
     with pytest.raises(GatewayError, match=f"at most {LONGEST_TYPE} characters"):
         check_type({"content-type": ('application/json;"' + ";" * 32_000,)})
+
+
+POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
+TOO_MANY = Violation("assignments", "may have at most 1000 items")
+
+
+def calls_of(refused: Callable[[], object]) -> int:
+    """How many functions are called until it is refused for its length, and for nothing else."""
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(counted)
+    try:
+        refused()
+    except GatewayError as error:
+        sys.setprofile(None)
+        assert error.violations == (TOO_MANY,)
+    finally:
+        sys.setprofile(None)
+    assert count
+    return count
+
+
+def by_the_steps(items: int) -> Callable[[], object]:
+    message = ReplaceComplianceAssignmentsRequest(device_compliance_policy_id=POLICY)
+    message.assignments.extend([DeviceCompliancePolicyAssignment()] * items)
+    call = Call(OPERATIONS["ReplaceComplianceAssignments"], decode=lambda: message, metadata={}, deadline=0)
+
+    async def passed(_: Call) -> ReplaceComplianceAssignmentsRequest:
+        raise AssertionError("it is passed on")
+
+    return lambda: asyncio.run(Validate(["t"])(call, passed))
+
+
+def by_the_rest_door(items: int) -> Callable[[], object]:
+    route = route_of("POST", f"/beta/deviceManagement/deviceCompliancePolicies/{POLICY}/assign")
+    return lambda: message_of(route, "", {}, lambda: {"assignments": [{}] * items})
+
+
+@pytest.mark.parametrize("refused", [by_the_steps, by_the_rest_door])
+def test_what_is_in_a_list_that_is_too_long_is_looked_at_by_nobody(refused: Callable[[int], Callable[[], object]]):
+    few, many = calls_of(refused(1_001)), calls_of(refused(20_000))
+    assert many < few + 100

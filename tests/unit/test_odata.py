@@ -117,6 +117,13 @@ def unknown(odata_type: str, text: str, **fields) -> pb.DeviceAndAppManagementAs
     [
         (unknown("microsoft.graph.groupAssignmentTarget", "{}"), "unknown.odata_type"),
         (unknown("#MICROSOFT.GRAPH.deviceAndAppManagementAssignmentTarget", "{}"), "unknown.odata_type"),
+        (unknown("#graph.allDevicesAssignmentTarget", "{}"), "unknown.odata_type"),
+        (unknown("microsoft.graph.beta.GROUPassignmentTarget", "{}"), "unknown.odata_type"),
+        (unknown("groupAssignmentTarget", "{}"), "unknown.odata_type"),
+        (unknown("x.deviceAndAppManagementAssignmentTarget", "{}"), "unknown.odata_type"),
+        (unknown("x.y", '{"@odata.id":"x"}'), "unknown.json"),
+        (unknown("x.y", '{"@":1}'), "unknown.json"),
+        (pb.DeviceAndAppManagementAssignmentTarget(other_properties='{"entraObjectId":"x"}'), "other_properties"),
         (unknown("x.y", "[1]"), "unknown.json"),
         (unknown("x.y", "{"), "unknown.json"),
         (unknown("x.y", "NaN"), "unknown.json"),
@@ -146,7 +153,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-names = st.text(min_size=1).filter(lambda name: name.lower() not in ("@odata.type", ID.lower(), KIND.lower()))
+names = st.text(min_size=1).filter(lambda name: name[0] != "@" and name.lower() not in (ID.lower(), KIND.lower()))
 
 
 @given(st.dictionaries(names, json_values))
@@ -206,6 +213,14 @@ def test_scalars_timestamps_and_repeated_fields_of_a_message_that_the_protos_may
     for bad in ({"at": 1}, {"on": 1}, {"many": 1}, {"many": [True]}):
         with pytest.raises(ODataError):
             future.from_json(bad)
+
+
+def test_what_graph_says_of_an_unknown_type_is_told_whatever_it_is_called():
+    target = {"@odata.type": "#other.groupAssignmentTarget", "@odata.etag": "x", "groupId": GUID}
+    answer = TARGET.to_json(TARGET.from_json(target), answer=True)
+    assert answer == {"@odata.type": "#other.groupAssignmentTarget", "groupId": GUID}
+    base = {"@odata.type": f"{GRAPH}deviceAndAppManagementAssignmentTarget", "future": 1}
+    assert TARGET.to_json(TARGET.from_json(base), answer=True) == base
 
 
 V1_TARGET = codec(pb.DeviceAndAppManagementAssignmentTarget.DESCRIPTOR, beta=False)

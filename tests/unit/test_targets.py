@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from merging import merge
 from protovalidate import Validator
-from target_places import CLIENTS, GUID, PLACES, ROOT, TYPE, Member, forgotten
+from target_places import CLIENTS, GUID, OTHER, PLACES, ROOT, TYPE, Member, forgotten
 
 from gateway.assignments.edits import Add, Applied, Remove, ReplaceAll, Retarget
 from gateway.emulator import intune
@@ -167,6 +167,40 @@ def test_a_pseudo_group_is_the_broad_target(group_id: str, of):
     assert is_everyone(target)
     assert kinds_meant(target) == {kind_of(target).name, broad}
     assert ids_of(target) == {group_id.lower()}
+
+
+@given(st.sampled_from(["SMS00001", "sms00001", "Sms00001  "]))
+def test_a_collection_is_one_however_it_is_spelled(collection: str):
+    target = {TYPE: f"{GRAPH}configurationManagerCollectionAssignmentTarget", "collectionId": collection}
+    assert key_of_target(target) == ("collection", "SMS00001")
+    assert ids_of(target) == {"SMS00001"}
+
+
+HIDDEN = [
+    {"entraObjectId": GUID},
+    {"groupid": GUID.upper()},
+    {"GroupId": f"{{{GUID}}}"},
+    {"a": [{"b": f"group {GUID.replace('-', '')}"}]},
+    {f"x{GUID}": None},
+]
+
+
+@pytest.mark.parametrize("inner", HIDDEN)
+@pytest.mark.parametrize("name", ["#x.fooTarget", f"{GRAPH}deviceAndAppManagementAssignmentTarget", None])
+def test_every_guid_of_a_target_that_is_not_known_is_judged(name: str | None, inner: dict):
+    assert ids_of({TYPE: name, **inner}) == {GUID}
+    assert ids_of({TYPE: name, **inner, FILTER_ID: OTHER, FILTER_TYPE: "include"}) == {GUID}, "its filter is judged as such"
+    assert is_everyone({TYPE: name, "a": {"b": ALL_USERS.upper()}})
+
+
+def test_a_group_whose_id_is_none_is_judged_by_what_it_says():
+    assert ids_of({TYPE: f"{GRAPH}groupAssignmentTarget", "groupId": [GUID]}) == {GUID}
+    assert ids_of({TYPE: f"{GRAPH}groupAssignmentTarget", "groupId": OTHER, "x": GUID}) == {OTHER}
+
+
+def test_annotations_make_no_other_target():
+    unknown = {TYPE: f"{GRAPH}fooTarget", "a": 1}
+    assert key_of_target({**unknown, "@odata.etag": "x"}) == key_of_target(unknown)
 
 
 def test_who_means_everyone():

@@ -1,0 +1,66 @@
+"""What a caller is told that may write and not read: its own words again with the assignment's id, and no filter, row or
+count of Graph's. Pure."""
+
+from typing import Any
+
+from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
+from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget, DeviceCompliancePolicyAssignment
+from google.protobuf.message import Message
+
+from gateway.call import CallWarning
+from gateway.errors import GatewayError, Reason
+from gateway.odata import codec
+from gateway.odata.targets import key_of_target
+
+TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
+# Errors whose text, resource or metadata name rows, or their number.
+TELLING = frozenset(
+    {
+        Reason.ALREADY_ASSIGNED,
+        Reason.CALLER_NOT_PERMITTED,
+        Reason.COUNT_DIFFERS,
+        Reason.GRAPH_REFUSES_OLD_ROW,
+        Reason.OWNED_BY_POLICY_SET,
+        Reason.TARGET_ASSIGNED_TWICE,
+    }
+)
+
+
+def blind_error(error: GatewayError, operation: str) -> GatewayError:
+    """The error without what it says of rows. operation: stands for a permission that only the rows made necessary."""
+    if error.reason not in TELLING:
+        return error
+    if error.reason is Reason.CALLER_NOT_PERMITTED:
+        words = f"You have no permission {operation} for all that it would change."
+        return GatewayError(error.reason, words, metadata={"permission": operation})
+    return GatewayError(error.reason, retry_after=error.retry_after)
+
+
+def blind_warning(warning: CallWarning) -> CallWarning:
+    """The warning without ids of rows."""
+    return CallWarning(warning.reason, {name: value for name, value in warning.metadata.items() if name != "rows"})
+
+
+def blind_answer(request: Any, answer: Message) -> Message:
+    """The answer to a write, made of the request."""
+    if isinstance(answer, DeviceCompliancePolicyAssignment):
+        kept = getattr(request, "if_exists", 0) == pb.IF_EXISTS_KEEP or getattr(request, "keep_filter", False)
+        return _echo(answer.id, request.assignment, kept)
+    if isinstance(answer, pb.ReplaceComplianceAssignmentsResponse):
+        ids = {_key(row): row.id for row in answer.assignments}
+        own = [_echo(ids.get(_key(row), ""), row, request.keep_filters) for row in request.assignments]
+        return pb.ReplaceComplianceAssignmentsResponse(assignments=own)
+    return answer
+
+
+def _echo(row_id: str, asked: DeviceCompliancePolicyAssignment, kept: bool) -> DeviceCompliancePolicyAssignment:
+    """kept: the row has the filter that it had before, which nobody told the caller."""
+    echo = DeviceCompliancePolicyAssignment(id=row_id, target=asked.target)
+    if kept:
+        echo.target.ClearField("device_and_app_management_assignment_filter_id")
+        echo.target.ClearField("device_and_app_management_assignment_filter_type")
+    return echo
+
+
+def _key(row: DeviceCompliancePolicyAssignment) -> object:
+    return key_of_target(TARGET.to_json(row.target, answer=True))
