@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial, reduce
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from google.protobuf.message import Message
@@ -79,12 +80,12 @@ class Addresses(NamedTuple):
     rest: str
 
 
-def steps(config: Config, audit: Step, authorize: Step, idempotency: Step) -> Sequence[Step]:
+def steps(config: Config, audit: Step, authenticate: Step, authorize: Step, idempotency: Step) -> Sequence[Step]:
     """What a call passes, outermost first."""
     return (
         audit,
         deadline,
-        Authenticate(authenticators(config.callers)),
+        authenticate,
         Limit(config.server.in_flight),
         Validate(config.tenants),
         authorize,
@@ -146,12 +147,15 @@ async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[Addresses]:
-    """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start."""
+async def running(config: Config, clock: Clock = time.monotonic, source: Path | None = None) -> AsyncIterator[Addresses]:
+    """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start.
+
+    source: the file that `config` is from, of which [callers.static] is read anew when it changes.
+    """
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
-        authorizer = authorizer_of(config)
+        authorizer, known = authorizer_of(config), authenticators(config.callers, source)
         audit, authorize, idempotency = Audit(ledger), Authorize(authorizer, config.tenants), Idempotency(ledger)
         stack.push_async_callback(audit.close)
         stack.push_async_callback(idempotency.close)
@@ -162,31 +166,37 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        handler = pipeline(steps(config, audit, authorize, idempotency), service)
+        handler = pipeline(steps(config, audit, Authenticate(known), authorize, idempotency), service)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, config.server, client_ca) if config.server.rest else None
         doors: list[Door] = [grpc, rest] if rest else [grpc]
         recovering = partial(recover, ledger, idempotency, service, writers)
         await recovering()  # before new edits come
         tending = partial(tend, ledger, recovering, doors)
-        looking = partial(asyncio.to_thread, authorizer.look)
+        looking = partial(look, authorizer, known)
+        await looking()
         try:
             for door in doors:
                 await door.start()
             await say_how_it_is(ledger, doors)
-            async with repeating("ledger", TEND_S, tending), repeating("rules", config.server.reload_s, looking):
+            async with repeating("ledger", TEND_S, tending), repeating("callers and rules", config.server.reload_s, looking):
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "")
         finally:
             await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
 
 
-def authenticators(callers: Callers) -> Sequence[Authenticator]:
-    """Those of the configuration, in the order in which they are asked. Raises ConfigError."""
+async def look(authorizer: Authorizer, known: Sequence[Authenticator]) -> None:
+    """Takes up what has changed of the callers and the rules."""
+    await asyncio.gather(asyncio.to_thread(authorizer.look), *(authenticator.look() for authenticator in known))
+
+
+def authenticators(callers: Callers, source: Path | None = None) -> Sequence[Authenticator]:
+    """Those of the configuration, in the order in which they are asked. source: see `running`. Raises ConfigError."""
     found: list[Authenticator] = []
     if callers.mtls:
         found.append(ClientCertificates())
-    if callers.static:
-        found.append(StaticTokens(callers.static))
+    if callers.static or source:
+        found.append(StaticTokens(callers.static, source))
     if callers.jwt:
         found.append(JsonWebTokens(callers.jwt))
     found += (plug_in("authenticators", kind)(settings) for kind, settings in (callers.model_extra or {}).items())

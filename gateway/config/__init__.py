@@ -8,16 +8,16 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gateway.config.base import ConfigError, Name, Section
-from gateway.config.doors import Authorization, Callers, Server, Tls
+from gateway.config.doors import Authorization, Callers, Server, StaticSection, Tls
 from gateway.config.stores import LedgerConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
     "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Server", "Tenant", "Tls",
-    "load", "load_ledger", "parse", "parse_ledger",
+    "load", "load_ledger", "load_static", "parse", "parse_ledger",
 ]  # fmt: skip
 
 
@@ -46,8 +46,14 @@ class Config(Section):
         return self
 
 
+class StaticFile(BaseModel):
+    """A whole file, of which only [callers.static] counts."""
+
+    callers: StaticSection = StaticSection()
+
+
 Values = dict[str, Any]
-Model = TypeVar("Model", bound=Section)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load(path: Path) -> Config:
@@ -58,6 +64,11 @@ def load(path: Path) -> Config:
 def load_ledger(path: Path) -> LedgerConfig:
     """Reads the file's [ledger] alone: an auditor may have neither the secrets nor the certificates of the rest."""
     return parse_ledger(_read(path).get("ledger", {}), folder=path.parent)
+
+
+def load_static(path: Path) -> dict[str, str]:
+    """Reads the file's [callers.static] alone: a caller that is taken out ends, whatever else is being changed in the file."""
+    return dict(_parse(StaticFile, _read(path), path.parent).callers.static)
 
 
 def parse(values: Values, folder: Path = Path()) -> Config:

@@ -4,12 +4,25 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section
 
 # With public keys only: a secret that both sides know could be the public key itself, and `none` is no signature.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+def _one_caller_each(static: dict[str, str]) -> dict[str, str]:
+    callers: dict[str, list[str]] = {}
+    for name, line in static.items():
+        callers.setdefault(line, []).append(name)
+    for names in callers.values():
+        if len(names) > 1:
+            raise ValueError(f"{' and '.join(names)} have the same token; each caller needs its own")
+    return static
+
+
+StaticCallers = Annotated[dict[Name, Annotated[str, Field(pattern=TOKEN_HASH)]], AfterValidator(_one_caller_each)]
 
 
 def _not_mtls(name: str) -> str:
@@ -119,14 +132,22 @@ class ClientCa(Section):
     client_ca_file: ExistingFile
 
 
+class StaticSection(BaseModel):
+    """Of [callers], what is read anew."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+    static: StaticCallers = Field(default_factory=dict)
+
+
 class Callers(Section):
-    """Who may call; several kinds at once. static: caller name -> salted hash of its token (`compliance-gateway token` makes
-    both). jwt: by a name, which becomes the prefix of its callers' names. Other keys are kinds of plug-ins."""
+    """Who may call; several kinds at once. static: caller name -> hash of its token (`compliance-gateway token` makes both),
+    read anew when the file changes. jwt: by a name, which becomes the prefix of its callers' names. Other keys are kinds of
+    plug-ins."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     mtls: ClientCa | None = None
-    static: dict[Name, Annotated[str, Field(pattern=TOKEN_HASH)]] = Field(default_factory=dict)
+    static: StaticCallers = Field(default_factory=dict)
     jwt: dict[Annotated[Name, AfterValidator(_not_mtls)], JwtIssuer] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -16,6 +16,10 @@ class Authenticator(Protocol):
         """By `call.bearer` or `call.certificate`; None where it does not know. May note why into the call's record."""
         ...
 
+    async def look(self) -> None:
+        """Takes up what has changed, at the start and every few seconds."""
+        ...
+
 
 class Authenticate:
     """The step."""

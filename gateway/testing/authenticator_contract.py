@@ -35,6 +35,7 @@ class AuthenticatorContract(ABC):
         authenticator = self.make()
         assert len(self.known()) >= 2
         for _ in range(2):
+            await authenticator.look()
             for name, call in self.known().items():
                 caller = await authenticator.caller_of(call)
                 assert caller is not None

@@ -9,7 +9,8 @@ from gateway.credentials.kinds import SecretFrom
 from gateway.graph.clouds import CLOUDS, cloud_of
 
 GUID = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
-HASH = "sha256:" + "0" * 32 + ":" + "0" * 64
+HASH = "sha256:" + "0" * 64
+SALTED = "sha256:" + "0" * 32 + ":" + "0" * 64
 
 
 def good(folder: Path) -> dict:
@@ -68,6 +69,14 @@ CHANGES = {
     "no authenticator": (lambda v: v.update(callers={}), "callers: no caller authenticator"),
     "an empty authenticator": (lambda v: v.update(callers={"static": {}}), "callers: no caller authenticator"),
     "a token instead of its hash": (lambda v: v["callers"].update(static={"demo": "canary-token"}), "callers.static.demo: "),
+    "two callers with one token": (
+        lambda v: v["callers"].update(static={"demo": HASH, "ops": HASH}),
+        "callers.static: demo and ops have the same token",
+    ),
+    "two callers with one salted token": (
+        lambda v: v["callers"].update(static={"demo": SALTED, "ops": SALTED}),
+        "callers.static: demo and ops have the same token",
+    ),
     "no tenant": (lambda v: v.update(tenants={}), "tenants: "),
     "an unknown cloud": (lambda v: v["tenants"]["contoso"].update(cloud="mars"), "tenants.contoso.cloud: "),
     "a cloud and roots": (lambda v: v["tenants"]["contoso"].update(graph="https://x", authority="https://y"), "either cloud"),

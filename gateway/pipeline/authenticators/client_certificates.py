@@ -32,6 +32,9 @@ class ClientCertificates:
             return None
         return caller
 
+    async def look(self) -> None:
+        """Nothing to take up: the authorities are the door's."""
+
 
 def _read(pem: bytes) -> tuple[Caller, float]:
     """The caller and until when the certificate is good; a name without an end is no name."""

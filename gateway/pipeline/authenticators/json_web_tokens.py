@@ -45,6 +45,9 @@ class JsonWebTokens:
             self._remembered.popitem(last=False)
         return caller
 
+    async def look(self) -> None:
+        """Nothing yet."""
+
     async def _verify(self, token: str) -> tuple[Caller, float]:
         """The caller, and until when the token is good. Raises PyJWTError and what odd tokens may cause."""
         header = jwt.get_unverified_header(token)
