@@ -59,8 +59,8 @@ class Door(Protocol):
         """Binds and serves. Raises OSError."""
         ...
 
-    async def say_health(self, name: str, *, healthy: bool) -> None:
-        """Tells callers how `name` is."""
+    async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:
+        """Tells callers how `name` is; why: where the door has room for words."""
         ...
 
     async def stop(self, notice: float, grace: float) -> None:
@@ -172,14 +172,18 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         doors: list[Door] = [grpc, rest] if rest else [grpc]
         recovering = partial(recover, ledger, idempotency, service, writers)
         await recovering()  # before new edits come
-        tending = partial(tend, ledger, recovering, doors)
+        saying = partial(say_how_it_is, ledger, known, doors)
+        tending = partial(tend, saying, recovering)
         looking = partial(look, authorizer, known)
         await looking()
         try:
             for door in doors:
                 await door.start()
-            await say_how_it_is(ledger, doors)
-            async with repeating("ledger", TEND_S, tending), repeating("callers and rules", config.server.reload_s, looking):
+            await saying()
+            async with (
+                repeating("ledger", TEND_S, tending),
+                repeating("rules", config.server.reload_s, looking),
+            ):
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "")
         finally:
             await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
@@ -228,17 +232,20 @@ async def started_ledger(config: LedgerConfig) -> Store:
     return ledger
 
 
-async def tend(ledger: Ledger, recovering: Callable[[], Awaitable[None]], doors: Sequence[Door]) -> None:
-    """Says how the ledger is, and finds out about what dead gateways left."""
-    await say_how_it_is(ledger, doors)
+async def tend(saying: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
+    """Says how it is, and finds out about what dead gateways left."""
+    await saying()
     await recovering()
 
 
-async def say_how_it_is(ledger: Ledger, doors: Sequence[Door]) -> None:
-    """At every door."""
+async def say_how_it_is(ledger: Ledger, known: Sequence[Authenticator], doors: Sequence[Door]) -> None:
+    """At every door: the ledger, and what the authenticators depend on."""
     LEDGER_UP.set(ledger.up)
+    faults = {name: why for authenticator in known for name, why in authenticator.health().items()}
     for door in doors:
         await door.say_health("ledger", healthy=ledger.up)
+        for name, why in faults.items():
+            await door.say_health(name, healthy=not why, why=why)
 
 
 async def recover(ledger: Store, idempotency: Idempotency, service: Handler, writers: Writers) -> None:

@@ -108,7 +108,12 @@ def is_loopback(host: str) -> bool:
 
 
 class JwtIssuer(Section):
-    """An issuer of JSON web tokens, and for whom they are. Its keys by URL or file. name_claim: who the token is about."""
+    """An issuer of JSON web tokens, and for whom they are. Its keys by URL or file. name_claim: who the token is about.
+
+    keys_refresh_s: how old keys from a URL may grow before they are read anew, and so how long a revoked one counts; a file is
+    looked at as other files are. keys_kept_s: how long keys are used after they could last be read. max_age_s: how long after
+    its `iat` a token is taken, whatever its `exp`; the default is an hour more than a kubelet lets one grow.
+    """
 
     issuer: str = Field(min_length=1)
     audience: str = Field(min_length=1)
@@ -118,11 +123,16 @@ class JwtIssuer(Section):
     algorithms: tuple[Literal[ALGORITHMS], ...] = Field(default=("RS256", "PS256", "ES256"), min_length=1)  # type: ignore[valid-type]
     name_claim: str = Field(default="sub", min_length=1)
     leeway_s: float = Field(default=60, ge=0, le=600)
+    keys_refresh_s: Seconds = 300
+    keys_kept_s: float = Field(default=3600, ge=0, le=7 * 86_400)
+    max_age_s: float = Field(default=25 * 3600, gt=0, le=366 * 86_400)
 
     @model_validator(mode="after")
     def one_source_of_keys(self) -> Self:
         if (self.jwks_url is None) == (self.jwks_file is None):
             raise ValueError("exactly one of jwks_url and jwks_file says where the keys are")
+        if self.keys_kept_s < self.keys_refresh_s:
+            raise ValueError("keys_kept_s: may not be less than keys_refresh_s")
         return self
 
 

@@ -1,6 +1,6 @@
 """Names the caller, by the first authenticator that knows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from google.protobuf.message import Message
@@ -18,6 +18,10 @@ class Authenticator(Protocol):
 
     async def look(self) -> None:
         """Takes up what has changed, at the start and every few seconds."""
+        ...
+
+    def health(self) -> Mapping[str, str]:
+        """What it depends on, by name: why that is not well, empty where it is."""
         ...
 
 

@@ -48,6 +48,11 @@ class AuthenticatorContract(ABC):
             for _ in range(2):
                 assert await authenticator.caller_of(call) is None
 
+    async def test_it_is_well(self) -> None:
+        authenticator = self.make()
+        await authenticator.look()
+        assert not any(authenticator.health().values())
+
     async def test_it_shows_no_token(self) -> None:
         authenticator = self.make()
         for call in (*self.known().values(), *self.unknown()):

@@ -1,13 +1,17 @@
-"""Callers that change while the gateway serves, over the wire: tokens taken out of the configuration."""
+"""Callers that change while the gateway serves: tokens that are taken out, keys that are revoked or cannot be read."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import grpc
+import pytest
 import tomli_w
-from attacks import bearer
-from rig import Failure, Rig
+from attacks import CA, KEY_2, bearer, jwk, sections, signed
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rig import Failure, Rig, gateway, outcome
 
 from gateway.bootstrap import running
 from gateway.cli.emulator import config_for
@@ -53,3 +57,84 @@ async def test_a_static_token_ends_when_it_is_taken_out_of_the_configuration(liv
         write(two=two)
         await until(lambda: is_unknown(one))
         assert await is_known(two)
+
+
+def sections_of_an_issuer(live: Emulator, folder: Path, **issuer: str) -> dict:
+    """The emulator's Entra as the issuer, and a gateway that says how it is at `/readyz`."""
+    entra = live.world.entra
+    about = {"issuer": f"{live.root}/{entra.tenant_id}/", "audience": live.root, "name_claim": "appid", **issuer}
+    keys = {"jwks_url": f"{live.root}/{entra.tenant_id}/discovery/v2.0/keys"} if "jwks_url" not in issuer else {}
+    return {"callers": {"jwt": {"entra": {**about, **keys}}}, "server": {"reload_s": 0.05, "metrics": "all"}}
+
+
+async def page(rig: Rig, path: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{rig.rest_address}{path}") as answer:
+        return await answer.text()
+
+
+CAUSES = {
+    "certificate": ({}, "down: the issuer's certificate is not trusted: "),
+    "dns": ({"jwks_url": "https://issuer.invalid/keys"}, "down: the issuer's name cannot be resolved"),
+    "connection": ({"jwks_url": "https://127.0.0.1:1/keys"}, "down: no connection to the issuer"),
+    "status": ({"jwks_url": "{root}/nowhere"}, "down: the issuer answers 40"),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+async def test_keys_that_cannot_be_read_show_with_the_cause(live: Emulator, tmp_path: Path, cause: str):
+    issuer, words = CAUSES[cause]
+    issuer = {name: value.format(root=live.root) for name, value in issuer.items()}
+    if cause == "status":
+        issuer["ca_file"] = str(live.folder / "ca.pem")
+    async with gateway(live, **sections_of_an_issuer(live, tmp_path, **issuer)) as rig:
+        ready = json.loads(await page(rig, "/readyz"))
+        assert ready["ready"] is True, "other callers are served"
+        assert ready["callers.jwt.entra"].startswith(words)
+        health = health_pb2_grpc.HealthStub(rig.channel)
+        asked = health_pb2.HealthCheckRequest(service="callers.jwt.entra")
+        assert (await health.Check(asked)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        metrics = await page(rig, "/metrics")
+        assert 'compliance_gateway_jwks_up{issuer="entra"} 0.0' in metrics
+        assert f'compliance_gateway_jwks_failed_total{{cause="{cause}",issuer="entra"}}' in metrics
+
+
+async def test_keys_that_can_be_read_are_up(live: Emulator, tmp_path: Path):
+    sections = sections_of_an_issuer(live, tmp_path, ca_file=str(live.folder / "ca.pem"))
+    async with gateway(live, **sections) as rig:
+        assert json.loads(await page(rig, "/readyz"))["callers.jwt.entra"] == "up"
+        assert 'compliance_gateway_jwks_up{issuer="entra"} 1.0' in await page(rig, "/metrics")
+
+
+async def test_a_revoked_key_ends_its_tokens_within_the_reload(live: Emulator, tmp_path: Path):
+    async with gateway(live, **sections(tmp_path)) as rig:
+        credentials = grpc.ssl_channel_credentials(CA.pem.encode())
+        async with grpc.aio.secure_channel(rig.address, credentials) as channel:
+            caller, token = Rig(live, channel, rig.address, "", rig.ledger), signed()
+
+            async def is_known() -> bool:
+                answer = await caller.call("ListComplianceAssignments", LIST, metadata=bearer(token))
+                return not isinstance(answer, Failure)
+
+            async def is_unknown() -> bool:
+                return not await is_known()
+
+            assert await is_known()
+            (tmp_path / "jwks.json").write_text(json.dumps({"keys": [jwk(KEY_2, "two")]}))
+            await until(is_unknown)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"), [("", "ok"), ("https://issuer.invalid/keys", "the issuer's name cannot be resolved")]
+)
+async def test_check_tries_the_keys_of_each_issuer(live: Emulator, tmp_path: Path, url: str, found: str):
+    path = tmp_path / "gateway.toml"
+    issuer = {"jwks_url": url} if url else {}
+    values = config_for(live, "") | sections_of_an_issuer(live, tmp_path, ca_file=str(live.folder / "ca.pem"), **issuer)
+    path.write_text(tomli_w.dumps(values))
+    code, out, err = await outcome("check", "--json", "--config", str(path))
+    lines = [json.loads(line) for line in out.splitlines()]
+    verdict = "ok" if found == "ok" else "wrong"
+    assert lines[-1] == {"callers": "callers.jwt.entra", "found": found, "verdict": verdict}, out + err
+    assert code == (found != "ok")
+    code, out, _ = await outcome("check", "--config", str(path))
+    assert f"callers.jwt.entra: {found}" in out

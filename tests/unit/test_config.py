@@ -132,6 +132,11 @@ CHANGES = {
     "an issuer without a name": (lambda v: v.update(callers=jwt(issuer="")), "callers.jwt.main.issuer: "),
     "no keys": (lambda v: v.update(callers=jwt(jwks_url=None)), "exactly one of jwks_url and jwks_file"),
     "keys over plain http": (lambda v: v.update(callers=jwt(jwks_url="http://x/jwks")), "callers.jwt.main.jwks_url: "),
+    "keys that end before they are read anew": (
+        lambda v: v.update(callers=jwt(keys_kept_s=10)),
+        "callers.jwt.main: keys_kept_s: may not be less than keys_refresh_s",
+    ),
+    "tokens of any age": (lambda v: v.update(callers=jwt(max_age_s=0)), "callers.jwt.main.max_age_s: "),
     "the algorithm none": (lambda v: v.update(callers=jwt(algorithms=["none"])), "callers.jwt.main.algorithms.0: "),
     "an algorithm with a shared secret": (
         lambda v: v.update(callers=jwt(algorithms=["HS256"])),

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cryptography import x509
 
@@ -34,6 +34,9 @@ class ClientCertificates:
 
     async def look(self) -> None:
         """Nothing to take up: the authorities are the door's."""
+
+    def health(self) -> Mapping[str, str]:
+        return {}
 
 
 def _read(pem: bytes) -> tuple[Caller, float]:

@@ -79,6 +79,9 @@ class StaticTokens:
         else:
             log.info("static callers loaded", extra={"file": str(self._source)})
 
+    def health(self) -> Mapping[str, str]:
+        return {}
+
 
 def new_token() -> str:
     """A token of 256 random bits."""
