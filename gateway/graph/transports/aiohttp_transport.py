@@ -1,11 +1,11 @@
 """The default transport: aiohttp, on the event loop."""
 
-import ssl
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from gateway.authorities import context_for
 from gateway.graph.transports import Request, Response, Settings, TransportError, whole
 
 # Reads wait for a connection; a write never does: its body is stale by then. The quota bounds how many there are at once.
@@ -15,11 +15,11 @@ KEEPALIVE_S = 15
 
 
 class AiohttpTransport:
-    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY); a .netrc is not read."""
+    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY), and nothing else does."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._tls = ssl.create_default_context(cafile=settings.ca_file)
+        self._tls = context_for(settings.ca_file)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # of reads, of writes
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
