@@ -50,7 +50,7 @@ class Upstream:
         have. A set that would be replaced as a whole is therefore taken from two answers that agree, or from one that is what
         was known.
         """
-        return await self._look(None, Asking(deadline))
+        return await self._look(None, Asking(deadline, urgent=True))
 
     async def look_back(self, sent: RowSet, deadline: float) -> Look:
         """As `look`, after `sent` went out. One answer that shows exactly what was sent is enough, however many pages it

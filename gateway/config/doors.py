@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section
 
@@ -38,13 +38,26 @@ class Tls(Section):
     key_file: ExistingFile
 
 
+class InFlight(Section):
+    """How many calls of one caller there may be at a time. A read costs a request of the tenant's quota at once; writes wait
+    for each other anyway."""
+
+    reads: int = Field(default=100, ge=1, le=1_000_000)
+    writes: int = Field(default=1000, ge=1, le=1_000_000)
+
+
+def _for_both(value: object) -> object:
+    return {"reads": value, "writes": value} if isinstance(value, int) else value
+
+
 class Server(Section):
     """Where callers come in, and how much they may ask for.
 
     grpc: for callers with tokens. mtls: a port of its own for gRPC callers with client certificates, which it demands. rest:
     for REST, with either; public_url: its root in links, where callers reach it by another address than they send as Host.
     idle_s: a connection that has not sent a whole request's head for so long is closed. metrics: who may read `/metrics`.
-    reload_s: how often files are looked at for changes. in_flight: calls of one caller at a time.
+    reload_s: how often files are looked at for changes. in_flight: calls of one caller at a time; one number is for reads and
+    for writes.
     """
 
     grpc: str = "127.0.0.1:50051"
@@ -59,7 +72,7 @@ class Server(Section):
     reload_s: Seconds = 5
     max_request_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
     max_metadata_bytes: int = Field(default=32 << 10, ge=1024, le=1 << 20)
-    in_flight: int = Field(default=1000, ge=1, le=1_000_000)
+    in_flight: Annotated[InFlight, BeforeValidator(_for_both)] = InFlight()
     drain_notice_s: float = Field(default=1, ge=0, le=300)
     drain_s: Seconds = 30
 

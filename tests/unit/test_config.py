@@ -58,6 +58,9 @@ CHANGES = {
     "links that are none": (lambda v: v.update(server={"public_url": "gateway.example"}), "server.public_url: "),
     "links with a slash too many": (lambda v: v.update(server={"public_url": "https://g.example/"}), "server.public_url: "),
     "metrics for someone": (lambda v: v.update(server={"metrics": "someone"}), "server.metrics: "),
+    "no reads at a time": (lambda v: v.update(server={"in_flight": {"reads": 0}}), "server.in_flight.reads: "),
+    "nothing at a time": (lambda v: v.update(server={"in_flight": 0}), "server.in_flight.reads: "),
+    "many at a time": (lambda v: v.update(server={"in_flight": "many"}), "server.in_flight: "),
     "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
     "no authorisation": (lambda v: v.pop("authorization"), "authorization: Field required"),
     "locks that are no more": (
