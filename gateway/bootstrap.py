@@ -20,7 +20,7 @@ from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Step
-from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant
+from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant, exposed
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
 from gateway.doors.rest_door import RestDoor
@@ -152,6 +152,8 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
 
     source: the file that `config` is from, of which [callers.static] is read anew when it changes.
     """
+    for line in exposed(config, source):
+        log.warning("a file is open to others; server.strict_files = true refuses it", extra={"file": line})
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)

@@ -12,7 +12,7 @@ from rich.table import Table
 from gateway.bootstrap import apps_of, authenticators, authorizer_of, graphs
 from gateway.call import Record
 from gateway.cli.loop import console, load_or_exit, refuse, run, say
-from gateway.config import Config, ConfigError, Tenant
+from gateway.config import Config, ConfigError, Tenant, exposed
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.faults import PERMISSION
@@ -56,6 +56,8 @@ def check(
     """Check a configuration: its faults, then for each credential of each tenant a token, its roles and one read from Graph,
     and for each issuer of callers' tokens its keys."""
     loaded = load_or_exit(config)
+    for line in exposed(loaded, config):
+        typer.echo(f"warning: {line}", err=True)
     try:
         authorizer_of(loaded)
         findings, dependencies = run(_check(loaded))

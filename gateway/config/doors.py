@@ -56,8 +56,9 @@ class Server(Section):
     grpc: for callers with tokens. mtls: a port of its own for gRPC callers with client certificates, which it demands. rest:
     for REST, with either; public_url: its root in links, where callers reach it by another address than they send as Host.
     idle_s: a connection that has not sent a whole request's head for so long is closed. metrics: who may read `/metrics`.
-    reload_s: how often files are looked at for changes. in_flight: calls of one caller at a time; one number is for reads and
-    for writes.
+    reload_s: how often files are looked at for changes. strict_files: refuse to start, instead of a warning, while other users
+    of the machine may read a secret's file or change any that the configuration names. in_flight: calls of one caller at a
+    time; one number is for reads and for writes.
     """
 
     grpc: str = "127.0.0.1:50051"
@@ -70,6 +71,7 @@ class Server(Section):
     insecure: bool = False
     default_deadline_s: Seconds = 30
     reload_s: Seconds = 5
+    strict_files: bool = False
     max_request_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
     max_metadata_bytes: int = Field(default=32 << 10, ge=1024, le=1 << 20)
     in_flight: Annotated[InFlight, BeforeValidator(_for_both)] = InFlight()
