@@ -47,6 +47,7 @@ from gateway.pipeline.validate import Validate
 log = logging.getLogger(__name__)
 
 TEND_S = 1.0
+FIRST_LOOK_S = 5.0  # what is looked at before the doors open may take so long
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -176,24 +177,24 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         await recovering()  # before new edits come
         saying = partial(say_how_it_is, ledger, known, doors)
         tending = partial(tend, saying, recovering)
-        looking = partial(look, authorizer, known)
-        await looking()
+        looks: list[Callable[[], Awaitable[object]]] = [
+            partial(asyncio.to_thread, authorizer.look),
+            *(authenticator.look for authenticator in known),
+        ]
+        with suppress(TimeoutError):  # the doors open all the same, and say what is not well
+            async with asyncio.timeout(FIRST_LOOK_S):
+                await asyncio.gather(*(look() for look in looks))
         try:
             for door in doors:
                 await door.start()
             await saying()
-            async with (
-                repeating("ledger", TEND_S, tending),
-                repeating("rules", config.server.reload_s, looking),
-            ):
+            async with AsyncExitStack() as beside:
+                await beside.enter_async_context(repeating("ledger", TEND_S, tending))
+                for look in looks:  # each by itself: an issuer that is slow holds up no rule
+                    await beside.enter_async_context(repeating("look", config.server.reload_s, look))
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "")
         finally:
             await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
-
-
-async def look(authorizer: Authorizer, known: Sequence[Authenticator]) -> None:
-    """Takes up what has changed of the callers and the rules."""
-    await asyncio.gather(asyncio.to_thread(authorizer.look), *(authenticator.look() for authenticator in known))
 
 
 def authenticators(callers: Callers, source: Path | None = None) -> Sequence[Authenticator]:

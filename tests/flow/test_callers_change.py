@@ -13,7 +13,9 @@ from attacks import CA, KEY_2, bearer, jwk, sections, signed
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rig import Failure, Rig, gateway, outcome
 
-from gateway.bootstrap import running
+from gateway import bootstrap
+from gateway.bootstrap import authenticators, running
+from gateway.call import Call
 from gateway.cli.emulator import config_for
 from gateway.config import load
 from gateway.emulator import Emulator
@@ -30,18 +32,36 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_static_token_ends_when_it_is_taken_out_of_the_configuration(live: Emulator, tmp_path: Path):
-    path, one, two = tmp_path / "gateway.toml", new_token(), new_token()
-    rules = tmp_path / "rules.cedar"
+class Hanging:
+    """Knows nobody, and its look never comes to an end."""
+
+    async def caller_of(self, call: Call) -> None:
+        return None
+
+    async def look(self) -> None:
+        await asyncio.Event().wait()
+
+    def health(self) -> dict[str, str]:
+        return {"hanging": "no answer"}
+
+
+def write(live: Emulator, path: Path, **callers: str) -> None:
+    values = config_for(live, "") | {"callers": {"static": {name: hash_token(token) for name, token in callers.items()}}}
+    rules = path.parent / "rules.cedar"
     rules.write_text("permit(principal, action, resource);")
+    values["authorization"] = {"rules_file": str(rules)}
+    values["server"] |= {"reload_s": 0.05, "drain_notice_s": 0}
+    path.write_text(tomli_w.dumps(values))
 
-    def write(**callers: str) -> None:
-        values = config_for(live, "") | {"callers": {"static": {name: hash_token(token) for name, token in callers.items()}}}
-        values["authorization"] = {"rules_file": str(rules)}
-        values["server"] |= {"reload_s": 0.05, "drain_notice_s": 0}
-        path.write_text(tomli_w.dumps(values))
 
-    write(one=one)
+@pytest.mark.parametrize("beside", [[], [Hanging()]], ids=["alone", "beside one whose look hangs"])
+async def test_a_static_token_ends_when_it_is_taken_out_of_the_configuration(
+    live: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: list[Hanging]
+):
+    monkeypatch.setattr(bootstrap, "authenticators", lambda *given: [*authenticators(*given), *beside])
+    monkeypatch.setattr(bootstrap, "FIRST_LOOK_S", 0.2)
+    path, one, two = tmp_path / "gateway.toml", new_token(), new_token()
+    write(live, path, one=one)
     config = load(path)
     async with running(config, source=path) as doors, grpc.aio.insecure_channel(doors.grpc) as channel:
         rig = Rig(live, channel, doors.grpc, one, config.ledger)
@@ -54,7 +74,7 @@ async def test_a_static_token_ends_when_it_is_taken_out_of_the_configuration(liv
 
         assert await is_known(one)
         assert await is_unknown(two)
-        write(two=two)
+        write(live, path, two=two)
         await until(lambda: is_unknown(one))
         assert await is_known(two)
 
