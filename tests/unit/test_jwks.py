@@ -75,6 +75,7 @@ async def test_a_call_alone_has_the_keys_read_anew(fake: FakeIssuer, tokens: Jso
 
 async def test_keys_that_cannot_be_read_count_for_a_while_and_no_longer(fake: FakeIssuer, tokens: JsonWebTokens):
     token = signed()
+    assert tokens.health() == {"callers.jwt.main": "not read yet"}
     assert await knows(tokens, token)
     assert tokens.health() == {"callers.jwt.main": ""}
     fake.down = "the issuer answers 503"

@@ -31,7 +31,7 @@ class Keys:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._tried_at = self._read_at = float("-inf")
         self._flight: asyncio.Task[None] | None = None
-        self.fault = ""
+        self.fault = "not read yet"
 
     def current(self) -> object | None:
         """Another object once the keys are others, so that what was verified with those before counts no more; None where
