@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from gateway.assignments.looks import Bounds
@@ -18,7 +19,7 @@ from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.writers import Writers
 from gateway.call import Handler, Step
-from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant
+from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant, exposed
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
 from gateway.doors.grpc_door import GrpcDoor
 from gateway.doors.rest_door import RestDoor
@@ -45,6 +46,7 @@ from gateway.pipeline.validate import Validate
 log = logging.getLogger(__name__)
 
 TEND_S = 1.0
+FIRST_LOOK_S = 5.0  # what is looked at before the doors open may take so long
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -57,8 +59,8 @@ class Door(Protocol):
         """Binds and serves. Raises OSError."""
         ...
 
-    async def say_health(self, name: str, *, healthy: bool) -> None:
-        """Tells callers how `name` is."""
+    async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:
+        """Tells callers how `name` is; why: where the door has room for words."""
         ...
 
     async def stop(self, notice: float, grace: float) -> None:
@@ -78,12 +80,12 @@ class Addresses(NamedTuple):
     rest: str
 
 
-def steps(config: Config, audit: Step, authorizer: Authorizer, idempotency: Step) -> Sequence[Step]:
+def steps(config: Config, audit: Step, authenticate: Step, authorizer: Authorizer, idempotency: Step) -> Sequence[Step]:
     """What a call passes, outermost first."""
     return (
         audit,
         deadline,
-        Authenticate(authenticators(config.callers)),
+        authenticate,
         Limit(config.server.in_flight),
         AuthorizeOperation(authorizer),
         Validate(config.tenants),
@@ -141,12 +143,17 @@ async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[Addresses]:
-    """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start."""
+async def running(config: Config, clock: Clock = time.monotonic, source: Path | None = None) -> AsyncIterator[Addresses]:
+    """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start.
+
+    source: the file that `config` is from, of which [callers.static] is read anew when it changes.
+    """
+    for line in exposed(config, source):
+        log.warning("a file is open to others; server.strict_files = true refuses it", extra={"file": line})
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
-        authorizer = authorizer_of(config)
+        authorizer, known = authorizer_of(config), authenticators(config.callers, source)
         audit, idempotency = Audit(ledger), Idempotency(ledger)
         stack.push_async_callback(audit.close)
         stack.push_async_callback(idempotency.close)
@@ -157,31 +164,41 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers, PageTokens(lambda: ledger.secret))
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        handler = pipeline(steps(config, audit, authorizer, idempotency), service)
+        handler = pipeline(steps(config, audit, Authenticate(known), authorizer, idempotency), service)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, config.server, client_ca) if config.server.rest else None
         doors: list[Door] = [grpc, rest] if rest else [grpc]
         recovering = partial(recover, ledger, idempotency, service, writers)
         await recovering()  # before new edits come
-        tending = partial(tend, ledger, recovering, doors)
-        looking = partial(asyncio.to_thread, authorizer.look)
+        saying = partial(say_how_it_is, ledger, known, doors)
+        tending = partial(tend, saying, recovering)
+        looks: list[Callable[[], Awaitable[object]]] = [
+            partial(asyncio.to_thread, authorizer.look),
+            *(authenticator.look for authenticator in known),
+        ]
+        with suppress(TimeoutError):  # the doors open all the same, and say what is not well
+            async with asyncio.timeout(FIRST_LOOK_S):
+                await asyncio.gather(*(look() for look in looks))
         try:
             for door in doors:
                 await door.start()
-            await say_how_it_is(ledger, doors)
-            async with repeating("ledger", TEND_S, tending), repeating("rules", config.server.reload_s, looking):
+            await saying()
+            async with AsyncExitStack() as beside:
+                await beside.enter_async_context(repeating("ledger", TEND_S, tending))
+                for look in looks:  # each by itself: an issuer that is slow holds up no rule
+                    await beside.enter_async_context(repeating("look", config.server.reload_s, look))
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "")
         finally:
             await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
 
 
-def authenticators(callers: Callers) -> Sequence[Authenticator]:
-    """Those of the configuration, in the order in which they are asked. Raises ConfigError."""
+def authenticators(callers: Callers, source: Path | None = None) -> Sequence[Authenticator]:
+    """Those of the configuration, in the order in which they are asked. source: see `running`. Raises ConfigError."""
     found: list[Authenticator] = []
     if callers.mtls:
         found.append(ClientCertificates())
-    if callers.static:
-        found.append(StaticTokens(callers.static))
+    if callers.static or source:
+        found.append(StaticTokens(callers.static, source))
     if callers.jwt:
         found.append(JsonWebTokens(callers.jwt))
     found += (plug_in("authenticators", kind)(settings) for kind, settings in (callers.model_extra or {}).items())
@@ -213,17 +230,20 @@ async def started_ledger(config: LedgerConfig) -> Store:
     return ledger
 
 
-async def tend(ledger: Ledger, recovering: Callable[[], Awaitable[None]], doors: Sequence[Door]) -> None:
-    """Says how the ledger is, and finds out about what dead gateways left."""
-    await say_how_it_is(ledger, doors)
+async def tend(saying: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
+    """Says how it is, and finds out about what dead gateways left."""
+    await saying()
     await recovering()
 
 
-async def say_how_it_is(ledger: Ledger, doors: Sequence[Door]) -> None:
-    """At every door."""
+async def say_how_it_is(ledger: Ledger, known: Sequence[Authenticator], doors: Sequence[Door]) -> None:
+    """At every door: the ledger, and what the authenticators depend on."""
     LEDGER_UP.set(ledger.up)
+    faults = {name: why for authenticator in known for name, why in authenticator.health().items()}
     for door in doors:
         await door.say_health("ledger", healthy=ledger.up)
+        for name, why in faults.items():
+            await door.say_health(name, healthy=not why, why=why)
 
 
 async def recover(ledger: Store, idempotency: Idempotency, service: Handler, writers: Writers) -> None:

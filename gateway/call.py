@@ -19,6 +19,7 @@ class Caller:
     name: str
 
 
+AUTHORIZATION = "authorization"
 BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
 CORRELATION_ID = re.compile(r"[!-~]{1,128}")
@@ -110,7 +111,7 @@ class Call:
     @property
     def bearer(self) -> str | None:
         """The token in the metadata; None where there is none that could be one."""
-        values = self.metadata.get("authorization", ())
+        values = self.metadata.get(AUTHORIZATION, ())
         match = BEARER.fullmatch(values[0]) if len(values) == 1 else None
         return match.group(1) if match else None
 

@@ -40,6 +40,10 @@ TOKEN_EXPIRES = Gauge(
     "compliance_gateway_token_expires_timestamp_seconds", "When the tenant's token ends, in Unix time.", ["tenant"]
 )
 LEDGER_UP = Gauge("compliance_gateway_ledger_up", "1 while the ledger can be written to.")
+JWKS_UP = Gauge("compliance_gateway_jwks_up", "1 while the keys of an issuer of callers' tokens can be read.", ["issuer"])
+JWKS_FAILED = Counter(
+    "compliance_gateway_jwks_failed", "Times that an issuer's keys could not be read, by why.", ["issuer", "cause"]
+)
 CREDENTIAL_REFUSED = Counter(
     "compliance_gateway_credential_refused", "Times that Entra did not take a credential.", ["tenant", "number", "kind"]
 )

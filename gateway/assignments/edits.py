@@ -5,7 +5,7 @@ are never sent, never edited, and their targets are taken (graph-facts §2). Wha
 judge is asked about it: what was there and what comes, filters included.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -50,7 +50,7 @@ class Upstream:
         have. A set that would be replaced as a whole is therefore taken from two answers that agree, or from one that is what
         was known.
         """
-        asking = Asking(deadline) if sent is None else Asking(deadline, LOOK_S, urgent=True)
+        asking = Asking(deadline, urgent=True) if sent is None else Asking(deadline, LOOK_S, urgent=True)
         asked, by_pages = self._now(), not self._is_paged
         if by_pages:
             asked, found = await self._by_pages(asking)

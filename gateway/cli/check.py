@@ -1,4 +1,5 @@
-"""`check`: is this configuration fit to serve? Every fault of the file, then each credential of each tenant tried for real."""
+"""`check`: is this configuration fit to serve? Every fault of the file, then each credential of each tenant, and the keys of
+each issuer, tried for real."""
 
 import asyncio
 from pathlib import Path
@@ -8,10 +9,10 @@ import jwt
 import typer
 from rich.table import Table
 
-from gateway.bootstrap import apps_of, authorizer_of, graphs
+from gateway.bootstrap import apps_of, authenticators, authorizer_of, graphs
 from gateway.call import Record
 from gateway.cli.loop import console, load_or_exit, refuse, run, say
-from gateway.config import Config, ConfigError, Tenant
+from gateway.config import Config, ConfigError, Tenant, exposed
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.faults import PERMISSION
@@ -37,27 +38,54 @@ class Finding(NamedTuple):
         return "ok" if {self.token, self.permission, self.read} == {"ok"} else "wrong"
 
 
+class Dependency(NamedTuple):
+    """What authenticating callers depends on; found is `ok` or says what is wrong."""
+
+    callers: str
+    found: str
+
+    @property
+    def verdict(self) -> str:
+        return "ok" if self.found == "ok" else "wrong"
+
+
 def check(
     config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each credential.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each credential and issuer.")] = False,
 ) -> None:
-    """Check a configuration: its faults, then for each credential of each tenant a token, its roles and one read from Graph."""
+    """Check a configuration: its faults, then for each credential of each tenant a token, its roles and one read from Graph,
+    and for each issuer of callers' tokens its keys."""
     loaded = load_or_exit(config)
+    for line in exposed(loaded, config):
+        typer.echo(f"warning: {line}", err=True)
     try:
         authorizer_of(loaded)
-        findings = run(_check(loaded))
+        findings, dependencies = run(_check(loaded))
     except ConfigError as exc:
         raise refuse(exc.faults) from None
+    everything: list[Finding | Dependency] = [*findings, *dependencies]
     if as_json:
-        for finding in findings:
-            say(**finding._asdict(), verdict=finding.verdict)
+        for found in everything:
+            say(**found._asdict(), verdict=found.verdict)
     else:
         console().print(_table(findings))
-    if any(finding.verdict != "ok" for finding in findings):
+        for dependency in dependencies:
+            console().print(f"{dependency.callers}: {dependency.found}", markup=False)
+    if any(found.verdict != "ok" for found in everything):
         raise typer.Exit(1)
 
 
-async def _check(config: Config) -> list[Finding]:
+async def _check(config: Config) -> tuple[list[Finding], list[Dependency]]:
+    return await asyncio.gather(_check_credentials(config), _check_callers(config))
+
+
+async def _check_callers(config: Config) -> list[Dependency]:
+    known = authenticators(config.callers)
+    await asyncio.gather(*(authenticator.look() for authenticator in known))
+    return [Dependency(name, why or "ok") for authenticator in known for name, why in authenticator.health().items()]
+
+
+async def _check_credentials(config: Config) -> list[Finding]:
     """Each credential as if it were its tenant's only one."""
     alone = {
         f"{name} {number}": (name, tenant.model_copy(update={"credentials": [credential]}))

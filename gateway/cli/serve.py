@@ -16,14 +16,14 @@ def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]
     loaded = load_or_exit(config)
     log_json()
     try:
-        run(_serve(loaded))
+        run(_serve(loaded, config))
     except ConfigError as exc:
         raise refuse(exc.faults) from None
     except OSError as exc:
         raise refuse([f"server: {exc}"]) from None
 
 
-async def _serve(config: Config) -> None:
-    async with running(config) as addresses:
+async def _serve(config: Config, source: Path) -> None:
+    async with running(config, source=source) as addresses:
         say(ready=True, **{door: address for door, address in addresses._asdict().items() if address})
         await until_signalled()

@@ -8,16 +8,17 @@ import tomllib
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gateway.config.base import ConfigError, Name, Section
-from gateway.config.doors import Authorization, Callers, Server, Tls
+from gateway.config.doors import Authorization, Callers, Server, StaticSection, Tls
+from gateway.config.exposure import exposed
 from gateway.config.stores import LedgerConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
     "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Server", "Tenant", "Tls",
-    "load", "load_ledger", "parse", "parse_ledger",
+    "exposed", "load", "load_ledger", "load_static", "parse", "parse_ledger",
 ]  # fmt: skip
 
 
@@ -46,13 +47,19 @@ class Config(Section):
         return self
 
 
+class StaticFile(BaseModel):
+    """A whole file, of which only [callers.static] counts."""
+
+    callers: StaticSection = StaticSection()
+
+
 Values = dict[str, Any]
-Model = TypeVar("Model", bound=Section)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load(path: Path) -> Config:
     """Reads the file. Raises ConfigError with every fault in it."""
-    return parse(_read(path), folder=path.parent)
+    return parse(_read(path), folder=path.parent, source=path)
 
 
 def load_ledger(path: Path) -> LedgerConfig:
@@ -60,9 +67,18 @@ def load_ledger(path: Path) -> LedgerConfig:
     return parse_ledger(_read(path).get("ledger", {}), folder=path.parent)
 
 
-def parse(values: Values, folder: Path = Path()) -> Config:
-    """Checks values as TOML gives them; relative paths count from `folder`. Raises ConfigError with every fault."""
-    return _parse(Config, values, folder)
+def load_static(path: Path) -> dict[str, str]:
+    """Reads the file's [callers.static] alone: a caller that is taken out ends, whatever else is being changed in the file."""
+    return dict(_parse(StaticFile, _read(path), path.parent).callers.static)
+
+
+def parse(values: Values, folder: Path = Path(), source: Path | None = None) -> Config:
+    """Checks values as TOML gives them; relative paths count from `folder`. source: the file that they are from. Raises
+    ConfigError with every fault, which files that are open to others are where server.strict_files says so."""
+    config = _parse(Config, values, folder)
+    if config.server.strict_files and (faults := exposed(config, source)):
+        raise ConfigError(faults)
+    return config
 
 
 def parse_ledger(values: Values, folder: Path = Path()) -> LedgerConfig:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-TOKEN_HASH = r"^sha256:[0-9a-f]{32}:[0-9a-f]{64}$"  # noqa: S105 - a pattern
+TOKEN_HASH = r"^sha256:([0-9a-f]{32}:)?[0-9a-f]{64}$"  # noqa: S105 - a pattern
 Name = Annotated[str, Field(pattern=NAME)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 

@@ -4,12 +4,25 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section
 
 # With public keys only: a secret that both sides know could be the public key itself, and `none` is no signature.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+def _one_caller_each(static: dict[str, str]) -> dict[str, str]:
+    callers: dict[str, list[str]] = {}
+    for name, line in static.items():
+        callers.setdefault(line, []).append(name)
+    for names in callers.values():
+        if len(names) > 1:
+            raise ValueError(f"{' and '.join(names)} have the same token; each caller needs its own")
+    return static
+
+
+StaticCallers = Annotated[dict[Name, Annotated[str, Field(pattern=TOKEN_HASH)]], AfterValidator(_one_caller_each)]
 
 
 def _not_mtls(name: str) -> str:
@@ -25,13 +38,27 @@ class Tls(Section):
     key_file: ExistingFile
 
 
+class InFlight(Section):
+    """How many calls of one caller there may be at a time. A read costs a request of the tenant's quota at once; writes wait
+    for each other anyway."""
+
+    reads: int = Field(default=100, ge=1, le=1_000_000)
+    writes: int = Field(default=1000, ge=1, le=1_000_000)
+
+
+def _for_both(value: object) -> object:
+    return {"reads": value, "writes": value} if isinstance(value, int) else value
+
+
 class Server(Section):
     """Where callers come in, and how much they may ask for.
 
     grpc: for callers with tokens. mtls: a port of its own for gRPC callers with client certificates, which it demands. rest:
     for REST, with either; public_url: its root in links, where callers reach it by another address than they send as Host.
     idle_s: a connection that has not sent a whole request's head for so long is closed. metrics: who may read `/metrics`.
-    reload_s: how often files are looked at for changes. in_flight: calls of one caller at a time.
+    reload_s: how often files are looked at for changes. strict_files: refuse to start, instead of a warning, while other users
+    of the machine may read a secret's file or change any that the configuration names. in_flight: calls of one caller at a
+    time; one number is for reads and for writes.
     """
 
     grpc: str = "127.0.0.1:50051"
@@ -44,9 +71,10 @@ class Server(Section):
     insecure: bool = False
     default_deadline_s: Seconds = 30
     reload_s: Seconds = 5
+    strict_files: bool = False
     max_request_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
     max_metadata_bytes: int = Field(default=32 << 10, ge=1024, le=1 << 20)
-    in_flight: int = Field(default=1000, ge=1, le=1_000_000)
+    in_flight: Annotated[InFlight, BeforeValidator(_for_both)] = InFlight()
     drain_notice_s: float = Field(default=1, ge=0, le=300)
     drain_s: Seconds = 30
 
@@ -95,7 +123,12 @@ def is_loopback(host: str) -> bool:
 
 
 class JwtIssuer(Section):
-    """An issuer of JSON web tokens, and for whom they are. Its keys by URL or file. name_claim: who the token is about."""
+    """An issuer of JSON web tokens, and for whom they are. Its keys by URL or file. name_claim: who the token is about.
+
+    keys_refresh_s: how old keys from a URL may grow before they are read anew, and so how long a revoked one counts; a file is
+    looked at as other files are. keys_kept_s: how long keys are used after they could last be read. max_age_s: how long after
+    its `iat` a token is taken, whatever its `exp`; the default is an hour more than a kubelet lets one grow.
+    """
 
     issuer: str = Field(min_length=1)
     audience: str = Field(min_length=1)
@@ -105,11 +138,16 @@ class JwtIssuer(Section):
     algorithms: tuple[Literal[ALGORITHMS], ...] = Field(default=("RS256", "PS256", "ES256"), min_length=1)  # type: ignore[valid-type]
     name_claim: str = Field(default="sub", min_length=1)
     leeway_s: float = Field(default=60, ge=0, le=600)
+    keys_refresh_s: Seconds = 300
+    keys_kept_s: float = Field(default=3600, ge=0, le=7 * 86_400)
+    max_age_s: float = Field(default=25 * 3600, gt=0, le=366 * 86_400)
 
     @model_validator(mode="after")
     def one_source_of_keys(self) -> Self:
         if (self.jwks_url is None) == (self.jwks_file is None):
             raise ValueError("exactly one of jwks_url and jwks_file says where the keys are")
+        if self.keys_kept_s < self.keys_refresh_s:
+            raise ValueError("keys_kept_s: may not be less than keys_refresh_s")
         return self
 
 
@@ -119,14 +157,22 @@ class ClientCa(Section):
     client_ca_file: ExistingFile
 
 
+class StaticSection(BaseModel):
+    """Of [callers], what is read anew."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+    static: StaticCallers = Field(default_factory=dict)
+
+
 class Callers(Section):
-    """Who may call; several kinds at once. static: caller name -> salted hash of its token (`compliance-gateway token` makes
-    both). jwt: by a name, which becomes the prefix of its callers' names. Other keys are kinds of plug-ins."""
+    """Who may call; several kinds at once. static: caller name -> hash of its token (`compliance-gateway token` makes both),
+    read anew when the file changes. jwt: by a name, which becomes the prefix of its callers' names. Other keys are kinds of
+    plug-ins."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     mtls: ClientCa | None = None
-    static: dict[Name, Annotated[str, Field(pattern=TOKEN_HASH)]] = Field(default_factory=dict)
+    static: StaticCallers = Field(default_factory=dict)
     jwt: dict[Annotated[Name, AfterValidator(_not_mtls)], JwtIssuer] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -47,7 +47,7 @@ class MsalApp:
 
     def __init__(self, place: Place, kind: str, credential: Credential) -> None:
         self._place, self.kind, self._credential = place, kind, credential
-        self._session = EntraSession(place.ca_file)
+        self._session = EntraSession(place.ca_file, None if self.local else place.authority)
         self._http_cache: dict[Any, Any] = {}
         self._used: Presented | None = None
         self._app: tuple[str, Any] | None = None

@@ -62,7 +62,7 @@ class GrpcDoor:
         await self._server.start()
         await self.say_health(SERVICE.full_name, healthy=True)
 
-    async def say_health(self, name: str, *, healthy: bool) -> None:
+    async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:  # noqa: ARG002 - gRPC's health has no words
         """What the health service says of `name`."""
         status = health_pb2.HealthCheckResponse
         await self._health.set(name, status.SERVING if healthy else status.NOT_SERVING)

@@ -88,9 +88,9 @@ class RestDoor:
         self.address = f"{host}:{self._listening.sockets[0].getsockname()[1]}"
         self._pages.serving = True
 
-    async def say_health(self, name: str, *, healthy: bool) -> None:
+    async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:
         """What `/readyz` says of `name`."""
-        self._pages.health[name] = healthy
+        self._pages.health[name] = "up" if healthy else f"down: {why}" if why else "down"
 
     async def stop(self, notice: float, grace: float) -> None:
         """Says for `notice` seconds that it is not ready, then takes no new call and lets running ones end."""

@@ -23,11 +23,11 @@ HTML = {
 
 
 class Pages:
-    """The pages by path. health: name -> whether it is well; empty until the door serves."""
+    """The pages by path. health: name -> how it is, in words; empty until the door serves."""
 
     def __init__(self, settings: Server) -> None:
         self._open = settings.metrics == "all"
-        self.health: dict[str, bool] = {}
+        self.health: dict[str, str] = {}
         self.serving = False
         openapi = (DOCS / "openapi.json").read_bytes()
         fixed = {
@@ -49,8 +49,7 @@ class Pages:
 
     def _readyz(self, _: web.BaseRequest) -> web.Response:
         """200 while calls are taken; what is not well besides is in the body: with the ledger down, reads go on."""
-        words = {name: "up" if well else "down" for name, well in self.health.items()}
-        return _json(200 if self.serving else 503, ready=self.serving, **words)
+        return _json(200 if self.serving else 503, ready=self.serving, **self.health)
 
     def _metrics(self, request: web.BaseRequest) -> web.Response:
         if not (self._open or is_loopback(request.remote or "")):

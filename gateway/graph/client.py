@@ -72,7 +72,7 @@ class GraphClient:
         await self.quota.writes.take(deadline)
         try:
             token = await self._tokens.token()
-            await self.quota.requests.take(deadline)
+            await self.quota.requests.take(deadline, urgent=True)
         except BaseException:
             self.quota.writes.give_back()
             raise
@@ -105,7 +105,7 @@ class GraphClient:
         """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
-        is sent. urgent: before other reads in the quota. Raises GatewayError.
+        is sent. urgent: what a write needs, before callers' reads in the quota. Raises GatewayError.
         """
         url = self._root + path if path.startswith("/") else self._followed(path)
         refreshed = fresh = False

@@ -13,6 +13,7 @@ from gateway.errors import GatewayError, Reason
 WINDOW_S = 20.0
 SAFE = 0.95  # of the limit: what we send evenly may arrive in a bunch
 BURST = 0.1  # of the limit
+RESERVE = 0.5  # of the burst: what callers' reads leave of the requests for what writes need
 
 
 class Rate(NamedTuple):
@@ -29,19 +30,22 @@ def rate_for(limit: int) -> Rate:
     return Rate(WINDOW_S / max(safe - burst, 1.0), burst)
 
 
-def gcra(rate: Rate, arrival: float, now: float) -> tuple[float, float]:
+def gcra(rate: Rate, arrival: float, now: float, reserve: int = 0) -> tuple[float, float]:
     """The generic cell rate algorithm. arrival: the theoretical one of the turn to come, as returned last time (0.0 at
-    first). Returns the seconds this turn has to wait, and the arrival for the next."""
+    first). reserve: turns of the burst that are left for others. Returns the seconds this turn has to wait, and the arrival for
+    the next."""
     arrival = max(arrival, now)
-    wait = arrival - (rate.burst - 1) * rate.interval - now
+    wait = arrival - (rate.burst - reserve - 1) * rate.interval - now
     return max(wait, 0.0), arrival + rate.interval
 
 
 class Turns:
-    """Turns at a rate, in the order they were asked for; urgent ones first."""
+    """Turns at a rate, in the order they were asked for; urgent ones first, and they alone may have the last of the burst:
+    reserve, a share of it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, reserve: float = 0.0) -> None:
         self._rate, self._arrival = rate_for(limit), 0.0
+        self._reserve = int(self._rate.burst * reserve)
         self._urgent: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -59,7 +63,7 @@ class Turns:
         if now >= deadline:
             raise GatewayError(Reason.DEADLINE_EXCEEDED)
         ahead = len(self._urgent) + (0 if urgent else len(self._others))
-        wait, arrival = gcra(self._rate, self._arrival, now)
+        wait, arrival = gcra(self._rate, self._arrival, now, 0 if urgent else self._reserve)
         if not ahead and not wait:
             self._arrival = arrival
             return
@@ -94,7 +98,7 @@ class Turns:
             if queue[0].done():  # nobody waits for it any more
                 queue.popleft()
                 continue
-            wait, arrival = gcra(self._rate, self._arrival, loop.time())
+            wait, arrival = gcra(self._rate, self._arrival, loop.time(), 0 if queue is self._urgent else self._reserve)
             if wait:
                 self._timer = loop.call_later(wait, self._give, loop)
                 return
@@ -103,7 +107,8 @@ class Turns:
 
 
 class Quota:
-    """The turns of one tenant."""
+    """The turns of one tenant. A write, and what it has to read, goes before callers' reads: there are few writes, as their own
+    turns bound them, and any number of reads."""
 
     def __init__(self, writes: int = 100, requests: int = 1000) -> None:
-        self.writes, self.requests = Turns(writes), Turns(requests)
+        self.writes, self.requests = Turns(writes), Turns(requests, RESERVE)

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from gateway.ids import GUID, canonical_guid, judged_id
 from gateway.odata.codec import TYPE, ZERO_GUID, type_key
-from gateway.odata.text import canonical
+from gateway.odata.text import canonical, dumps
 
 Key = tuple[str, str]
 

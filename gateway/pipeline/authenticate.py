@@ -1,11 +1,12 @@
-"""Names the caller, by the first authenticator that knows it."""
+"""Names the caller, by the first authenticator that knows it; a certificate and a token have to be of the same one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from google.protobuf.message import Message
 
-from gateway.call import Call, Caller, Handler
+from gateway.call import AUTHORIZATION, Call, Caller, Handler
 from gateway.errors import GatewayError, Reason
 
 
@@ -14,6 +15,14 @@ class Authenticator(Protocol):
 
     async def caller_of(self, call: Call) -> Caller | None:
         """By `call.bearer` or `call.certificate`; None where it does not know. May note why into the call's record."""
+        ...
+
+    async def look(self) -> None:
+        """Takes up what has changed, at the start and every few seconds."""
+        ...
+
+    def health(self) -> Mapping[str, str]:
+        """What it depends on, by name: why that is not well, empty where it is."""
         ...
 
 
@@ -25,11 +34,27 @@ class Authenticate:
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises CALLER_UNAUTHENTICATED, the same for every cause."""
-        for authenticator in self._authenticators:
-            caller = await authenticator.caller_of(call)
-            if caller is not None:
-                return await next_handler(call.found(caller=caller))
+        callers = {await self._caller_of(proof) for proof in proofs_of(call)}
+        caller = callers.pop()
+        if caller is not None and not callers:
+            return await next_handler(call.found(caller=caller))
         raise GatewayError(
             Reason.CALLER_UNAUTHENTICATED,
             "Send one `authorization: Bearer <token>` with a token that this gateway knows, or a client certificate.",
         )
+
+    async def _caller_of(self, call: Call) -> Caller | None:
+        for authenticator in self._authenticators:
+            caller = await authenticator.caller_of(call)
+            if caller is not None:
+                return caller
+        return None
+
+
+def proofs_of(call: Call) -> Sequence[Call]:
+    """The call with each of the proofs that it brings, alone: who takes a call that brings two for that of either would let a
+    stolen one hide behind another's own."""
+    if call.certificate is None or AUTHORIZATION not in call.metadata:
+        return (call,)
+    others = {name: values for name, values in call.metadata.items() if name != AUTHORIZATION}
+    return (replace(call, metadata=others), replace(call, certificate=None))

@@ -35,6 +35,7 @@ class AuthenticatorContract(ABC):
         authenticator = self.make()
         assert len(self.known()) >= 2
         for _ in range(2):
+            await authenticator.look()
             for name, call in self.known().items():
                 caller = await authenticator.caller_of(call)
                 assert caller is not None
@@ -46,6 +47,11 @@ class AuthenticatorContract(ABC):
         for call in (*odd, *self.unknown()):
             for _ in range(2):
                 assert await authenticator.caller_of(call) is None
+
+    async def test_it_is_well(self) -> None:
+        authenticator = self.make()
+        await authenticator.look()
+        assert not any(authenticator.health().values())
 
     async def test_it_shows_no_token(self) -> None:
         authenticator = self.make()

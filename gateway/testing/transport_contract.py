@@ -178,6 +178,29 @@ class TransportContract(ABC):
         async with raw_server(tls=tls) as server, self.transport(ca_file=tmp_path / "ca.pem") as transport:
             assert (await transport.send(request(server.port, scheme="https"), PLENTY_S)).status == 200
 
+    @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+    async def test_an_environment_ca_is_not_trusted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+    ) -> None:
+        authority = trustme.CA()
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(tls)
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
+        async with raw_server(tls=tls) as server, self.transport() as transport:
+            with pytest.raises(TransportError):
+                await transport.send(request(server.port, scheme="https"), PLENTY_S)
+            assert server.seen == []
+
+    async def test_no_credentials_of_a_netrc_are_sent(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("default login someone password canary\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+        async with raw_server() as server, self.transport() as transport:
+            await self.send(transport, server.port)
+        assert "basic" not in server.seen[0].head.lower()
+
     async def test_the_proxy_of_the_environment_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async with raw_server() as proxy, self.transport() as transport:
             monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")

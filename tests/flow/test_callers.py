@@ -40,6 +40,7 @@ from rig import Failure, Rig, gateway, logged
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY, GROUP, WINDOWS
+from gateway.pipeline.authenticators.static_tokens import new_token
 
 
 @asynccontextmanager
@@ -114,6 +115,12 @@ async def test_two_spiffe_ids_are_none(live: Emulator, tmp_path: Path):
     client = new_pair("hr", CA, uris=(SPIFFE, SPIFFE + "-2"))
     async with gateway(live, **sections(tmp_path)) as rig, over_tls(rig, client) as caller:
         assert (await refused(caller, ())).reason == "CALLER_UNAUTHENTICATED"
+
+
+async def test_a_certificate_and_another_callers_token_are_nobodys(live: Emulator, tmp_path: Path):
+    async with gateway(live, **sections(tmp_path)) as rig, over_tls(rig, CLIENT) as caller:
+        for metadata in (OPS, bearer(signed()), bearer(new_token()), (("authorization", "Basic b3BzOm9wcw=="),)):
+            assert (await refused(caller, metadata)).reason == "CALLER_UNAUTHENTICATED"
 
 
 async def test_the_port_for_certificates_wants_one_and_plain_text_is_no_tls(live: Emulator, tmp_path: Path):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import tomli_w
 from compliance_gateway import connect
 from compliance_gateway.v1.compliance_assignment_service_pb2 import CreateComplianceAssignmentRequest
 from google.protobuf import json_format
@@ -89,6 +90,25 @@ async def test_check_says_what_is_wrong_with_a_tenant(tmp_path: Path):
     assert code == 1
     assert json.loads(out)["token"].startswith("CREDENTIAL_REFUSED: Entra finds the client secret wrong")
     assert "canary" not in out + err
+
+
+async def test_a_secret_that_others_can_read_is_told_at_the_start_and_by_check_or_refused(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    emulator, _ = await command("emulator", "--write-config", str(path))
+    values = tomllib.loads(path.read_text())
+    secret = Path(values["tenants"]["emulator"]["credentials"][0]["file"])
+    line = f"tenants.emulator.credentials.0.file: {secret} can be read by others"
+    assert "by others" not in (await outcome("check", "--config", str(path)))[2]
+    secret.chmod(0o644)
+    code, _, err = await outcome("check", "--config", str(path))
+    assert (code, err) == (0, f"warning: {line}\n")
+    server, _ = await command("serve", "--config", str(path))
+    assert line in (await end(server))[1]
+    values["server"]["strict_files"] = True
+    path.write_text(tomli_w.dumps(values))
+    refused = [await outcome(name, "--config", str(path)) for name in ("serve", "check")]
+    await end(emulator)
+    assert refused == [(1, "", f"config: {line}\n")] * 2
 
 
 async def test_every_fault_of_a_config_is_printed_and_nothing_starts(tmp_path: Path):
@@ -177,5 +197,5 @@ async def test_the_control_port(tmp_path: Path):
 async def test_token_makes_a_token_and_its_hash():
     code, out, err = await outcome("token", "reporting")
     assert code == 0
-    assert re.fullmatch(r'reporting = "sha256:[0-9a-f]{32}:[0-9a-f]{64}"\n', out)
+    assert re.fullmatch(r'reporting = "sha256:[0-9a-f]{64}"\n', out)
     assert re.search(r"token \(shown once\): \S{43}\n", err)

@@ -9,7 +9,8 @@ from gateway.credentials.kinds import SecretFrom
 from gateway.graph.clouds import CLOUDS, cloud_of
 
 GUID = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
-HASH = "sha256:" + "0" * 32 + ":" + "0" * 64
+HASH = "sha256:" + "0" * 64
+SALTED = "sha256:" + "0" * 32 + ":" + "0" * 64
 
 
 def good(folder: Path) -> dict:
@@ -57,6 +58,9 @@ CHANGES = {
     "links that are none": (lambda v: v.update(server={"public_url": "gateway.example"}), "server.public_url: "),
     "links with a slash too many": (lambda v: v.update(server={"public_url": "https://g.example/"}), "server.public_url: "),
     "metrics for someone": (lambda v: v.update(server={"metrics": "someone"}), "server.metrics: "),
+    "no reads at a time": (lambda v: v.update(server={"in_flight": {"reads": 0}}), "server.in_flight.reads: "),
+    "nothing at a time": (lambda v: v.update(server={"in_flight": 0}), "server.in_flight.reads: "),
+    "many at a time": (lambda v: v.update(server={"in_flight": "many"}), "server.in_flight: "),
     "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
     "no authorisation": (lambda v: v.pop("authorization"), "authorization: Field required"),
     "locks that are no more": (
@@ -68,6 +72,14 @@ CHANGES = {
     "no authenticator": (lambda v: v.update(callers={}), "callers: no caller authenticator"),
     "an empty authenticator": (lambda v: v.update(callers={"static": {}}), "callers: no caller authenticator"),
     "a token instead of its hash": (lambda v: v["callers"].update(static={"demo": "canary-token"}), "callers.static.demo: "),
+    "two callers with one token": (
+        lambda v: v["callers"].update(static={"demo": HASH, "ops": HASH}),
+        "callers.static: demo and ops have the same token",
+    ),
+    "two callers with one salted token": (
+        lambda v: v["callers"].update(static={"demo": SALTED, "ops": SALTED}),
+        "callers.static: demo and ops have the same token",
+    ),
     "no tenant": (lambda v: v.update(tenants={}), "tenants: "),
     "an unknown cloud": (lambda v: v["tenants"]["contoso"].update(cloud="mars"), "tenants.contoso.cloud: "),
     "a cloud and roots": (lambda v: v["tenants"]["contoso"].update(graph="https://x", authority="https://y"), "either cloud"),
@@ -123,6 +135,11 @@ CHANGES = {
     "an issuer without a name": (lambda v: v.update(callers=jwt(issuer="")), "callers.jwt.main.issuer: "),
     "no keys": (lambda v: v.update(callers=jwt(jwks_url=None)), "exactly one of jwks_url and jwks_file"),
     "keys over plain http": (lambda v: v.update(callers=jwt(jwks_url="http://x/jwks")), "callers.jwt.main.jwks_url: "),
+    "keys that end before they are read anew": (
+        lambda v: v.update(callers=jwt(keys_kept_s=10)),
+        "callers.jwt.main: keys_kept_s: may not be less than keys_refresh_s",
+    ),
+    "tokens of any age": (lambda v: v.update(callers=jwt(max_age_s=0)), "callers.jwt.main.max_age_s: "),
     "the algorithm none": (lambda v: v.update(callers=jwt(algorithms=["none"])), "callers.jwt.main.algorithms.0: "),
     "an algorithm with a shared secret": (
         lambda v: v.update(callers=jwt(algorithms=["HS256"])),

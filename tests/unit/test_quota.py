@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError, Reason
-from gateway.graph.quota import WINDOW_S, Turns, gcra, rate_for
+from gateway.graph.quota import WINDOW_S, Quota, Turns, gcra, rate_for
 
 
 @given(st.integers(1, 200), st.lists(st.floats(0, 3), min_size=1, max_size=400))
@@ -55,3 +55,34 @@ async def test_a_deadline_that_has_passed_is_no_matter_of_quota():
     with pytest.raises(GatewayError) as caught:
         await Turns(100).take(asyncio.get_running_loop().time())
     assert caught.value.reason is Reason.DEADLINE_EXCEEDED
+
+
+async def test_reads_leave_a_reserve_for_writes():
+    loop = asyncio.get_running_loop()
+    requests, far, soon = Quota(writes=100, requests=1000).requests, loop.time() + 60, 0.001
+    reads = [asyncio.create_task(requests.take(far)) for _ in range(900)]
+    await asyncio.sleep(0)
+    for _ in range(40):  # refused at once if it had to wait
+        await requests.take(loop.time() + soon, urgent=True)
+    assert sum(read.done() for read in reads) < 100
+    for read in reads:
+        read.cancel()
+    await asyncio.gather(*reads, return_exceptions=True)
+
+
+async def test_a_limit_of_one_has_no_reserve():
+    await Quota(requests=1).requests.take(asyncio.get_running_loop().time() + 1)
+
+
+@given(st.integers(1, 200), st.lists(st.tuples(st.floats(0, 3), st.booleans()), min_size=1, max_size=400))
+def test_no_window_has_more_turns_than_the_limit_with_a_reserve_either(limit: int, asked: list[tuple[float, bool]]):
+    """As Turns does it: whoever has to wait takes nothing before it may."""
+    rate, arrival, now, sent = rate_for(limit), 0.0, 100.0, []
+    for gap, urgent in asked:
+        now += gap
+        wait, then = gcra(rate, arrival, now, 0 if urgent else rate.burst // 2)
+        if not wait:
+            arrival = then
+            sent.append(now)
+    for i, start in enumerate(sent):
+        assert sum(start <= t < start + WINDOW_S - 1e-6 for t in sent[i:]) <= limit

@@ -1,12 +1,12 @@
 """The default transport: aiohttp, on the event loop."""
 
-import ssl
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from gateway.authorities import context_for
 from gateway.graph.transports import Request, Response, Settings, TransportError, whole
 
 # Reads wait for a connection; a write never does: its body is stale by then. The quota bounds how many there are at once.
@@ -17,11 +17,11 @@ KEEPALIVE_S = 15
 
 class AiohttpTransport:
     """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY), as it is when a host is first asked: to search
-    it costs more than all else that is done for a request. A .netrc is not read."""
+    it costs more than all else that is done for a request. Nothing else comes from there."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._tls = ssl.create_default_context(cafile=settings.ca_file)
+        self._tls = context_for(settings.ca_file)
         self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}  # of reads or writes, on new connections or not
         self._proxies: dict[tuple[str, str], str | None] = {}  # by scheme and host
 

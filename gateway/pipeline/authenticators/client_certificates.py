@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cryptography import x509
 
@@ -32,17 +32,33 @@ class ClientCertificates:
             return None
         return caller
 
+    async def look(self) -> None:
+        """Nothing to take up: the authorities are the door's."""
+
+    def health(self) -> Mapping[str, str]:
+        return {}
+
 
 def _read(pem: bytes) -> tuple[Caller, float]:
     """The caller and until when the certificate is good; a name without an end is no name."""
-    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        name = _name(certificate)
+        until = certificate.not_valid_after_utc.timestamp()
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):  # an authority may sign odd things
+        name, until = "", float("inf")
+    printable = name if name.isascii() and name.isprintable() and len(name) <= 256 else ""
+    return Caller(f"mtls:{printable}"), until
+
+
+def _name(certificate: x509.Certificate) -> str:
+    """Empty where it has none that is certain."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     except x509.ExtensionNotFound:
         uris = []
-    spiffe = [uri for uri in uris if uri.startswith("spiffe://")]
+    if not any(uri.lower().startswith("spiffe:") for uri in uris):
+        return certificate.subject.rfc4514_string()
     # A SPIFFE certificate has exactly one URI (X509-SVID, section 2); more would let one pose as several.
-    name = "" if len(spiffe) > 1 else spiffe[0] if spiffe else certificate.subject.rfc4514_string()
-    printable = name if name.isascii() and name.isprintable() and len(name) <= 256 else ""
-    return Caller(f"mtls:{printable}"), certificate.not_valid_after_utc.timestamp()
+    return uris[0] if len(uris) == 1 and uris[0].startswith("spiffe://") else ""

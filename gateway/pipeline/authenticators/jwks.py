@@ -1,59 +1,87 @@
-"""An issuer's public keys, from a URL or a file: fetched when needed, kept when the issuer is down."""
+"""An issuer's public keys: read when needed and every few minutes, kept for a while when they cannot be."""
 
 import asyncio
 import json
 import logging
-import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import jwt
 
+from gateway.metrics import JWKS_FAILED, JWKS_UP
+from gateway.pipeline.authenticators.jwks_sources import KeysError, Source
+
 log = logging.getLogger(__name__)
 
-FRESH_S = 300.0
-# A kid that nobody knows makes the keys be fetched anew, but not by every call that brings one.
+# A kid that nobody knows makes the keys be read anew, but not by every call that brings one; nor is an issuer that fails asked
+# more often.
 COOLDOWN_S = 10.0
-FETCH_S = 5.0
 
 
 class Keys:
-    """fetch: blocking; gives the JWK set. clock: monotonic seconds."""
+    """name: of the issuer in the configuration. source: blocking. refresh_s: how old the keys may grow before they are read
+    anew, 0 at every look. kept_s: how long they are used after they could last be read. clock: monotonic seconds."""
 
-    def __init__(self, fetch: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
-        self._fetch, self._clock = fetch, clock
+    def __init__(
+        self, name: str, source: Source, refresh_s: float, kept_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name, self._source, self._clock = name, source, clock
+        self._refresh_s, self._kept_s = refresh_s, kept_s
+        self._text = b""
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = float("-inf")
+        self._tried_at = self._read_at = float("-inf")
         self._flight: asyncio.Task[None] | None = None
+        self.fault = "not read yet"
+
+    def current(self) -> object | None:
+        """Another object once the keys are others, so that what was verified with those before counts no more; None where
+        they may not be used any more. Has them read anew if it is time, and does not wait for it."""
+        self._begin(max(self._refresh_s, COOLDOWN_S))
+        return self._keys if self._clock() - self._read_at <= self._kept_s else None
 
     async def key(self, kid: str) -> jwt.PyJWK | None:
         """The key, after a look at the issuer if it is new; None where the issuer does not have it."""
-        age = self._clock() - self._fetched_at
-        if self._flight is None and age > (FRESH_S if kid in self._keys else COOLDOWN_S):
-            self._fetched_at = self._clock()
+        if self.current() is None or kid not in self._keys:
+            self._begin(COOLDOWN_S)
+            await self._landed()
+        return self._keys.get(kid) if self.current() is not None else None
+
+    async def look(self) -> None:
+        """Reads the keys anew if it is time."""
+        self._begin(min(self._refresh_s, COOLDOWN_S) if self.fault else self._refresh_s)
+        await self._landed()
+
+    def _begin(self, age: float) -> None:
+        if self._flight is None and self._clock() - self._tried_at >= age:
+            self._tried_at = self._clock()
             self._flight = asyncio.create_task(self._refresh(), name="jwks")
-        if kid not in self._keys and self._flight is not None:
+
+    async def _landed(self) -> None:
+        if self._flight is not None:
             await asyncio.shield(self._flight)
-        return self._keys.get(kid)
 
     async def _refresh(self) -> None:
         try:
-            keys = jwt.PyJWKSet.from_dict(await asyncio.to_thread(self._fetch)).keys
-            self._keys = {str(key.key_id): key for key in keys if key.key_id and key.public_key_use in (None, "sig")}
-        except (jwt.PyJWTError, OSError, ValueError, TypeError, AttributeError) as exc:
-            log.warning("the issuer's keys cannot be read; those before stay", extra={"error": type(exc).__name__})
+            text = await asyncio.to_thread(self._source)
+            if text != self._text or not self._keys:
+                self._keys, self._text = _parse(text), text
+        except KeysError as exc:
+            JWKS_FAILED.labels(self._name, exc.cause).inc()
+            if str(exc) != self.fault:
+                why = {"issuer": self._name, "cause": exc.cause, "why": str(exc)}
+                log.warning("the issuer's keys cannot be read; those before stay for a while", extra=why)
+            self.fault = str(exc)
+        else:
+            self.fault, self._read_at = "", self._clock()
         finally:
+            JWKS_UP.labels(self._name).set(not self.fault)
             self._flight = None
 
 
-def from_url(url: str, ca_file: Path | None) -> Callable[[], Any]:
-    """Fetches from `url`; PyJWT's own client follows no redirect."""
-    context = ssl.create_default_context(cafile=ca_file)
-    return jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_S, ssl_context=context).fetch_data
-
-
-def from_file(path: Path) -> Callable[[], Any]:
-    """Reads `path`."""
-    return lambda: json.loads(path.read_text())
+def _parse(text: bytes) -> dict[str, jwt.PyJWK]:
+    """By kid. Raises KeysError."""
+    try:
+        keys = jwt.PyJWKSet.from_dict(json.loads(text)).keys
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as exc:
+        raise KeysError("answer", f"what comes is no JWK set with a key for signatures ({type(exc).__name__})") from None
+    return {str(key.key_id): key for key in keys if key.key_id and key.public_key_use in (None, "sig")}

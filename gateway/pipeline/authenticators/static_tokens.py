@@ -1,35 +1,86 @@
-"""Tokens from the configuration, checked against salted hashes.
+"""Tokens from the configuration, found by their digests; read anew when the configuration's file changes.
 
-The tokens are made by `new_token` and have 256 random bits, so one round of SHA-256 with a salt is enough: there is
-nothing to guess, and the check costs microseconds.
+The tokens are made by `new_token` and have 256 random bits: there is nothing to guess, so a digest needs no salt, and one
+look-up by it says who calls, or that nobody does, however many callers there are.
 """
 
+import asyncio
 import hashlib
 import hmac
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from gateway.call import Call, Caller
+from gateway.config import ConfigError, load_static
+from gateway.files import version_of
+
+log = logging.getLogger(__name__)
+
+Digest = Callable[[bytes], bytes]
+
+
+def sha256(data: bytes) -> bytes:
+    """32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+class Salted(NamedTuple):
+    """A line of the form of before."""
+
+    caller: Caller
+    salt: bytes
+    digest: bytes
+
+
+class Lines(NamedTuple):
+    """What the configuration has. salted: those whose tokens were not seen yet; one that was is found by its digest from then
+    on, so that in the long run strangers cost one hash here too."""
+
+    known: dict[bytes, Caller]
+    salted: list[Salted]
 
 
 class StaticTokens:
-    """callers: name -> hash as `hash_token` gives it."""
+    """callers: name -> line as `hash_token` gives it. source: the configuration's file. digest: for tests."""
 
-    def __init__(self, callers: Mapping[str, str]) -> None:
-        self._callers = [(Caller(name), *_salt_and_digest(text)) for name, text in callers.items()]
-        self._verified: dict[bytes, Caller] = {}  # by hash of the token; one look-up instead of a hash for each caller
+    def __init__(self, callers: Mapping[str, str], source: Path | None = None, digest: Digest = sha256) -> None:
+        self._source, self._digest = source, digest
+        self._seen = source and version_of(source)
+        # One attribute, so that new lines are in place at once, with nothing of what the old ones knew.
+        self._lines = _lines(callers)
 
     async def caller_of(self, call: Call) -> Caller | None:
         if call.bearer is None:
             return None
-        key = _digest(b"", call.bearer)
-        found = self._verified.get(key)
-        if found is not None:
+        lines, token = self._lines, call.bearer.encode()
+        digest = self._digest(token)
+        found = lines.known.get(digest)
+        if found is not None or not lines.salted:
             return found
-        for caller, salt, digest in self._callers:  # all of them, so that the time says nothing
-            if hmac.compare_digest(_digest(salt, call.bearer), digest):
-                found = self._verified[key] = caller
+        # All of them, so that the time says nothing.
+        matching = [line for line in lines.salted if hmac.compare_digest(self._digest(line.salt + token), line.digest)]
+        for line in matching:
+            lines.salted.remove(line)
+            found = lines.known[digest] = line.caller
         return found
+
+    async def look(self) -> None:
+        """Takes the file's [callers.static] if the file has changed and it is fit; the rest of the file does not matter."""
+        if self._source is None or (seen := version_of(self._source)) == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._lines = _lines(await asyncio.to_thread(load_static, self._source))
+        except ConfigError as exc:
+            log.error("the new [callers.static] is wrong; the old one stays", extra={"why": str(exc)})  # noqa: TRY400
+        else:
+            log.info("static callers loaded", extra={"file": str(self._source)})
+
+    def health(self) -> Mapping[str, str]:
+        return {}
 
 
 def new_token() -> str:
@@ -38,15 +89,16 @@ def new_token() -> str:
 
 
 def hash_token(token: str) -> str:
-    """`sha256:<salt>:<digest>`, both in hex, for [callers.static]."""
-    salt = secrets.token_bytes(16)
-    return f"sha256:{salt.hex()}:{_digest(salt, token).hex()}"
+    """`sha256:<digest>` in hex, for [callers.static]. Fit for tokens of `new_token` only: nothing that can be guessed."""
+    return f"sha256:{sha256(token.encode()).hex()}"
 
 
-def _salt_and_digest(text: str) -> tuple[bytes, bytes]:
-    _, salt, digest = text.split(":")
-    return bytes.fromhex(salt), bytes.fromhex(digest)
-
-
-def _digest(salt: bytes, token: str) -> bytes:
-    return hashlib.sha256(salt + token.encode()).digest()
+def _lines(callers: Mapping[str, str]) -> Lines:
+    lines = Lines({}, [])
+    for name, text in callers.items():
+        _, *salt, digest = text.split(":")
+        if salt:
+            lines.salted.append(Salted(Caller(name), bytes.fromhex(salt[0]), bytes.fromhex(digest)))
+        else:
+            lines.known[bytes.fromhex(digest)] = Caller(name)
+    return lines

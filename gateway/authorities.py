@@ -1,0 +1,19 @@
+"""Whose certificates our own connections trust: a configured CA file, or else the system's. Never what the environment names
+(SSL_CERT_FILE, SSL_CERT_DIR), which OpenSSL would read by itself: whom we trust is the configuration's to say."""
+
+import ssl
+from pathlib import Path
+
+import certifi
+
+
+def context_for(ca_file: Path | None) -> ssl.SSLContext:
+    """For a client's connections. Raises OSError for a file that cannot be read or is no PEM."""
+    if ca_file is not None:
+        return ssl.create_default_context(cafile=ca_file)
+    system = ssl.get_default_verify_paths()
+    file = system.openssl_cafile if Path(system.openssl_cafile).is_file() else None
+    folder = system.openssl_capath if Path(system.openssl_capath).is_dir() else None
+    if file is None and folder is None:  # not on Windows, and not where Python brings an OpenSSL of its own
+        file = certifi.where()
+    return ssl.create_default_context(cafile=file, capath=folder)
