@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.odata.text import dumps, loads
+from gateway.odata.text import JsonError, dumps, loads, loads_strictly
 from gateway.odata.timestamps import format_timestamp, parse_timestamp
 
 TYPE = "@odata.type"
@@ -69,7 +69,7 @@ class Codec:
         if subtype is None:
             out = {TYPE: self.odata_type} if self.odata_type else {}
         elif subtype == self.unknown:
-            out = self._unknown_to_json(message, _join(at, subtype))
+            out = self._unknown_to_json(message, _join(at, subtype), answer)
         else:
             out = self.subtypes[subtype].to_json(getattr(message, subtype), _join(at, subtype), answer=answer)
         for field in self.fields:
@@ -120,19 +120,19 @@ class Codec:
         return self.unknown
 
     def _others_to_json(self, message: Message, out: Json, at: str, answer: bool) -> Json:
-        others = _object(getattr(message, self.others), at)
+        others = _object(getattr(message, self.others), at, answer)
         known = {name.lower() for name in (*out, *self.names)}
         if not answer and any(name.lower() in known or "@" in name for name in others):
             raise ODataError(at, "may hold only properties for which there is no field")
         return others
 
-    def _unknown_to_json(self, message: Message, at: str) -> Json:
+    def _unknown_to_json(self, message: Message, at: str, answer: bool) -> Json:
         unknown: UnknownAssignmentTarget = getattr(message, self.unknown)
         key = type_key(unknown.odata_type)
         if key in self.subtype_names or key == type_key(self.odata_type):
             raise ODataError(_join(at, "odata_type"), "is a type with a message of its own: use that")
         at = _join(at, "json")
-        inner = _object(unknown.json or "{}", at)
+        inner = _object(unknown.json or "{}", at, answer)
         if any(k.lower() == TYPE for k in inner):
             raise ODataError(at, f"may not carry {TYPE}: odata_type does")
         beside = self.make()
@@ -257,9 +257,12 @@ def _array(each: FromJson) -> FromJson:
     return from_json
 
 
-def _object(text: str, at: str) -> Json:
+def _object(text: str, at: str, answer: bool) -> Json:
+    """answer: the text is Graph's, whatever it holds; otherwise a caller's."""
     try:
-        value = loads(text)
+        value = loads(text) if answer else loads_strictly(text.encode())
+    except JsonError as exc:
+        raise ODataError(at, f"has to be a JSON object; {exc.at} {exc.rule}") from exc
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -61,6 +61,8 @@ MISTAKES: dict[str, Case] = {
     "no JSON": post(b'{"target":', 400, BROKEN, "body"),
     "no UTF-8": post(b'{"target":"\xff"}', 400, BROKEN, "body"),
     "nested too deep": post(b"[" * 100_000, 400, BROKEN, "body"),
+    "nested 33 deep": post(b'{"target":' + b"[" * 32 + b"]" * 32 + b"}", 400, BROKEN, "body"),
+    "a number that no reader takes": post(b'{"target":1e999999999}', 400, BROKEN, "body"),
     "NaN": post(b'{"target":NaN}', 400, BROKEN, "body"),
     "a key twice": post(GOOD.replace(b'"target"', b'"target": 1, "target"'), 400, BROKEN, "target"),
     "half a character": post(GOOD.replace(b"#microsoft", b"\\ud800"), 400, BROKEN, "request"),

@@ -129,6 +129,11 @@ async def test_the_description_is_valid_and_complete(live: Emulator):
         assert bool(told) == (reason.name not in {"ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "DEPENDENCY_FAILED", "CALLER_GONE"})
 
 
+async def test_no_page_is_shown_in_a_frame_of_another(live: Emulator):
+    async with rest(live) as (_, caller):
+        assert "frame-ancestors 'none'" in (await caller.send("GET", "/docs")).headers["content-security-policy"]
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 async def test_the_documentation_in_a_browser(live: Emulator, tmp_path: Path):
     """It shows every operation, and asks nobody but the gateway for anything."""

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.doors.rest_body import LONGEST_TYPE, check_type
 from gateway.errors import GatewayError
-from gateway.odata.text import JsonError, _object_without_twins
+from gateway.odata.text import JsonError, _object_without_twins, loads_strictly
 
 
 class Name(str):
@@ -38,3 +38,43 @@ def test_a_media_type_is_bounded_before_it_is_parsed():
     check_type({"content-type": ("application/json; odata.metadata=minimal; charset=utf-8",)})
     with pytest.raises(GatewayError, match=f"at most {LONGEST_TYPE} characters"):
         check_type({"content-type": ('application/json;"' + ";" * 32_000,)})
+
+
+DEEPEST = 32
+
+
+def nested(depth: int, text: str = "1") -> bytes:
+    return ("[" * depth + text + "]" * depth).encode()
+
+
+TAKEN = {
+    "as deep as may be": nested(DEEPEST),
+    "brackets in a string": nested(DEEPEST, '"' + "[{" * 100 + '"'),
+    "brackets after an escaped quote": b'["a\\"' + b"[" * 100 + b'", "\\\\"]',
+    "the greatest double": b"1.7976931348623157e308",
+    "a whole number of 309 digits": b"9" * 309,
+    "more digits than a double has": b"0.1000000000000000055511151231257827",
+}
+REFUSED = {
+    "deeper": (nested(DEEPEST + 1), "nested 32 deep"),
+    "objects and arrays in turn": (b'{"a":[' * 17 + b"1" + b"]}" * 17, "nested 32 deep"),
+    "deep after a string that ends in a backslash": (b'["\\\\",' + nested(DEEPEST) + b"]", "nested 32 deep"),
+    "far deeper, in few bytes": (b"[" * 1_000_000, "nested 32 deep"),
+    "quotes without an end": (b'["' + b'\\"' * 300_000, "no JSON"),
+    "a number that no reader takes": (b'{"n": 1e999999999}', "exponent"),
+    "a number of nothing": (b'{"n": 1e-999999999}', "exponent"),
+    "an exponent that is no number itself": (b'{"n": 1e99999999999999999999}', "exponent"),
+    "a whole number of 310 digits": (b"9" * 310, "309 digits"),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_json_within_the_limits_is_taken(name: str):
+    loads_strictly(TAKEN[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_json_that_is_too_deep_or_has_numbers_that_no_reader_takes_is_refused(name: str):
+    text, rule = REFUSED[name]
+    with pytest.raises(JsonError, match=rule):
+        loads_strictly(text)
