@@ -10,6 +10,7 @@ from functools import partial, reduce
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol
 
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from gateway.assignments.looks import Bounds
@@ -79,12 +80,12 @@ class Addresses(NamedTuple):
     rest: str
 
 
-def steps(config: Config, audit: Step, authorize: Step, idempotency: Step) -> Sequence[Step]:
+def steps(config: Config, audit: Step, authenticate: Step, authorize: Step, idempotency: Step) -> Sequence[Step]:
     """What a call passes, outermost first."""
     return (
         audit,
         deadline,
-        Authenticate(authenticators(config.callers)),
+        authenticate,
         Limit(config.server.in_flight),
         Validate(config.tenants),
         authorize,
@@ -102,6 +103,11 @@ def pipeline(steps: Sequence[Step], handler: Handler) -> Handler:
         return outer
 
     return reduce(wrap, reversed(steps), handler)
+
+
+async def welcome(_: Call) -> Message:
+    """Who comes so far is known."""
+    return Empty()
 
 
 @asynccontextmanager
@@ -162,9 +168,11 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        handler = pipeline(steps(config, audit, authorize, idempotency), service)
+        authenticate = Authenticate(authenticators(config.callers))
+        handler = pipeline(steps(config, audit, authenticate, authorize, idempotency), service)
+        admit = pipeline((audit, authenticate), welcome)
         grpc = GrpcDoor(handler, config.server, client_ca)
-        rest = RestDoor(handler, config.server, client_ca) if config.server.rest else None
+        rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
         doors: list[Door] = [grpc, rest] if rest else [grpc]
         recovering = partial(recover, ledger, idempotency, service, writers)
         await recovering()  # before new edits come

@@ -1,7 +1,7 @@
 """The gRPC door: a grpc.aio server with the service, health, reflection and channelz. Alone knows grpc on the server side."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +24,8 @@ from gateway.operations import OPERATIONS, SERVICE, Operation
 # gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this many
 # times ours, and what lies between gets INVALID_ARGUMENT and the rule.
 HARD_LIMIT = 4
+# A message may take half of the time that its call has: the rest is for the operation.
+MESSAGE_SHARE = 2
 WARNING = "compliance-gateway-warning-bin"
 CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
@@ -84,14 +86,14 @@ class GrpcDoor:
         return f"{address.rpartition(':')[0]}:{port}"
 
     def _method(self, operation: Operation) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        async def answer(request: bytes, context: Any) -> bytes:
-            remaining = context.time_remaining()
+        async def answer(requests: AsyncIterator[bytes], context: Any) -> bytes:
+            remaining, default = context.time_remaining(), self._settings.default_deadline_s
+            seconds = default if remaining is None else remaining
             call = Call(
                 operation,
-                decode=lambda: self._decode(operation, request),
+                decode=lambda: self._decode(operation, requests, min(seconds, default) / MESSAGE_SHARE),
                 metadata=_metadata(context.invocation_metadata()),
-                deadline=asyncio.get_running_loop().time()
-                + (self._settings.default_deadline_s if remaining is None else remaining),
+                deadline=asyncio.get_running_loop().time() + seconds,
                 certificate=_certificate(context.auth_context()),
                 door="grpc",
             )
@@ -104,10 +106,18 @@ class GrpcDoor:
                 context.set_trailing_metadata(trailers)
             return message.SerializeToString()
 
-        return grpc.unary_unary_rpc_method_handler(answer)
+        # For a unary handler grpc reads the message before it is asked. On the wire it is the same.
+        return grpc.stream_unary_rpc_method_handler(answer)
 
-    def _decode(self, operation: Operation, request: bytes) -> Message:
+    async def _decode(self, operation: Operation, requests: AsyncIterator[bytes], seconds: float) -> Message:
         limit = self._settings.max_request_bytes
+        try:
+            async with asyncio.timeout(seconds):
+                request = await anext(requests)
+        except TimeoutError:
+            raise GatewayError(Reason.REQUEST_TOO_SLOW) from None
+        except StopAsyncIteration:
+            raise invalid("request", "has to be there", Reason.MESSAGE_MALFORMED) from None
         if len(request) > limit:
             raise invalid("request", f"may have at most {limit} bytes", Reason.MESSAGE_TOO_LARGE)
         try:
@@ -123,11 +133,11 @@ def _certificate(peer: Mapping[str, Any]) -> bytes | None:
 
 
 def _metadata(pairs: Any) -> Mapping[str, tuple[str, ...]]:
-    metadata: dict[str, tuple[str, ...]] = {}
+    metadata: dict[str, list[str]] = {}
     for key, value in pairs or ():
         if isinstance(value, str):
-            metadata[key] = (*metadata.get(key, ()), value)
-    return metadata
+            metadata.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in metadata.items()}
 
 
 async def _abort(context: Any, error: GatewayError, call: Call) -> NoReturn:

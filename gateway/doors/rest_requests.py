@@ -34,14 +34,14 @@ FILTER_PROPERTIES = {
 }
 
 
-def message_of(route: Route, query: str, headers: Headers, body: Callable[[], Any]) -> Message:
-    """The request message. body: gives the JSON, asked only where the route has one. Raises GatewayError."""
+def message_of(route: Route, query: str, headers: Headers, json: Any) -> Message:
+    """The request message. json: of the body, where the route has one. Raises GatewayError."""
     try:
         message = route.operation.request()
         if route.body == WHOLE:
-            message = _whole(route, body())
+            message = _whole(route, json)
         elif route.body:
-            _read_body(message, route, body())
+            _read_body(message, route, json)
         for name, value in route.values.items():
             setattr(message, name, value)
         _read_query(message, route, query)

@@ -30,7 +30,7 @@ class Validate:
         if CORRELATION in call.metadata and not call.correlation_id:
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
-        message = call.decode()
+        message = await call.decode()
         call = call.found(message=message)
         policy_id = getattr(message, "device_compliance_policy_id", "")
         violations = tuple(map(_violation, self._validator.collect_violations(message)))
