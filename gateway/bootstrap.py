@@ -22,7 +22,8 @@ from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Step
 from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
-from gateway.doors.grpc_door import GrpcDoor
+from gateway.doors.admin_door import AdminDoor
+from gateway.doors.grpc_door import GrpcDoor, channelz_json
 from gateway.doors.rest_door import RestDoor
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
@@ -78,6 +79,7 @@ class Addresses(NamedTuple):
     grpc: str
     mtls: str
     rest: str
+    admin: str
 
 
 def steps(config: Config, audit: Step, authenticate: Step, authorize: Step, idempotency: Step) -> Sequence[Step]:
@@ -173,7 +175,8 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
         admit = pipeline((audit, authenticate), welcome)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
-        doors: list[Door] = [grpc, rest] if rest else [grpc]
+        admin = AdminDoor(config.server, channelz_json)
+        doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, ledger, idempotency, service, writers)
         await recovering()  # before new edits come
         tending = partial(tend, ledger, recovering, doors)
@@ -183,7 +186,7 @@ async def running(config: Config, clock: Clock = time.monotonic) -> AsyncIterato
                 await door.start()
             await say_how_it_is(ledger, doors)
             async with repeating("ledger", TEND_S, tending), repeating("rules", config.server.reload_s, looking):
-                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "")
+                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address)
         finally:
             await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
 

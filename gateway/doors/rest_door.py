@@ -67,7 +67,7 @@ class RestDoor:
         self._handle, self._admit, self._settings = handle, admit, settings
         self._tls = Certificates(settings.tls, client_ca).context() if settings.tls else None
         self._asks_for_certificates = client_ca is not None
-        self._pages = Pages(settings)
+        self._pages = Pages()
         app = web.Application()
         app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
