@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 from gateway.call import Call, CallWarning, Handler
 from gateway.config import Server
 from gateway.doors.admin_door import number_of
+from gateway.doors.connections import within_files
 from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
 from gateway.operations import OPERATIONS, SERVICE, Operation
@@ -145,7 +146,8 @@ class GrpcDoor:
 
 def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
     """gRPC's channel arguments, as grpc/impl/channel_arg_names.h names them."""
-    waiting = settings.connections * STREAMS * STREAMS_LEFT_BEHIND
+    connections = within_files(settings.connections)
+    waiting = connections * STREAMS * STREAMS_LEFT_BEHIND
     return (
         ("grpc.max_receive_message_length", settings.max_request_bytes + SLACK),
         ("grpc.max_metadata_size", settings.max_metadata_bytes),
@@ -153,7 +155,7 @@ def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
         ("grpc.max_concurrent_streams", STREAMS),
         ("grpc.server.max_pending_requests", waiting),
         ("grpc.server.max_pending_requests_hard_limit", waiting),
-        ("grpc.max_allowed_incoming_connections", settings.connections),
+        ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.max_connection_idle_ms", _ms(settings.idle_s)),
         ("grpc.max_connection_age_ms", _ms(AGE_S)),
         ("grpc.max_connection_age_grace_ms", _ms(AGE_GRACE_S)),

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,23 +15,33 @@ from google.protobuf.message import Message
 
 from gateway.call import CORRELATION, CORRELATION_RULE, Call, CallWarning, Handler, correlation_id, decoded
 from gateway.config import Server
+from gateway.doors.connections import Listener, Shares, within_files
 from gateway.doors.rest_answers import Answer, answer_of, refusal_of
 from gateway.doors.rest_batch import BATCH, Item, answers_to, items_of
 from gateway.doors.rest_body import check_type, json_of
-from gateway.doors.rest_http import certificate_of, headers_of, read, root_of, split
+from gateway.doors.rest_connection import Connection
+from gateway.doors.rest_http import (
+    REQUEST_ID,
+    certificate_of,
+    headers_of,
+    named,
+    read,
+    refused,
+    response_of,
+    root_of,
+    split,
+    with_ids,
+)
 from gateway.doors.rest_pages import Pages
 from gateway.doors.rest_requests import Headers, message_of
 from gateway.doors.rest_routes import not_allowed, route_of
 from gateway.doors.tls import Certificates
 from gateway.errors import GatewayError, Reason, invalid
-from gateway.logs import log_bug
-from gateway.odata import dumps
 from gateway.operations import Operation
 
 log = logging.getLogger(__name__)
 
 WARNING = "compliance-gateway-warning"
-REQUEST_ID = "request-id"
 VERSION = re.compile(r"/(v1\.0|beta)/", re.IGNORECASE)
 BATCH_PATH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
 MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\b", re.IGNORECASE)
@@ -41,6 +50,8 @@ WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\b", re.IGNORECASE)
 BODY_SHARE = 2
 # How long a refused body goes on being read, so that the client hears why.
 LINGERING_S = 2.0
+# How long a new connection may take to send its first head.
+HEAD_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,14 +82,13 @@ class RestDoor:
         app = web.Application()
         app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
-        self._listening: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self.address = ""
 
     async def start(self) -> None:
         """Binds and serves. Raises OSError where the address cannot be bound."""
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
-        host, _, port = (self._settings.rest or "").rpartition(":")
+        loop, address = asyncio.get_running_loop(), self._settings.rest or ""
         connect = partial(
             Connection,
             cast(web.Server, self._runner.server),
@@ -88,10 +98,12 @@ class RestDoor:
             max_line_size=self._settings.max_metadata_bytes,
             max_field_size=self._settings.max_metadata_bytes,
             lingering_time=LINGERING_S,
+            head_s=min(self._settings.idle_s, HEAD_S),
             auto_decompress=False,
         )
-        self._listening = await loop.create_server(connect, host.strip("[]"), int(port), ssl=self._tls)
-        self.address = f"{host}:{self._listening.sockets[0].getsockname()[1]}"
+        shares = Shares(within_files(self._settings.connections), self._settings.connections_per_peer)
+        self._listener = Listener(address, lambda lost: connect(lost=lost), shares, self._tls)
+        self.address = f"{address.rpartition(':')[0]}:{self._listener.start()}"
         self._pages.serving = True
 
     async def say_health(self, name: str, *, healthy: bool) -> None:
@@ -102,8 +114,8 @@ class RestDoor:
         """Says for `notice` seconds that it is not ready, then takes no new call and lets running ones end."""
         self._pages.serving = False
         await asyncio.sleep(notice)
-        if self._listening is not None:
-            self._listening.close()
+        if self._listener is not None:
+            self._listener.close()
         if self._runner.server is not None:
             self._runner.server.pre_shutdown()
             await self._runner.server.shutdown(grace)
@@ -111,22 +123,23 @@ class RestDoor:
 
     async def _serve(self, http: web.Request) -> web.StreamResponse:
         headers = headers_of(http)
+        cast(Connection, http.protocol).heard()
         try:
             path, _ = split(http.raw_path)
             page = self._pages.find(path)
             if page is not None:
                 if http.method != "GET":
                     raise not_allowed(["GET"])
-                return _named(page(http), _with_ids(Answer(200), headers))
+                return named(page(http), with_ids(Answer(200), headers))
             if sum(len(name) + len(value) for name, value in http.raw_headers) > self._settings.max_metadata_bytes:
                 raise GatewayError(Reason.HEADERS_TOO_LARGE)
             incoming = self._incoming(http, headers)
             batch = BATCH_PATH.fullmatch(path)
             answer = await (self._answer_batch(incoming, batch[1]) if batch else self._answer(incoming))
         except GatewayError as error:
-            answer = _refused(error, headers)
+            answer = refused(error, headers)
             log.info("refused", extra={"id": answer.headers[REQUEST_ID], "door": "rest", "outcome": error.reason.name})
-        return _response(answer)
+        return response_of(answer)
 
     def _incoming(self, http: web.Request, headers: Headers) -> Incoming:
         wait = WAIT.search(", ".join(headers.get("prefer", ())))
@@ -199,32 +212,12 @@ class RestDoor:
             try:
                 return await self._answer(one)
             except GatewayError as error:
-                return _refused(error, headers)
+                return refused(error, headers)
 
-        failed = partial(_refused, GatewayError(Reason.DEPENDENCY_FAILED), shared)
+        failed = partial(refused, GatewayError(Reason.DEPENDENCY_FAILED), shared)
         answers = await answers_to(items, send, lambda _: failed())
         responses = [_item_answer(item, answer) for item, answer in zip(items, answers, strict=True)]
-        return _with_ids(Answer(200, {}, {"responses": responses}), incoming.headers)
-
-
-class Connection(web.RequestHandler):
-    """aiohttp's, but what is no HTTP is answered in Graph's shape, and neither logged nor repeated: it may hold a token."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002
-    ) -> web.StreamResponse:
-        if exc is not None and status >= 500:
-            log_bug(log, exc, door="rest")
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer is under way") from exc
-        error = invalid("request", "is no HTTP that can be read", Reason.MESSAGE_MALFORMED)
-        response = _response(_refused(error if status < 500 else GatewayError(Reason.INTERNAL), {}))
-        response.force_close()
-        return response
+        return with_ids(Answer(200, {}, {"responses": responses}), incoming.headers)
 
 
 async def _json_of(item: Item, headers: Headers) -> Any:
@@ -244,35 +237,7 @@ def _warning(warning: CallWarning) -> str:
     return "; ".join([warning.reason, *(f'{name}="{value}"' for name, value in warning.metadata.items())])
 
 
-def _refused(error: GatewayError, headers: Headers) -> Answer:
-    """Where there is no call."""
-    bare = _with_ids(Answer(0), headers)
-    answer = refusal_of(error, None, bare.headers[REQUEST_ID], bare.headers.get(CORRELATION, ""))
-    return replace(answer, headers={**answer.headers, **bare.headers})
-
-
-def _with_ids(answer: Answer, headers: Headers) -> Answer:
-    sent = correlation_id(headers)
-    echo = {CORRELATION: sent} if sent else {}
-    return replace(answer, headers={**answer.headers, REQUEST_ID: str(uuid.uuid4()), **echo})
-
-
 def _item_answer(item: Item, answer: Answer) -> Mapping[str, Any]:
     json = {"Content-Type": "application/json"} if answer.body is not None else {}
     body = {"body": answer.body} if answer.body is not None else {}
     return {"id": item.id, "status": answer.status, "headers": {**json, **answer.headers}, **body}
-
-
-def _response(answer: Answer) -> web.Response:
-    if answer.body is None:
-        return _named(web.Response(status=answer.status), answer)
-    json = web.Response(
-        status=answer.status, body=dumps(answer.body).encode(), content_type="application/json", charset="utf-8"
-    )
-    return _named(json, answer)
-
-
-def _named(response: web.Response, answer: Answer) -> web.Response:
-    """With the answer's headers, and without the versions that aiohttp tells."""
-    response.headers.update({"Server": "compliance-gateway", **answer.headers})
-    return response

@@ -1,15 +1,22 @@
-"""What the REST door asks of an HTTP request as aiohttp has it: headers, target, root, certificate, the bytes of its body."""
+"""What the REST door asks of an HTTP request as aiohttp has it (headers, target, root, certificate, the bytes of its body), and
+an answer as aiohttp sends it."""
 
 import asyncio
 import re
 import ssl
+import uuid
+from dataclasses import replace
 
 from aiohttp import web
 
+from gateway.call import CORRELATION, correlation_id
+from gateway.doors.rest_answers import Answer, refusal_of
 from gateway.doors.rest_body import too_large
 from gateway.doors.rest_requests import Headers
 from gateway.errors import GatewayError, Reason, invalid
+from gateway.odata import dumps
 
+REQUEST_ID = "request-id"
 HOST = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
 
 
@@ -57,3 +64,33 @@ async def read(http: web.BaseRequest, limit: int, seconds: float) -> bytes:
     except web.RequestPayloadError:
         raise invalid("body", "is no HTTP that can be read", Reason.MESSAGE_MALFORMED) from None
     return bytes(data)
+
+
+def refused(error: GatewayError, headers: Headers) -> Answer:
+    """Where there is no call."""
+    bare = with_ids(Answer(0), headers)
+    answer = refusal_of(error, None, bare.headers[REQUEST_ID], bare.headers.get(CORRELATION, ""))
+    return replace(answer, headers={**answer.headers, **bare.headers})
+
+
+def with_ids(answer: Answer, headers: Headers) -> Answer:
+    """With a request id, and the caller's own."""
+    sent = correlation_id(headers)
+    echo = {CORRELATION: sent} if sent else {}
+    return replace(answer, headers={**answer.headers, REQUEST_ID: str(uuid.uuid4()), **echo})
+
+
+def response_of(answer: Answer) -> web.Response:
+    """As aiohttp sends it."""
+    if answer.body is None:
+        return named(web.Response(status=answer.status), answer)
+    json = web.Response(
+        status=answer.status, body=dumps(answer.body).encode(), content_type="application/json", charset="utf-8"
+    )
+    return named(json, answer)
+
+
+def named(response: web.Response, answer: Answer) -> web.Response:
+    """With the answer's headers, and without the versions that aiohttp tells."""
+    response.headers.update({"Server": "compliance-gateway", **answer.headers})
+    return response
