@@ -31,8 +31,8 @@ class Server(Section):
     grpc: for callers with tokens. mtls: a port of its own for gRPC callers with client certificates, which it demands. rest:
     for REST, with either; public_url: its root in links, where callers reach it by another address than they send as Host.
     idle_s: a connection that has not sent a whole request's head, or has no call, for so long is closed. connections: of each
-    door at a time; connections_per_peer: of them, at REST, those of one address. admin: metrics, health in detail and channelz, without a
-    token. reflection: whether the gRPC doors say what they serve.
+    door at a time; connections_per_peer: of them, at REST, those of one address. admin: metrics, health in detail and channelz,
+    without a token. reflection: whether the gRPC doors say what they serve.
     reload_s: how often files are looked at for changes. in_flight: calls of one caller at a time.
     """
 

@@ -33,7 +33,7 @@ from gateway.doors.rest_http import (
     with_ids,
 )
 from gateway.doors.rest_pages import Pages
-from gateway.doors.rest_requests import Headers, message_of
+from gateway.doors.rest_requests import Headers, check_lengths, message_of
 from gateway.doors.rest_routes import not_allowed, route_of
 from gateway.doors.tls import Certificates
 from gateway.errors import GatewayError, Reason, invalid
@@ -142,6 +142,7 @@ class RestDoor:
         return response_of(answer)
 
     def _incoming(self, http: web.Request, headers: Headers) -> Incoming:
+        check_lengths(headers)
         wait = WAIT.search(", ".join(headers.get("prefer", ())))
         default = self._settings.default_deadline_s
         seconds = float(wait[1]) if wait else default
@@ -210,6 +211,7 @@ class RestDoor:
             target = item.url if VERSION.match(item.url) else version + item.url
             one = replace(incoming, method=item.method, target=target, headers=headers, body=partial(_json_of, item, headers))
             try:
+                check_lengths(headers)
                 return await self._answer(one)
             except GatewayError as error:
                 return refused(error, headers)

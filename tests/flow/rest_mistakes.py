@@ -104,5 +104,7 @@ MISTAKES: dict[str, Case] = {
     "an own id with a space": to(ROW, 400, WRONG, "client-request-id", method="DELETE", client_request_id="a b"),
     "no token": to(SET, 401, "CALLER_UNAUTHENTICATED", Authorization=""),
     "no host": to(SET, 400, BROKEN, "Host", Host="a b"),
+    "a preference too long": to(SET, 400, WRONG, "Prefer", Prefer="wait=1, " + "x" * 300),
+    "an encoding too long": post(GOOD, 400, WRONG, "Content-Encoding", Content_Encoding="identity," * 40),
     "headers too large": to(SET, 431, "HEADERS_TOO_LARGE", **{f"x_{i}": "x" * 4000 for i in range(9)}),
 }
