@@ -11,6 +11,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+
 from gateway.assignments.looks import Bounds
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.patience import Patience
@@ -18,10 +21,11 @@ from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.writers import Writers
-from gateway.call import Handler, Step
+from gateway.call import Call, Handler, Step
 from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant, exposed
 from gateway.credentials import InOrder, MsalApp, Place, TokenSource
-from gateway.doors.grpc_door import GrpcDoor
+from gateway.doors.admin_door import AdminDoor
+from gateway.doors.grpc_door import GrpcDoor, channelz_json
 from gateway.doors.rest_door import RestDoor
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
@@ -78,6 +82,7 @@ class Addresses(NamedTuple):
     grpc: str
     mtls: str
     rest: str
+    admin: str
 
 
 def steps(config: Config, audit: Step, authenticate: Step, authorizer: Authorizer, idempotency: Step) -> Sequence[Step]:
@@ -99,6 +104,11 @@ def pipeline(steps: Sequence[Step], handler: Handler) -> Handler:
     for step in reversed(steps):
         handler = partial(step, next_handler=handler)
     return handler
+
+
+async def welcome(_: Call) -> Message:
+    """Who comes so far is known."""
+    return Empty()
 
 
 @asynccontextmanager
@@ -164,10 +174,13 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers, PageTokens(lambda: ledger.secret))
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        handler = pipeline(steps(config, audit, Authenticate(known), authorizer, idempotency), service)
+        authenticate = Authenticate(known)
+        handler = pipeline(steps(config, audit, authenticate, authorizer, idempotency), service)
+        admit = pipeline((audit, authenticate), welcome)
         grpc = GrpcDoor(handler, config.server, client_ca)
-        rest = RestDoor(handler, config.server, client_ca) if config.server.rest else None
-        doors: list[Door] = [grpc, rest] if rest else [grpc]
+        rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
+        admin = AdminDoor(config.server, channelz_json)
+        doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, ledger, idempotency, service, writers)
         await recovering()  # before new edits come
         saying = partial(say_how_it_is, ledger, known, doors)
@@ -187,7 +200,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
                 await beside.enter_async_context(repeating("ledger", TEND_S, tending))
                 for look in looks:  # each by itself: an issuer that is slow holds up no rule
                     await beside.enter_async_context(repeating("look", config.server.reload_s, look))
-                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "")
+                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address)
         finally:
             await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
 

@@ -80,7 +80,8 @@ class Record:
 class Call:
     """One call: what a door knows of it, and what the steps have found out (see `found`).
 
-    decode: gives the request message, or raises MESSAGE_MALFORMED; run only for an authenticated caller.
+    decode: reads the request's body and gives the message, or raises MESSAGE_MALFORMED, MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW;
+    run once, and only for an authenticated caller: until then nothing of a body is read.
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
     certificate: of the client, PEM, verified by the door's TLS. door: `grpc` or `rest`. policy: as the path has it, for where
     the message cannot be decoded. id: ours, in the answer as `request-id`.
@@ -89,7 +90,7 @@ class Call:
     """
 
     operation: Operation
-    decode: Callable[[], Message]
+    decode: Callable[[], Awaitable[Message]]
     metadata: Mapping[str, tuple[str, ...]] = field(repr=False)
     deadline: float
     certificate: bytes | None = None
@@ -114,6 +115,15 @@ class Call:
         values = self.metadata.get(AUTHORIZATION, ())
         match = BEARER.fullmatch(values[0]) if len(values) == 1 else None
         return match.group(1) if match else None
+
+
+def decoded(message: Message) -> Callable[[], Awaitable[Message]]:
+    """For `Call.decode`, where the message is there already."""
+
+    async def decode() -> Message:
+        return message
+
+    return decode
 
 
 Handler = Callable[[Call], Awaitable[Message]]

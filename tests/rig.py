@@ -60,6 +60,7 @@ class Rig:
     ledger: LedgerConfig
     mtls_address: str = ""
     rest_address: str = ""
+    admin_address: str = ""
 
     @property
     def stub(self) -> ComplianceAssignmentServiceStub:
@@ -163,7 +164,7 @@ async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterat
         values[name] = {**values.get(name, {}), **section}
     config = parse(values)
     async with running(config) as doors, grpc.aio.insecure_channel(doors.grpc) as channel:
-        yield Rig(emulator, channel, doors.grpc, token, config.ledger, doors.mtls, doors.rest)
+        yield Rig(emulator, channel, doors.grpc, token, config.ledger, doors.mtls, doors.rest, doors.admin)
 
 
 @contextmanager

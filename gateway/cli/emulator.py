@@ -96,7 +96,7 @@ def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
     rules = running.folder / "rules.cedar"
     rules.write_text(RULES)
     return {
-        "server": {"grpc": "127.0.0.1:0", "rest": "127.0.0.1:0"},
+        "server": {"grpc": "127.0.0.1:0", "rest": "127.0.0.1:0", "admin": "127.0.0.1:0"},
         "callers": {"static": {CALLER: token_hash}},
         "authorization": {"rules_file": str(rules)},
         "tenants": {TENANT: tenant_of(running)},

@@ -55,7 +55,9 @@ class Server(Section):
 
     grpc: for callers with tokens. mtls: a port of its own for gRPC callers with client certificates, which it demands. rest:
     for REST, with either; public_url: its root in links, where callers reach it by another address than they send as Host.
-    idle_s: a connection that has not sent a whole request's head for so long is closed. metrics: who may read `/metrics`.
+    idle_s: a connection that has not sent a whole request's head, or has no call, for so long is closed. connections: of each
+    door at a time; connections_per_peer: of them, at REST, those of one address. admin: metrics, health in detail and channelz,
+    without a token. reflection: whether the gRPC doors say what they serve.
     reload_s: how often files are looked at for changes. strict_files: refuse to start, instead of a warning, while other users
     of the machine may read a secret's file or change any that the configuration names. in_flight: calls of one caller at a
     time; one number is for reads and for writes.
@@ -65,8 +67,11 @@ class Server(Section):
     mtls: str | None = None
     rest: str | None = None
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*[^/?#\s])?$")
-    metrics: Literal["loopback", "all"] = "loopback"
+    admin: str = "127.0.0.1:9464"
+    reflection: bool = True
     idle_s: Seconds = 75
+    connections: int = Field(default=1000, ge=1, le=100_000)
+    connections_per_peer: int = Field(default=250, ge=1, le=100_000)
     tls: Tls | None = None
     insecure: bool = False
     default_deadline_s: Seconds = 30
@@ -78,7 +83,15 @@ class Server(Section):
     drain_notice_s: float = Field(default=1, ge=0, le=300)
     drain_s: Seconds = 30
 
-    @field_validator("grpc", "mtls", "rest")
+    @model_validator(mode="before")
+    @classmethod
+    def metrics_have_moved(cls, values: Any) -> Any:
+        """Tells what became of the key `metrics`."""
+        if isinstance(values, dict) and "metrics" in values:
+            raise ValueError('metrics: is no more: /metrics is at admin = "host:port", by default 127.0.0.1:9464; remove it')
+        return values
+
+    @field_validator("grpc", "mtls", "rest", "admin")
     @classmethod
     def host_and_port(cls, address: str | None) -> str | None:
         host, colon, port = (address or "-:0").rpartition(":")
@@ -94,6 +107,8 @@ class Server(Section):
                 raise ValueError(
                     f"{door}: {host} is no loopback address and there is no [server.tls]; insecure = true allows it"
                 )
+        if not (self.insecure or is_loopback(self.admin.rpartition(":")[0])):
+            raise ValueError("admin: asks for no token, so off loopback it needs insecure = true")
         if self.mtls is not None and self.tls is None:
             raise ValueError("mtls: needs [server.tls]")
         return self

@@ -1,31 +1,47 @@
-"""The gRPC door: a grpc.aio server with the service, health, reflection and channelz. Alone knows grpc on the server side."""
+"""The gRPC door: a grpc.aio server with the service, health and reflection. Alone knows grpc on the server side, so what
+channelz counts comes from here too, for the admin door."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from gateway.call import Call, CallWarning, Handler
 from gateway.config import Server
+from gateway.doors.admin_door import number_of
+from gateway.doors.connections import within_files
 from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
 from gateway.operations import OPERATIONS, SERVICE, Operation
 
-# gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this many
-# times ours, and what lies between gets INVALID_ARGUMENT and the rule.
-HARD_LIMIT = 4
+# gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this much more
+# than ours, and what lies between gets INVALID_ARGUMENT and the rule.
+SLACK = 1 << 20
+# How many streams a connection may have. A server of gRPC's has one queue for the calls that nobody has taken up yet, those
+# that are reset already among them, and cancels what comes when it is long (from 1,000 on, if not said): one connection could
+# fill it and get the calls of all others cancelled. With a limit of streams gRPC also refuses, by its connection, what is more
+# than half as much again, until those that were reset are gone (grpc.http.overload_protection).
+STREAMS = 250
+STREAMS_LEFT_BEHIND = 2
+HANDSHAKE_S = 10.0
+AGE_S, AGE_GRACE_S = 3600.0, 300.0
+# A message may take half of the time that its call has: the rest is for the operation.
+MESSAGE_SHARE = 2
 WARNING = "compliance-gateway-warning-bin"
-CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
+CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"]
+REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 
 
 class GrpcDoor:
@@ -37,15 +53,7 @@ class GrpcDoor:
         self._tls = Certificates(settings.tls).credentials() if settings.tls else None
         self._mutual_tls = Certificates(settings.tls, client_ca).credentials() if settings.tls and settings.mtls else None
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(
-            options=(
-                ("grpc.max_receive_message_length", settings.max_request_bytes * HARD_LIMIT),
-                ("grpc.max_metadata_size", settings.max_metadata_bytes),
-                ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
-                ("grpc.so_reuseport", 0),
-                ("grpc.enable_channelz", 1),
-            )
-        )
+        self._server = grpc.aio.server(options=options_of(settings))
         self.address = self.mtls_address = ""
 
     async def start(self) -> None:
@@ -53,14 +61,26 @@ class GrpcDoor:
         handlers = {name: self._method(operation) for name, operation in OPERATIONS.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        channelz.add_channelz_servicer(self._server)
-        names = (SERVICE.full_name, health.SERVICE_NAME, CHANNELZ, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        if self._settings.reflection:
+            self._reflect()
         self.address = self._bind(self._settings.grpc, self._tls)
         if self._settings.mtls:
             self.mtls_address = self._bind(self._settings.mtls, self._mutual_tls)
         await self._server.start()
         await self.say_health(SERVICE.full_name, healthy=True)
+
+    def _reflect(self) -> None:
+        """v1 has the messages of v1alpha, field by field, under another name (grpc/reflection/v1/reflection.proto)."""
+        names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
+        servicer = reflection.aio.ReflectionServicer(names)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)
+        method = grpc.stream_stream_rpc_method_handler(
+            servicer.ServerReflectionInfo,
+            reflection_pb2.ServerReflectionRequest.FromString,
+            reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
+        handler = grpc.method_handlers_generic_handler(REFLECTION_V1, {"ServerReflectionInfo": method})
+        self._server.add_generic_rpc_handlers((handler,))
 
     async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:  # noqa: ARG002 - gRPC's health has no words
         """What the health service says of `name`."""
@@ -84,14 +104,14 @@ class GrpcDoor:
         return f"{address.rpartition(':')[0]}:{port}"
 
     def _method(self, operation: Operation) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        async def answer(request: bytes, context: Any) -> bytes:
-            remaining = context.time_remaining()
+        async def answer(requests: AsyncIterator[bytes], context: Any) -> bytes:
+            remaining, default = context.time_remaining(), self._settings.default_deadline_s
+            seconds = default if remaining is None else remaining
             call = Call(
                 operation,
-                decode=lambda: self._decode(operation, request),
+                decode=lambda: self._decode(operation, requests, min(seconds, default) / MESSAGE_SHARE),
                 metadata=_metadata(context.invocation_metadata()),
-                deadline=asyncio.get_running_loop().time()
-                + (self._settings.default_deadline_s if remaining is None else remaining),
+                deadline=asyncio.get_running_loop().time() + seconds,
                 certificate=_certificate(context.auth_context()),
                 door="grpc",
             )
@@ -104,16 +124,79 @@ class GrpcDoor:
                 context.set_trailing_metadata(trailers)
             return message.SerializeToString()
 
-        return grpc.unary_unary_rpc_method_handler(answer)
+        # For a unary handler grpc reads the message before it is asked. On the wire it is the same.
+        return grpc.stream_unary_rpc_method_handler(answer)
 
-    def _decode(self, operation: Operation, request: bytes) -> Message:
+    async def _decode(self, operation: Operation, requests: AsyncIterator[bytes], seconds: float) -> Message:
         limit = self._settings.max_request_bytes
+        try:
+            async with asyncio.timeout(seconds):
+                request = await anext(requests)
+        except TimeoutError:
+            raise GatewayError(Reason.REQUEST_TOO_SLOW) from None
+        except StopAsyncIteration:
+            raise invalid("request", "has to be there", Reason.MESSAGE_MALFORMED) from None
         if len(request) > limit:
             raise invalid("request", f"may have at most {limit} bytes", Reason.MESSAGE_TOO_LARGE)
         try:
             return operation.request.FromString(request)
         except DecodeError as exc:
             raise invalid("request", f"is no {operation.request.DESCRIPTOR.name}", Reason.MESSAGE_MALFORMED) from exc
+
+
+def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
+    """gRPC's channel arguments, as grpc/impl/channel_arg_names.h names them."""
+    connections = within_files(settings.connections)
+    waiting = connections * STREAMS * STREAMS_LEFT_BEHIND
+    return (
+        ("grpc.max_receive_message_length", settings.max_request_bytes + SLACK),
+        ("grpc.max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.max_concurrent_streams", STREAMS),
+        ("grpc.server.max_pending_requests", waiting),
+        ("grpc.server.max_pending_requests_hard_limit", waiting),
+        ("grpc.max_allowed_incoming_connections", connections),
+        ("grpc.max_connection_idle_ms", _ms(settings.idle_s)),
+        ("grpc.max_connection_age_ms", _ms(AGE_S)),
+        ("grpc.max_connection_age_grace_ms", _ms(AGE_GRACE_S)),
+        ("grpc.server_handshake_timeout_ms", _ms(HANDSHAKE_S)),
+        ("grpc.so_reuseport", 0),
+        ("grpc.enable_channelz", 1),
+    )
+
+
+def channelz_json(method: str, query: Mapping[str, str]) -> str:
+    """What a method of grpc.channelz.v1.Channelz answers to the fields in `query`, all of them numbers. Raises ROUTE_UNKNOWN,
+    INVALID_FIELD, NOT_FOUND."""
+    found = CHANNELZ.methods_by_name.get(method)
+    if found is None:
+        raise GatewayError(Reason.ROUTE_UNKNOWN)
+    request = GetMessageClass(found.input_type)()
+    for name in query:
+        if name not in found.input_type.fields_by_name:
+            raise invalid(name[:64], f"is no field of {found.input_type.name}")
+        setattr(request, name, number_of(query, name))
+    refusal = _Refusal()
+    answer = getattr(channelz.ChannelzServicer(), method)(request, refusal)
+    if refusal.details:
+        raise GatewayError(Reason.NOT_FOUND, refusal.details)
+    return json_format.MessageToJson(answer)
+
+
+class _Refusal:
+    """Takes what a servicer says of a failure."""
+
+    details = ""
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        """Every failure of channelz is that there is no such thing."""
+
+    def set_details(self, details: str) -> None:
+        self.details = details
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def _certificate(peer: Mapping[str, Any]) -> bytes | None:
@@ -123,11 +206,11 @@ def _certificate(peer: Mapping[str, Any]) -> bytes | None:
 
 
 def _metadata(pairs: Any) -> Mapping[str, tuple[str, ...]]:
-    metadata: dict[str, tuple[str, ...]] = {}
+    metadata: dict[str, list[str]] = {}
     for key, value in pairs or ():
         if isinstance(value, str):
-            metadata[key] = (*metadata.get(key, ()), value)
-    return metadata
+            metadata.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in metadata.items()}
 
 
 async def _abort(context: Any, error: GatewayError, call: Call) -> NoReturn:

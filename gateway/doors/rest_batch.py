@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from google.protobuf.empty_pb2 import Empty
+
 from gateway.doors.rest_answers import Answer
 from gateway.errors import invalid
+from gateway.operations import HttpRule, Operation
+from gateway.sets import SETS
 
 MOST = 20
+# What a batch is called where its own headers are judged, before anything of its body is read. Its items are the operations.
+RULES = (HttpRule("POST", "/v1.0/$batch", "*"), HttpRule("POST", "/beta/$batch", "*"))
+BATCH = Operation("Batch", Empty, Empty, RULES, next(iter(SETS.values())), writes=True)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,11 @@
-"""What the REST door serves besides the operations: health, metrics, the API's description and its documentation. No page
-needs a token; none says anything of a tenant's data. Metrics name callers, so by default they are for loopback."""
+"""What the REST door serves besides the operations: health, the API's description and its documentation. No page needs a
+token; none says anything of a tenant's data or of callers."""
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.config import Server
-from gateway.config.doors import is_loopback
-from gateway.errors import GatewayError, Reason
 from gateway.odata import dumps
 
 # Swagger UI comes with swagger-ui-py: nothing is fetched from elsewhere.
@@ -17,16 +13,16 @@ UI = files("swagger_ui") / "static"
 UI_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 DOCS = files("gateway.doors") / "docs"
 HTML = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 class Pages:
-    """The pages by path. health: name -> how it is, in words; empty until the door serves."""
+    """The pages by path. health: name -> up or down; empty until the door serves."""
 
-    def __init__(self, settings: Server) -> None:
-        self._open = settings.metrics == "all"
+    def __init__(self) -> None:
         self.health: dict[str, str] = {}
         self.serving = False
         openapi = (DOCS / "openapi.json").read_bytes()
@@ -37,9 +33,8 @@ class Pages:
             **{f"/docs/{name}": ((UI / name).read_bytes(), kind) for name, kind in UI_FILES.items()},
         }
         self._pages: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
-            "/healthz": lambda _: _json(200, well=True),
+            "/healthz": lambda _: json_page(200, well=True),
             "/readyz": self._readyz,
-            "/metrics": self._metrics,
             **{path: _page(*content) for path, content in fixed.items()},
         }
 
@@ -48,16 +43,16 @@ class Pages:
         return self._pages.get(path)
 
     def _readyz(self, _: web.BaseRequest) -> web.Response:
-        """200 while calls are taken; what is not well besides is in the body: with the ledger down, reads go on."""
-        return _json(200 if self.serving else 503, ready=self.serving, **self.health)
-
-    def _metrics(self, request: web.BaseRequest) -> web.Response:
-        if not (self._open or is_loopback(request.remote or "")):
-            raise GatewayError(Reason.CALLER_NOT_PERMITTED, 'Metrics are for loopback; server.metrics = "all" opens them.')
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return readiness(self.serving, self.health)
 
 
-def _json(status: int, **facts: object) -> web.Response:
+def readiness(serving: bool, health: Mapping[str, str]) -> web.Response:
+    """200 while calls are taken; what is not well besides is in the body: with the ledger down, reads go on."""
+    return json_page(200 if serving else 503, ready=serving, **health)
+
+
+def json_page(status: int, **facts: object) -> web.Response:
+    """A page of these facts."""
     return web.Response(status=status, text=dumps(facts), content_type="application/json")
 
 

@@ -14,6 +14,10 @@ from gateway.doors.rest_routes import WHOLE, Route
 from gateway.errors import Reason, invalid
 from gateway.odata import ODataError, codec
 
+# Headers that are searched before anybody knows who sends them; each may have so many characters.
+SEARCHED = ("Prefer", "Content-Encoding", "If-Match", "If-None-Match")
+LONGEST_HEADER = 256
+
 Headers = Mapping[str, tuple[str, ...]]
 
 # Fields of requests that stand neither in the path nor in the body, and where they stand.
@@ -34,14 +38,14 @@ FILTER_PROPERTIES = {
 }
 
 
-def message_of(route: Route, query: str, headers: Headers, body: Callable[[], Any]) -> Message:
-    """The request message. body: gives the JSON, asked only where the route has one. Raises GatewayError."""
+def message_of(route: Route, query: str, headers: Headers, json: Any) -> Message:
+    """The request message. json: of the body, where the route has one. Raises GatewayError."""
     try:
         message = route.operation.request()
         if route.body == WHOLE:
-            message = _whole(route, body())
+            message = _whole(route, json)
         elif route.body:
-            _read_body(message, route, body())
+            _read_body(message, route, json)
         for name, value in route.values.items():
             setattr(message, name, value)
         _read_query(message, route, query)
@@ -157,6 +161,13 @@ def _read_headers(message: Message, headers: Headers) -> None:
             raise ODataError(name, "may be * on a creation" if name == "If-None-Match" else "may be *: there are no ETags")
         if condition == "*" and creates and getattr(message, "if_exists", None):
             raise ODataError(name, "contradicts ifExists")
+
+
+def check_lengths(headers: Headers) -> None:
+    """Raises INVALID_FIELD for a header that is too long to be searched."""
+    for name in SEARCHED:
+        if sum(map(len, headers.get(name.lower(), ()))) > LONGEST_HEADER:
+            raise invalid(name, f"may have at most {LONGEST_HEADER} characters")
 
 
 def _one(headers: Headers, name: str) -> str | None:

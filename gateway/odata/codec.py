@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.odata.text import dumps, loads
+from gateway.odata.text import JsonError, dumps, loads, loads_strictly
 from gateway.odata.timestamps import format_timestamp, parse_timestamp
 
 TYPE = "@odata.type"
@@ -133,7 +133,7 @@ class Codec:
         return self.unknown
 
     def _others_to_json(self, message: Message, out: Json, at: str, answer: bool) -> Json:
-        others = _object(getattr(message, self.others), at)
+        others = _object(getattr(message, self.others), at, answer)
         known = {name.lower() for name in (*out, *self.names)}
         if not answer and any(name.lower() in known or "@" in name for name in others):
             raise ODataError(at, "may hold only properties for which there is no field")
@@ -145,7 +145,7 @@ class Codec:
         if not answer and type_key(unknown.odata_type).rpartition(".")[2] in self.endings:
             raise ODataError(_join(at, "odata_type"), "ends like a type with a message of its own: use that")
         at = _join(at, "json")
-        inner = _object(unknown.json or "{}", at)
+        inner = _object(unknown.json or "{}", at, answer)
         if not answer and any(k[:1] == "@" for k in inner):
             raise ODataError(at, "may carry no property that begins with @: odata_type says the type")
         beside = self.make()
@@ -272,9 +272,12 @@ def _array(each: FromJson, most: int) -> FromJson:
     return from_json
 
 
-def _object(text: str, at: str) -> Json:
+def _object(text: str, at: str, answer: bool) -> Json:
+    """answer: the text is Graph's, whatever it holds; otherwise a caller's."""
     try:
-        value = loads(text)
+        value = loads(text) if answer else loads_strictly(text.encode())
+    except JsonError as exc:
+        raise ODataError(at, f"has to be a JSON object; {exc.at} {exc.rule}") from exc
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -2,12 +2,22 @@
 gateway does not understand has to come out as it went in."""
 
 import math
-from decimal import Decimal
+import re
+from decimal import Decimal, InvalidOperation
+from itertools import accumulate
 from typing import Any
 
 import simplejson
 
 EXACT = 2**53  # up to here every whole number is a double of its own
+# What a caller's JSON may be nested; readers on the way to Graph have limits too, and none tells of it.
+DEEPEST = 32
+# Of an IEEE 754 double, in decimal digits before or after the point: beyond it readers make infinity, zero or an error of it.
+GREATEST_EXPONENT = 308
+# The end of the text ends a string as well, so that no character is looked at for more than one match.
+STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+DEEPER = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def loads(text: str | bytes) -> Any:
@@ -26,10 +36,17 @@ class JsonError(ValueError):
 
 
 def loads_strictly(text: bytes) -> Any:
-    """JSON of a caller, in UTF-8. Raises JsonError, also for an object that has a key twice."""
+    """JSON of a caller, in UTF-8. Raises JsonError, also for an object that has a key twice, for what is nested deeper than 32
+    and for numbers beyond the range of a double."""
+    if _depth(text) > DEEPEST:
+        raise JsonError("body", f"may be nested {DEEPEST} deep at most")
     try:
         return simplejson.loads(
-            text.decode("utf-8-sig"), use_decimal=True, parse_constant=_no_constant, object_pairs_hook=_object_without_twins
+            text.decode("utf-8-sig"),
+            parse_float=_decimal,
+            parse_int=_integer,
+            parse_constant=_no_constant,
+            object_pairs_hook=_object_without_twins,
         )
     except JsonError:
         raise
@@ -39,6 +56,28 @@ def loads_strictly(text: bytes) -> Any:
         raise JsonError("body", f"is no UTF-8 at byte {exc.start}") from None
     except (ValueError, RecursionError):
         raise JsonError("body", "is no JSON") from None
+
+
+def _depth(text: bytes) -> int:
+    """Of the brackets outside strings; at least that of the JSON, if it is any."""
+    brackets = STRING.sub(b"", text).translate(None, NO_BRACKETS)
+    return max(accumulate(map(DEEPER.__getitem__, brackets)), default=0)
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # the exponent has more digits than any
+        number = Decimal("NaN")
+    if number.is_nan() or abs(number.adjusted()) > GREATEST_EXPONENT:
+        raise JsonError("body", f"has a number with an exponent beyond {GREATEST_EXPONENT}")
+    return number
+
+
+def _integer(text: str) -> int:
+    if len(text.lstrip("-")) > GREATEST_EXPONENT + 1:
+        raise JsonError("body", f"has a whole number with more than {GREATEST_EXPONENT + 1} digits")
+    return int(text)
 
 
 def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import logging
 
 from google.protobuf.message import DecodeError, Message
 
-from gateway.call import Call, Caller, CallWarning, Handler
+from gateway.call import Call, Caller, CallWarning, Handler, decoded
 from gateway.entry import Entry
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.ledger.ledger import Ledger
@@ -109,7 +109,7 @@ def _call_of(entry: Entry) -> Call:
     message = operation.request.FromString(entry.request or b"")
     return Call(
         operation,
-        decode=lambda: message,
+        decode=decoded(message),
         metadata={},
         deadline=asyncio.get_running_loop().time() + RECOVERY_S,
         caller=Caller(entry.caller),

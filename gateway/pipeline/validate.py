@@ -34,7 +34,7 @@ class Validate:
         if CORRELATION in call.metadata and not correlation_id(call.metadata):
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
-        message: Any = call.decode()
+        message: Any = await call.decode()
         message.device_compliance_policy_id = policy_id = canonical_guid(message.device_compliance_policy_id)
         call = call.found(message=message)
         violations = tuple(_too_long(message)) or tuple(map(violation_of, self._validator.collect_violations(message)))

@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from gateway.call import Call
+from gateway.call import Call, decoded
 from gateway.operations import OPERATIONS
 from gateway.pipeline.authenticate import Authenticator
 
@@ -13,7 +13,13 @@ def call_with(bearer: str | None = None, certificate: bytes | None = None) -> Ca
     """A call as the step `authenticate` hands it over."""
     operation = OPERATIONS["ListComplianceAssignments"]
     metadata = {"authorization": (f"Bearer {bearer}",)} if bearer else {}
-    return Call(operation, decode=operation.request, metadata=metadata, deadline=time.monotonic() + 60, certificate=certificate)
+    return Call(
+        operation,
+        decode=decoded(operation.request()),
+        metadata=metadata,
+        deadline=time.monotonic() + 60,
+        certificate=certificate,
+    )
 
 
 class AuthenticatorContract(ABC):

@@ -169,7 +169,7 @@ async def test_who_is_too_slow_is_cut_off(live: Emulator, name: str):
         await asyncio.gather(task, return_exceptions=True)
         writer.close()
         assert asyncio.get_running_loop().time() - started < 5
-        assert statuses(heard) == ({408} if name == "half a body" else set())
+        assert statuses(heard) == ({401} if name == "half a body" else set())
         assert (await caller.send("GET", SET)).status == 200
 
 

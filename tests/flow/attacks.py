@@ -163,7 +163,7 @@ KNOWN = {
         OPS, {**CREATE, "assignment": {"target": {"group": {"groupId": "x' or '1'='1"}}}}, "INVALID_FIELD",
     ),
     "a request id with a line break": (OPS, {**CREATE, "requestId": "a\nb"}, "INVALID_FIELD"),
-    "a message over the limit": (OPS, b"\x12" + b"\xff" * (2 << 20), "MESSAGE_TOO_LARGE"),
+    "a message over the limit": (OPS, b"\x12" + b"\xff" * (3 << 19), "MESSAGE_TOO_LARGE"),
     "a message that is none": (OPS, b"\xff\xff\xff", "MESSAGE_MALFORMED"),
     "more than one may": (bearer(READER), CREATE, "CALLER_NOT_PERMITTED"),
     "a caller named like another's prefix": (bearer(signed(sub="ops")), CREATE, "CALLER_NOT_PERMITTED"),

@@ -61,6 +61,8 @@ MISTAKES: dict[str, Case] = {
     "no JSON": post(b'{"target":', 400, BROKEN, "body"),
     "no UTF-8": post(b'{"target":"\xff"}', 400, BROKEN, "body"),
     "nested too deep": post(b"[" * 100_000, 400, BROKEN, "body"),
+    "nested 33 deep": post(b'{"target":' + b"[" * 32 + b"]" * 32 + b"}", 400, BROKEN, "body"),
+    "a number that no reader takes": post(b'{"target":1e999999999}', 400, BROKEN, "body"),
     "NaN": post(b'{"target":NaN}', 400, BROKEN, "body"),
     "a key twice": post(GOOD.replace(b'"target"', b'"target": 1, "target"'), 400, BROKEN, "target"),
     "half a character": post(GOOD.replace(b"#microsoft", b"\\ud800"), 400, BROKEN, "request"),
@@ -102,5 +104,7 @@ MISTAKES: dict[str, Case] = {
     "an own id with a space": to(ROW, 400, WRONG, "client-request-id", method="DELETE", client_request_id="a b"),
     "no token": to(SET, 401, "CALLER_UNAUTHENTICATED", Authorization=""),
     "no host": to(SET, 400, BROKEN, "Host", Host="a b"),
+    "a preference too long": to(SET, 400, WRONG, "Prefer", Prefer="wait=1, " + "x" * 300),
+    "an encoding too long": post(GOOD, 400, WRONG, "Content-Encoding", Content_Encoding="identity," * 40),
     "headers too large": to(SET, 431, "HEADERS_TOO_LARGE", **{f"x_{i}": "x" * 4000 for i in range(9)}),
 }

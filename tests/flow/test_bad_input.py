@@ -80,7 +80,7 @@ async def test_several_tenants_and_none_named(live: Emulator):
         (b"\xff\xff\xff", "INVALID_ARGUMENT", "MESSAGE_MALFORMED"),
         (b"\x0a\x04\xff\xfe\xfd\xfc", "INVALID_ARGUMENT", "MESSAGE_MALFORMED"),  # a string that is no UTF-8
         (b"", "INVALID_ARGUMENT", "INVALID_FIELD"),
-        (b"\x0a" + b"\xff\xff\x7f" + b"a" * 0x1FFFFF, "INVALID_ARGUMENT", "MESSAGE_TOO_LARGE"),
+        (b"\x0a" + b"\xff\xff\x5f" + b"a" * 0x17FFFF, "INVALID_ARGUMENT", "MESSAGE_TOO_LARGE"),
         (b"\x0a" + b"\xff\xff\xff\x03" + b"a" * 0x7FFFFF, "RESOURCE_EXHAUSTED", ""),  # gRPC's own hard limit
     ],
     ids=["no protobuf", "no UTF-8", "empty", "over the limit", "far over the limit"],

@@ -80,7 +80,7 @@ async def test_a_static_token_ends_when_it_is_taken_out_of_the_configuration(
 
 
 def sections_of_an_issuer(live: Emulator, folder: Path, **issuer: str) -> dict:
-    """The emulator's Entra as the issuer, and a gateway that says how it is at `/readyz`."""
+    """The emulator's Entra as the issuer, and a gateway that says how it is at the admin door's `/readyz`."""
     entra = live.world.entra
     about = {"issuer": f"{live.root}/{entra.tenant_id}/", "audience": live.root, "name_claim": "appid", **issuer}
     keys = {"jwks_url": f"{live.root}/{entra.tenant_id}/discovery/v2.0/keys"} if "jwks_url" not in issuer else {}
@@ -88,7 +88,7 @@ def sections_of_an_issuer(live: Emulator, folder: Path, **issuer: str) -> dict:
 
 
 async def page(rig: Rig, path: str) -> str:
-    async with aiohttp.ClientSession() as session, session.get(f"http://{rig.rest_address}{path}") as answer:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{rig.admin_address}{path}") as answer:
         return await answer.text()
 
 

@@ -6,11 +6,11 @@ import json
 import traceback
 from pathlib import Path
 
+import aiohttp
 import pytest
 import tomli_w
 from attacks import CLIENT, CREATE, bearer, sections, signed
 from certificates import new_pair, token
-from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rig import Failure, gateway, logged
 from test_callers import over_tls
@@ -58,15 +58,22 @@ def secrets_of(live: Emulator, folder: Path) -> list[str]:
     return [f"{CANARY}-", federated, KEY_TEXT, live.world.entra.app.secret, live.world.entra.app.identity_header, "eyJ"]
 
 
-async def channelz(channel) -> str:
-    stub = channelz_pb2_grpc.ChannelzStub(channel)
-    servers = await stub.GetServers(channelz_pb2.GetServersRequest())
-    seen = [servers, await stub.GetTopChannels(channelz_pb2.GetTopChannelsRequest())]
-    for server in servers.server:
-        sockets = await stub.GetServerSockets(channelz_pb2.GetServerSocketsRequest(server_id=server.ref.server_id))
-        for ref in sockets.socket_ref:
-            seen.append(await stub.GetSocket(channelz_pb2.GetSocketRequest(socket_id=ref.socket_id)))
-    return "\n".join(map(str, seen))
+async def admin(address: str) -> str:
+    """What the admin door says."""
+    async with aiohttp.ClientSession(f"http://{address}") as session:
+
+        async def get(path: str) -> str:
+            async with session.get(path) as answer:
+                assert answer.status == 200
+                return await answer.text()
+
+        seen = [await get(path) for path in ("/metrics", "/healthz", "/readyz", "/channelz/GetTopChannels")]
+        seen.append(await get("/channelz/GetServers"))
+        for server in json.loads(seen[-1])["server"]:
+            seen.append(await get(f"/channelz/GetServerSockets?server_id={server['ref']['serverId']}"))
+            for ref in json.loads(seen[-1]).get("socketRef", []):
+                seen.append(await get(f"/channelz/GetSocket?socket_id={ref['socketId']}"))
+    return "\n".join(seen)
 
 
 def reprs() -> str:
@@ -96,7 +103,7 @@ async def test_no_canary_sings(live: Emulator, tmp_path: Path, monkeypatch: pyte
                 request = {"deviceCompliancePolicyId": CREATE["deviceCompliancePolicyId"]}
                 seen.append((await caller.call("ListComplianceAssignments", request, metadata=bearer(STATIC), timeout=2)).seen)
                 live.world.faults.clear()
-            seen.append(await channelz(caller.channel))
+            seen.append(await admin(rig.admin_address))
             health = await health_pb2_grpc.HealthStub(caller.channel).Check(health_pb2.HealthCheckRequest())
             seen += [str(health), reprs(), *map(repr, rig.entries())]
             frames = [frame for task in asyncio.all_tasks() for frame in task.get_stack()]

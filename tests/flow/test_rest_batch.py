@@ -53,6 +53,7 @@ async def test_each_is_answered_for_itself(live: Emulator):
                 group(),
                 headers={"idempotency-key": "k", "prefer": "return=minimal"},
             ),
+            item("long", headers={"prefer": "x" * 300}),
             item("removed", "delete", f"{SET}/{WINDOWS}_{GROUP}"),
             item("page", url=f"{POLICIES}/{MACOS}/assignments?$top=1"),
         ]
@@ -60,7 +61,7 @@ async def test_each_is_answered_for_itself(live: Emulator):
         found = {r["id"]: r for r in answer.json["responses"]}
         assert {name: r["status"] for name, r in found.items()} == {
             "list": 200, "get": 200, "taken": 409, "bad": 400, "missing": 404, "nowhere": 404, "method": 405, "batch": 404,
-            "type": 415, "none": 400, "key": 204, "removed": 204, "page": 200,
+            "type": 415, "none": 400, "long": 400, "key": 204, "removed": 204, "page": 200,
         }  # fmt: skip
         assert found["bad"]["body"]["error"]["details"][0]["target"] == "target.groupId"
         assert "body" not in found["removed"]

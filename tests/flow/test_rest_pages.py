@@ -4,14 +4,19 @@ import asyncio
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
+import grpc
 import pytest
 from edits_over_the_wire import MERGE
 from fake_ledger import NoLedger
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from openapi_spec_validator import validate
 from rest_caller import rest
 from rest_mistakes import POLICIES, SET, group
+from rig import Rig
 
 from gateway import bootstrap, metrics
 from gateway.emulator import Emulator
@@ -30,7 +35,7 @@ async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(bootstrap, "started_ledger", started)
     monkeypatch.setattr(bootstrap, "TEND_S", 0.02)
-    async with rest(live) as (_, caller):
+    async with rest(live) as (rig, caller):
         assert (await caller.send("GET", "/healthz")).json == {"well": True}
         ready = await caller.send("GET", "/readyz")
         assert (ready.status, ready.json) == (200, {"ready": True, "ledger": "up"})
@@ -39,7 +44,12 @@ async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyP
         await asyncio.sleep(0.1)
         ready = await caller.send("GET", "/readyz")
         assert (ready.status, ready.json) == (200, {"ready": True, "ledger": "down"}), "reads go on"
-        assert "compliance_gateway_ledger_up 0.0" in (await caller.send("GET", "/metrics")).json.decode()
+        assert "compliance_gateway_ledger_up 0.0" in await metrics_of(rig)
+
+
+async def metrics_of(rig: Rig) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{rig.admin_address}/metrics") as answer:
+        return await answer.text()
 
 
 def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -51,13 +61,13 @@ def samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
 
 async def test_metrics(live: Emulator):
     async with rest(live, **MERGE) as (rig, caller):
-        before = samples((await caller.send("GET", "/metrics")).json.decode())
+        before = samples(await metrics_of(rig))
         headers, url = {"content-type": "application/json"}, f"{POLICIES}/{WINDOWS}/assignments"
         items = [{"id": str(n), "method": "POST", "url": url, "headers": headers, "body": group(n)} for n in range(5)]
         await caller.send("POST", "/beta/$batch", {"requests": items})
         await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": WINDOWS})
         await caller.send("GET", SET, headers={"Authorization": "Bearer " + "x" * 40})
-        text = (await caller.send("GET", "/metrics")).json.decode()
+        text = await metrics_of(rig)
     found = samples(text)
 
     def grown(name: str, **labels: str) -> float:
@@ -70,7 +80,7 @@ async def test_metrics(live: Emulator):
     assert grown("compliance_gateway_calls_total", **created) == 5
     assert grown("compliance_gateway_calls_total", operation="ListComplianceAssignments", door="grpc", outcome="OK") == 1
     assert grown("compliance_gateway_calls_total", door="rest", caller="", outcome="CALLER_UNAUTHENTICATED") == 1
-    assert grown("compliance_gateway_call_seconds_count", door="rest") == 6
+    assert grown("compliance_gateway_call_seconds_count", door="rest") == 7, "the batch too"
     writes = len([w for w in rig.writes() if w["status"] in (200, 204)])
     assert grown("compliance_gateway_writes_saved_total", tenant="emulator") == 5 - writes
     posts = sum(grown("compliance_gateway_graph_requests_total", method="POST", status=s) for s in ("200", "204"))
@@ -83,7 +93,7 @@ async def test_metrics(live: Emulator):
     assert found["compliance_gateway_ledger_up"] == [({}, 1.0)]
     outcomes = {"OK", "CANCELLED", *(reason.name for reason in Reason)}
     for labels, _ in found["compliance_gateway_calls_total"]:
-        assert labels["operation"] in OPERATIONS
+        assert labels["operation"] in (*OPERATIONS, "Batch")
         assert labels["door"] in ("grpc", "rest")
         assert labels["outcome"] in outcomes
     assert caller.token not in text
@@ -98,12 +108,32 @@ async def test_the_labels_of_callers_are_bounded(monkeypatch: pytest.MonkeyPatch
     assert metrics.caller_label("") == ""
 
 
-async def test_metrics_are_for_loopback_unless_opened(live: Emulator, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("gateway.doors.rest_pages.is_loopback", lambda host: False)
-    async with rest(live) as (_, caller):
-        assert (await caller.send("GET", "/metrics")).status == 403
-    async with rest(live, server={"metrics": "all"}) as (_, caller):
-        assert (await caller.send("GET", "/metrics")).status == 200
+async def test_metrics_and_channelz_are_at_no_door_for_callers(live: Emulator):
+    async with rest(live) as (rig, caller):
+        for path in ("/metrics", "/channelz/GetServers"):
+            assert (await caller.send("GET", path)).json["error"]["code"] == "ROUTE_UNKNOWN"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channelz_pb2_grpc.ChannelzStub(rig.channel).GetServers(channelz_pb2.GetServersRequest())
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+ADMIN_MISTAKES = {"GetSocket?socket_id=999999": 404, "GetSocket?socket_id=x": 400, "Get": 404, "GetServer?x=1": 400}
+
+
+async def test_the_admin_door_says_how_it_is(live: Emulator):
+    async with rest(live) as (rig, caller):
+        await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": WINDOWS})
+        admin = replace(caller, root=f"http://{rig.admin_address}")
+        assert (await admin.send("GET", "/healthz")).json == {"well": True, "ledger": "up"}
+        assert (await admin.send("GET", "/readyz")).json == {"ready": True, "ledger": "up"}
+        server = (await admin.send("GET", "/channelz/GetServers")).json["server"][-1]
+        assert int(server["data"]["callsStarted"]) > 0
+        sockets = await admin.send("GET", f"/channelz/GetServerSockets?server_id={server['ref']['serverId']}")
+        assert sockets.json["socketRef"]
+        assert rig.token not in f"{server} {sockets}"
+        for path, status in ADMIN_MISTAKES.items():
+            refused = await admin.send("GET", f"/channelz/{path}")
+            assert (refused.status, list(refused.json)) == (status, ["error"])
 
 
 async def test_the_description_is_valid_and_complete(live: Emulator):
@@ -127,6 +157,11 @@ async def test_the_description_is_valid_and_complete(live: Emulator):
     for reason in Reason:
         told = [r for r in described["components"]["responses"].values() if f"`{reason.name}`" in r["description"]]
         assert bool(told) == (reason.name not in {"ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "DEPENDENCY_FAILED", "CALLER_GONE"})
+
+
+async def test_no_page_is_shown_in_a_frame_of_another(live: Emulator):
+    async with rest(live) as (_, caller):
+        assert "frame-ancestors 'none'" in (await caller.send("GET", "/docs")).headers["content-security-policy"]
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")

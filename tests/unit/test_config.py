@@ -57,10 +57,12 @@ CHANGES = {
     "REST in plain text off loopback": (lambda v: v.update(server={"rest": "0.0.0.0:8080"}), "rest: 0.0.0.0 is no loopback"),
     "links that are none": (lambda v: v.update(server={"public_url": "gateway.example"}), "server.public_url: "),
     "links with a slash too many": (lambda v: v.update(server={"public_url": "https://g.example/"}), "server.public_url: "),
-    "metrics for someone": (lambda v: v.update(server={"metrics": "someone"}), "server.metrics: "),
     "no reads at a time": (lambda v: v.update(server={"in_flight": {"reads": 0}}), "server.in_flight.reads: "),
     "nothing at a time": (lambda v: v.update(server={"in_flight": 0}), "server.in_flight.reads: "),
     "many at a time": (lambda v: v.update(server={"in_flight": "many"}), "server.in_flight: "),
+    "metrics at the doors": (lambda v: v.update(server={"metrics": "loopback"}), "metrics: is no more: /metrics is at admin"),
+    "an admin door off loopback": (lambda v: v.update(server={"admin": "0.0.0.0:9464"}), "admin: asks for no token"),
+    "an admin door nowhere": (lambda v: v.update(server={"admin": "9464"}), "server.admin: "),
     "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
     "no authorisation": (lambda v: v.pop("authorization"), "authorization: Field required"),
     "locks that are no more": (

@@ -8,12 +8,12 @@ import pytest
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment
 from compliance_gateway.v1.compliance_assignment_service_pb2 import ReplaceComplianceAssignmentsRequest
 
-from gateway.call import Call
+from gateway.call import Call, decoded
 from gateway.doors.rest_body import LONGEST_TYPE, check_type
 from gateway.doors.rest_requests import message_of
 from gateway.doors.rest_routes import route_of
 from gateway.errors import GatewayError, Violation
-from gateway.odata.text import JsonError, _object_without_twins
+from gateway.odata.text import JsonError, _object_without_twins, loads_strictly
 from gateway.operations import OPERATIONS
 from gateway.pipeline.validate import Validate
 
@@ -78,7 +78,7 @@ def calls_of(refused: Callable[[], object]) -> int:
 def by_the_steps(items: int) -> Callable[[], object]:
     message = ReplaceComplianceAssignmentsRequest(device_compliance_policy_id=POLICY)
     message.assignments.extend([DeviceCompliancePolicyAssignment()] * items)
-    call = Call(OPERATIONS["ReplaceComplianceAssignments"], decode=lambda: message, metadata={}, deadline=0)
+    call = Call(OPERATIONS["ReplaceComplianceAssignments"], decode=decoded(message), metadata={}, deadline=0)
 
     async def passed(_: Call) -> ReplaceComplianceAssignmentsRequest:
         raise AssertionError("it is passed on")
@@ -88,10 +88,50 @@ def by_the_steps(items: int) -> Callable[[], object]:
 
 def by_the_rest_door(items: int) -> Callable[[], object]:
     route = route_of("POST", f"/beta/deviceManagement/deviceCompliancePolicies/{POLICY}/assign")
-    return lambda: message_of(route, "", {}, lambda: {"assignments": [{}] * items})
+    return lambda: message_of(route, "", {}, {"assignments": [{}] * items})
 
 
 @pytest.mark.parametrize("refused", [by_the_steps, by_the_rest_door])
 def test_what_is_in_a_list_that_is_too_long_is_looked_at_by_nobody(refused: Callable[[int], Callable[[], object]]):
     few, many = calls_of(refused(1_001)), calls_of(refused(20_000))
     assert many < few + 100
+
+
+DEEPEST = 32
+
+
+def nested(depth: int, text: str = "1") -> bytes:
+    return ("[" * depth + text + "]" * depth).encode()
+
+
+TAKEN = {
+    "as deep as may be": nested(DEEPEST),
+    "brackets in a string": nested(DEEPEST, '"' + "[{" * 100 + '"'),
+    "brackets after an escaped quote": b'["a\\"' + b"[" * 100 + b'", "\\\\"]',
+    "the greatest double": b"1.7976931348623157e308",
+    "a whole number of 309 digits": b"9" * 309,
+    "more digits than a double has": b"0.1000000000000000055511151231257827",
+}
+REFUSED = {
+    "deeper": (nested(DEEPEST + 1), "nested 32 deep"),
+    "objects and arrays in turn": (b'{"a":[' * 17 + b"1" + b"]}" * 17, "nested 32 deep"),
+    "deep after a string that ends in a backslash": (b'["\\\\",' + nested(DEEPEST) + b"]", "nested 32 deep"),
+    "far deeper, in few bytes": (b"[" * 1_000_000, "nested 32 deep"),
+    "quotes without an end": (b'["' + b'\\"' * 300_000, "no JSON"),
+    "a number that no reader takes": (b'{"n": 1e999999999}', "exponent"),
+    "a number of nothing": (b'{"n": 1e-999999999}', "exponent"),
+    "an exponent that is no number itself": (b'{"n": 1e99999999999999999999}', "exponent"),
+    "a whole number of 310 digits": (b"9" * 310, "309 digits"),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_json_within_the_limits_is_taken(name: str):
+    loads_strictly(TAKEN[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_json_that_is_too_deep_or_has_numbers_that_no_reader_takes_is_refused(name: str):
+    text, rule = REFUSED[name]
+    with pytest.raises(JsonError, match=rule):
+        loads_strictly(text)

@@ -1,0 +1,148 @@
+"""Connections of a door over asyncio: so many in all, and of one peer. Accepting goes on whatever becomes of one connection,
+and after the process had no file left for one."""
+
+import asyncio
+import ipaddress
+import logging
+import resource
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+Connect = Callable[[Callable[[], None]], asyncio.Protocol]
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_S = 10.0
+# After an accept that failed: for want of files, mostly.
+PAUSE_S = 0.1
+BACKLOG = 128
+# Files for the ledger, Graph, Entra and what else is open; each of the two doors for callers may have half of the others.
+FILES_KEPT = 128
+
+
+def peer_of(host: str) -> str:
+    """Whom an address counts for: itself; in IPv6 its /64, which is the least that one host gets."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if address.version == 4:
+        return host
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
+
+
+def within_files(connections: int) -> int:
+    """How many of so many a door may have by the process's limit of files."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fit = connections if files == resource.RLIM_INFINITY else min(connections, max(8, (files - FILES_KEPT) // 2))
+    if fit < connections:
+        log.warning("files are few; fewer connections are taken", extra={"files": files, "connections": fit})
+    return fit
+
+
+class Shares:
+    """Who has how many connections."""
+
+    def __init__(self, most: int, most_per_peer: int) -> None:
+        self._room, self._most_per_peer = asyncio.Semaphore(most), most_per_peer
+        self._of: Counter[str] = Counter()
+
+    async def room(self) -> None:
+        """Waits until one more may be there; `give` it back."""
+        await self._room.acquire()
+
+    def take(self, peer: str) -> bool:
+        """Whether this peer may have one more, which it has then."""
+        if self._of[peer] >= self._most_per_peer:
+            return False
+        self._of[peer] += 1
+        return True
+
+    def give(self, peer: str | None) -> None:
+        """One less, of this peer if it had one."""
+        self._room.release()
+        if peer is not None:
+            self._of[peer] -= 1
+            if not self._of[peer]:
+                del self._of[peer]
+
+
+class Listener:
+    """Accepts at `address`, such as "127.0.0.1:8080". connect: makes the protocol of a connection; it calls what it is given
+    when the connection is lost. What is over its peer's share is closed unheard; what is over all waits for room."""
+
+    def __init__(
+        self,
+        address: str,
+        connect: Callable[[Callable[[], None]], asyncio.Protocol],
+        shares: Shares,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._host, _, port = address.rpartition(":")
+        self._port, self._connect, self._shares, self._tls = int(port), connect, shares, tls
+        self._sockets: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> int:
+        """Binds and accepts; the port. Raises OSError."""
+        for family, _, _, _, address in socket.getaddrinfo(self._host.strip("[]"), self._port, type=socket.SOCK_STREAM):
+            one = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+            one.setblocking(False)
+            self._sockets.append(one)
+            self._run(self._accept(one))
+        return int(self._sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Accepts no more; connections stay."""
+        for task in self._tasks:
+            task.cancel()
+        for one in self._sockets:
+            one.close()
+
+    def _run(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._shares.room()
+            try:
+                connection, address = await loop.sock_accept(listening)
+            except OSError as exc:
+                self._shares.give(None)
+                log.warning("cannot accept", extra={"error": str(exc)})
+                await asyncio.sleep(PAUSE_S)
+                continue
+            except BaseException:
+                self._shares.give(None)
+                raise
+            peer = peer_of(address[0])
+            if self._shares.take(peer):
+                self._run(self._serve(connection, peer))
+            else:
+                connection.close()
+                self._shares.give(None)
+
+    async def _serve(self, connection: socket.socket, peer: str) -> None:
+        given = False
+
+        def lost() -> None:
+            nonlocal given
+            if not given:
+                given = True
+                self._shares.give(peer)
+
+        loop, patience = asyncio.get_running_loop(), HANDSHAKE_S if self._tls else None
+        connected = False
+        try:
+            with suppress(OSError, TimeoutError):  # what is no TLS, or none that fits
+                await loop.connect_accepted_socket(
+                    lambda: self._connect(lost), connection, ssl=self._tls, ssl_handshake_timeout=patience
+                )
+                connected = True
+        finally:
+            if not connected:
+                connection.close()
+                lost()

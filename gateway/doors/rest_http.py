@@ -1,0 +1,96 @@
+"""What the REST door asks of an HTTP request as aiohttp has it (headers, target, root, certificate, the bytes of its body), and
+an answer as aiohttp sends it."""
+
+import asyncio
+import re
+import ssl
+import uuid
+from dataclasses import replace
+
+from aiohttp import web
+
+from gateway.call import CORRELATION, correlation_id
+from gateway.doors.rest_answers import Answer, refusal_of
+from gateway.doors.rest_body import too_large
+from gateway.doors.rest_requests import Headers
+from gateway.errors import GatewayError, Reason, invalid
+from gateway.odata import dumps
+
+REQUEST_ID = "request-id"
+HOST = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
+
+
+def headers_of(http: web.BaseRequest) -> Headers:
+    """Lower-case names, every value sent."""
+    headers: dict[str, list[str]] = {}
+    for name, value in http.headers.items():
+        headers.setdefault(name.lower(), []).append(value)
+    return {name: tuple(values) for name, values in headers.items()}
+
+
+def split(target: str) -> tuple[str, str]:
+    """Path and query of a request's target, which is a path or, to a proxy, a whole URL."""
+    path, _, query = target.partition("?")
+    return path if path.startswith("/") else re.sub(r"^[a-z]+://[^/]*", "", path), query
+
+
+def root_of(http: web.BaseRequest) -> str:
+    """Of this gateway, as the caller reached it. Raises MESSAGE_MALFORMED."""
+    hosts = http.headers.getall("Host", [])
+    if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
+        raise invalid("Host", "has to be there once, and a host's name or address", Reason.MESSAGE_MALFORMED)
+    return f"{http.scheme}://{hosts[0]}"
+
+
+def certificate_of(http: web.BaseRequest) -> bytes | None:
+    """Of the client, in PEM, if TLS has verified one."""
+    connection = http.transport.get_extra_info("ssl_object") if http.transport else None
+    found = connection.getpeercert(binary_form=True) if connection else None
+    return ssl.DER_cert_to_PEM_cert(found).encode() if found else None
+
+
+async def read(http: web.BaseRequest, limit: int, seconds: float) -> bytes:
+    """The body, as sent: at most `limit` bytes, within `seconds`. Raises MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW,
+    MESSAGE_MALFORMED."""
+    data = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in http.content.iter_any():
+                data += chunk
+                if len(data) > limit:
+                    raise too_large(limit)
+    except TimeoutError:
+        raise GatewayError(Reason.REQUEST_TOO_SLOW) from None
+    except web.RequestPayloadError:
+        raise invalid("body", "is no HTTP that can be read", Reason.MESSAGE_MALFORMED) from None
+    return bytes(data)
+
+
+def refused(error: GatewayError, headers: Headers) -> Answer:
+    """Where there is no call."""
+    bare = with_ids(Answer(0), headers)
+    answer = refusal_of(error, None, bare.headers[REQUEST_ID], bare.headers.get(CORRELATION, ""))
+    return replace(answer, headers={**answer.headers, **bare.headers})
+
+
+def with_ids(answer: Answer, headers: Headers) -> Answer:
+    """With a request id, and the caller's own."""
+    sent = correlation_id(headers)
+    echo = {CORRELATION: sent} if sent else {}
+    return replace(answer, headers={**answer.headers, REQUEST_ID: str(uuid.uuid4()), **echo})
+
+
+def response_of(answer: Answer) -> web.Response:
+    """As aiohttp sends it."""
+    if answer.body is None:
+        return named(web.Response(status=answer.status), answer)
+    json = web.Response(
+        status=answer.status, body=dumps(answer.body).encode(), content_type="application/json", charset="utf-8"
+    )
+    return named(json, answer)
+
+
+def named(response: web.Response, answer: Answer) -> web.Response:
+    """With the answer's headers, and without the versions that aiohttp tells."""
+    response.headers.update({"Server": "compliance-gateway", **answer.headers})
+    return response

