@@ -4,7 +4,8 @@ To look: GET /state, GET /requests (each request to Graph), GET /effects (each w
 To interfere: POST /reset, POST /policies, PUT /policies/{id}/assignments (a foreign writer), POST /faults (faults.Fault, one or
 several), POST /lag {seconds, hops}, POST /clock {advance_s}. To set up, and kept by a reset: PUT /app (secrets, certificates,
 trusts, identities, roles, lifetime), PUT /paging {page_size, empty_pages, expand_pages}; undone by it: PUT /throttle (limits),
-PUT /model {refused_types, refused_properties}. GET /msi/token is the machine's endpoint for managed identities.
+PUT /model {refused_types, refused_properties}, PUT /tenant {intune, approval} (graph.Tenant).
+GET /msi/token is the machine's endpoint for managed identities.
 """
 
 import json
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from gateway.emulator.errors import EntraError, GraphError
 from gateway.emulator.faults import Fault
+from gateway.emulator.graph import Tenant
 from gateway.emulator.registration import Trust
 from gateway.emulator.seeds import POLICIES
 from gateway.emulator.throttle import Throttle
@@ -40,7 +42,7 @@ def reset(world: World) -> None:
     world.entra.token_requests = 0
     world.drop_late()
     world.intune.clear()
-    world.graph.throttle = Throttle()
+    world.graph.throttle, world.graph.tenant = Throttle(), Tenant()
     for policy_id, name, rows in POLICIES:
         world.intune.add_policy(policy_id, name, rows)
 
@@ -99,6 +101,10 @@ def _model(world: World, request: web.Request, body: Any) -> None:
     _set(world.intune.model, body, dict.fromkeys(("refused_types", "refused_properties"), _names))
 
 
+def _tenant(world: World, request: web.Request, body: Any) -> None:
+    _set(world.graph.tenant, body, dict.fromkeys(("intune", "approval"), lambda value: isinstance(value, bool)))
+
+
 def _names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
@@ -138,6 +144,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("PUT", "/throttle"): _throttle,
     ("PUT", "/paging"): _paging,
     ("PUT", "/model"): _model,
+    ("PUT", "/tenant"): _tenant,
     ("PUT", "/app"): _app,
 }
 

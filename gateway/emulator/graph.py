@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 
 from gateway.emulator import errors
+from gateway.emulator.backend import Asked, backend_path, backend_url
 from gateway.emulator.clock import Clock
 from gateway.emulator.entra import Entra
 from gateway.emulator.errors import READ_ROLE, WRITE_ROLE, GraphError
@@ -57,6 +58,14 @@ class Request:
 
 
 @dataclass
+class Tenant:
+    """intune: whether it has a usable one (E11). approval: whether Multi Admin Approval protects the policies (E13)."""
+
+    intune: bool = True
+    approval: bool = False
+
+
+@dataclass
 class Graph:
     """Answers requests. page_size: rows a page, at most. empty_pages: between two pages comes an empty one (facts §2).
     expand_pages: an expanded collection is paged as the list is, rather than whole."""
@@ -69,7 +78,12 @@ class Graph:
     empty_pages: bool = False
     expand_pages: bool = False
     throttle: Throttle = field(default_factory=Throttle)
+    tenant: Tenant = field(default_factory=Tenant)
     _turn: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
+
+    def asked(self, request: Request) -> Asked:
+        """What every answer tells of its request."""
+        return Asked(request.id, request.client_id, backend_url(request.path, self.clock.now()))
 
     def answer(self, request: Request) -> Answer:
         """Raises GraphError."""
@@ -77,16 +91,23 @@ class Graph:
         claims = self._claims(request)
         retry_after = self.throttle.admit(claims["tid"], claims["appid"], writes, self.clock.now())
         if retry_after is not None:
-            raise errors.throttled(retry_after or None, flat=bool(self._turn() % 2))
-        roles = {WRITE_ROLE} if writes else {READ_ROLE, WRITE_ROLE}
-        if not roles & set(claims.get("roles", ())):
-            raise errors.permission_missing(WRITE_ROLE if writes else READ_ROLE, as_401=bool(self._turn() % 2))
+            raise errors.throttled(retry_after or None, as_flat=bool(self._turn() % 2))
+        self._check_tenant(claims, writes)
         parts = urlsplit(request.path)
         match = PATH.fullmatch(parts.path)
         if match is None:
             raise errors.segment_unknown(parts.path.rpartition("/")[2])
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         return self._route(request, match, query)
+
+    def _check_tenant(self, claims: Mapping[str, Any], writes: bool) -> None:
+        roles = [WRITE_ROLE] if writes else [READ_ROLE, WRITE_ROLE]
+        if not set(roles) & set(claims.get("roles", ())):
+            raise errors.permission_missing(roles, as_401=bool(self._turn() % 2))
+        if not self.tenant.intune:
+            raise errors.tenant_unusable()
+        if self.tenant.approval and writes:
+            raise errors.approval_required()  # before routing: a missing route answers so as well (facts §6)
 
     def _claims(self, request: Request) -> dict[str, Any]:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -115,8 +136,8 @@ class Graph:
             return self._documented(request, policy, row, beta)
         if action == "assignments":
             template = "~/singleton/navigation/key/navigation" + ("/key" if row else "")
-            raise errors.route_missing(template, request.method, request.path)
-        raise errors.route_missing("~/singleton/navigation/key", request.method, request.path)
+            raise errors.route_missing(template, request.method, backend_path(request.path, self.clock.now()))
+        raise errors.route_missing("~/singleton/navigation/key", request.method, backend_path(request.path, self.clock.now()))
 
     def _documented(self, request: Request, policy: str, row: str | None, beta: bool) -> Answer:
         if request.method == "POST" and row is None:
@@ -128,7 +149,7 @@ class Graph:
         if request.method == "DELETE" and row is not None:
             self.intune.delete(policy, row, request.client_id)
             return Answer(204)
-        raise GraphError(405, "MethodNotAllowed", errors.intune("Method not allowed"))
+        raise GraphError(405, "MethodNotAllowed", "Method not allowed")
 
     def _assign(self, request: Request, policy: str, beta: bool) -> Answer:
         rows = self.intune.assign(policy, _json(request), beta, request.client_id)
@@ -200,7 +221,7 @@ def _skip_token(token: str | None) -> tuple[int, bool]:
 
 def _json(request: Request) -> Any:
     if not request.headers.get("content-type", "").startswith("application/json"):
-        raise GraphError(415, "UnsupportedMediaType", errors.intune("The content type has to be application/json."))
+        raise GraphError(415, "UnsupportedMediaType", "The content type has to be application/json.")
     try:
         return json.loads(request.body)
     except ValueError:

@@ -131,7 +131,7 @@ class Intune:
         row = self._checked(policy, body, set(), beta, abstract=True)
         taken = {key_of(old["target"]) for old in policy.rows}
         if key_of(row["target"]) in taken and type_name(row["target"]) != BASE:
-            raise errors.GraphError(409, "Conflict", errors.intune("The assignment already exists."))
+            raise errors.GraphError(409, "Conflict", "The assignment already exists.")
         self._store(policy, [*policy.rows, row], by)
         return row
 
