@@ -1,11 +1,14 @@
 """Whom to tell when Graph refuses a set: the edit that changed it, unless a row that was there before is at fault. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gateway.assignments.edits import Merged
 from gateway.assignments.rows import Row, RowSet, row_id, target_of
 from gateway.errors import GatewayError, Reason
 from gateway.odata.codec import TYPE
+
+MOST_SHOWN = 200  # of a name that a caller made up
 
 
 def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
@@ -22,7 +25,15 @@ def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
         return _old_row(error, rows, f"the assignment {row_id(old)} ({_kind(old)}),", row_id(old))
     if others and not new and not error.named:
         return _old_row(error, rows, "one of the assignments, without saying which,")
-    return error
+    return _with_its_property(error, new) if error.reason is Reason.GRAPH_PROPERTY_UNKNOWN else error
+
+
+def _with_its_property(error: GatewayError, new: list[Row]) -> GatewayError:
+    """The property by the name that the edit gave it: what Graph says is not shown to callers."""
+    places = [(f"assignment.{name}", name) for row in new for name in row]
+    places += [(f"assignment.target.{name}", name) for row in new for name in target_of(row)]
+    place = next((place for place, name in places if name.lower() in error.named), None)
+    return error if place is None else replace(error, message=f"{place[:MOST_SHOWN]}: Graph knows no such property.")
 
 
 def _old_row(error: GatewayError, rows: RowSet, which: str, its_id: str = "") -> GatewayError:

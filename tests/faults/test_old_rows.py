@@ -109,6 +109,17 @@ async def test_a_new_row_of_a_type_that_graph_does_not_take_is_its_own_callers_f
         assert len([w for w in rig.writes() if w["path"].endswith("assign")]) == 1
 
 
+async def test_a_property_that_graph_does_not_declare_is_named_to_its_caller(live: Emulator):
+    live.world.intune.model.refused_properties = ["ring"]
+    async with gateway(live, **MERGE) as rig:
+        odd = {
+            "unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"targetType":"user","ring":1}'}
+        }
+        answer = await create(rig, odd, EMPTY)
+        assert (answer.status, answer.reason) == ("INVALID_ARGUMENT", "GRAPH_PROPERTY_UNKNOWN")
+        assert answer.message.startswith("assignment.target.ring: ")
+
+
 async def test_a_deletion_that_graph_refuses_without_a_reason_is_not_its_callers_fault(live: Emulator):
     """E15 names nothing; what is left of the set without the caller's row was there before."""
     live.world.faults.order([Fault(**ASSIGN, status=400, body=NO_REASON)])
