@@ -43,8 +43,8 @@ def reset(world: World) -> None:
     world.drop_late()
     world.intune.clear()
     world.graph.throttle, world.graph.tenant = Throttle(), Tenant()
-    for policy_id, name, rows in POLICIES:
-        world.intune.add_policy(policy_id, name, rows)
+    for policy_id, kind, name, rows in POLICIES:
+        world.intune.add_policy(policy_id, name, rows, kind)
 
 
 def _state(world: World, request: web.Request, body: Any) -> Any:

@@ -1,6 +1,5 @@
 """Graph's part: who may, how often, which route, in which shape."""
 
-import base64
 import itertools
 import json
 import re
@@ -9,18 +8,19 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import jwt
 
-from gateway.emulator import errors
+from gateway.emulator import errors, paging
 from gateway.emulator.backend import Asked, backend_path, backend_url
 from gateway.emulator.clock import Clock
 from gateway.emulator.entra import Entra
 from gateway.emulator.errors import READ_ROLE, WRITE_ROLE, GraphError
 from gateway.emulator.faults import Page
-from gateway.emulator.intune import Intune, view
+from gateway.emulator.intune import Intune, Policy, view
 from gateway.emulator.model import ASSIGNMENT_TYPE, TYPE, Row
+from gateway.emulator.policies import shown
 from gateway.emulator.throttle import Throttle
 
 Routes = Literal["live", "documented"]
@@ -28,7 +28,6 @@ PATH = re.compile(
     r"/(?P<version>v1\.0|beta)/deviceManagement/deviceCompliancePolicies"
     r"(?:(?:/(?P<id>[^/()]+)|\('(?P<quoted>[^/()']+)'\))(?:/(?P<action>assignments|assign)(?:/(?P<row>[^/]+))?)?)?"
 )
-POLICY_TYPE = "#microsoft.graph.windows10CompliancePolicy"
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Graph:
         """Raises GraphError."""
         writes = request.method != "GET"
         claims = self._claims(request)
-        retry_after = self.throttle.admit(claims["tid"], claims["appid"], writes, self.clock.now())
+        retry_after = self.throttle.admit(_service(request), claims["tid"], claims["appid"], writes, self.clock.now())
         if retry_after is not None:
             raise errors.throttled(retry_after or None, as_flat=bool(self._turn() % 2))
         self._check_tenant(claims, writes)
@@ -97,7 +96,7 @@ class Graph:
         match = PATH.fullmatch(parts.path)
         if match is None:
             raise errors.segment_unknown(parts.path.rpartition("/")[2])
-        query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        query = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
         return self._route(request, match, query)
 
     def _check_tenant(self, claims: Mapping[str, Any], writes: bool) -> None:
@@ -122,22 +121,39 @@ class Graph:
 
     def _route(self, request: Request, match: re.Match[str], query: Mapping[str, str]) -> Answer:
         beta = match["version"] == "beta"
-        policy, action, row = match["id"] or match["quoted"], match["action"], match["row"]
+        policy, action, row = (
+            unquote(found) if found else None for found in (match["id"] or match["quoted"], match["action"], match["row"])
+        )
+        if policy is None or action is None:
+            return self._policy_route(request, policy, query, beta)
         kind = (request.method, action, "row" if row else "set")
-        if policy is None:
-            return self._list_policies(request, query, beta)
-        if kind == ("GET", None, "set"):
-            return Answer(200, self._policy(request, policy, query, beta))
         if kind == ("GET", "assignments", "set"):
             return self._list(request, policy, query, beta)
         if kind == ("POST", "assign", "set"):
             return self._assign(request, policy, beta)
         if action == "assignments" and self.routes == "documented":
             return self._documented(request, policy, row, beta)
-        if action == "assignments":
-            template = "~/singleton/navigation/key/navigation" + ("/key" if row else "")
-            raise errors.route_missing(template, request.method, backend_path(request.path, self.clock.now()))
-        raise errors.route_missing("~/singleton/navigation/key", request.method, backend_path(request.path, self.clock.now()))
+        raise self._no_route(request, f"/key/{'navigation' if action == 'assignments' else 'action'}{'/key' if row else ''}")
+
+    def _no_route(self, request: Request, end: str) -> GraphError:
+        path = backend_path(request.path, self.clock.now())
+        return errors.route_missing(f"~/singleton/navigation{end}", request.method, path)
+
+    def _policy_route(self, request: Request, policy: str | None, query: Mapping[str, str], beta: bool) -> Answer:
+        if policy is None:
+            if request.method == "GET":
+                return self._list_policies(request, query, beta)
+            if request.method == "POST":
+                return Answer(201, self._shown(self.intune.create_policy(_json(request), beta), beta))
+            raise self._no_route(request, "")
+        if request.method == "GET":
+            return Answer(200, self._policy(request, policy, query, beta))
+        if request.method == "PATCH":
+            return Answer(200, self._shown(self.intune.change_policy(policy, _json(request), beta), beta))
+        if request.method == "DELETE":
+            self.intune.delete_policy(policy)
+            return Answer(204)
+        raise self._no_route(request, "/key")
 
     def _documented(self, request: Request, policy: str, row: str | None, beta: bool) -> Answer:
         if request.method == "POST" and row is None:
@@ -155,17 +171,26 @@ class Graph:
         rows = self.intune.assign(policy, _json(request), beta, request.client_id)
         shape = self._turn() % 3  # 200 with the set, 200 and 204 with nothing are all reported (facts §1)
         if shape == 0:
-            return Answer(200, {"@odata.context": "…#assignments", "value": [view(row, beta) for row in rows]})
+            return Answer(
+                200,
+                {
+                    "@odata.context": self._context(beta, f"('{policy}')/assignments"),
+                    "value": [view(row, beta) for row in rows],
+                },
+            )
         return Answer(200 if shape == 1 else 204)
 
     def _list(self, request: Request, policy: str, query: Mapping[str, str], beta: bool) -> Answer:
-        start, emptied = _skip_token(query.get("$skiptoken"))
-        size = min(int(query.get("$top", self.page_size)), self.page_size)
-        rows, token = self._page(request, policy, size, start, emptied)
-        body: dict[str, Any] = {"@odata.context": f"{self.entra.root}/{'beta' if beta else 'v1.0'}/$metadata#assignments"}
+        start, emptied = paging.start_of(query)
+        rows, token = self._page(request, policy, paging.size_of(query, self.page_size), start, emptied)
+        body: dict[str, Any] = {"@odata.context": self._context(beta, f"('{policy}')/assignments")}
         if token:
-            body["@odata.nextLink"] = f"{self.entra.root}{urlsplit(request.path).path}?$skiptoken={token}"
+            body["@odata.nextLink"] = paging.next_link(self.entra.root, request.path, token)
         return Answer(200, {**body, "value": [view(row, beta) for row in rows]})
+
+    def _context(self, beta: bool, of: str) -> str:
+        version = "beta" if beta else "v1.0"
+        return f"{self.entra.root}/{version}/$metadata#deviceManagement/deviceCompliancePolicies{of}"
 
     def _page(self, request: Request, policy: str, size: int, start: int = 0, emptied: bool = False) -> tuple[list[Row], str]:
         """A page and the token of the next one, empty where there is none. emptied: the page before was the empty one."""
@@ -177,31 +202,39 @@ class Graph:
             return page[:-1], ""
         if request.page == "duplicate":
             page = rows[start - 1 : start] + page if start else page + page[-1:]
-        if end >= len(rows):
+        if end >= len(rows) or not size:
             return page, ""
-        return page, base64.urlsafe_b64encode(json.dumps([end, empty]).encode()).decode()
+        return page, paging.token_for(end, empty)
 
     def _list_policies(self, request: Request, query: Mapping[str, str], beta: bool) -> Answer:
-        if request.method != "GET":
-            raise errors.bad_request("Policies are seeded through the control port.")
-        found = [
-            self._policy(request, policy, query, beta) for policy in list(self.intune.policies)[: int(query.get("$top", 100))]
-        ]
-        return Answer(200, {"@odata.context": "…#deviceCompliancePolicies", "value": found})
+        (start, _), size = paging.start_of(query), paging.size_of(query, self.page_size)
+        known = list(self.intune.policies)
+        found = [self._policy(request, policy, query, beta) for policy in known[start : start + size]]
+        body: dict[str, Any] = {"@odata.context": self._context(beta, "")}
+        if size and start + size < len(known):
+            body["@odata.nextLink"] = paging.next_link(self.entra.root, request.path, paging.token_for(start + size, False))
+        for policy in found:
+            del policy["@odata.context"]
+        return Answer(200, {**body, "value": found})
+
+    def _shown(self, policy: Policy, beta: bool) -> dict[str, Any]:
+        return {"@odata.context": self._context(beta, "/$entity"), **shown(policy.kind, policy.own, beta)}
 
     def _policy(self, request: Request, policy_id: str, query: Mapping[str, str], beta: bool) -> dict[str, Any]:
         policy = self.intune.policy(policy_id)
-        body: dict[str, Any] = {TYPE: POLICY_TYPE, "id": policy.id, "displayName": policy.display_name, "version": 1}
+        body = self._shown(policy, beta)
         if selected := query.get("$select"):
-            body = {key: value for key, value in body.items() if key in (TYPE, *selected.split(","))}
+            body = {key: value for key, value in body.items() if key in ("@odata.context", TYPE, *selected.split(","))}
         if query.get("$expand", "").startswith("assignments"):
             size = self.page_size if self.expand_pages else sys.maxsize
             rows, token = self._page(request, policy_id, size)
+            body["assignments@odata.context"] = self._context(
+                beta, f"('{policy_id}')/microsoft.graph.{policy.kind}/assignments"
+            )
             body["assignments"] = [view(row, beta) for row in rows]
             if token:
-                version = "beta" if beta else "v1.0"
-                path = f"{self.entra.root}/{version}/deviceManagement/deviceCompliancePolicies/{policy_id}/assignments"
-                body["assignments@odata.nextLink"] = f"{path}?$skiptoken={token}"
+                path = f"/{'beta' if beta else 'v1.0'}/deviceManagement/deviceCompliancePolicies/{policy_id}/assignments"
+                body["assignments@odata.nextLink"] = paging.next_link(self.entra.root, path, token)
         return body
 
 
@@ -209,14 +242,9 @@ def _typed(row: Row) -> Row:
     return {TYPE: ASSIGNMENT_TYPE, **row}
 
 
-def _skip_token(token: str | None) -> tuple[int, bool]:
-    if token is None:
-        return 0, False
-    try:
-        start, emptied = json.loads(base64.urlsafe_b64decode(token))
-        return int(start), bool(emptied)
-    except ValueError:
-        raise errors.bad_request("Invalid skip token.") from None
+def _service(request: Request) -> str:
+    """The Intune service that a path belongs to: the windows are kept for each (facts §4)."""
+    return "".join(urlsplit(request.path).path.lstrip("/").split("/")[1:2])
 
 
 def _json(request: Request) -> Any:

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.emulator import errors
+from gateway.emulator import errors, policies
 from gateway.emulator.clock import Clock
 from gateway.emulator.model import (
     BASE,
@@ -46,12 +46,17 @@ class Effect:
 
 @dataclass
 class Policy:
-    """A policy and every state its rows had: (since, rows), newest last."""
+    """A policy, its own properties (policies.shown), and every state its rows had: (since, rows), newest last."""
 
     id: str
-    display_name: str
+    kind: str
+    own: dict[str, Any]
     history: list[tuple[float, list[Row]]] = field(default_factory=list)
     seen_at: float = 0.0
+
+    @property
+    def display_name(self) -> str:
+        return str(self.own["displayName"])
 
     @property
     def rows(self) -> list[Row]:
@@ -81,12 +86,46 @@ class Intune:
         self.effects.clear()
         self.model.forget()
 
-    def add_policy(self, policy_id: str, display_name: str, rows: list[Row]) -> None:
+    def add_policy(self, policy_id: str, display_name: str, rows: list[Row], kind: str = policies.WINDOWS) -> None:
         """A policy with direct rows given as `/assign` takes them, or whole rows as beta shows them. One of the same id is
         forgotten."""
-        policy = Policy(policy_id, display_name, [(0.0, [])])
-        self.policies[policy_id] = policy
+        policy = self._new(policy_id, kind, {"displayName": display_name})
         policy.history = [(0.0, self._served(policy, rows))]
+
+    def _new(self, policy_id: str, kind: str, own: dict[str, Any]) -> Policy:
+        now = policies.stamp(self._clock.now())
+        first = {
+            "description": None,
+            "roleScopeTagIds": ["0"],
+            "version": 1,
+            "createdDateTime": now,
+            "lastModifiedDateTime": now,
+        }
+        policy = self.policies[policy_id] = Policy(policy_id, kind, {"id": policy_id, **first, **own}, [(0.0, [])])
+        return policy
+
+    def create_policy(self, body: Any, beta: bool) -> Policy:
+        """`POST …/deviceCompliancePolicies`. Raises GraphError."""
+        kind = policies.kind_of(body)
+        own = policies.checked(kind, body, beta)
+        if not own.get("displayName") or body.get("assignments"):
+            raise errors.no_reason()
+        policies.check_actions(body)
+        return self._new(str(uuid.uuid4()), kind, own)
+
+    def change_policy(self, policy_id: str, body: Any, beta: bool) -> Policy:
+        """`PATCH …/deviceCompliancePolicies/{id}`: its own properties, never its assignments. Raises GraphError."""
+        policy, kind = self.policy(policy_id), policies.kind_of(body)
+        own = policies.checked(kind, body, beta)
+        if kind != policy.kind or body.get("assignments"):
+            raise errors.no_reason()
+        modified = {"version": policy.own["version"] + 1, "lastModifiedDateTime": policies.stamp(self._clock.now())}
+        policy.own = {**policy.own, **own, **modified}
+        return policy
+
+    def delete_policy(self, policy_id: str) -> None:
+        """`DELETE …/deviceCompliancePolicies/{id}`. Raises E7."""
+        del self.policies[self.policy(policy_id).id]
 
     def set_rows(self, policy_id: str, rows: list[Row]) -> None:
         """What a foreign writer leaves behind: of any type, with any property, and a group twice, if so wanted."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from gateway.emulator import policies
+
 WINDOWS = "5d6ad2a4-24ee-4c6e-8f5e-3a4c0a5d6e10"
 MACOS = "6e7be3b5-35ff-4d7f-9a6f-4b5d1b6e7f21"
 EMPTY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
@@ -38,8 +40,8 @@ ROWS: list[dict[str, Any]] = [
         },
     },
 ]
-POLICIES: list[tuple[str, str, list[dict[str, Any]]]] = [
-    (WINDOWS, "Windows: BitLocker and Secure Boot", ROWS),
-    (MACOS, "macOS: FileVault", [{"target": {TYPE: "#microsoft.graph.allDevicesAssignmentTarget"}}]),
-    (EMPTY, "iOS: passcode", []),
+POLICIES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
+    (WINDOWS, policies.WINDOWS, "Windows: BitLocker and Secure Boot", ROWS),
+    (MACOS, policies.MACOS, "macOS: FileVault", [{"target": {TYPE: "#microsoft.graph.allDevicesAssignmentTarget"}}]),
+    (EMPTY, policies.IOS, "iOS: passcode", []),
 ]
