@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from gateway.emulator import Emulator
 from gateway.emulator.control import reset
 from gateway.emulator.registration import App
+from gateway.emulator.unconfirmed import Unconfirmed
 
 # The same examples each time, on machines of any speed; -m long and CI may ask for fresh ones: --hypothesis-profile=fresh.
 settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,6 +49,8 @@ def as_new(emulator: Emulator) -> Emulator:
     app = emulator.world.entra.app
     emulator.world.entra.app = App(client_id=app.client_id, secret=(emulator.folder / "secret").read_text())
     graph = emulator.world.graph
+    for switch, value in vars(Unconfirmed()).items():
+        setattr(emulator.world.unconfirmed, switch, value)
     graph.page_size, graph.empty_pages, graph.expand_pages = 2, True, False
     reset(emulator.world)
     return emulator

@@ -22,6 +22,7 @@ from gateway.emulator.intune import Intune, Policy, view
 from gateway.emulator.model import ASSIGNMENT_TYPE, TYPE, Row
 from gateway.emulator.policies import shown
 from gateway.emulator.throttle import Throttle
+from gateway.emulator.unconfirmed import Unconfirmed
 
 Routes = Literal["live", "documented"]
 PATH = re.compile(
@@ -78,6 +79,7 @@ class Graph:
     expand_pages: bool = False
     throttle: Throttle = field(default_factory=Throttle)
     tenant: Tenant = field(default_factory=Tenant)
+    unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
     _turn: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
 
     def asked(self, request: Request) -> Asked:
@@ -131,6 +133,8 @@ class Graph:
             return self._list(request, policy, query, beta)
         if kind == ("POST", "assign", "set"):
             return self._assign(request, policy, beta)
+        if kind == ("GET", "assignments", "row") and row is not None and self.unconfirmed.row_reads:
+            return Answer(200, _typed(view(self.intune.row(policy, row), beta)))
         if action == "assignments" and self.routes == "documented":
             return self._documented(request, policy, row, beta)
         raise self._no_route(request, f"/key/{'navigation' if action == 'assignments' else 'action'}{'/key' if row else ''}")

@@ -27,6 +27,7 @@ from gateway.emulator.model import (
     key_of,
     type_name,
 )
+from gateway.emulator.unconfirmed import Unconfirmed
 
 CONTROL = "control"
 HISTORY = 200
@@ -71,8 +72,8 @@ class Intune:
     is put together from different moments.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, unconfirmed: Unconfirmed) -> None:
+        self._clock, self._unconfirmed = clock, unconfirmed
         self.policies: dict[str, Policy] = {}
         self.model = Model()
         self.effects: list[Effect] = []
@@ -154,12 +155,14 @@ class Intune:
         if not isinstance(sent, list):
             raise errors.bad_request("The parameter assignments is missing.")
         owned = [row for row in policy.rows if row["source"] == "policySets"]
-        owned_ids = {row["id"] for row in owned}
-        rows = [self._checked(policy, row, owned_ids, beta) for row in sent]
-        keys = [key_of(row["target"]) for row in rows + owned]
-        if len(set(keys)) != len(keys):  # reported as rejected and as ignored (facts §2): rejected here
+        rows = [self._checked(policy, row, {row["id"] for row in owned}, beta) for row in sent]
+        if self._unconfirmed.policy_set_rows == "adopt":
+            adopted = {row["id"] for row in rows}
+            owned = [row for row in owned if row["id"] not in adopted]
+        once = {key_of(row["target"]): row for row in reversed(rows + owned)}
+        if len(once) != len(rows + owned) and self._unconfirmed.duplicates == "refuse":
             raise errors.bad_request("Duplicate assignment targets are not allowed.")
-        self._store(policy, rows + owned, by)
+        self._store(policy, [row for row in rows + owned if once[key_of(row["target"])] is row], by)
         return policy.rows
 
     def create(self, policy_id: str, body: Any, beta: bool, by: str) -> Row:
@@ -212,8 +215,10 @@ class Intune:
         if not isinstance(row, dict) or not isinstance(row.get("target"), dict):
             raise errors.bad_request("The property target is missing.")
         if row.get("source") == "policySets" or row.get("id") in owned_ids:
-            raise errors.no_reason()  # sent back, they make the call fail (facts §2)
-        self.model.check(row, abstract)
+            if self._unconfirmed.policy_set_rows == "refuse":
+                raise errors.no_reason()
+            row = {**row, "source": "direct", "sourceId": policy.id}
+        self.model.check(row, abstract, self._unconfirmed.filter_rules)
         if not beta:  # v1.0 does not know filters
             row = {**row, "target": {k: v for k, v in row["target"].items() if k not in (FILTER_ID, FILTER_TYPE)}}
         return self._stored(policy, row)

@@ -20,6 +20,7 @@ from gateway.emulator.errors import NO_REASON, EntraError, GraphError, internal,
 from gateway.emulator.faults import Fault
 from gateway.emulator.graph import Graph, Request, Routes
 from gateway.emulator.intune import Intune
+from gateway.emulator.unconfirmed import Unconfirmed
 from gateway.emulator.wire import answer, unsigned
 from gateway.emulator.world import World
 
@@ -43,8 +44,10 @@ class Emulator:
 
     def __init__(self, port: int = 0, routes: Routes = "live", control_port: int = 0, page_size: int = 100) -> None:
         clock = Clock()
-        entra, intune = Entra(clock), Intune(clock)
-        self.world = World(clock, entra, intune, Graph(entra, intune, clock, routes, page_size))
+        unconfirmed = Unconfirmed()
+        entra, intune = Entra(clock), Intune(clock, unconfirmed)
+        graph = Graph(entra, intune, clock, routes, page_size, unconfirmed=unconfirmed)
+        self.world = World(clock, entra, intune, graph, unconfirmed)
         self._port, self._control_port = port, control_port
         self._runners: list[web.AppRunner] = []
         self._folder = tempfile.TemporaryDirectory(prefix="compliance-gateway-emulator-")

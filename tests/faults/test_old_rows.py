@@ -103,7 +103,7 @@ async def test_a_new_row_of_a_type_that_graph_does_not_take_is_its_own_callers_f
     """The same words of Graph, and now it is the caller's target that they mean."""
     live.world.intune.model.refused_types = ["scopeTagGroupAssignmentTarget"]
     async with gateway(live, **MERGE) as rig:
-        unknown = {"unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"scopeTagId":"3"}'}}
+        unknown = {"unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"targetType":"user"}'}}
         answer = await create(rig, unknown, EMPTY)
         assert (answer.status, answer.reason) == ("INVALID_ARGUMENT", "GRAPH_TYPE_UNKNOWN")
         assert len([w for w in rig.writes() if w["path"].endswith("assign")]) == 1
