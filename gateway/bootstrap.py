@@ -4,12 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
@@ -22,8 +21,7 @@ from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Step
-from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant, exposed
-from gateway.credentials import InOrder, MsalApp, Place, TokenSource
+from gateway.config import Config, exposed
 from gateway.doors.admin_door import AdminDoor
 from gateway.doors.grpc_door import GrpcDoor, channelz_json
 from gateway.doors.rest_door import RestDoor
@@ -31,29 +29,22 @@ from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
-from gateway.graph.transports import Settings, Transport
-from gateway.ledger.ledger import Book, Leases, Ledger, LedgerError, Revisions
+from gateway.ledger.ledger import Ledger, Store
 from gateway.logs import log_bug
 from gateway.metrics import LEDGER_UP
 from gateway.pipeline.audit import Audit
 from gateway.pipeline.authenticate import Authenticate, Authenticator
-from gateway.pipeline.authenticators.client_certificates import ClientCertificates
-from gateway.pipeline.authenticators.json_web_tokens import JsonWebTokens
-from gateway.pipeline.authenticators.static_tokens import StaticTokens
 from gateway.pipeline.authorize import Authorize, AuthorizeOperation, Authorizer
 from gateway.pipeline.deadline import deadline
 from gateway.pipeline.idempotency import Idempotency
 from gateway.pipeline.limit import Limit
-from gateway.pipeline.rules import RulesError
 from gateway.pipeline.validate import Validate
+from gateway.plugins import Clock, authenticators, authorizer_of, started_ledger, token_source, transport_of
 
 log = logging.getLogger(__name__)
 
 TEND_S = 1.0
 FIRST_LOOK_S = 5.0  # what is looked at before the doors open may take so long
-
-Clock = Callable[[], float]
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class Door(Protocol):
@@ -70,10 +61,6 @@ class Door(Protocol):
     async def stop(self, notice: float, grace: float) -> None:
         """Says for `notice` seconds that it will stop, then lets running calls end within `grace`."""
         ...
-
-
-class Store(Ledger, Leases, Revisions, Protocol):
-    """All that a kind of ledger gives to a gateway."""
 
 
 class Addresses(NamedTuple):
@@ -123,7 +110,7 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
             tokens = token_source(name, tenant, executor, clock)
             stack.push_async_callback(tokens.close)
             await stack.enter_async_context(repeating(f"credentials of {name}", config.server.reload_s, tokens.look))
-            transport: Transport = plug_in("transports", config.graph.transport)(settings_of(config.graph, tenant))
+            transport = transport_of(config.graph, tenant)
             stack.push_async_callback(transport.close)
             quota = Quota(config.graph.writes_per_20s, config.graph.requests_per_20s)
             clients[name] = GraphClient(
@@ -205,44 +192,6 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
             await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
 
 
-def authenticators(callers: Callers, source: Path | None = None) -> Sequence[Authenticator]:
-    """Those of the configuration, in the order in which they are asked. source: see `running`. Raises ConfigError."""
-    found: list[Authenticator] = []
-    if callers.mtls:
-        found.append(ClientCertificates())
-    if callers.static or source:
-        found.append(StaticTokens(callers.static, source))
-    if callers.jwt:
-        found.append(JsonWebTokens(callers.jwt))
-    found += (plug_in("authenticators", kind)(settings) for kind, settings in (callers.model_extra or {}).items())
-    return found
-
-
-def authorizer_of(config: Config) -> Authorizer:
-    """The authorizer of the configured kind. Raises ConfigError."""
-    try:
-        authorizer: Authorizer = plug_in("authorizers", config.authorization.kind)(config.authorization.rules_file)
-    except RulesError as exc:
-        raise ConfigError([f"authorization.rules_file: {exc}"]) from exc
-    return authorizer
-
-
-def book_of(config: LedgerConfig) -> Book:
-    """The ledger of the configured kind, for reading. Raises ConfigError."""
-    book: Book = plug_in("ledgers", config.kind)(config)
-    return book
-
-
-async def started_ledger(config: LedgerConfig) -> Store:
-    """The ledger of the configured kind, for writing. Raises ConfigError."""
-    ledger: Store = plug_in("ledgers", config.kind)(config)
-    try:
-        await ledger.start()
-    except LedgerError as exc:
-        raise ConfigError([f"ledger: {config.url} {exc}"]) from exc
-    return ledger
-
-
 async def tend(saying: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
     """Says how it is, and finds out about what dead gateways left."""
     await saying()
@@ -265,37 +214,3 @@ async def recover(ledger: Store, idempotency: Idempotency, service: Handler, wri
         with suppress(GatewayError):  # down again
             writers.watch(await ledger.unsettled())
             await idempotency.recover(service)
-
-
-def token_source(
-    name: str, tenant: Tenant, executor: Executor, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
-) -> TokenSource:
-    """The tenant's tokens, from its credentials. Raises ConfigError."""
-    return TokenSource(InOrder(name, apps_of(name, tenant)), executor, clock=clock, sleep=sleep)
-
-
-def apps_of(name: str, tenant: Tenant) -> list[MsalApp]:
-    """MSAL for each credential of the tenant. Raises ConfigError."""
-    cloud = cloud_of(tenant)
-    place = Place(name, tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.ca_file)
-    apps = []
-    for number, credential in enumerate(tenant.credentials):
-        make = plug_in("credentials", credential.kind)
-        try:
-            apps.append(MsalApp(place, credential.kind, make(credential)))
-        except (ValueError, TypeError, AttributeError) as exc:  # a plug-in's own settings
-            raise ConfigError([f"tenants.{name}.credentials.{number}: {exc}"]) from exc
-    return apps
-
-
-def settings_of(graph: Graph, tenant: Tenant) -> Settings:
-    """What a transport has to know."""
-    return Settings(tenant.ca_file, graph.connect_timeout_s, graph.read_timeout_s, graph.max_answer_bytes)
-
-
-def plug_in(group: str, kind: str) -> Any:
-    """What is registered as `kind` in the entry-point group. Raises ConfigError with the kinds there are."""
-    registered = {point.name: point for point in entry_points(group=f"compliance_gateway.{group}")}
-    if kind not in registered:
-        raise ConfigError([f"{group}: there is no {kind!r}; installed are {', '.join(sorted(registered)) or 'none'}"])
-    return registered[kind].load()

@@ -67,6 +67,7 @@ class Reason(Enum):
     GRAPH_REFUSED_INPUT = (Kind.INVALID_ARGUMENT, "Graph finds the input wrong.")
     GRAPH_TYPE_ABSTRACT = (Kind.INVALID_ARGUMENT, "Graph creates nothing of an abstract target type.")
     GRAPH_TYPE_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph does not know the target's type.")
+    GRAPH_PROPERTY_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph does not know a property of the assignment.")
     GRAPH_GROUP_INVALID = (Kind.INVALID_ARGUMENT, "Graph does not accept the group id.")
     GRAPH_PATH_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph knows no such path.")
     CALLER_UNAUTHENTICATED = (Kind.UNAUTHENTICATED, "The caller's token is missing or wrong.")

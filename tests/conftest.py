@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from gateway.emulator import Emulator
 from gateway.emulator.control import reset
 from gateway.emulator.registration import App
+from gateway.emulator.unconfirmed import Unconfirmed
 
 # Tests start processes while gRPC's threads run; its handlers of a fork break the process then. Read when grpc is imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
@@ -52,6 +53,8 @@ def as_new(emulator: Emulator) -> Emulator:
     app = emulator.world.entra.app
     emulator.world.entra.app = App(client_id=app.client_id, secret=(emulator.folder / "secret").read_text())
     graph = emulator.world.graph
+    for switch, value in vars(Unconfirmed()).items():
+        setattr(emulator.world.unconfirmed, switch, value)
     graph.page_size, graph.empty_pages, graph.expand_pages = 2, True, False
     reset(emulator.world)
     return emulator

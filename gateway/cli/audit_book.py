@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.bootstrap import book_of
 from gateway.cli.loop import refuse
 from gateway.config import ConfigError, LedgerConfig, load_ledger, parse_ledger
 from gateway.ledger.ledger import Book, LedgerError
+from gateway.plugins import book_of
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="The gateway's TOML file, for its section ledger.")]
 LedgerUrl = Annotated[str, typer.Option("--ledger", help="Instead of it: a file, or postgresql://user@host/database.")]

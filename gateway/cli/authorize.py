@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from protovalidate import Validator
 
-from gateway.bootstrap import authorizer_of
 from gateway.cli.loop import load_or_exit, refuse
 from gateway.config import ConfigError
 from gateway.ids import canonical_guid
@@ -16,6 +15,7 @@ from gateway.operations import OPERATIONS
 from gateway.pipeline.authorize import TARGET, with_targets
 from gateway.pipeline.cedar import Question
 from gateway.pipeline.validate import violation_of
+from gateway.plugins import authorizer_of
 
 FILTERS = ("include", "exclude")
 TARGET_HELP = f"What is added, KIND or KIND:ID, such as group:ID; may be repeated. Kinds: {', '.join(KINDS)}."

@@ -9,13 +9,14 @@ import jwt
 import typer
 from rich.table import Table
 
-from gateway.bootstrap import apps_of, authenticators, authorizer_of, graphs
+from gateway.bootstrap import graphs
 from gateway.call import Record
 from gateway.cli.loop import console, load_or_exit, refuse, run, say
 from gateway.config import Config, ConfigError, Tenant, exposed
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.faults import PERMISSION
+from gateway.plugins import apps_of, authenticators, authorizer_of
 
 PATIENCE_S = 30.0
 PROBE = "/beta/deviceManagement/deviceCompliancePolicies?$top=1&$select=id"

@@ -22,7 +22,7 @@ from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import Complia
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.bootstrap import book_of, running
+from gateway.bootstrap import running
 from gateway.cli.audit_views import table
 from gateway.cli.demo_live import show_live_edits
 from gateway.cli.emulator import CALLER, config_for
@@ -33,6 +33,7 @@ from gateway.emulator.graph import Routes
 from gateway.entry import OK
 from gateway.ledger.ledger import Query
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+from gateway.plugins import book_of
 
 POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
 GROUP = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"

@@ -3,21 +3,25 @@
 To look: GET /state, GET /requests (each request to Graph), GET /effects (each write that was carried out, see intune.Effect).
 To interfere: POST /reset, POST /policies, PUT /policies/{id}/assignments (a foreign writer), POST /faults (faults.Fault, one or
 several), POST /lag {seconds, hops}, POST /clock {advance_s}. To set up, and kept by a reset: PUT /app (secrets, certificates,
-trusts, identities, roles, lifetime), PUT /paging {page_size, empty_pages, expand_pages}; undone by it: PUT /throttle (limits),
-PUT /model {refused_types, refused_properties}. GET /msi/token is the machine's endpoint for managed identities.
+trusts, identities, roles, lifetime), PUT /paging {page_size, empty_pages, expand_pages}, PUT /unconfirmed (Unconfirmed); undone
+by it: PUT /throttle (limits), PUT /model {refused_types, refused_properties}, PUT /tenant {intune, approval} (graph.Tenant).
+GET /msi/token is the machine's endpoint for managed identities.
 """
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 from aiohttp import web
 
 from gateway.emulator.errors import EntraError, GraphError
 from gateway.emulator.faults import Fault
+from gateway.emulator.graph import Tenant
 from gateway.emulator.registration import Trust
-from gateway.emulator.seeds import POLICIES
+from gateway.emulator.seeds import POLICIES, documented
 from gateway.emulator.throttle import Throttle
+from gateway.emulator.unconfirmed import SentBack, Twice
 from gateway.emulator.world import World
 
 Handler = Callable[[World, web.Request, Any], Any]
@@ -40,9 +44,10 @@ def reset(world: World) -> None:
     world.entra.token_requests = 0
     world.drop_late()
     world.intune.clear()
-    world.graph.throttle = Throttle()
-    for policy_id, name, rows in POLICIES:
-        world.intune.add_policy(policy_id, name, rows)
+    world.graph.throttle, world.graph.tenant = Throttle(), Tenant()
+    for policy_id, kind, name, rows in POLICIES:
+        served = rows if world.unconfirmed.made_up else [documented(row) for row in rows]
+        world.intune.add_policy(policy_id, name, served, kind)
 
 
 def _state(world: World, request: web.Request, body: Any) -> Any:
@@ -99,6 +104,20 @@ def _model(world: World, request: web.Request, body: Any) -> None:
     _set(world.intune.model, body, dict.fromkeys(("refused_types", "refused_properties"), _names))
 
 
+def _tenant(world: World, request: web.Request, body: Any) -> None:
+    _set(world.graph.tenant, body, dict.fromkeys(("intune", "approval"), lambda value: isinstance(value, bool)))
+
+
+def _unconfirmed(world: World, request: web.Request, body: Any) -> None:
+    choices: dict[str, tuple[Any, ...]] = {"duplicates": get_args(Twice), "policy_set_rows": get_args(SentBack)}
+    allowed = {field.name: choices.get(field.name, (True, False)) for field in fields(world.unconfirmed)}
+    _set(world.unconfirmed, body, {name: _one_of(values) for name, values in allowed.items()})
+
+
+def _one_of(values: tuple[Any, ...]) -> Callable[[Any], bool]:
+    return lambda value: any(value is known or (isinstance(value, str) and value == known) for known in values)
+
+
 def _names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
@@ -138,6 +157,8 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("PUT", "/throttle"): _throttle,
     ("PUT", "/paging"): _paging,
     ("PUT", "/model"): _model,
+    ("PUT", "/tenant"): _tenant,
+    ("PUT", "/unconfirmed"): _unconfirmed,
     ("PUT", "/app"): _app,
 }
 

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.emulator import errors
+from gateway.emulator import errors, policies
 from gateway.emulator.clock import Clock
 from gateway.emulator.model import (
     BASE,
@@ -27,6 +27,7 @@ from gateway.emulator.model import (
     key_of,
     type_name,
 )
+from gateway.emulator.unconfirmed import Unconfirmed
 
 CONTROL = "control"
 HISTORY = 200
@@ -46,12 +47,17 @@ class Effect:
 
 @dataclass
 class Policy:
-    """A policy and every state its rows had: (since, rows), newest last."""
+    """A policy, its own properties (policies.shown), and every state its rows had: (since, rows), newest last."""
 
     id: str
-    display_name: str
+    kind: str
+    own: dict[str, Any]
     history: list[tuple[float, list[Row]]] = field(default_factory=list)
     seen_at: float = 0.0
+
+    @property
+    def display_name(self) -> str:
+        return str(self.own["displayName"])
 
     @property
     def rows(self) -> list[Row]:
@@ -66,8 +72,8 @@ class Intune:
     is put together from different moments.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, unconfirmed: Unconfirmed) -> None:
+        self._clock, self._unconfirmed = clock, unconfirmed
         self.policies: dict[str, Policy] = {}
         self.model = Model()
         self.effects: list[Effect] = []
@@ -81,12 +87,46 @@ class Intune:
         self.effects.clear()
         self.model.forget()
 
-    def add_policy(self, policy_id: str, display_name: str, rows: list[Row]) -> None:
+    def add_policy(self, policy_id: str, display_name: str, rows: list[Row], kind: str = policies.WINDOWS) -> None:
         """A policy with direct rows given as `/assign` takes them, or whole rows as beta shows them. One of the same id is
         forgotten."""
-        policy = Policy(policy_id, display_name, [(0.0, [])])
-        self.policies[policy_id] = policy
+        policy = self._new(policy_id, kind, {"displayName": display_name})
         policy.history = [(0.0, self._served(policy, rows))]
+
+    def _new(self, policy_id: str, kind: str, own: dict[str, Any]) -> Policy:
+        now = policies.stamp(self._clock.now())
+        first = {
+            "description": None,
+            "roleScopeTagIds": ["0"],
+            "version": 1,
+            "createdDateTime": now,
+            "lastModifiedDateTime": now,
+        }
+        policy = self.policies[policy_id] = Policy(policy_id, kind, {"id": policy_id, **first, **own}, [(0.0, [])])
+        return policy
+
+    def create_policy(self, body: Any, beta: bool) -> Policy:
+        """`POST …/deviceCompliancePolicies`. Raises GraphError."""
+        kind = policies.kind_of(body)
+        own = policies.checked(kind, body, beta)
+        if not own.get("displayName") or body.get("assignments"):
+            raise errors.no_reason()
+        policies.check_actions(body)
+        return self._new(str(uuid.uuid4()), kind, own)
+
+    def change_policy(self, policy_id: str, body: Any, beta: bool) -> Policy:
+        """`PATCH …/deviceCompliancePolicies/{id}`: its own properties, never its assignments. Raises GraphError."""
+        policy, kind = self.policy(policy_id), policies.kind_of(body)
+        own = policies.checked(kind, body, beta)
+        if kind != policy.kind or body.get("assignments"):
+            raise errors.no_reason()
+        modified = {"version": policy.own["version"] + 1, "lastModifiedDateTime": policies.stamp(self._clock.now())}
+        policy.own = {**policy.own, **own, **modified}
+        return policy
+
+    def delete_policy(self, policy_id: str) -> None:
+        """`DELETE …/deviceCompliancePolicies/{id}`. Raises E7."""
+        del self.policies[self.policy(policy_id).id]
 
     def set_rows(self, policy_id: str, rows: list[Row]) -> None:
         """What a foreign writer leaves behind: of any type, with any property, and a group twice, if so wanted."""
@@ -115,12 +155,14 @@ class Intune:
         if not isinstance(sent, list):
             raise errors.bad_request("The parameter assignments is missing.")
         owned = [row for row in policy.rows if row["source"] == "policySets"]
-        owned_ids = {row["id"] for row in owned}
-        rows = [self._checked(policy, row, owned_ids, beta) for row in sent]
-        keys = [key_of(row["target"]) for row in rows + owned]
-        if len(set(keys)) != len(keys):  # reported as rejected and as ignored (facts §2): rejected here
+        rows = [self._checked(policy, row, {row["id"] for row in owned}, beta) for row in sent]
+        if self._unconfirmed.policy_set_rows == "adopt":
+            adopted = {row["id"] for row in rows}
+            owned = [row for row in owned if row["id"] not in adopted]
+        once = {key_of(row["target"]): row for row in reversed(rows + owned)}
+        if len(once) != len(rows + owned) and self._unconfirmed.duplicates == "refuse":
             raise errors.bad_request("Duplicate assignment targets are not allowed.")
-        self._store(policy, rows + owned, by)
+        self._store(policy, [row for row in rows + owned if once[key_of(row["target"])] is row], by)
         return policy.rows
 
     def create(self, policy_id: str, body: Any, beta: bool, by: str) -> Row:
@@ -131,7 +173,7 @@ class Intune:
         row = self._checked(policy, body, set(), beta, abstract=True)
         taken = {key_of(old["target"]) for old in policy.rows}
         if key_of(row["target"]) in taken and type_name(row["target"]) != BASE:
-            raise errors.GraphError(409, "Conflict", errors.intune("The assignment already exists."))
+            raise errors.GraphError(409, "Conflict", "The assignment already exists.")
         self._store(policy, [*policy.rows, row], by)
         return row
 
@@ -173,8 +215,10 @@ class Intune:
         if not isinstance(row, dict) or not isinstance(row.get("target"), dict):
             raise errors.bad_request("The property target is missing.")
         if row.get("source") == "policySets" or row.get("id") in owned_ids:
-            raise errors.no_reason()  # sent back, they make the call fail (facts §2)
-        self.model.check(row, abstract)
+            if self._unconfirmed.policy_set_rows == "refuse":
+                raise errors.no_reason()
+            row = {**row, "source": "direct", "sourceId": policy.id}
+        self.model.check(row, abstract, self._unconfirmed.filter_rules)
         if not beta:  # v1.0 does not know filters
             row = {**row, "target": {k: v for k, v in row["target"].items() if k not in (FILTER_ID, FILTER_TYPE)}}
         return self._stored(policy, row)

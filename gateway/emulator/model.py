@@ -27,17 +27,16 @@ BROAD = {
     "allDevicesAssignmentTarget": "adadadad-808e-44e2-905a-0b7873a8a531",
 }
 FILTERS = {FILTER_ID, FILTER_TYPE}
-ANY = None
-# scopeTagGroupAssignmentTarget shows in Microsoft's pages and in no metadata (facts §2): the type that clients do not know.
-# What it declares nobody can look up, so any property is taken.
-DECLARED: dict[str, set[str] | None] = {
+SCOPE = "scopeTagGroupAssignmentTarget"  # in Microsoft's pages and in no metadata (facts §2): what clients do not know
+SCOPE_TYPES = ("none", "user", "device")
+DECLARED: dict[str, set[str]] = {
     ASSIGNMENT: {"id", "source", "sourceId", "target"},
     BASE: FILTERS,
     GROUP: FILTERS | {"groupId"},
     EXCLUSION: FILTERS | {"groupId"},
     COLLECTION: FILTERS | {"collectionId"},
     **dict.fromkeys(BROAD, FILTERS),
-    "scopeTagGroupAssignmentTarget": ANY,
+    SCOPE: FILTERS | {"targetType", "entraObjectId"},
 }
 TYPES = {name.lower(): name for name in DECLARED if name != ASSIGNMENT}
 
@@ -60,8 +59,11 @@ class Model:
         self._served.setdefault(ASSIGNMENT.lower(), set()).update(row)
         self._served.setdefault(type_name(row["target"]).lower(), set()).update(row["target"])
 
-    def check(self, row: Row, abstract: bool = False) -> None:
-        """A row that was sent, its target first. abstract: the base type is taken too. Raises E5, E6, E12, E15, …"""
+    def check(self, row: Row, abstract: bool = False, filter_rules: bool = True) -> None:
+        """A row that was sent, its target first. abstract: the base type is taken too. filter_rules: see Unconfirmed.
+
+        Raises E5, E6, E12, E15, an undeclared property.
+        """
         target = row["target"]
         if next(iter(target), None) != TYPE or not isinstance(target[TYPE], str):
             raise errors.abstract_class()  # missing or late
@@ -72,6 +74,8 @@ class Model:
             raise errors.abstract_class()
         self._check_properties(name, target)
         self._check_properties(ASSIGNMENT, row)
+        if filter_rules:
+            _check_filter(name, target)
         _check_values(name, target)
 
     def _knows(self, name: str) -> bool:
@@ -81,7 +85,7 @@ class Model:
     def _check_properties(self, name: str, value: Row) -> None:
         declared = DECLARED.get(name, set())
         for key in value:
-            known = "@" in key or declared is ANY or key in declared or key in self._served.get(name.lower(), ())
+            known = "@" in key or key in declared or key in self._served.get(name.lower(), ())
             if key in self.refused_properties or not known:
                 raise errors.undeclared(key, name)
 
@@ -109,12 +113,17 @@ def _short(full: str) -> str:
     return name if prefix.lower() == "microsoft.graph" else full
 
 
-def _check_values(name: str, target: Row) -> None:
+def _check_filter(name: str, target: Row) -> None:
     filtered = target.get(FILTER_ID) not in NO_FILTER
     if filtered != (target.get(FILTER_TYPE) in ("include", "exclude")):
         raise errors.bad_request("The assignment filter id and type do not fit together.")
     if name == EXCLUSION and filtered:
         raise errors.bad_request("Assignment filters are not supported for exclusion targets.")
+
+
+def _check_values(name: str, target: Row) -> None:
+    if name == SCOPE and target.get("targetType", "none") not in SCOPE_TYPES:
+        raise errors.no_reason()
     if name in (GROUP, EXCLUSION) and not GUID.fullmatch(str(target.get("groupId"))):
         raise errors.group_invalid(target.get("groupId"))
     if name == COLLECTION:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import ssl
 import tempfile
-import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,17 +16,23 @@ from aiohttp import web
 from gateway.emulator.clock import Clock
 from gateway.emulator.control import control_app, reset
 from gateway.emulator.entra import Entra
-from gateway.emulator.errors import EntraError, GraphError, intune
+from gateway.emulator.errors import NO_REASON, EntraError, GraphError, internal, throttled
 from gateway.emulator.faults import Fault
 from gateway.emulator.graph import Graph, Request, Routes
 from gateway.emulator.intune import Intune
+from gateway.emulator.unconfirmed import Unconfirmed
+from gateway.emulator.wire import answer, unsigned
 from gateway.emulator.world import World
 
 HOST = "127.0.0.1"
 HIDDEN_HEADERS = {"authorization"}
 OK = 200
 NO_FAULT = Fault()
-CODES = {429: "TooManyRequests", 500: "InternalServerError", 503: "ServiceUnavailable"}
+DEFAULTS: dict[int, Callable[[], GraphError]] = {
+    429: lambda: throttled(None, as_flat=False),
+    500: internal,
+    503: lambda: GraphError(503, "ServiceUnavailable", NO_REASON),
+}
 
 
 class Emulator:
@@ -38,8 +44,10 @@ class Emulator:
 
     def __init__(self, port: int = 0, routes: Routes = "live", control_port: int = 0, page_size: int = 100) -> None:
         clock = Clock()
-        entra, intune = Entra(clock), Intune(clock)
-        self.world = World(clock, entra, intune, Graph(entra, intune, clock, routes, page_size))
+        unconfirmed = Unconfirmed()
+        entra, intune = Entra(clock), Intune(clock, unconfirmed)
+        graph = Graph(entra, intune, clock, routes, page_size, unconfirmed=unconfirmed)
+        self.world = World(clock, entra, intune, graph, unconfirmed)
         self._port, self._control_port = port, control_port
         self._runners: list[web.AppRunner] = []
         self._folder = tempfile.TemporaryDirectory(prefix="compliance-gateway-emulator-")
@@ -56,6 +64,7 @@ class Emulator:
         authority.issue_cert(HOST, "localhost").configure_cert(tls)
         app = web.Application(client_max_size=64 << 20)
         app.router.add_route("*", "/{path:.*}", self._handle)
+        app.on_response_prepare.append(unsigned)
         self.root = f"https://{HOST}:{await self._serve(app, self._port, tls)}"
         self.world.entra.root = self.root
         self.control = f"http://{HOST}:{await self._serve(control_app(self.world), self._control_port, None)}"
@@ -94,21 +103,23 @@ class Emulator:
             return _cut(http)
         response = None
         if fault.carried_out:
-            response = await self._entra(http, tenant, rest) if is_entra else self._graph(replace(request, page=fault.page))
+            response = (
+                await self._entra(http, tenant, rest) if is_entra else self._graph(http, replace(request, page=fault.page))
+            )
         elif fault.effect == "late" and not is_entra:
-            self._carry_out_late(request, entry, fault.late_s)
+            self._carry_out_late(http, request, entry, fault.late_s)
         if fault.status is not None and fault.cut != "before":
-            response = _ordered(fault)
+            response = self._ordered(http, request, fault)
         if response is None:
             return _cut(http)
         entry |= {"status": response.status, "answer": _parsed(response.body)}
         response.headers.update(fault.answer_headers)
         return _cut(http) if fault.cut else response
 
-    def _carry_out_late(self, request: Request, entry: dict[str, Any], late_s: float) -> None:
+    def _carry_out_late(self, http: web.Request, request: Request, entry: dict[str, Any], late_s: float) -> None:
         async def late() -> None:
             await asyncio.sleep(late_s)
-            entry["late_status"] = self._graph(request).status
+            entry["late_status"] = self._graph(http, request).status
 
         entry |= {"late": True, "late_status": None}
         task = asyncio.get_running_loop().create_task(late())
@@ -129,19 +140,18 @@ class Emulator:
         self.world.requests.append(entry)
         return entry
 
-    def _graph(self, request: Request) -> web.Response:
-        ids = {
-            "request-id": request.id,
-            "client-request-id": request.client_id,
-            "x-ms-ags-diagnostic": '{"ServerInfo":{"Ring":"0"}}',
-        }
+    def _graph(self, http: web.Request, request: Request) -> web.Response:
+        asked = self.world.graph.asked(request)
         try:
-            answer = self.world.graph.answer(request)
+            done = self.world.graph.answer(request)
         except GraphError as exc:
-            return web.json_response(exc.body(request.id, request.client_id), status=exc.status, headers={**ids, **exc.headers})
-        if answer.json is None:
-            return web.Response(status=answer.status, headers=ids)
-        return web.json_response(answer.json, status=answer.status, headers=ids)
+            return answer(http, asked, exc.status, exc.body(asked), exc.headers)
+        return answer(http, asked, done.status, done.json)
+
+    def _ordered(self, http: web.Request, request: Request, fault: Fault) -> web.Response:
+        asked, status = self.world.graph.asked(request), fault.status or OK
+        body = DEFAULTS.get(status, lambda: GraphError(status, "UnknownError", NO_REASON))().body(asked)
+        return answer(http, asked, status, body if fault.body is None else fault.body)
 
     async def _entra(self, http: web.Request, tenant: str, rest: str) -> web.Response:
         try:
@@ -160,15 +170,6 @@ class Emulator:
         if rest == "discovery/v2.0/keys":
             return entra.keys()
         raise EntraError(404, "invalid_request", 900561, "The endpoint does not exist.")
-
-
-def _ordered(fault: Fault) -> web.Response:
-    status = fault.status or OK
-    if isinstance(fault.body, str):
-        return web.Response(status=status, text=fault.body, content_type="text/html")
-    default = GraphError(status, CODES.get(status, "UnknownError"), intune("An error has occurred"))
-    body = default.body(str(uuid.uuid4()), "") if fault.body is None else fault.body
-    return web.json_response(body, status=status)
 
 
 def _parsed(body: Any) -> Any:

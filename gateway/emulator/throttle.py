@@ -1,4 +1,5 @@
-"""Graph's throttling windows for Intune (facts §4): sliding, 20 s long, per app in a tenant and per tenant."""
+"""Graph's throttling windows for Intune (facts §4): sliding, 20 s long, per app in a tenant and per tenant, for each
+of Intune's services."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -20,11 +21,12 @@ class Throttle:
     _seen: dict[tuple[str, ...], deque[float]] = field(default_factory=dict, repr=False)
     _refusals: int = field(default=0, repr=False)
 
-    def admit(self, tenant: str, app: str, write: bool, now: float) -> str | None:
+    def admit(self, service: str, tenant: str, app: str, write: bool, now: float) -> str | None:
         """None if the request is admitted, else the value of Retry-After, empty for a refusal without one."""
-        windows = [(("app", tenant, app), self.app_requests), (("tenant", tenant), self.tenant_requests)]
+        one, all_apps = (service, tenant, app), (service, tenant)
+        windows = [(one, self.app_requests), (all_apps, self.tenant_requests)]
         if write:
-            windows += [(("app", tenant, app, "w"), self.app_writes), (("tenant", tenant, "w"), self.tenant_writes)]
+            windows += [((*one, "w"), self.app_writes), ((*all_apps, "w"), self.tenant_writes)]
         waits = [self._count(key, limit, now) for key, limit in windows]
         if not any(refused for refused, _ in waits):
             return None

@@ -9,6 +9,7 @@ from gateway.emulator.entra import Entra
 from gateway.emulator.faults import Faults
 from gateway.emulator.graph import Graph
 from gateway.emulator.intune import Intune
+from gateway.emulator.unconfirmed import Unconfirmed
 
 
 @dataclass
@@ -24,6 +25,7 @@ class World:
     entra: Entra
     intune: Intune
     graph: Graph
+    unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
     faults: Faults = field(default_factory=Faults)
     requests: list[dict[str, Any]] = field(default_factory=list)
     resets: int = 0

@@ -48,6 +48,8 @@ TABLE = (
         "assignment.target: Graph creates nothing of the abstract type; choose a concrete target."),  # E5
     Row(Reason.GRAPH_TYPE_UNKNOWN, (400,), r"could not be resolved by the model",
         "assignment.target: Graph does not know this target type."),  # E6
+    Row(Reason.GRAPH_PROPERTY_UNKNOWN, (400,), r"ModelValidationFailure .*The property '[^']*' does not exist on type",
+        "assignment: Graph knows a property of it by no such name; send only what the target's type declares."),  # §2
     Row(Reason.NOT_FOUND, (404,), r""),  # E7
     Row(Reason.GRAPH_CONFLICT, (409, 412), r""),
     Row(Reason.GRAPH_THROTTLED, (429,), r""),  # E8

@@ -158,6 +158,10 @@ class Revisions(Protocol):
         ...
 
 
+class Store(Ledger, Leases, Revisions, Protocol):
+    """All that a kind of ledger gives to a gateway."""
+
+
 class Book(Protocol):
     """The auditor's side of the same ledger: reads, needs no start, blocks, raises LedgerError."""
 

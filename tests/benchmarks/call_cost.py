@@ -17,7 +17,7 @@ from aiohttp import web
 from rich.console import Console
 from rich.table import Table
 
-from gateway import bootstrap
+from gateway import bootstrap, plugins
 from gateway.cli.emulator import config_for
 from gateway.cli.loop import run
 from gateway.config import parse
@@ -83,8 +83,8 @@ async def echoes() -> AsyncIterator[tuple[str, str]]:
 
 
 async def main() -> None:
-    plug_in = bootstrap.plug_in
-    bootstrap.plug_in = lambda group, kind: FromMemory if group == "transports" else plug_in(group, kind)
+    plug_in = plugins.plug_in
+    plugins.plug_in = lambda group, kind: FromMemory if group == "transports" else plug_in(group, kind)
     token = new_token()
     request = OPERATIONS["GetComplianceAssignment"].request(
         device_compliance_policy_id="p", device_compliance_policy_assignment_id="p_g"

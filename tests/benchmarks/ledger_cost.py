@@ -20,7 +20,7 @@ from postgres_server import BINARIES, Server
 from rich.console import Console
 from rich.table import Table
 
-from gateway import bootstrap
+from gateway import bootstrap, plugins
 from gateway.cli.emulator import config_for
 from gateway.cli.loop import run
 from gateway.config import LedgerConfig, parse
@@ -112,7 +112,7 @@ def show(title: str, unit: str, rows: dict[tuple[str, int], tuple[float, float]]
 
 
 async def main() -> None:
-    plug_in = bootstrap.plug_in
+    plug_in = plugins.plug_in
     token = new_token()
     metadata = (("authorization", f"Bearer {token}"),)
     server = Server() if BINARIES else None
@@ -129,7 +129,7 @@ async def main() -> None:
             values["server"]["drain_notice_s"] = 0
             values["ledger"] = {"url": url}
             fakes = {"transports": FromMemory} | ({"ledgers": NoLedger} if kind == "none" else {})
-            bootstrap.plug_in = lambda group, name, fakes=fakes: fakes.get(group) or plug_in(group, name)
+            plugins.plug_in = lambda group, name, fakes=fakes: fakes.get(group) or plug_in(group, name)
             door = await stack.enter_async_context(bootstrap.running(parse(values)))
             channels[kind] = await stack.enter_async_context(grpc.aio.insecure_channel(door.grpc))
         for number in range(ROUNDS):
@@ -137,7 +137,7 @@ async def main() -> None:
                 for kind, channel in channels.items():
                     name = f"{kind}-{at_once}-{number}"
                     times.setdefault((kind, at_once), []).append(await creates(channel, metadata, at_once, name))
-        bootstrap.plug_in = plug_in
+        plugins.plug_in = plug_in
         creating = {key: tuple(map(median, zip(*found, strict=True))) for key, found in times.items()}
         show(f"a create: median of {ROUNDS} rounds of {CREATES}", "create", creating)
         urls = {"SQLite": f"sqlite:///{folder}/writes.db"} | ({"PostgreSQL": server.new_database()} if server else {})

@@ -30,7 +30,7 @@ def groups_of(write: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("status", REFUSALS)
 async def test_good_edits_are_carried_out_and_the_bad_one_alone_is_refused(live: Emulator, status: int):
-    live.world.faults.order([Fault(**ASSIGN, sent=guid(BAD), status=status, times=999)])
+    live.world.faults.order([Fault(**ASSIGN, sent=guid(BAD), status=status, retry_after="0.5", times=999)])
     async with gateway(live, graph=GRAPH) as rig:
         answers = await together(rig)
         first = rig.writes()[0]

@@ -8,7 +8,6 @@ import msal
 import pytest
 from rig import gateway, logged
 
-from gateway.bootstrap import token_source
 from gateway.cli.emulator import config_for
 from gateway.config import parse
 from gateway.credentials.entra_session import EntraSession
@@ -16,6 +15,7 @@ from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY
 from gateway.pipeline.authenticators.static_tokens import hash_token
+from gateway.plugins import token_source
 
 GOOD = {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": {"allDevices": {}}}}
 DOCUMENTED = {"graph": {"create_route": "documented"}}

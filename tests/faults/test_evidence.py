@@ -25,7 +25,7 @@ TARGETS = {
     "all devices": {"allDevices": {}},
     "the base type": {},
     "an unknown type": {
-        "unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"scopeTagId":"3"}'}
+        "unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"targetType":"user"}'}
     },
 }
 

@@ -7,13 +7,13 @@ import pytest
 from edits_over_the_wire import MERGE, guid
 from rig import Failure, Rig, gateway, logged
 
-from gateway.bootstrap import authorizer_of
 from gateway.cli.emulator import RULES as EMULATORS
 from gateway.cli.emulator import config_for, tenant_of
 from gateway.config import ConfigError, parse
 from gateway.emulator import Emulator
 from gateway.emulator.seeds import EMPTY, EXCLUDED, FILTERED, GROUP, WINDOWS
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+from gateway.plugins import authorizer_of
 
 POLICIES = f"""
 @id("ops may all") permit(principal == Caller::"ops", action, resource);

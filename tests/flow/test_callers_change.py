@@ -14,13 +14,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rig import Failure, Rig, gateway, outcome
 
 from gateway import bootstrap
-from gateway.bootstrap import authenticators, running
+from gateway.bootstrap import running
 from gateway.call import Call
 from gateway.cli.emulator import config_for
 from gateway.config import load
 from gateway.emulator import Emulator
 from gateway.emulator.seeds import EMPTY
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+from gateway.plugins import authenticators
 
 LIST = {"deviceCompliancePolicyId": EMPTY}
 
@@ -84,7 +85,7 @@ def sections_of_an_issuer(live: Emulator, folder: Path, **issuer: str) -> dict:
     entra = live.world.entra
     about = {"issuer": f"{live.root}/{entra.tenant_id}/", "audience": live.root, "name_claim": "appid", **issuer}
     keys = {"jwks_url": f"{live.root}/{entra.tenant_id}/discovery/v2.0/keys"} if "jwks_url" not in issuer else {}
-    return {"callers": {"jwt": {"entra": {**about, **keys}}}, "server": {"reload_s": 0.05, "metrics": "all"}}
+    return {"callers": {"jwt": {"entra": {**about, **keys}}}, "server": {"reload_s": 0.05}}
 
 
 async def page(rig: Rig, path: str) -> str:

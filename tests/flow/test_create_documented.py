@@ -72,6 +72,7 @@ async def test_without_the_pages_permission_nothing_is_created(documented: Emula
     assert documented.world.entra.token_requests == 1
 
 
+BIG = '{"targetType":"user","weights":12345678901234567890123}'
 TARGETS = {
     "group": ({"group": {"groupId": GROUP}}, {"@odata.type": f"{GRAPH}groupAssignmentTarget", "groupId": GROUP}),
     "group with a filter": (
@@ -98,8 +99,8 @@ TARGETS = {
         {"@odata.type": f"{GRAPH}configurationManagerCollectionAssignmentTarget", "collectionId": "SMS00001"},
     ),
     "unknown": (
-        {"unknown": {"odataType": "microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"n":12345678901234567890123}'}},
-        {"@odata.type": f"{GRAPH}scopeTagGroupAssignmentTarget", "n": 12345678901234567890123},
+        {"unknown": {"odataType": "microsoft.graph.scopeTagGroupAssignmentTarget", "json": BIG}},
+        {"@odata.type": f"{GRAPH}scopeTagGroupAssignmentTarget", "targetType": "user", "weights": 12345678901234567890123},
     ),
 }
 

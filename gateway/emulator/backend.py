@@ -1,0 +1,38 @@
+"""The Intune service behind Graph, as its errors name it: its paths and URLs, which change with the month (facts §5)."""
+
+import time
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+HOST = "https://fef.msub01.manage.microsoft.com"
+SERVICE = "StatelessDeviceConfigurationFEService"
+ACTION = "microsoft.management.services.api."
+COLLECTIONS = ("deviceCompliancePolicies", "assignments")
+
+
+class Asked(NamedTuple):
+    """What an answer tells of its request: Graph's id for it, the client's (Graph's where none was sent), the backend's URL."""
+
+    id: str
+    client_id: str
+    url: str
+
+
+def backend_path(path: str, now: float) -> str:
+    """Graph's path in the service of this month: decoded, keys in parentheses, actions with their namespace. No query."""
+    _, *segments = urlsplit(path).path.lstrip("/").split("/")
+    written = ""
+    for before, segment in zip(["", *segments], map(unquote, segments), strict=False):
+        if before in COLLECTIONS:
+            written += f"('{segment}')"
+        else:
+            written += f"/{ACTION}{segment}" if segment == "assign" else f"/{segment}"
+    return f"/DeviceConfiguration_{time.strftime('%y%m', time.gmtime(now))}/{SERVICE}{written}"
+
+
+def backend_url(path: str, now: float) -> str:
+    """Where Graph sent the request. Versions of beta begin with 50 rather than 20, as in `api-version=5026-05-10`."""
+    century = "50" if path.startswith("/beta/") else "20"
+    query = urlsplit(path).query
+    version = time.strftime(f"{century}%y-%m-01", time.gmtime(now))
+    return f"{HOST}{quote(backend_path(path, now))}?api-version={version}{'&' if query else ''}{query}"

@@ -1,0 +1,47 @@
+"""Pages of Graph's lists: how many, from where on, and the link to the next one."""
+
+import base64
+import json
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from gateway.emulator import errors
+
+
+def size_of(query: Mapping[str, str], most: int) -> int:
+    """Rows of a page: `$top`, or as many as Graph likes to send. Raises GraphError."""
+    top = query.get("$top")
+    if top is None:
+        return most
+    if not top.isascii() or not top.isdigit():  # the words of Microsoft's OData library
+        text = (
+            f"Invalid value '{top}' for $top query option found. The $top query option requires a non-negative integer value."
+        )
+        raise errors.GraphError(400, "BadRequest", text, errors.flat)
+    return min(int(top[:9]), most)
+
+
+def start_of(query: Mapping[str, str]) -> tuple[int, bool]:
+    """Where a page begins, and whether the one before was the empty one. Raises GraphError."""
+    token = query.get("$skiptoken")
+    if token is None:
+        return 0, False
+    try:
+        start, emptied = json.loads(base64.urlsafe_b64decode(token))
+        return int(start), bool(emptied)
+    except ValueError:
+        raise errors.bad_request("Invalid skip token.") from None
+
+
+def token_for(start: int, emptied: bool) -> str:
+    """An opaque token of a page."""
+    return base64.urlsafe_b64encode(json.dumps([start, emptied]).encode()).decode()
+
+
+def next_link(root: str, path: str, token: str) -> str:
+    """The next page of the request at `path`: its other options stay, so that `$top` holds for every page."""
+    parts = urlsplit(path)
+    options = [
+        option for option in parts.query.split("&") if option and not option.startswith(("$skiptoken=", "%24skiptoken="))
+    ]
+    return f"{root}{parts.path}?{'&'.join([*options, f'$skiptoken={token}'])}"
