@@ -23,6 +23,7 @@ from gateway.cli import app
 from gateway.emulator.clock import Clock
 from gateway.emulator.intune import Intune
 from gateway.emulator.model import TYPES
+from gateway.emulator.unconfirmed import Unconfirmed
 from gateway.odata import codec
 from gateway.odata.targets import KINDS, key_of_target, members_of
 from gateway.pipeline.authorize import with_targets
@@ -113,7 +114,7 @@ def known_to_the_command(member: Member, folder: Path) -> bool:
 
 def known_to_the_emulator(member: Member, _: Path) -> bool:
     """Of its list of types, and with a row id that no other property changes."""
-    intune = Intune(Clock())
+    intune = Intune(Clock(), Unconfirmed())
     intune.add_policy("p", "P", [{"target": member.json()}, {"target": {**member.json(), "surprise": 1}}])
     one, other = (row["id"] for row in intune.read("p"))
     return member.json()[TYPE].rpartition(".")[2] in TYPES.values() and one == other

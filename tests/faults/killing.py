@@ -57,7 +57,7 @@ class Victim:
         rules = folder / f"{name}.cedar"
         rules.write_text("permit(principal, action, resource);")
         values["authorization"] = {"rules_file": str(rules)}
-        values["server"] = {"grpc": self.address, "drain_notice_s": 0}
+        values["server"] = {"grpc": self.address, "admin": "127.0.0.1:0", "drain_notice_s": 0}
         values["graph"] |= {**NO_QUOTA, **QUICK, "create_route": "assign", "read_back_s": 10, "doubt_s": 0.5, **graph}
         self.values = values | {"ledger": {"url": ledger_url, "lease_s": lease_s}, **sections}
         self.config, self.log = folder / f"{name}.toml", folder / f"{name}.log"
