@@ -89,6 +89,9 @@ async def test_the_doors_differ_in_nothing_but_the_wire(live: Emulator, document
     if case["grpc"] == "OK":
         assert not isinstance(grpc, Failure)
         assert not isinstance(rest, Failure), rest.seen
+        for answer in (rest, grpc):  # signed by each gateway with a key of its own
+            if getattr(answer, "next_page_token", ""):
+                answer.next_page_token = "…"
         assert rest == grpc
     else:
         same(grpc, rest, case)
@@ -101,4 +104,4 @@ async def test_how_many_cases_ran_through_each():
     print(f"cases through gRPC: {ran['grpc']}, through REST: {ran['rest']}")
     only = [case["name"] for case in CASES if "only_grpc" in case]
     assert ran["grpc"] - len(only) == ran["rest"] or not ran["grpc"]
-    assert len(only) == 5
+    assert len(only) == 7
