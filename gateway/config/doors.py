@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -197,3 +198,10 @@ class Callers(Section):
         if len({issuer.issuer for issuer in self.jwt.values()}) != len(self.jwt):
             raise ValueError("jwt: an issuer may be there once")
         return self
+
+    def kinds(self) -> Mapping[str, Any]:
+        """The settings of each kind of authenticator that is in use, in the order in which they are asked. `static` always is:
+        its callers may be added while the gateway runs."""
+        built_in = {"mtls": self.mtls, "static": self.static, "jwt": self.jwt}
+        used = {kind: settings for kind, settings in built_in.items() if settings or kind == "static"}
+        return used | (self.model_extra or {})
