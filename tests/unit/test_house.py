@@ -34,8 +34,15 @@ def test_what_is_committed_is_what_the_protos_generate(tmp_path: Path):
     assert different == []
 
 
+def test_the_reference_is_what_the_program_says(tmp_path: Path):
+    result = run(sys.executable, "docs/generate.py", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    for name in ("configuration.md", "metrics.md"):
+        assert (ROOT / "docs" / name).read_text() == (tmp_path / name).read_text(), "run docs/generate.py"
+
+
 def test_no_file_is_long_without_a_reason():
-    sources = [p for top in ("gateway", "tests", "protos", "clients") for p in (ROOT / top).rglob("*.py")]
+    sources = [p for top in ("gateway", "tests", "protos", "clients", "docs") for p in (ROOT / top).rglob("*.py")]
     long = {
         str(path.relative_to(ROOT)) for path in sources if "_pb2" not in path.name and len(path.read_text().splitlines()) > 300
     }
