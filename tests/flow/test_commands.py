@@ -66,7 +66,7 @@ async def test_emulator_and_serve_and_check(tmp_path: Path):
     assert json.loads(out) == {**about, "token": "ok", "permission": "ok", "read": "ok", "verdict": "ok"}
 
     server, serving = await command("serve", "--config", str(path))
-    assert set(serving) == {"ready", "grpc", "rest"}
+    assert set(serving) == {"ready", "grpc", "rest", "admin"}
     assert await asyncio.to_thread(create, serving["grpc"], ready["caller_token"])
     with pytest.raises(grpc.RpcError) as caught:
         await asyncio.to_thread(create, serving["grpc"], "x" * 40)
