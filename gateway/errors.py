@@ -24,7 +24,7 @@ WARNINGS_BYTES, NAMES_BYTES = 3000, MOST * (VALUE_BYTES // 2 + 1)
 
 @unique
 class Kind(Enum):
-    """An outcome as (gRPC status number, HTTP status); shared/DESIGN.md §3."""
+    """An outcome as (gRPC status number, HTTP status); docs/design.md §3."""
 
     INVALID_ARGUMENT = (code_pb2.INVALID_ARGUMENT, 400)
     UNAUTHENTICATED = (code_pb2.UNAUTHENTICATED, 401)

@@ -11,7 +11,7 @@ from gateway.doors.grpc_door import status_of
 from gateway.errors import GatewayError, Kind, Reason, Violation
 from gateway.graph.faults import fault_of
 
-# shared/DESIGN.md §3
+# docs/design.md §3
 DESIGN = {
     "INVALID_ARGUMENT": 400,
     "UNAUTHENTICATED": 401,
