@@ -8,7 +8,7 @@ GatewayError            carries a Reason and what a caller may read: no secret, 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import Enum, unique
 
 from google.rpc import code_pb2
 
@@ -22,8 +22,9 @@ MESSAGE_BYTES, VALUE_BYTES, VIOLATIONS_BYTES, METADATA_BYTES = 512, 256, 2000, 6
 WARNINGS_BYTES, NAMES_BYTES = 3000, MOST * (VALUE_BYTES // 2 + 1)
 
 
+@unique
 class Kind(Enum):
-    """An outcome as (gRPC status number, HTTP status); shared/DESIGN.md §3."""
+    """An outcome as (gRPC status number, HTTP status); docs/design.md §3."""
 
     INVALID_ARGUMENT = (code_pb2.INVALID_ARGUMENT, 400)
     UNAUTHENTICATED = (code_pb2.UNAUTHENTICATED, 401)
@@ -49,6 +50,7 @@ class Kind(Enum):
         return self.value[1]
 
 
+@unique  # two with equal values would be one, and raising the second would tell the first
 class Reason(Enum):
     """Why a call failed, with the kind it belongs to. Names are part of the API and never change."""
 

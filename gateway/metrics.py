@@ -6,6 +6,21 @@ from prometheus_client import Counter, Gauge, Histogram
 MOST_CALLERS = 200
 OTHERS = "(others)"
 
+# What a label holds, for docs/metrics.md.
+LABELS = {
+    "caller": "The caller's name; `(others)` after the first 200, empty for an unknown one.",
+    "cause": "`certificate`, `dns`, `connection`, `timeout`, `status`, `answer` or `file`.",
+    "door": "`grpc` or `rest`.",
+    "issuer": "The issuer's name in `[callers.jwt]`.",
+    "kind": "The credential's kind.",
+    "method": "The HTTP method.",
+    "number": "The credential's place in its tenant's list, from 0.",
+    "operation": "The RPC's name.",
+    "outcome": "`OK`, `CANCELLED`, or a reason of `gateway/errors.py`.",
+    "status": "The HTTP status, or `none`.",
+    "tenant": "The tenant's name in the configuration.",
+}
+
 CALLS = Counter(
     "compliance_gateway_calls",
     "Calls that ended, by how they ended: OK, CANCELLED or a reason.",

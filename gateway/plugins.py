@@ -15,9 +15,6 @@ from gateway.graph.clouds import cloud_of
 from gateway.graph.transports import Settings, Transport
 from gateway.ledger.ledger import Book, LedgerError, Store
 from gateway.pipeline.authenticate import Authenticator
-from gateway.pipeline.authenticators.client_certificates import ClientCertificates
-from gateway.pipeline.authenticators.json_web_tokens import JsonWebTokens
-from gateway.pipeline.authenticators.static_tokens import StaticTokens
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.rules import RulesError
 
@@ -26,37 +23,28 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 def authenticators(callers: Callers, source: Path | None = None) -> Sequence[Authenticator]:
-    """Those of the configuration, in the order in which they are asked. source: the file of which
-    [callers.static] is read anew when it changes. Raises ConfigError."""
-    found: list[Authenticator] = []
-    if callers.mtls:
-        found.append(ClientCertificates())
-    if callers.static or source:
-        found.append(StaticTokens(callers.static, source))
-    if callers.jwt:
-        found.append(JsonWebTokens(callers.jwt))
-    found += (plug_in("authenticators", kind)(settings) for kind, settings in (callers.model_extra or {}).items())
-    return found
+    """Those of the configuration, in the order in which they are asked. source: the configuration's file, which they may read
+    anew when it changes. Raises ConfigError."""
+    kinds = callers.kinds().items()
+    return [_made("authenticators", kind, f"callers.{kind}", settings, source) for kind, settings in kinds]
 
 
 def authorizer_of(config: Config) -> Authorizer:
     """The authorizer of the configured kind. Raises ConfigError."""
-    try:
-        authorizer: Authorizer = plug_in("authorizers", config.authorization.kind)(config.authorization.rules_file)
-    except RulesError as exc:
-        raise ConfigError([f"authorization.rules_file: {exc}"]) from exc
+    kind, rules_file = config.authorization.kind, config.authorization.rules_file
+    authorizer: Authorizer = _made("authorizers", kind, "authorization.rules_file", rules_file, named="authorization.kind")
     return authorizer
 
 
 def book_of(config: LedgerConfig) -> Book:
     """The ledger of the configured kind, for reading. Raises ConfigError."""
-    book: Book = plug_in("ledgers", config.kind)(config)
+    book: Book = _made("ledgers", config.kind, "ledger", config, named="ledger.kind")
     return book
 
 
 async def started_ledger(config: LedgerConfig) -> Store:
     """The ledger of the configured kind, for writing. Raises ConfigError."""
-    ledger: Store = plug_in("ledgers", config.kind)(config)
+    ledger: Store = _made("ledgers", config.kind, "ledger", config, named="ledger.kind")
     try:
         await ledger.start()
     except LedgerError as exc:
@@ -75,26 +63,35 @@ def apps_of(name: str, tenant: Tenant) -> list[MsalApp]:
     """MSAL for each credential of the tenant. Raises ConfigError."""
     cloud = cloud_of(tenant)
     place = Place(name, tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.ca_file)
-    apps = []
-    for number, credential in enumerate(tenant.credentials):
-        make = plug_in("credentials", credential.kind)
-        try:
-            apps.append(MsalApp(place, credential.kind, make(credential)))
-        except (ValueError, TypeError, AttributeError) as exc:  # a plug-in's own settings
-            raise ConfigError([f"tenants.{name}.credentials.{number}: {exc}"]) from exc
-    return apps
+    return [
+        MsalApp(
+            place, credential.kind, _made("credentials", credential.kind, f"tenants.{name}.credentials.{number}", credential)
+        )
+        for number, credential in enumerate(tenant.credentials)
+    ]
 
 
 def transport_of(graph: Graph, tenant: Tenant) -> Transport:
     """The transport of the configured kind to the tenant's Graph. Raises ConfigError."""
     settings = Settings(tenant.ca_file, graph.connect_timeout_s, graph.read_timeout_s, graph.max_answer_bytes)
-    transport: Transport = plug_in("transports", graph.transport)(settings)
+    transport: Transport = _made("transports", graph.transport, "graph.transport", settings)
     return transport
 
 
-def plug_in(group: str, kind: str) -> Any:
-    """What is registered as `kind` in the entry-point group. Raises ConfigError with the kinds there are."""
+def plug_in(group: str, kind: str, place: str) -> Any:
+    """What is registered as `kind` in the entry-point group. place: where the configuration names it. Raises ConfigError with
+    the kinds there are."""
     registered = {point.name: point for point in entry_points(group=f"compliance_gateway.{group}")}
     if kind not in registered:
-        raise ConfigError([f"{group}: there is no {kind!r}; installed are {', '.join(sorted(registered)) or 'none'}"])
+        raise ConfigError([f"{place}: there is no {kind!r}; installed are {', '.join(sorted(registered)) or 'none'}"])
     return registered[kind].load()
+
+
+def _made(group: str, kind: str, place: str, *settings: Any, named: str = "") -> Any:
+    """A plug-in; what it finds wrong in its settings is a fault at their place. named: where its kind is, if that is another
+    place. Raises ConfigError."""
+    make = plug_in(group, kind, named or place)
+    try:
+        return make(*settings)
+    except (ValueError, TypeError, AttributeError, RulesError) as exc:
+        raise ConfigError([f"{place}: {exc}"]) from exc

@@ -1,4 +1,4 @@
-"""Says over REST what a request message says, and reads the answer. Written from shared/graph-facts.md and the comments in the
+"""Says over REST what a request message says, and reads the answer. Written from docs/graph.md and the comments in the
 protos, with nothing of the gateway's."""
 
 import io

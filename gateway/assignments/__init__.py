@@ -1,4 +1,4 @@
-"""The domain: edits of a policy's assignments that lose nothing (shared/DESIGN.md §6).
+"""The domain: edits of a policy's assignments that lose nothing (docs/design.md §6).
 
 service      a handler per RPC: message -> edit or read         rows, edits, witness   sets of rows, and edits merged; pure
 writers      a writer for each policy that needs one            memory, past_writes    what is known of a policy; pure

@@ -1,7 +1,7 @@
 """Edits of a policy's rows, merged. Pure: no clock, no I/O.
 
 A row is Graph's JSON object, kept whole; an edit touches its own row and no other. Rows of policy sets are Intune's: they
-are never sent, never edited, and their targets are taken (graph-facts §2). Whatever row an edit changes or removes, its
+are never sent, never edited, and their targets are taken (docs/graph.md §2). Whatever row an edit changes or removes, its
 judge is asked about it: what was there and what comes, filters included.
 """
 

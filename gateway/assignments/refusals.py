@@ -27,7 +27,7 @@ def may_be_of_an_edit(error: GatewayError) -> bool:
 def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
     """The error for the one edit of a refused set. rows: as they were read; merged: as they were sent.
 
-    Graph names a type, a property or an id (graph-facts §5: E6, E12, the undeclared property). Where a row had it before, and
+    Graph names a type, a property or an id (docs/graph.md §5: E6, E12, the undeclared property). Where a row had it before, and
     no edit brought it, that row is told: GRAPH_REFUSES_OLD_ROW. Where Graph names nothing (E15), it is the row that stands
     beside one of a policy set's; without an id, where the edit puts no row there.
     """

@@ -1,4 +1,4 @@
-"""One round: look, merge, write down, write, look back, answer (shared/DESIGN.md §6).
+"""One round: look, merge, write down, write, look back, answer (docs/design.md §6).
 
 Promises: nothing is sent that lost a row no edit names, or that was built on a read that may be old; nothing waits between the
 revision in the ledger and the request to Graph; one caller's bad edit fails no other's. Runs alone for its policy, under a

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 CreateRoute = Literal["auto", "documented", "assign"]
-REMEMBER_MISSING_S = 86_400.0  # the backend carries a monthly version: a missing route may appear one day (graph-facts §1)
+REMEMBER_MISSING_S = 86_400.0  # the backend carries a monthly version: a missing route may appear one day (docs/graph.md §1)
 
 
 class Routes:

@@ -1,5 +1,5 @@
 """The writers: one for each policy that has edits waiting or writes unsettled, alive only so long. All that concerns a policy
-happens in its writer's one task: rounds of what waits, and in between the watch (shared/DESIGN.md §6).
+happens in its writer's one task: rounds of what waits, and in between the watch (docs/design.md §6).
 
 Promises: a lone edit waits for nobody; edits that wait share a write; a round runs under a lease, and the lease is given back
 after it, so that other replicas get their turn; no edit is left without an answer.

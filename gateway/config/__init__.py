@@ -23,14 +23,20 @@ __all__ = [
 
 
 class Config(Section):
-    """All of it."""
+    """The whole file."""
 
     server: Server = Server()
+    """Where callers come in."""
     callers: Callers
+    """Who may call."""
     authorization: Authorization
+    """By which rules callers may what."""
     tenants: dict[Name, Tenant] = Field(min_length=1)
+    """The Entra tenants, by name."""
     graph: Graph = Graph()
+    """How Graph is spoken to."""
     ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
+    """The record of every write."""
 
     @model_validator(mode="before")
     @classmethod

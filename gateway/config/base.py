@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -21,7 +21,9 @@ class ConfigError(Exception):
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    """Keys are explained by the text below them, of which docs/generate.py makes docs/configuration.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 def _existing(path: Path, info: ValidationInfo) -> Path:
@@ -32,4 +34,6 @@ def _existing(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
-ExistingFile = Annotated[Path, AfterValidator(_existing)]
+# The schemas are for docs/configuration.md: whether the gateway, while it runs, takes what the file has by then.
+ExistingFile = Annotated[Path, AfterValidator(_existing), WithJsonSchema({"type": "file"})]
+WatchedFile = Annotated[ExistingFile, WithJsonSchema({"type": "file", "read_anew": True})]

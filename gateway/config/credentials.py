@@ -5,15 +5,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from gateway.config.base import GUID, ExistingFile, Seconds, Section
+from gateway.config.base import GUID, Seconds, Section, WatchedFile
 
 
 class SecretCredential(Section):
-    """A client secret from a file or an environment variable."""
+    """A client secret. Exactly one of `file` and `env` says where it is."""
 
     kind: Literal["secret"]
-    file: ExistingFile | None = None
+    """Which kind of credential it is."""
+    file: WatchedFile | None = None
+    """A file with the secret."""
     env: str | None = None
+    """The name of the environment variable with the secret."""
 
     @model_validator(mode="after")
     def one_source(self) -> Self:
@@ -27,29 +30,38 @@ class SecretCredential(Section):
 
 
 class CertificateCredential(Section):
-    """A certificate with its private key, in one PEM or PFX file. x5c: sends the certificate along, for apps that trust its
-    subject name and issuer instead of its thumbprint."""
+    """A certificate with its private key."""
 
     kind: Literal["certificate"]
-    file: ExistingFile
-    passphrase_file: ExistingFile | None = None
+    """Which kind of credential it is."""
+    file: WatchedFile
+    """Certificate and RSA key, in one PEM or PFX file."""
+    passphrase_file: WatchedFile | None = None
+    """A file with the passphrase of the key."""
     x5c: bool = False
+    """Sends the certificate along, for apps that trust its subject name and issuer instead of its thumbprint."""
 
 
 class FederatedCredential(Section):
-    """A token that someone else issued, in a file that they renew: workload identity on Kubernetes."""
+    """A token that someone else issues and renews: workload identity on Kubernetes."""
 
     kind: Literal["federated"]
-    file: ExistingFile
+    """Which kind of credential it is."""
+    file: WatchedFile
+    """The file with the token."""
 
 
 class ManagedIdentityCredential(Section):
-    """The managed identity of the Azure machine or app: its own, or one that was assigned to it and has one of the ids."""
+    """The managed identity of the Azure machine or app: its own, or an assigned one, by at most one of these ids."""
 
     kind: Literal["managed_identity"]
+    """Which kind of credential it is."""
     client_id: str | None = Field(default=None, pattern=GUID)
+    """Its client id."""
     object_id: str | None = Field(default=None, pattern=GUID)
+    """Its object id."""
     resource_id: str | None = Field(default=None, pattern=r"^/subscriptions/\S+$")
+    """Its resource id, `/subscriptions/…`."""
 
     @model_validator(mode="after")
     def one_id(self) -> Self:
@@ -59,18 +71,23 @@ class ManagedIdentityCredential(Section):
 
 
 class CommandCredential(Section):
-    """A program that prints a client assertion; it is given the audience and the client id as AUDIENCE and CLIENT_ID."""
+    """A program that prints a client assertion; it is given the audience and the client id in the environment, as AUDIENCE and
+    CLIENT_ID."""
 
     kind: Literal["command"]
+    """Which kind of credential it is."""
     command: list[str] = Field(min_length=1)
+    """The program and its arguments; no shell is between."""
     timeout_s: Seconds = 10
+    """How long it may take."""
 
 
 class PlugInCredential(BaseModel):
     """A kind that is registered in the entry-point group `compliance_gateway.credentials`, which checks the rest."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
     kind: str
+    """Which kind of credential it is."""
 
 
 BUILT_IN = (SecretCredential, CertificateCredential, FederatedCredential, ManagedIdentityCredential, CommandCredential)

@@ -2,11 +2,12 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section
+from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section, WatchedFile
 
 # With public keys only: a secret that both sides know could be the public key itself, and `none` is no signature.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -32,18 +33,21 @@ def _not_mtls(name: str) -> str:
 
 
 class Tls(Section):
-    """The certificate with its chain, and its key, in PEM; read anew when the files change."""
+    """The doors' certificate, in PEM."""
 
-    cert_file: ExistingFile
-    key_file: ExistingFile
+    cert_file: WatchedFile
+    """The certificate, with its chain after it."""
+    key_file: WatchedFile
+    """The certificate's private key, without a passphrase."""
 
 
 class InFlight(Section):
-    """How many calls of one caller there may be at a time. A read costs a request of the tenant's quota at once; writes wait
-    for each other anyway."""
+    """How many calls of one caller may be under way at a time; more is CALLER_TOO_BUSY. `in_flight = 50` says both."""
 
     reads: int = Field(default=100, ge=1, le=1_000_000)
+    """Get and List. Each costs a request of the tenant's quota at once."""
     writes: int = Field(default=1000, ge=1, le=1_000_000)
+    """All other operations. They wait for each other anyway, and share writes to Graph."""
 
 
 def _for_both(value: object) -> object:
@@ -51,37 +55,50 @@ def _for_both(value: object) -> object:
 
 
 class Server(Section):
-    """Where callers come in, and how much they may ask for.
-
-    grpc: for callers with tokens. mtls: a port of its own for gRPC callers with client certificates, which it demands. rest:
-    for REST, with either; public_url: its root in links, where callers reach it by another address than they send as Host.
-    idle_s: a connection that has not sent a whole request's head, or has no call, for so long is closed. connections: of each
-    door at a time; connections_per_peer: of them, at REST, those of one address. admin: metrics, health in detail and channelz,
-    without a token. reflection: whether the gRPC doors say what they serve.
-    reload_s: how often files are looked at for changes. strict_files: refuse to start, instead of a warning, while other users
-    of the machine may read a secret's file or change any that the configuration names. in_flight: calls of one caller at a
-    time; one number is for reads and for writes.
-    """
+    """Where callers come in, and how much they may ask for."""
 
     grpc: str = "127.0.0.1:50051"
+    """Address of the gRPC door for callers with tokens; port 0 is any free one. Off loopback it needs `[server.tls]`."""
     mtls: str | None = None
+    """Address of the gRPC door for callers with client certificates, which it demands. Needs `[callers.mtls]` and
+    `[server.tls]`."""
     rest: str | None = None
+    """Address of the REST door, for callers with tokens or certificates. Off loopback it needs `[server.tls]`. Without it there
+    is no REST."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*[^/?#\s])?$")
+    """Root of REST in links, where callers reach it by another address than they send as Host; no `/` at its end."""
     admin: str = "127.0.0.1:9464"
+    """Address of the admin door: metrics, health in detail and channelz. It asks for no token, so off loopback it needs
+    `insecure`."""
     reflection: bool = True
+    """Whether the gRPC doors tell anybody which services and messages they have."""
     idle_s: Seconds = 75
+    """A connection that has not sent the whole head of a request, or has no call, for so long is closed."""
     connections: int = Field(default=1000, ge=1, le=100_000)
+    """Connections of each door at a time, as far as the process's limit of open files allows."""
     connections_per_peer: int = Field(default=250, ge=1, le=100_000)
+    """Of the REST door's connections, those of one address at a time."""
     tls: Tls | None = None
+    """The certificate of the doors; without it they speak plain text."""
     insecure: bool = False
+    """Allows plain text off loopback, and the admin door there: for when something before the gateway guards both."""
     default_deadline_s: Seconds = 30
+    """How long a call may take whose caller sets no deadline (over REST: `Prefer: wait=SECONDS`)."""
     reload_s: Seconds = 5
+    """How often files are looked at for changes."""
     strict_files: bool = False
+    """Refuses to start, instead of a warning, while other users of the machine may read a secret's file, or change any file
+    that the configuration names."""
     max_request_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
+    """Size of a request's body or message; larger ones are refused with MESSAGE_TOO_LARGE."""
     max_metadata_bytes: int = Field(default=32 << 10, ge=1024, le=1 << 20)
+    """Size of a request's headers or metadata; larger ones are refused."""
     in_flight: Annotated[InFlight, BeforeValidator(_for_both)] = InFlight()
+    """Calls of one caller at a time."""
     drain_notice_s: float = Field(default=1, ge=0, le=300)
+    """After SIGTERM, for so long the doors only say that they will stop, so that balancers send nobody more."""
     drain_s: Seconds = 30
+    """After that, how long running calls may take to end."""
 
     @model_validator(mode="before")
     @classmethod
@@ -115,10 +132,12 @@ class Server(Section):
 
 
 class Authorization(Section):
-    """What callers may. rules_file: rules in Cedar; what none of them permits is refused."""
+    """What callers may do."""
 
     kind: str = "cedar"
-    rules_file: ExistingFile
+    """`cedar`, or a kind that is registered in the entry-point group `compliance_gateway.authorizers`."""
+    rules_file: WatchedFile
+    """The rules, in Cedar; what none of them permits is refused. A new file with a mistake is not taken."""
 
     @model_validator(mode="before")
     @classmethod
@@ -138,24 +157,31 @@ def is_loopback(host: str) -> bool:
 
 
 class JwtIssuer(Section):
-    """An issuer of JSON web tokens, and for whom they are. Its keys by URL or file. name_claim: who the token is about.
-
-    keys_refresh_s: how old keys from a URL may grow before they are read anew, and so how long a revoked one counts; a file is
-    looked at as other files are. keys_kept_s: how long keys are used after they could last be read. max_age_s: how long after
-    its `iat` a token is taken, whatever its `exp`; the default is an hour more than a kubelet lets one grow.
-    """
+    """An issuer of JSON web tokens, by the name that its callers get as prefix: `NAME:subject`."""
 
     issuer: str = Field(min_length=1)
+    """The `iss` of its tokens; it may be there once."""
     audience: str = Field(min_length=1)
+    """What the `aud` of its tokens has to hold."""
     jwks_url: str | None = Field(default=None, pattern=r"^https://[^@\s]+$")
-    jwks_file: ExistingFile | None = None
+    """Where its keys are. Exactly one of `jwks_url` and `jwks_file` is said."""
+    jwks_file: WatchedFile | None = None
+    """A file with its keys."""
     ca_file: ExistingFile | None = None
+    """PEM of the authorities for `jwks_url`, instead of the system's."""
     algorithms: tuple[Literal[ALGORITHMS], ...] = Field(default=("RS256", "PS256", "ES256"), min_length=1)  # type: ignore[valid-type]
+    """Signature algorithms that are taken."""
     name_claim: str = Field(default="sub", min_length=1)
+    """The claim that names the caller."""
     leeway_s: float = Field(default=60, ge=0, le=600)
+    """How far the issuer's clock may be from ours."""
     keys_refresh_s: Seconds = 300
+    """How old keys from `jwks_url` may grow before they are read anew, and so how long a revoked one counts. A file is looked
+    at every `server.reload_s`."""
     keys_kept_s: float = Field(default=3600, ge=0, le=7 * 86_400)
+    """How long keys are used after they could last be read; not less than `keys_refresh_s`."""
     max_age_s: float = Field(default=25 * 3600, gt=0, le=366 * 86_400)
+    """How long after its `iat` a token is taken, whatever its `exp`; by default an hour longer than a kubelet keeps one."""
 
     @model_validator(mode="after")
     def one_source_of_keys(self) -> Self:
@@ -167,9 +193,11 @@ class JwtIssuer(Section):
 
 
 class ClientCa(Section):
-    """client_ca_file: PEM of the authorities whose client certificates are taken, on the port `server.mtls`."""
+    """Client certificates: on the port `server.mtls`, and on the REST door. A caller is called `mtls:` and its SPIFFE id, or
+    its subject."""
 
-    client_ca_file: ExistingFile
+    client_ca_file: WatchedFile
+    """PEM of the authorities whose client certificates are taken."""
 
 
 class StaticSection(BaseModel):
@@ -180,15 +208,17 @@ class StaticSection(BaseModel):
 
 
 class Callers(Section):
-    """Who may call; several kinds at once. static: caller name -> hash of its token (`compliance-gateway token` makes both),
-    read anew when the file changes. jwt: by a name, which becomes the prefix of its callers' names. Other keys are kinds of
-    plug-ins."""
+    """Who may call; at least one of them, several at once. Other keys are kinds that are registered in the entry-point group
+    `compliance_gateway.authenticators`, which check what stands below them."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
     mtls: ClientCa | None = None
-    static: StaticCallers = Field(default_factory=dict)
+    """Callers with client certificates."""
+    static: StaticCallers = Field(default_factory=dict, json_schema_extra={"read_anew": True})
+    """Callers with tokens of the gateway's: caller name -> hash of its token; `compliance-gateway token NAME` makes both."""
     jwt: dict[Annotated[Name, AfterValidator(_not_mtls)], JwtIssuer] = Field(default_factory=dict)
+    """Callers with JSON web tokens: an issuer each, by name."""
 
     @model_validator(mode="after")
     def some_authenticator(self) -> Self:
@@ -197,3 +227,10 @@ class Callers(Section):
         if len({issuer.issuer for issuer in self.jwt.values()}) != len(self.jwt):
             raise ValueError("jwt: an issuer may be there once")
         return self
+
+    def kinds(self) -> Mapping[str, Any]:
+        """The settings of each kind of authenticator that is in use, in the order in which they are asked. `static` always is:
+        its callers may be added while the gateway runs."""
+        built_in = {"mtls": self.mtls, "static": self.static, "jwt": self.jwt}
+        used = {kind: settings for kind, settings in built_in.items() if settings or kind == "static"}
+        return used | (self.model_extra or {})

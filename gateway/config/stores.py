@@ -10,18 +10,21 @@ from gateway.config.base import ExistingFile, Section
 
 
 class LedgerConfig(Section):
-    """The record of every write. url: `sqlite:///file` for one gateway, `postgresql://user@host/database` for several.
-
-    How long things are kept: the answers, and with them the request ids, and settled revisions; the entries, for ever if
-    not said. lease_s: how long a gateway that stands still keeps others from writing a policy.
-    """
+    """The record of every write, and what replicas share."""
 
     kind: str = "sql"
+    """`sql`, or a kind that is registered in the entry-point group `compliance_gateway.ledgers`."""
     url: str = Field(default="sqlite:///ledger.db", validate_default=True)
+    """`sqlite:///file` for one gateway, `postgresql://user@host/database` for several. A relative file counts from the
+    configuration's folder."""
     password_file: ExistingFile | None = None
+    """The password of the PostgreSQL user."""
     answers_kept_days: float = Field(default=7, gt=0, le=36_500)
+    """How long the answers of writes are kept, and with them the request ids, and settled revisions."""
     entries_kept_days: float | None = Field(default=None, gt=0, le=36_500)
+    """How long entries are kept, not less than `answers_kept_days`; for ever if not said."""
     lease_s: float = Field(default=15, ge=1, le=300)
+    """How long a gateway that stands still keeps others from writing a policy."""
 
     @field_validator("url")
     @classmethod

@@ -1,4 +1,4 @@
-"""Where Entra and Graph are in each national cloud (graph-facts §7). Tokens are not interchangeable between them."""
+"""Where Entra and Graph are in each national cloud (docs/graph.md §7). Tokens are not interchangeable between them."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Graph's errors -> GatewayError (graph-facts §5, E1-E15).
+"""Graph's errors -> GatewayError (docs/graph.md §5, E1-E15).
 
 Intune puts its own JSON as a string inside `message`, at times twice; it is unwrapped to recognise the fault and then
 dropped: what a caller reads is our text, Graph's error code and ids, never a body.

@@ -1,4 +1,4 @@
-"""Graph's quota for one app in one tenant, kept from our side: 100 writes and 1,000 requests in 20 s (graph-facts §4).
+"""Graph's quota for one app in one tenant, kept from our side: 100 writes and 1,000 requests in 20 s (docs/graph.md §4).
 
 A turn that has to wait is a chance: edits that come meanwhile join the write. So a burst is small, and the rest is spread;
 waiting beyond the deadline is refused at once, with the time to come back.

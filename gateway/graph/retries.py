@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 20.0  # Graph's throttling windows are 20 s long (graph-facts §4)
+LONGEST_BACKOFF_S = 20.0  # Graph's throttling windows are 20 s long (docs/graph.md §4)
 DECIMAL = re.compile(r"\d{1,6}(\.\d{1,9})?")
 
 

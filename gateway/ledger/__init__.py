@@ -1,5 +1,5 @@
 """The durable record of every write: the intent before Graph hears of it, the outcome after. One table serves idempotency,
-audit and recovery (shared/DESIGN.md §7). Beside it stand the revisions of policies and the leases to write them.
+audit and recovery (docs/design.md §7). Beside it stand the revisions of policies and the leases to write them.
 
     ledger        what a ledger has to do: the Protocols
     sql_ledger    the built-in one: SQLite or PostgreSQL through SQLAlchemy; commits together what has gathered

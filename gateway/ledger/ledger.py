@@ -93,14 +93,6 @@ class Ledger(Protocol):
         """Unfinished entries on which no living gateway works; from now on they are ours."""
         ...
 
-    async def start(self) -> None:
-        """Opens it. Raises LedgerError, but starts where it is merely down, and comes up by itself."""
-        ...
-
-    async def close(self) -> None:
-        """Writes down what is kept, as far as it can, and lets go."""
-        ...
-
 
 class Leases(Protocol):
     """Which gateway may write a policy. All raise LEDGER_UNAVAILABLE; then nothing is known to have come about."""
@@ -153,13 +145,21 @@ class Revisions(Protocol):
         """How far a revision has come, settled ones too, without its body; None where it is not kept any more."""
         ...
 
+
+class Store(Ledger, Leases, Revisions, Protocol):
+    """All that a kind of ledger gives to a gateway."""
+
     async def unsettled(self) -> list[PolicyName]:
         """Policies that nobody watches: their newest unsettled revision of ours is of a gateway that is not alive."""
         ...
 
+    async def start(self) -> None:
+        """Opens it. Raises LedgerError, but starts where it is merely down, and comes up by itself."""
+        ...
 
-class Store(Ledger, Leases, Revisions, Protocol):
-    """All that a kind of ledger gives to a gateway."""
+    async def close(self) -> None:
+        """Writes down what is kept, as far as it can, and lets go."""
+        ...
 
 
 class Book(Protocol):

@@ -34,7 +34,7 @@ class ODataError(ValueError):
 
 
 def type_key(name: str) -> str:
-    """A type name for comparing: without `#`, case folded (graph-facts §2)."""
+    """A type name for comparing: without `#`, case folded (docs/graph.md §2)."""
     return name.removeprefix("#").lower()
 
 
@@ -127,7 +127,7 @@ class Codec:
             return subtype
         if key == type_key(self.odata_type):
             return ""
-        # Graph's annotations are ignored (graph-facts §2), a caller's refused.
+        # Graph's annotations are ignored (docs/graph.md §2), a caller's refused.
         text = dumps({k: v for k, v in value.items() if k != TYPE and (strict or k[:1] != "@")})
         getattr(message, self.unknown).MergeFrom(UnknownAssignmentTarget(odata_type="#" + name.removeprefix("#"), json=text))
         return self.unknown

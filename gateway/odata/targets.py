@@ -77,7 +77,7 @@ def _pseudo_groups() -> Iterable[tuple[str, TargetKind]]:
 
 KINDS: Mapping[str, TargetKind] = kinds_of(TARGET)
 EVERYONE = frozenset(kind.name for kind in KINDS.values() if kind.everyone)
-# A group's id -> the broad kind that it means (graph-facts §2).
+# A group's id -> the broad kind that it means (docs/graph.md §2).
 PSEUDO_GROUPS: Mapping[str, TargetKind] = dict(_pseudo_groups())
 _BY_TYPE = {type_key(kind.odata_type): kind for kind in KINDS.values() if kind.odata_type}
 _IDENTITIES = {kind.identity for kind in KINDS.values() if kind.identity}

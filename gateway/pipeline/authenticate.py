@@ -11,7 +11,9 @@ from gateway.errors import GatewayError, Reason
 
 
 class Authenticator(Protocol):
-    """Knows some callers. Plug-ins register in the entry-point group `compliance_gateway.authenticators`."""
+    """Knows some callers. Plug-ins register in the entry-point group `compliance_gateway.authenticators`; they are made with
+    what [callers] says under the name of their kind and with the configuration's file (None where there is none), and have to
+    pass gateway.testing.authenticator_contract."""
 
     async def caller_of(self, call: Call) -> Caller | None:
         """By `call.bearer` or `call.certificate`; None where it does not know. May note why into the call's record."""

@@ -24,7 +24,8 @@ SEES_ALL = ("ListComplianceAssignments",)
 
 
 class Authorizer(Protocol):
-    """Decides. Plug-ins register in the entry-point group `compliance_gateway.authorizers`."""
+    """Decides. Plug-ins register in the entry-point group `compliance_gateway.authorizers`; they are made with the path
+    `authorization.rules_file`, and have to pass gateway.testing.authorizer_contract."""
 
     def ask(self, question: Question) -> Answer:
         """Whether the caller may; must not block."""

@@ -130,7 +130,8 @@ async def test_a_kind_from_a_wheel(tmp_path: Path):
         values["tenants"]["emulator"] = tenant_of(emulator, {"kind": "reversed", "text": secret[::-1]})
         (tmp_path / "gateway.toml").write_text(tomli_w.dumps(values))
         command = [sys.executable, "-m", "gateway", "check", "--json", "--config", str(tmp_path / "gateway.toml")]
-        environments = ({"PYTHONPATH": str(tmp_path / "site")}, {})
+        before = os.environ.get("PYTHONPATH", "")
+        environments = ({"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "site"), before]))}, {})
         with_it, without = [
             await asyncio.to_thread(
                 subprocess.run, command, env={**os.environ, **more}, capture_output=True, text=True, check=False

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parents[1] / "cases"
 CREATE = {"operation": "CreateComplianceAssignment"}
 BAD_INPUT = {**CREATE, "grpc": "INVALID_ARGUMENT", "reason": "INVALID_FIELD", "http": 400}
 GOOD = {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": {"allDevices": {}}}}
-# shared/DESIGN.md §3
+# docs/design.md §3
 HTTP = {
     "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "NOT_FOUND": 404, "ABORTED": 409, "RESOURCE_EXHAUSTED": 429,
     "UNAVAILABLE": 503,

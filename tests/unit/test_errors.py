@@ -1,14 +1,17 @@
 """The table of errors, and its way onto the wire."""
 
+import inspect
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
 
+from gateway import errors
 from gateway.doors.grpc_door import status_of
 from gateway.errors import GatewayError, Kind, Reason, Violation
 from gateway.graph.faults import fault_of
 
-# shared/DESIGN.md §3
+# docs/design.md §3
 DESIGN = {
     "INVALID_ARGUMENT": 400,
     "UNAUTHENTICATED": 401,
@@ -35,6 +38,16 @@ def test_every_kind_has_its_statuses():
 def test_every_reason_has_a_kind_and_a_sentence():
     assert len({reason.value for reason in Reason}) == len(list(Reason))
     assert all(reason.meaning.endswith(".") and isinstance(reason.kind, Kind) for reason in Reason)
+
+
+@pytest.mark.parametrize("member", ["    ABORTED = (code_pb2.ABORTED, 409)", "    GRAPH_CONFLICT = (Kind.ABORTED, "])
+def test_two_with_equal_values_are_not_taken(member: str):
+    """They would be one, under two names."""
+    source = inspect.getsource(errors)
+    line = next(line for line in source.split("\n") if line.startswith(member))
+    twins = source.replace(line, f"{line}\n    TWIN_{line.strip()}")
+    with pytest.raises(ValueError, match="TWIN_"):
+        exec(compile(twins, "twins", "exec"), {"__name__": "gateway.errors"})
 
 
 def test_details_on_the_wire():

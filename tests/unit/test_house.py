@@ -1,6 +1,7 @@
 """The house itself: who imports whom, generated code is fresh, files stay small."""
 
 import filecmp
+import re
 import shutil
 import subprocess
 import sys
@@ -34,8 +35,15 @@ def test_what_is_committed_is_what_the_protos_generate(tmp_path: Path):
     assert different == []
 
 
+def test_the_reference_is_what_the_program_says(tmp_path: Path):
+    result = run(sys.executable, "docs/generate.py", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    for name in ("configuration.md", "metrics.md"):
+        assert (ROOT / "docs" / name).read_text() == (tmp_path / name).read_text(), "run docs/generate.py"
+
+
 def test_no_file_is_long_without_a_reason():
-    sources = [p for top in ("gateway", "tests", "protos", "clients") for p in (ROOT / top).rglob("*.py")]
+    sources = [p for top in ("gateway", "tests", "protos", "clients", "docs") for p in (ROOT / top).rglob("*.py")]
     long = {
         str(path.relative_to(ROOT)) for path in sources if "_pb2" not in path.name and len(path.read_text().splitlines()) > 300
     }
@@ -47,6 +55,21 @@ def test_the_top_level_is_what_was_agreed():
     tops = {name.split("/")[0] for name in listed if name and not name.startswith(".")}
     texts = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
     assert tops <= {"pyproject.toml", "protos", "gateway", "clients", "tests", "docs", "deploy"} | texts
+
+
+def test_comments_cite_sections_that_are_there():
+    texts = [
+        ROOT / name for name in run("git", "ls-files").stdout.split("\n") if name.endswith((".py", ".toml", ".json", ".proto"))
+    ]
+    cited, missing = set(), []
+    for path in texts:
+        text = path.read_text().replace("\\u00a7", "§")
+        cited |= set(re.findall(r"(docs/\w+\.md) §(\d+)", text))
+        missing += [f"{path}: {name}" for name in re.findall(r"\bshared/\w+|\bgraph[-]facts", text)]
+    assert missing == []
+    assert len(cited) > 5
+    headings = {name: (ROOT / name).read_text() for name, _ in cited}
+    assert [(name, number) for name, number in cited if f"\n## {number}. " not in headings[name]] == []
 
 
 def test_the_client_needs_neither_msal_nor_the_gateway():

@@ -139,7 +139,7 @@ async def test_how_old_a_token_may_be(fake: FakeIssuer, tokens: JsonWebTokens, n
 
 async def test_a_remembered_token_grows_old():
     clock = [float(NOW)]
-    tokens = JsonWebTokens({}, lambda: clock[0])
+    tokens = JsonWebTokens({}, clock=lambda: clock[0])
     issuer = FakeIssuer()
     settings = JwtIssuer(issuer=ISSUER, audience=AUDIENCE, jwks_url="https://issuer.example/jwks", max_age_s=600, leeway_s=0)
     tokens._issuers = {ISSUER: json_web_tokens.Issuer("main", settings, Keys("main", issuer, REFRESH_S, KEPT_S))}

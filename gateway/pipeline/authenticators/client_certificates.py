@@ -3,18 +3,22 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from cryptography import x509
 
 from gateway.call import Call, Caller
+from gateway.config.doors import ClientCa
 
 MOST_REMEMBERED = 10_000
 
 
 class ClientCertificates:
-    """clock: Unix time; a connection may outlive its certificate."""
+    """clock: Unix time; a connection may outlive its certificate. Its settings are the door's, which asks for certificates."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, _settings: ClientCa | None = None, _source: Path | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._clock = clock
         self._remembered: dict[bytes, tuple[Caller, float]] = {}
 

@@ -9,6 +9,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jwt
@@ -45,7 +46,9 @@ class Verified(NamedTuple):
 class JsonWebTokens:
     """issuers: by the names that their callers get as prefix. clock: Unix time."""
 
-    def __init__(self, issuers: Mapping[str, JwtIssuer], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, issuers: Mapping[str, JwtIssuer], _source: Path | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._clock = clock
         self._issuers = {issuer.issuer: Issuer(name, issuer, _keys(name, issuer)) for name, issuer in issuers.items()}
         self._remembered: OrderedDict[bytes, Verified] = OrderedDict()

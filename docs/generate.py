@@ -1,0 +1,160 @@
+"""Generates the reference from the program: `python docs/generate.py [OUTPUT]`.
+
+OUTPUT is the folder that configuration.md and metrics.md are written to (default: this one). What a key means is the text
+below it in gateway/config; what a metric means, and its labels, are in gateway/metrics.py.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from gateway import metrics
+from gateway.config import Config
+
+Schema = Mapping[str, Any]
+
+UNITS = {
+    r"_s": "seconds",
+    r"_bytes": "bytes",
+    r"_days": "days",
+    r"_per_20s": "in 20 seconds",
+    r"(^|_)connections(_per_peer)?": "connections",
+    r"^(reads|writes)": "calls",
+    r"_attempts": "tries",
+}
+TYPES = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "file": "file"}
+# By how their pattern begins.
+TEXTS = {"^[0-9A-Fa-f]{8}": "GUID", "^https:": "`https` URL", "^https?:": "URL"}
+NAMED = "NAME"
+CONFIGURATION = """# Configuration
+
+Every key of the file that `serve`, `check`, `authorize` and `audit` take as `--config`, in TOML. Made by `docs/generate.py`
+from `gateway/config`; do not edit it here. The shortest file that serves, and what each part is for, are in the
+[README](../README.md#run-it).
+
+Relative paths count from the folder of the file. An unknown key is a fault; every fault is told at once, and stops the start.
+
+*read anew* in the last column: the gateway takes the file's new content (of `[callers.static]`: the new lines) while it runs,
+within `server.reload_s`, if it is fit; else the one before stays, and the log says why. All else takes a restart.
+"""
+METRICS = """# Metrics
+
+What `/metrics` at the admin door has, for Prometheus, beside the process's own (`process_…`, `python_…`). Made by
+`docs/generate.py` from `gateway/metrics.py`; do not edit it here. What to do with them: [watch it](how-to/watch-it.md).
+"""
+
+
+def configuration() -> str:
+    """The text of configuration.md."""
+    schema = Config.model_json_schema()
+    return "\n".join([CONFIGURATION, *(_section(*section) for section in sections(schema, schema, ""))])
+
+
+def sections(whole: Schema, schema: Schema, place: str) -> Iterator[tuple[str, Schema]]:
+    """The heading of each table of the file, and its schema; the whole file itself has none."""
+    if place:
+        yield f"`[{place}]`", schema
+    for key, node in schema.get("properties", {}).items():
+        below = f"{place}.{key}" if place else key
+        inner = resolved(whole, node)
+        if "properties" in inner:
+            yield from sections(whole, inner, below)
+        elif named := [*inner.get("patternProperties", {}).values()]:
+            table = resolved(whole, named[0])
+            yield from sections(whole, table, f"{below}.{NAMED}") if "properties" in table else ()
+        elif inner.get("type") == "array" and "oneOf" in inner["items"]:
+            for choice in inner["items"]["oneOf"]:
+                found = resolved(whole, choice)
+                kind = found["properties"]["kind"].get("const", "…")
+                yield f'`[[{below}]]` with `kind = "{kind}"`', found
+
+
+def resolved(whole: Schema, node: Schema) -> Schema:
+    """What the node stands for: behind a reference, and apart from null."""
+    if "anyOf" in node:
+        [node] = [choice for choice in node["anyOf"] if choice.get("type") != "null"]
+    if "$ref" in node:
+        node = whole["$defs"][node["$ref"].rpartition("/")[2]]
+    return node
+
+
+def _section(heading: str, schema: Schema) -> str:
+    required = schema.get("required", ())
+    rows = [_row(key, node, required=key in required) for key, node in schema["properties"].items()]
+    head = "| key | type | unit | default | | meaning |\n|---|---|---|---|---|---|"
+    return "\n".join([f"## {heading}", "", _one_line(schema.get("description", "")), "", head, *rows, ""])
+
+
+def _row(key: str, node: Schema, *, required: bool) -> str:
+    shown = "**required**" if required else _default(node)
+    anew = "read anew" if _is_read_anew(node) else ""
+    return f"| `{key}` | {type_of(node)} | {unit_of(key)} | {shown} | {anew} | {_one_line(node.get('description', ''))} |"
+
+
+def unit_of(key: str) -> str:
+    """By the key's name; empty where it is no amount."""
+    return next((unit for pattern, unit in UNITS.items() if re.search(f"{pattern}$", key)), "")
+
+
+def type_of(node: Schema) -> str:
+    """In words, with its bounds."""
+    if "anyOf" in node:
+        [node] = [choice for choice in node["anyOf"] if choice.get("type") != "null"]
+    if "enum" in node or "const" in node:
+        return ", ".join(f'`"{value}"`' for value in node.get("enum", [node.get("const")]))
+    kind = str(node.get("type"))
+    if kind == "array":
+        return "list of tables" if "oneOf" in node["items"] else f"list of {type_of(node['items'])}"
+    if kind == "string":
+        return next((name for start, name in TEXTS.items() if node.get("pattern", "").startswith(start)), "text")
+    return f"{TYPES.get(kind, 'table')}{_bounds(node)}"
+
+
+def _bounds(node: Schema) -> str:
+    over, least, most = (node.get(name) for name in ("exclusiveMinimum", "minimum", "maximum"))
+    words = {"over": over, "from": least, "to": most}
+    return "".join(f" {word} {bound:,}" for word, bound in words.items() if bound is not None)
+
+
+def _default(node: Schema) -> str:
+    value = node.get("default")
+    return "" if value is None or isinstance(value, dict) else f"`{json.dumps(value)}`"  # TOML writes these as JSON does
+
+
+def _is_read_anew(node: Schema) -> bool:
+    return bool(node.get("read_anew")) or any(map(_is_read_anew, node.get("anyOf", ())))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def metrics_page() -> str:
+    """The text of metrics.md."""
+    found = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+    rows = [f"| {name_of(metric)} | {metric._type} | {_labels(metric)} | {metric._documentation} |" for metric in found]
+    labels = [f"| `{name}` | {metrics.LABELS[name]} |" for name in sorted({name for m in found for name in m._labelnames})]
+    head = "| metric | type | labels | meaning |\n|---|---|---|---|"
+    return "\n".join([METRICS, head, *rows, "", "| label | what it holds |\n|---|---|", *labels, ""])
+
+
+def name_of(metric: MetricWrapperBase) -> str:
+    """As Prometheus shows it."""
+    ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(metric._type, ("",))
+    return ", ".join(f"`{metric._name}{end}`" for end in ends)
+
+
+def _labels(metric: MetricWrapperBase) -> str:
+    return ", ".join(f"`{name}`" for name in metric._labelnames)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "configuration.md").write_text(configuration())
+    (folder / "metrics.md").write_text(metrics_page())
