@@ -170,6 +170,7 @@ def _add(edit: Add, draft: _Draft) -> Applied:
 def _retarget(edit: Retarget, draft: _Draft) -> Applied:
     old_key = draft.own_key(edit.row_id)
     old = next(row for row in draft.direct[old_key] if row_id(row).lower() == edit.row_id.lower())
+    edit.judge((), (target_of(old),))  # before anything is told of what it is
     key, new = _retargeted(edit, old, old_key)
     if key != old_key and (other := draft.existing(key)) is not None:
         raise _taken(draft.of, other)

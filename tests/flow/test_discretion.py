@@ -22,8 +22,13 @@ permit(principal == Caller::"ops", action, resource);
 permit(principal == Caller::"teller", action, resource)
 unless {{ [Action::"TouchEveryone", Action::"TouchUnknown"].contains(action) }};
 permit(principal == Caller::"groups", action == Action::"ReplaceComplianceAssignments", resource);
+permit(
+  principal == Caller::"including",
+  action in [Action::"UpdateComplianceAssignment", Action::"DeleteComplianceAssignment"],
+  resource
+) when {{ ["group"].containsAll(context.kinds) }};
 """
-TOKENS = {name: new_token() for name in ("writer", "ops", "teller", "groups")}
+TOKENS = {name: new_token() for name in ("writer", "ops", "teller", "groups", "including")}
 OTHER_FILTER = {
     "deviceAndAppManagementAssignmentFilterId": guid(77),
     "deviceAndAppManagementAssignmentFilterType": "DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_EXCLUDE",
@@ -48,6 +53,23 @@ async def ask(rig: Rig, caller: str, operation: str, **fields: Any) -> Any:
     name = f"{operation}ComplianceAssignment{'s' if operation in ('Replace', 'List') else ''}"
     metadata = (("authorization", f"Bearer {TOKENS[caller]}"),)
     return await rig.call(name, {"deviceCompliancePolicyId": WINDOWS, **fields}, metadata=metadata)
+
+
+FILTER_ALONE = {"assignment": {"target": OTHER_FILTER}, "updateMask": "target.deviceAndAppManagementAssignmentFilterId"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields"), [("Delete", {}), ("Update", FILTER_ALONE), ("Update", {"assignment": group(guid(1))})]
+)
+async def test_what_a_caller_may_not_touch_is_not_there_for_it(rig: Rig, operation: str, fields: dict):
+    """Ids of rows are made of the group's: else it could ask of any group what becomes of it."""
+    answers = [
+        await ask(rig, "including", operation, deviceCompliancePolicyAssignmentId=f"{WINDOWS}_{one}", **fields)
+        for one in (EXCLUDED, POLICY_SET_GROUP, guid(99))
+    ]
+    told = {(answer.status, answer.reason, answer.message, answer.resource, tuple(answer.fields)) for answer in answers}
+    assert len(told) == 1, told
+    assert answers[0].reason == "NOT_FOUND"
 
 
 REFUSED = {
