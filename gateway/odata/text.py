@@ -12,6 +12,9 @@ import simplejson
 EXACT = 2**53  # up to here every whole number is a double of its own
 # What a caller's JSON may be nested; readers on the way to Graph have limits too, and none tells of it.
 DEEPEST = 32
+# How many values a caller's JSON may hold, in all: a Replace of 1,000 assignments has about 10,000. A megabyte of empty lists would
+# hold the loop for a second.
+MOST_VALUES = 50_000
 # Of an IEEE 754 double, in decimal digits before or after the point: beyond it readers make infinity, zero or an error of it.
 GREATEST_EXPONENT = 308
 # The end of the text ends a string as well, so that no character is looked at for more than one match.
@@ -36,10 +39,9 @@ class JsonError(ValueError):
 
 
 def loads_strictly(text: bytes) -> Any:
-    """JSON of a caller, in UTF-8. Raises JsonError, also for an object that has a key twice, for what is nested deeper than 32
-    and for numbers beyond the range of a double."""
-    if _depth(text) > DEEPEST:
-        raise JsonError("body", f"may be nested {DEEPEST} deep at most")
+    """JSON of a caller, in UTF-8. Raises JsonError, also for an object that has a key twice, for what is nested deeper than 32,
+    for more than 50,000 values and for numbers beyond the range of a double."""
+    _check_shape(text)
     try:
         return simplejson.loads(
             text.decode("utf-8-sig"),
@@ -58,10 +60,17 @@ def loads_strictly(text: bytes) -> Any:
         raise JsonError("body", "is no JSON") from None
 
 
-def _depth(text: bytes) -> int:
-    """Of the brackets outside strings; at least that of the JSON, if it is any."""
-    brackets = STRING.sub(b"", text).translate(None, NO_BRACKETS)
-    return max(accumulate(map(DEEPER.__getitem__, brackets)), default=0)
+def _check_shape(text: bytes) -> None:
+    """By the brackets and commas outside strings, which are at least those of the JSON, if it is any."""
+    too_many = JsonError("body", f"may hold {MOST_VALUES} values at most")
+    if text.count(b'"') > 4 * MOST_VALUES:  # a key and a value each
+        raise too_many
+    outside = STRING.sub(b"", text)
+    brackets = outside.translate(None, NO_BRACKETS)
+    if outside.count(b",") + len(brackets) > MOST_VALUES:
+        raise too_many
+    if max(accumulate(map(DEEPER.__getitem__, brackets)), default=0) > DEEPEST:
+        raise JsonError("body", f"may be nested {DEEPEST} deep at most")
 
 
 def _decimal(text: str) -> Decimal:
