@@ -12,8 +12,8 @@ import simplejson
 EXACT = 2**53  # up to here every whole number is a double of its own
 # What a caller's JSON may be nested; readers on the way to Graph have limits too, and none tells of it.
 DEEPEST = 32
-# How many values a caller's JSON may hold, in all: a Replace of 1,000 assignments has about 10,000. A megabyte of empty lists would
-# hold the loop for a second.
+# How many values a caller's JSON may hold, in all: a Replace of 1,000 assignments has about 10,000. A megabyte of empty lists
+# would hold the loop for a second.
 MOST_VALUES = 50_000
 # Of an IEEE 754 double, in decimal digits before or after the point: beyond it readers make infinity, zero or an error of it.
 GREATEST_EXPONENT = 308

@@ -32,8 +32,8 @@ OF_THE_ROW = (Reason.NOT_FOUND, Reason.CALLER_NOT_PERMITTED, Reason.OWNED_BY_POL
 
 
 def blind_error(error: GatewayError, operation: str) -> GatewayError:
-    """The error without what it says of rows. operation: stands for a permission that only the rows made necessary; what a caller
-    may not touch is not there for it."""
+    """The error without what it says of rows. operation: stands for a permission that only the rows made necessary; what a
+    caller may not touch is not there for it."""
     if operation in NAMED_BY_ID and error.reason in OF_THE_ROW:
         return GatewayError(Reason.NOT_FOUND)
     if error.reason not in TELLING:
