@@ -66,6 +66,11 @@ class Record:
     trailers: dict[str, str] = field(default_factory=dict)
     call: "Call | None" = field(default=None, repr=False)
 
+    @property
+    def caller(self) -> str:
+        """The caller's name; empty as long as nobody is known."""
+        return self.call.caller.name if self.call and self.call.caller else ""
+
     def note(self, **facts: object) -> None:
         self.facts.update(facts)
 
