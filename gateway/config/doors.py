@@ -55,9 +55,9 @@ class Server(Section):
 
     grpc: for callers with tokens. mtls: a port of its own for gRPC callers with client certificates, which it demands. rest:
     for REST, with either; public_url: its root in links, where callers reach it by another address than they send as Host.
-    idle_s: a connection that has not sent a whole request's head, or has no call, for so long is closed. connections: of each
-    door at a time; connections_per_peer: of them, at REST, those of one address. admin: metrics, health in detail and channelz,
-    without a token. reflection: whether the gRPC doors say what they serve.
+    idle_s: a connection that has not sent a whole request's head, has no call, or has not taken its answer for so long is
+    closed. connections: of each door at a time; connections_per_peer: of them, at REST, those of one address. admin: metrics,
+    health in detail and channelz, without a token. reflection: whether the gRPC doors say what they serve.
     reload_s: how often files are looked at for changes. strict_files: refuse to start, instead of a warning, while other users
     of the machine may read a secret's file or change any that the configuration names. in_flight: calls of one caller at a
     time; one number is for reads and for writes.

@@ -102,6 +102,8 @@ class RestDoor:
             lingering_time=LINGERING_S,
             read_bufsize=SMALL,
             head_s=min(self._settings.idle_s, HEAD_S),
+            answer_s=self._settings.idle_s,
+            most_ahead=2 * self._settings.max_metadata_bytes,  # the line and the headers
             auto_decompress=False,
         )
         shares = Shares(within_files(self._settings.connections), self._settings.connections_per_peer)
