@@ -19,6 +19,8 @@ class Caller:
     name: str
 
 
+# What a caller's name can be, whoever gives it: every database keeps it and every terminal shows it.
+CALLER_NAME = re.compile(r"[ -~]{1,320}")
 AUTHORIZATION = "authorization"
 BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
