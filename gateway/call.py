@@ -19,6 +19,8 @@ class Caller:
     name: str
 
 
+# What a caller's name can be, whoever gives it: every database keeps it and every terminal shows it.
+CALLER_NAME = re.compile(r"[ -~]{1,320}")
 AUTHORIZATION = "authorization"
 BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
@@ -65,6 +67,11 @@ class Record:
     warnings: list[CallWarning] = field(default_factory=list)
     trailers: dict[str, str] = field(default_factory=dict)
     call: "Call | None" = field(default=None, repr=False)
+
+    @property
+    def caller(self) -> str:
+        """The caller's name; empty as long as nobody is known."""
+        return self.call.caller.name if self.call and self.call.caller else ""
 
     def note(self, **facts: object) -> None:
         self.facts.update(facts)

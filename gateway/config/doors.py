@@ -73,7 +73,8 @@ class Server(Section):
     reflection: bool = True
     """Whether the gRPC doors tell anybody which services and messages they have."""
     idle_s: Seconds = 75
-    """A connection that has not sent the whole head of a request, or has no call, for so long is closed."""
+    """A connection that has not sent the whole head of a request, has no call, or has not taken its answer for so long is
+    closed."""
     connections: int = Field(default=1000, ge=1, le=100_000)
     """Connections of each door at a time, as far as the process's limit of open files allows."""
     connections_per_peer: int = Field(default=250, ge=1, le=100_000)

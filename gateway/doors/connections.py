@@ -19,6 +19,7 @@ HANDSHAKE_S = 10.0
 # After an accept that failed: for want of files, mostly.
 PAUSE_S = 0.1
 BACKLOG = 128
+RECEIVED = 1 << 15
 # Files for the ledger, Graph, Entra and what else is open; each of the two doors for callers may have half of the others.
 FILES_KEPT = 128
 
@@ -87,6 +88,8 @@ class Listener:
         """Binds and accepts; the port. Raises OSError."""
         for family, _, _, _, address in socket.getaddrinfo(self._host.strip("[]"), self._port, type=socket.SOCK_STREAM):
             one = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+            # Of all connections: what the kernel keeps of what has come, and so what comes in one piece.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
             one.setblocking(False)
             self._sockets.append(one)
             self._run(self._accept(one))

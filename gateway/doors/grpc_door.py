@@ -18,9 +18,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
-from gateway.call import Call, CallWarning, Handler
+from gateway.call import Call, CallWarning, Handler, Record
 from gateway.config import Server
 from gateway.doors.admin_door import number_of
+from gateway.doors.bodies import Bodies
 from gateway.doors.connections import within_files
 from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
@@ -49,7 +50,7 @@ class GrpcDoor:
     mtls_address: host and port, after `start`. Raises ConfigError for certificates that are not fit."""
 
     def __init__(self, handle: Handler, settings: Server, client_ca: Path | None = None) -> None:
-        self._handle, self._settings = handle, settings
+        self._handle, self._settings, self._bodies = handle, settings, Bodies()
         self._tls = Certificates(settings.tls).credentials() if settings.tls else None
         self._mutual_tls = Certificates(settings.tls, client_ca).credentials() if settings.tls and settings.mtls else None
         self._health = health.aio.HealthServicer()
@@ -106,10 +107,11 @@ class GrpcDoor:
     def _method(self, operation: Operation) -> "grpc.RpcMethodHandler[bytes, bytes]":
         async def answer(requests: AsyncIterator[bytes], context: Any) -> bytes:
             remaining, default = context.time_remaining(), self._settings.default_deadline_s
-            seconds = default if remaining is None else remaining
+            seconds, record = default if remaining is None else remaining, Record()
             call = Call(
                 operation,
-                decode=lambda: self._decode(operation, requests, min(seconds, default) / MESSAGE_SHARE),
+                decode=lambda: self._decode(operation, requests, min(seconds, default) / MESSAGE_SHARE, record.caller),
+                record=record,
                 metadata=_metadata(context.invocation_metadata()),
                 deadline=asyncio.get_running_loop().time() + seconds,
                 certificate=_certificate(context.auth_context()),
@@ -127,10 +129,10 @@ class GrpcDoor:
         # For a unary handler grpc reads the message before it is asked. On the wire it is the same.
         return grpc.stream_unary_rpc_method_handler(answer)
 
-    async def _decode(self, operation: Operation, requests: AsyncIterator[bytes], seconds: float) -> Message:
-        limit = self._settings.max_request_bytes
+    async def _decode(self, operation: Operation, requests: AsyncIterator[bytes], seconds: float, caller: str) -> Message:
+        limit, until = self._settings.max_request_bytes, asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with self._bodies.turn(caller, until), asyncio.timeout_at(until):
                 request = await anext(requests)
         except TimeoutError:
             raise GatewayError(Reason.REQUEST_TOO_SLOW) from None
@@ -150,6 +152,7 @@ def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
     waiting = connections * STREAMS * STREAMS_LEFT_BEHIND
     return (
         ("grpc.max_receive_message_length", settings.max_request_bytes + SLACK),
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.max_metadata_size", settings.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
         ("grpc.max_concurrent_streams", STREAMS),

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 
 from gateway.call import CORRELATION, CORRELATION_RULE, Call, CallWarning, Handler, correlation_id, decoded
 from gateway.config import Server
+from gateway.doors.bodies import Bodies
 from gateway.doors.connections import Listener, Shares, within_files
 from gateway.doors.rest_answers import Answer, answer_of, refusal_of
 from gateway.doors.rest_batch import BATCH, Item, answers_to, items_of
@@ -22,6 +23,7 @@ from gateway.doors.rest_body import check_type, json_of
 from gateway.doors.rest_connection import Connection
 from gateway.doors.rest_http import (
     REQUEST_ID,
+    SMALL,
     certificate_of,
     headers_of,
     named,
@@ -56,14 +58,14 @@ HEAD_S = 10.0
 
 @dataclass(frozen=True)
 class Incoming:
-    """A request, on its own or in a batch. target: path and query as sent. body: reads it and gives the JSON, or raises
-    GatewayError.
+    """A request, on its own or in a batch. target: path and query as sent. body: reads it, for a caller of this name, and gives
+    the JSON, or raises GatewayError.
     root: of this gateway, for links. deadline: event loop's clock."""
 
     method: str
     target: str
     headers: Headers
-    body: Callable[[], Awaitable[Any]]
+    body: Callable[[str], Awaitable[Any]]
     root: str
     deadline: float
     certificate: bytes | None = None
@@ -78,7 +80,7 @@ class RestDoor:
         self._handle, self._admit, self._settings = handle, admit, settings
         self._tls = Certificates(settings.tls, client_ca).context() if settings.tls else None
         self._asks_for_certificates = client_ca is not None
-        self._pages = Pages()
+        self._pages, self._bodies = Pages(), Bodies()
         app = web.Application()
         app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
@@ -98,7 +100,10 @@ class RestDoor:
             max_line_size=self._settings.max_metadata_bytes,
             max_field_size=self._settings.max_metadata_bytes,
             lingering_time=LINGERING_S,
+            read_bufsize=SMALL,
             head_s=min(self._settings.idle_s, HEAD_S),
+            answer_s=self._settings.idle_s,
+            most_ahead=2 * self._settings.max_metadata_bytes,  # the line and the headers
             auto_decompress=False,
         )
         shares = Shares(within_files(self._settings.connections), self._settings.connections_per_peer)
@@ -156,10 +161,10 @@ class RestDoor:
             certificate_of(http) if self._asks_for_certificates else None,
         )
 
-    async def _json(self, http: web.Request, headers: Headers, seconds: float) -> Any:
+    async def _json(self, http: web.Request, headers: Headers, seconds: float, caller: str) -> Any:
         limit = self._settings.max_request_bytes
         check_type(headers)
-        return json_of(headers, await read(http, limit, seconds), limit)
+        return json_of(headers, await read(http, limit, seconds, partial(self._bodies.turn, caller)), limit)
 
     async def _answer(self, incoming: Incoming) -> Answer:
         """One operation. Raises GatewayError only for what leads to none."""
@@ -167,7 +172,7 @@ class RestDoor:
         route = route_of(incoming.method, path)
 
         async def decode() -> Message:
-            return message_of(route, query, incoming.headers, await incoming.body() if route.body else None)
+            return message_of(route, query, incoming.headers, await incoming.body(call.record.caller) if route.body else None)
 
         call = self._call(route.operation, incoming, decode, route.policy)
         minimal = MINIMAL.search(", ".join(incoming.headers.get("prefer", ()))) is not None
@@ -201,7 +206,7 @@ class RestDoor:
             await self._admit(call)
         except GatewayError as error:
             return _with_record(refusal_of(error, None, call.id, correlation_id(call.metadata)), call)
-        items = items_of(await incoming.body())
+        items = items_of(await incoming.body(call.record.caller))
         shared = {k: v for k, v in incoming.headers.items() if k in ("authorization", "x-graph-tenant", CORRELATION)}
 
         async def send(item: Item) -> Answer:
@@ -222,7 +227,7 @@ class RestDoor:
         return with_ids(Answer(200, {}, {"responses": responses}), incoming.headers)
 
 
-async def _json_of(item: Item, headers: Headers) -> Any:
+async def _json_of(item: Item, headers: Headers, _caller: str) -> Any:
     check_type(headers)
     if item.body is None:
         raise invalid("body", "is empty, and has to be a JSON object", Reason.MESSAGE_MALFORMED)

@@ -5,6 +5,8 @@ import asyncio
 import re
 import ssl
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from aiohttp import web
@@ -16,7 +18,11 @@ from gateway.doors.rest_requests import Headers
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import dumps
 
+Turn = AbstractAsyncContextManager[None]
+
 REQUEST_ID = "request-id"
+# Bytes of a body that need no turn. A connection may hold about as many that nobody has asked for (aiohttp's read_bufsize).
+SMALL = 1 << 14
 HOST = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
 
 
@@ -49,21 +55,31 @@ def certificate_of(http: web.BaseRequest) -> bytes | None:
     return ssl.DER_cert_to_PEM_cert(found).encode() if found else None
 
 
-async def read(http: web.BaseRequest, limit: int, seconds: float) -> bytes:
-    """The body, as sent: at most `limit` bytes, within `seconds`. Raises MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW,
-    MESSAGE_MALFORMED."""
-    data = bytearray()
+async def read(http: web.BaseRequest, limit: int, seconds: float, turn: Callable[[float], Turn]) -> bytes:
+    """The body, as sent: at most `limit` bytes, within `seconds`. turn: for one that is not small, see Bodies. Raises
+    MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW, MESSAGE_MALFORMED, CALLER_TOO_BUSY."""
+    data, until = bytearray(), asyncio.get_running_loop().time() + seconds
+    if not await _read_on(http, data, min(SMALL, limit), until):
+        async with turn(until):
+            if not await _read_on(http, data, limit, until):
+                raise too_large(limit)
+    return bytes(data)
+
+
+async def _read_on(http: web.BaseRequest, data: bytearray, most: int, until: float) -> bool:
+    """Adds to `data` until it is whole, or more than `most` bytes. Whether it is whole."""
     try:
-        async with asyncio.timeout(seconds):
-            async for chunk in http.content.iter_any():
+        async with asyncio.timeout_at(until):
+            while len(data) <= most:
+                chunk = await http.content.read(most + 1 - len(data))
+                if not chunk:
+                    return True
                 data += chunk
-                if len(data) > limit:
-                    raise too_large(limit)
     except TimeoutError:
         raise GatewayError(Reason.REQUEST_TOO_SLOW) from None
     except web.RequestPayloadError:
         raise invalid("body", "is no HTTP that can be read", Reason.MESSAGE_MALFORMED) from None
-    return bytes(data)
+    return False
 
 
 def refused(error: GatewayError, headers: Headers) -> Answer:

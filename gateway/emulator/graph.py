@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import re
 import sys
 import uuid
@@ -255,6 +256,21 @@ def _json(request: Request) -> Any:
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise GraphError(415, "UnsupportedMediaType", "The content type has to be application/json.")
     try:
-        return json.loads(request.body)
-    except ValueError:
+        return json.loads(request.body, parse_float=_number, parse_int=_whole_number, parse_constant=_number)
+    except (ValueError, OverflowError):
         raise errors.bad_request("Unable to read JSON request payload.") from None
+
+
+def _number(text: str) -> float:
+    """As OData has them: a double that is a number. Raises ValueError."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text[:32])
+    return number
+
+
+def _whole_number(text: str) -> int:
+    """Raises ValueError, OverflowError."""
+    number = int(text)
+    float(number)
+    return number

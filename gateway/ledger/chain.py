@@ -55,7 +55,7 @@ def fault(entry: Entry, previous: str) -> str:
     if entry.state != "finished":
         return "is said to be unfinished"
     # What older versions answered is not covered.
-    if entry.answer is not None and entry.answer_digest not in ("", digest_of(entry.answer)):
+    if entry.answer is not None and not _is_of(entry.answer, entry.answer_digest):
         return "its answer is not the one that was given"
     if entry.claim is not None and entry.answer is None:
         return "its answer is missing"
@@ -83,11 +83,17 @@ def verify(entries: Iterable[Entry], ends: Ends, noted: Collection[tuple[int, st
             yield f"entries {position + 1} to {at - 1}: missing"
         if wrong := fault(entry, previous):
             yield f"entry {at}: {wrong} ({entry.id})"
+        elif entry.operation == CUT:
+            named = _named_by(entry)
         yield from _unlike(noted, at, entry.hash)
-        named = _named_by(entry) if entry.operation == CUT else named
         position, previous = at, entry.hash
     yield from _wrong_at_the_ends(ends, (position, previous), named)
     yield from (f"entry {at}: was noted and is missing" for at, _ in noted if at > ends.head[0])
+
+
+def _is_of(answer: bytes, digest: str) -> bool:
+    """Of an older version's answer there is no digest. SQLite takes text in a column of bytes."""
+    return isinstance(answer, bytes) and digest in ("", digest_of(answer))
 
 
 def _wrong_at_the_ends(ends: Ends, last: tuple[int, str], named: tuple[int, str]) -> Iterator[str]:

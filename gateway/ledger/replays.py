@@ -21,11 +21,13 @@ AROUND = (
 def answer_of(connection: sa.Connection, holder: Entry) -> Literal["done", "running", "forged"]:
     """See ledger.Claim. holder: a finished entry that holds a request id; `running` where it was let go of since it was read,
     and may be asked for again."""
-    at = holder.position or 0
+    at = holder.position
+    if not isinstance(at, int):
+        return "forged"
     rows = connection.execute(AROUND, {"first": at - 1, "last": at + 1}).mappings().all()
     around = {row["position"]: Entry(**{field.name: row[field.name] for field in fields(Entry)}) for row in rows}
-    if (entry := around.get(holder.position)) is None:
-        return "forged" if holder.position is None else "running"
+    if (entry := around.get(at)) is None:
+        return "running"
     ends, before, after = rows[0], around.get(at - 1), around.get(at + 1)
     previous = ends["tail_hash"] if ends["tail_position"] == at - 1 else before.hash if before else ""
     is_last = (at, entry.hash) == (ends["head_position"], ends["head_hash"])

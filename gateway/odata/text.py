@@ -17,6 +17,8 @@ DEEPEST = 32
 MOST_VALUES = 50_000
 # Of an IEEE 754 double, in decimal digits before or after the point: beyond it readers make infinity, zero or an error of it.
 GREATEST_EXPONENT = 308
+LONGEST_EXACT = 15  # digits of a whole number that is surely below EXACT
+NO_DOUBLE = "has a number beyond the range of a double (1.8e308)"
 # The end of the text ends a string as well, so that no character is looked at for more than one match.
 STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -78,14 +80,14 @@ def _decimal(text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:  # the exponent has more digits than any
         number = Decimal("NaN")
-    if number.is_nan() or abs(number.adjusted()) > GREATEST_EXPONENT:
-        raise JsonError("body", f"has a number with an exponent beyond {GREATEST_EXPONENT}")
+    if number.is_nan() or abs(number.adjusted()) > GREATEST_EXPONENT or math.isinf(float(text)):
+        raise JsonError("body", NO_DOUBLE)
     return number
 
 
 def _integer(text: str) -> int:
-    if len(text.lstrip("-")) > GREATEST_EXPONENT + 1:
-        raise JsonError("body", f"has a whole number with more than {GREATEST_EXPONENT + 1} digits")
+    if len(text) > LONGEST_EXACT and math.isinf(float(text)):
+        raise JsonError("body", NO_DOUBLE)
     return int(text)
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from google.protobuf.message import Message
 
-from gateway.call import AUTHORIZATION, Call, Caller, Handler
+from gateway.call import AUTHORIZATION, CALLER_NAME, Call, Caller, Handler
 from gateway.errors import GatewayError, Reason
 
 
@@ -16,7 +16,8 @@ class Authenticator(Protocol):
     pass gateway.testing.authenticator_contract."""
 
     async def caller_of(self, call: Call) -> Caller | None:
-        """By `call.bearer` or `call.certificate`; None where it does not know. May note why into the call's record."""
+        """By `call.bearer` or `call.certificate`; None where it does not know. May note why into the call's record. A name that
+        is not of 1 to 320 printable ASCII characters is nobody's."""
         ...
 
     async def look(self) -> None:
@@ -38,7 +39,7 @@ class Authenticate:
         """Raises CALLER_UNAUTHENTICATED, the same for every cause."""
         callers = {await self._caller_of(proof) for proof in proofs_of(call)}
         caller = callers.pop()
-        if caller is not None and not callers:
+        if caller is not None and not callers and CALLER_NAME.fullmatch(caller.name):
             return await next_handler(call.found(caller=caller))
         raise GatewayError(
             Reason.CALLER_UNAUTHENTICATED,

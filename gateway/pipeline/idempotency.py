@@ -68,7 +68,7 @@ class Idempotency:
             log.info("recovery", extra={"entry": entry.id, "tenant": entry.tenant, "policy": entry.policy})
             try:
                 call = _call_of(entry)
-            except (KeyError, DecodeError) as exc:  # a newer gateway's: it may be one of the others'
+            except (KeyError, DecodeError, TypeError) as exc:  # a newer gateway's: it may be one of the others'
                 log_bug(log, exc, entry=entry.id)
                 await self._ledger.update([entry.uncertain(Reason.OUTCOME_UNKNOWN.name)])
             else:

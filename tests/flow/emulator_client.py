@@ -40,6 +40,13 @@ class Client:
             body = json.loads(text) if text and response.content_type == "application/json" else text or None
             return response.status, body, dict(response.headers)
 
+    async def send_text(self, method: str, path: str, text: str) -> tuple[int, Any]:
+        """A body that need be no JSON; status and JSON."""
+        url = f"{self.emulator.root}/beta/deviceManagement/deviceCompliancePolicies{path}"
+        headers = {"Content-Type": "application/json"}
+        async with self.session.request(method, url, data=text, headers=headers) as response:
+            return response.status, await response.json()
+
     async def assign(self, policy: str, *rows: dict, version: str = "beta", by: str = "") -> tuple:
         return await self.send("POST", f"/{policy}/assign", {"assignments": list(rows)}, version, by=by)
 

@@ -63,6 +63,12 @@ MISTAKES: dict[str, Case] = {
     "nested too deep": post(b"[" * 100_000, 400, BROKEN, "body"),
     "nested 33 deep": post(b'{"target":' + b"[" * 32 + b"]" * 32 + b"}", 400, BROKEN, "body"),
     "a number that no reader takes": post(b'{"target":1e999999999}', 400, BROKEN, "body"),
+    "a number that is just no double": post(
+        b'{"target":{"@odata.type":"#microsoft.graph.x","a":[1.8e308]}}', 400, BROKEN, "body"
+    ),
+    "a whole number beyond any double": post(
+        b'{"target":{"@odata.type":"#x.y","a":2' + b"0" * 308 + b"}}", 400, BROKEN, "body"
+    ),
     "NaN": post(b'{"target":NaN}', 400, BROKEN, "body"),
     "a key twice": post(GOOD.replace(b'"target"', b'"target": 1, "target"'), 400, BROKEN, "target"),
     "half a character": post(GOOD.replace(b"#microsoft", b"\\ud800"), 400, BROKEN, "request"),

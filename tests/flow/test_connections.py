@@ -12,6 +12,7 @@ from rest_mistakes import SET
 
 from gateway.doors.connections import peer_of, within_files
 from gateway.emulator import Emulator
+from gateway.emulator.faults import Fault
 
 PEERS = {"127.0.0.1": "127.0.0.1", "::ffff:10.0.0.1": "10.0.0.1", "2001:db8::1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64"}
 
@@ -88,5 +89,62 @@ async def test_the_door_recovers_when_there_was_no_file_left(live: Emulator):
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             assert len(more) < 50, "files ran out"
+        async with asyncio.timeout(20):
+            assert (await caller.send("GET", SET)).status == 200
+
+
+def head(filling: int) -> bytes:
+    """Without its end."""
+    lines = [f"X-{number}: {'y' * 30_000}" for number in range(filling // 30_000)]
+    return "\r\n".join(["GET /healthz HTTP/1.1", "Host: x", *lines, ""]).encode()
+
+
+async def told(one: socket.socket, data: bytes) -> bytes:
+    """What comes of sending it, until the other side ends."""
+    loop = asyncio.get_running_loop()
+
+    async def send() -> None:
+        with suppress(OSError):
+            await loop.sock_sendall(one, data)
+
+    sending = asyncio.create_task(send())
+    try:
+        return await heard(one)
+    finally:
+        sending.cancel()
+
+
+async def test_a_head_without_an_end_is_refused_before_it_is_large(live: Emulator):
+    async with rest(live) as (_, caller), opened(caller, 2) as [one, other]:
+        assert b" 431 " in await told(one, head(90_000))
+        async with asyncio.timeout(5):
+            assert await told(other, head(3_000_000)) is not None, "it is not read any more"
+        assert (await caller.send("GET", SET)).status == 200
+
+
+async def test_heads_may_come_in_pieces_one_after_the_other(live: Emulator):
+    async with rest(live) as (_, caller), opened(caller, 1) as [one]:
+        whole = head(30_000) + b"Connection: close\r\n\r\n"
+        for _ in range(5):
+            await asyncio.get_running_loop().sock_sendall(one, head(30_000))
+            await asyncio.sleep(0.02)
+            await asyncio.get_running_loop().sock_sendall(one, b"\r\n")
+            await asyncio.sleep(0.02)
+        answers = await told(one, whole)
+        assert answers.count(b" 200 OK") == 6
+
+
+async def test_requests_that_wait_are_few_or_small(live: Emulator):
+    """The first takes its time, so that the others wait."""
+    live.world.faults.order([Fault(method="GET", path="/assignments", delay_s=60.0)])
+    async with rest(live) as (_, caller), opened(caller, 1) as [one]:
+        slow = f"GET {SET} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {caller.token}\r\n\r\n"
+        assert await told(one, slow.encode() + (head(30_000) + b"\r\n") * 20) == b""
+
+
+async def test_who_does_not_take_its_answers_loses_its_place(live: Emulator):
+    async with rest(live, server={"connections": 1, "idle_s": 1.0}) as (_, caller), opened(caller, 1) as [one]:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await asyncio.get_running_loop().sock_sendall(one, b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
         async with asyncio.timeout(20):
             assert (await caller.send("GET", SET)).status == 200

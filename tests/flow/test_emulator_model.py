@@ -1,5 +1,7 @@
 """What Graph serves it takes back; what it has never seen it refuses in the words of the facts; tests can have it forget."""
 
+import json
+
 import pytest
 from emulator_client import DEVICES, TYPE, Client, target
 from graph_session import graph_session
@@ -110,3 +112,24 @@ async def test_wrong_settings_are_refused_and_change_nothing(client: Client):
     await client.control("PUT", "/model", {"refused_properties": ["note"], "refused_types": "x"}, status=400)
     await client.control("PUT", "/model", {"refused": []}, status=400)
     assert client.emulator.world.intune.model.refused_properties == []
+
+
+NO_NUMBERS = ["1e999", "-1e999", "1.8e308", "2" + "0" * 308, "9" * 5000, "NaN", "Infinity", "-Infinity"]
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS, ids=[number[:10] for number in NO_NUMBERS])
+async def test_a_number_that_is_no_double_is_refused_and_the_set_stays_readable(client: Client, number: str):
+    client.emulator.world.intune.set_rows(WINDOWS, [target("foo", a=1)])
+    row = json.dumps(target("foo", a="NUMBER")).replace('"NUMBER"', f'[{{"b": {number}}}]')
+    status, body = await client.send_text("POST", f"/{WINDOWS}/assign", f'{{"assignments": [{row}]}}')
+    assert (status, body["error"]["code"]) == (400, "BadRequest")
+    [[kept]] = await client.pages(f"/{WINDOWS}/assignments")
+    assert kept["target"]["a"] == 1
+
+
+async def test_numbers_of_doubles_are_taken_and_shown_as_such(client: Client):
+    client.emulator.world.intune.set_rows(WINDOWS, [target("foo", a=1)])
+    numbers = [1.7976931348623157e308, -5e-324, 10**300, 0.1]
+    assert (await client.assign(WINDOWS, target("foo", a=numbers)))[0] in (200, 204)
+    [[kept]] = await client.pages(f"/{WINDOWS}/assignments")
+    assert kept["target"]["a"] == numbers

@@ -88,3 +88,21 @@ async def test_a_certificate_that_cannot_be_read_is_nobodys():
     pem = SUBJECT_CLIENT.pem
     for text in ("", "nonsense", pem[:200], pem[:400] + pem[480:], pem.replace("MII", "MIJ", 1)):
         assert await caller_of(call_with(certificate=text.encode())) is None
+
+
+class AnyName:
+    """A plug-in that asks nobody what a name may be."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def caller_of(self, call: Call) -> Caller | None:
+        return Caller(self._name) if call.bearer == OTHER else None
+
+
+NAMES = {"a": "a", "CN=a b,O=ü": None, "": None, "a\0b": None, "a\ud800": None, "a\nb": None, "a\x1b[2J": None, "x" * 321: None}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+async def test_a_name_that_not_every_database_keeps_and_terminal_shows_is_nobodys(name: str):
+    assert await caller_of(call_with(OTHER), AnyName(name)) == NAMES[name]

@@ -71,6 +71,29 @@ async def test_what_was_changed_is_not_answered_again(ledger: SqlLedger, name: s
     assert any(said in line for line in wrong_with(ledger))
 
 
+# Of columns that SQLite takes whatever kind of value in.
+OTHER_KINDS = {
+    "its answer, to text": ("answer = 'forged'", "its answer is not the one that was given"),
+    "its answer, to the same as text": ("answer = 'answer'", "its answer is not the one that was given"),
+    "its answer, to a number": ("answer = 7", "its answer is not the one that was given"),
+    "its digest, to bytes": ("answer_digest = x'00'", "changed or moved"),
+    "its caller, to bytes": ("caller = x'63'", "changed or moved"),
+    "its hash, to bytes": ("hash = x'00'", "changed or moved"),
+    "to a cut that names bytes": ("operation = 'ExpireEntries', target = x'00'", "changed or moved"),
+    "its position, to text": ("position = 'second'", "is another's, or not in the chain"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_KINDS)
+async def test_values_of_another_kind_are_found_and_not_answered_with(ledger: SqlLedger, name: str):
+    if ledger._database.writer.dialect.name == "postgresql":
+        pytest.skip("PostgreSQL takes only what a column is for")
+    change, said = OTHER_KINDS[name]
+    execute(ledger, sa.text(f"UPDATE entries SET {change} WHERE request_id = 'r2'"))
+    assert any(said in line for line in wrong_with(ledger))
+    assert (await answers(ledger))[1] == "forged"
+
+
 async def test_nobody_is_answered_with_anothers_answer(ledger: SqlLedger):
     first, other = (intent(number).claim for number in (1, 2))
     execute(

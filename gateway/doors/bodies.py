@@ -1,0 +1,51 @@
+"""Bodies under way at a door: so many in all, and of one caller, so that what has not come whole holds no more memory than they
+have. A body that has to wait for its turn is not read meanwhile."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.errors import GatewayError, Reason
+
+# Each may have as many bytes as a request may: 64 MiB in all, and 8 MiB of one caller, if nothing else is configured.
+MOST, MOST_OF_ONE = 64, 8
+RETRY_S = 1.0
+
+
+class Bodies:
+    """Of one door."""
+
+    def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE) -> None:
+        self._all, self._most_of_one = asyncio.Semaphore(most), most_of_one
+        self._own: dict[str, asyncio.Semaphore] = {}
+        self._asking: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def turn(self, caller: str, until: float) -> AsyncIterator[None]:
+        """Inside the block a body of this caller may come. until: event loop's clock. Raises CALLER_TOO_BUSY, if it is over
+        before there is room."""
+        own = self._own.setdefault(caller, asyncio.Semaphore(self._most_of_one))
+        self._asking[caller] += 1
+        try:
+            async with _in_time(own, until), _in_time(self._all, until):
+                yield
+        finally:
+            self._asking[caller] -= 1
+            if not self._asking[caller]:
+                del self._asking[caller], self._own[caller]
+
+
+@asynccontextmanager
+async def _in_time(room: asyncio.Semaphore, until: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(until):
+            await room.acquire()
+    except TimeoutError:
+        raise GatewayError(
+            Reason.CALLER_TOO_BUSY, "Too many bodies are under way and have not come whole.", retry_after=RETRY_S
+        ) from None
+    try:
+        yield
+    finally:
+        room.release()
