@@ -1,4 +1,4 @@
-"""The gRPC door: a grpc.aio server with the service, health and reflection. Alone knows grpc on the server side, so what
+"""The gRPC door: a grpc.aio server with the service, and what is public beside it. Alone knows grpc on the server side, so what
 channelz counts comes from here too, for the admin door."""
 
 import asyncio
@@ -14,8 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_channelz.v1 import channelz, channelz_pb2
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 
 from gateway.call import Call, CallWarning, Handler, Record
@@ -23,6 +22,7 @@ from gateway.config import Server
 from gateway.doors.admin_door import number_of
 from gateway.doors.bodies import Bodies
 from gateway.doors.connections import within_files
+from gateway.doors.grpc_public import PublicServices
 from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
 from gateway.operations import OPERATIONS, SERVICE, Operation
@@ -42,7 +42,6 @@ AGE_S, AGE_GRACE_S = 3600.0, 300.0
 MESSAGE_SHARE = 2
 WARNING = "compliance-gateway-warning-bin"
 CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"]
-REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 
 
 class GrpcDoor:
@@ -53,7 +52,7 @@ class GrpcDoor:
         self._handle, self._settings, self._bodies = handle, settings, Bodies()
         self._tls = Certificates(settings.tls).credentials() if settings.tls else None
         self._mutual_tls = Certificates(settings.tls, client_ca).credentials() if settings.tls and settings.mtls else None
-        self._health = health.aio.HealthServicer()
+        self._public = PublicServices()
         self._server = grpc.aio.server(options=options_of(settings))
         self.address = self.mtls_address = ""
 
@@ -61,36 +60,21 @@ class GrpcDoor:
         """Binds and serves. Raises OSError where the address cannot be bound."""
         handlers = {name: self._method(operation) for name, operation in OPERATIONS.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        if self._settings.reflection:
-            self._reflect()
+        self._server.add_generic_rpc_handlers(self._public.handlers((SERVICE.full_name,) if self._settings.reflection else ()))
         self.address = self._bind(self._settings.grpc, self._tls)
         if self._settings.mtls:
             self.mtls_address = self._bind(self._settings.mtls, self._mutual_tls)
         await self._server.start()
         await self.say_health(SERVICE.full_name, healthy=True)
 
-    def _reflect(self) -> None:
-        """v1 has the messages of v1alpha, field by field, under another name (grpc/reflection/v1/reflection.proto)."""
-        names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
-        servicer = reflection.aio.ReflectionServicer(names)
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)
-        method = grpc.stream_stream_rpc_method_handler(
-            servicer.ServerReflectionInfo,
-            reflection_pb2.ServerReflectionRequest.FromString,
-            reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
-        handler = grpc.method_handlers_generic_handler(REFLECTION_V1, {"ServerReflectionInfo": method})
-        self._server.add_generic_rpc_handlers((handler,))
-
     async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:  # noqa: ARG002 - gRPC's health has no words
         """What the health service says of `name`."""
         status = health_pb2.HealthCheckResponse
-        await self._health.set(name, status.SERVING if healthy else status.NOT_SERVING)
+        await self._public.health.set(name, status.SERVING if healthy else status.NOT_SERVING)
 
     async def stop(self, notice: float, grace: float) -> None:
         """Says NOT_SERVING for `notice` seconds while still serving, then takes no new call and lets running ones end."""
-        await self._health.enter_graceful_shutdown()
+        await self._public.health.enter_graceful_shutdown()
         await asyncio.sleep(notice)
         await self._server.stop(grace)
 
