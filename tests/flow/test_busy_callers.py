@@ -41,15 +41,15 @@ async def test_by_default_a_reader_has_a_hundred_calls_under_way(live: Emulator)
 
 
 async def test_reads_do_not_take_the_quota_from_writes(live: Emulator):
-    """Six hundred reads wait for four turns a second, minutes; a write of another caller is through at once."""
+    """Hundreds of reads, fewer than one connection's streams, wait for four turns a second; another's write is through."""
     quota = {"writes_per_20s": 100, "requests_per_20s": 100}
     async with gateway(live, server={"in_flight": 1000}, graph=quota, **CALLERS) as rig:
         ask = {"metadata": bearer(READER), "timeout": 600}
-        reads = [asyncio.create_task(rig.call("ListComplianceAssignments", LIST, **ask)) for _ in range(600)]
+        reads = [asyncio.create_task(rig.call("ListComplianceAssignments", LIST, **ask)) for _ in range(240)]
         await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
         created = await rig.call("CreateComplianceAssignment", CREATE, metadata=bearer(WRITER), timeout=20)
         assert not isinstance(created, Failure), created
-        assert sum(not read.done() for read in reads) > 300, "they still wait"
+        assert sum(not read.done() for read in reads) > 120, "they still wait"
         for read in reads:
             read.cancel()
         await asyncio.gather(*reads, return_exceptions=True)
