@@ -90,7 +90,7 @@ class GraphClient:
         was dropped, so that the next permit has another.
         """
         own = {"Authorization": f"Bearer {permit.token}", "client-request-id": client_request_id}
-        request = Request("POST", self._root + path, {**HEADERS, **own}, body)
+        request = Request("POST", self._root + path, {**HEADERS, **own}, body, urgent=True)
         tried, outcome = await self._try(request, POST_S, False, record)
         if isinstance(outcome, Answer):
             return outcome
@@ -105,7 +105,8 @@ class GraphClient:
         """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
-        is sent. urgent: what a write needs, before callers' reads in the quota. Raises GatewayError.
+        is sent. urgent: what a write needs, before callers' reads in the quota and apart from them on the wire. Raises
+        GatewayError.
         """
         url = self._root + path if path.startswith("/") else self._followed(path)
         refreshed = fresh = False
@@ -116,7 +117,7 @@ class GraphClient:
             await self.quota.requests.take(deadline, urgent=urgent)
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
             own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
-            request = Request("GET", url, {**HEADERS, **own}, None)
+            request = Request("GET", url, {**HEADERS, **own}, None, urgent)
             tried, outcome = await self._try(request, min(left, timeout or left), fresh, record)
             if isinstance(outcome, Answer):
                 return outcome

@@ -91,6 +91,19 @@ class TransportContract(ABC):
             await asyncio.gather(*(self.send(transport, server.port) for _ in range(16)))
         assert time.monotonic() - started < 16 * SHORT_S / 2
 
+    async def test_what_is_urgent_waits_for_no_read_of_others(self) -> None:
+        async def slow_but_to_some(request: RawRequest) -> None:
+            await (ok(request) if "/urgent " in request.head else hang(request))
+
+        async with raw_server(slow_but_to_some) as server, self.transport() as transport:
+            others = [asyncio.create_task(transport.send(request(server.port, body=None), PLENTY_S)) for _ in range(150)]
+            async with asyncio.timeout(PLENTY_S):
+                while len(server.seen) < 20:
+                    await asyncio.sleep(0.01)
+            await transport.send(Request("GET", f"http://127.0.0.1:{server.port}/urgent", {}, urgent=True), PLENTY_S / 2)
+            [other.cancel() for other in others]
+            await asyncio.gather(*others, return_exceptions=True)
+
     async def test_a_redirect_is_an_answer_and_is_not_followed(self) -> None:
         async def redirect(request: RawRequest) -> None:
             await request.answer(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")

@@ -12,12 +12,14 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; `headers` may hold a token, so it is kept out of the repr. body: JSON text or None."""
+    """One HTTP request; `headers` may hold a token, so it is kept out of the repr. body: JSON text or None. urgent: it is a
+    write, or a write waits for it, so it may not wait for a connection that other reads hold."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
+    urgent: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import aiohttp
 from gateway.authorities import context_for
 from gateway.graph.transports import Request, Response, Settings, TransportError, whole
 
-# Reads wait for a connection; a write never does: its body is stale by then. The quota bounds how many there are at once.
-CONNECTIONS = {True: 100, False: 0}
+# Callers' reads wait for a connection. What is urgent never does: a write's body is stale by then, and however slow Graph is to
+# callers' reads, a write's own go on. The quota bounds how many there are at once.
+CONNECTIONS = {True: 0, False: 100}
 # Below the idle time-out of Graph's front end: a connection closed there while we send would leave a write in doubt.
 KEEPALIVE_S = 15
 
@@ -22,11 +23,11 @@ class AiohttpTransport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tls = context_for(settings.ca_file)
-        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}  # of reads or writes, on new connections or not
+        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}  # urgent or not, on new connections or not
         self._proxies: dict[tuple[str, str], str | None] = {}  # by scheme and host
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
-        kind = request.method == "GET", fresh
+        kind = request.urgent, fresh
         session = self._sessions.get(kind) or self._new_session(*kind)
         limits = aiohttp.ClientTimeout(
             total=timeout,
@@ -63,11 +64,11 @@ class AiohttpTransport:
         for session in self._sessions.values():
             await session.close()
 
-    def _new_session(self, reads: bool, fresh: bool) -> aiohttp.ClientSession:
+    def _new_session(self, urgent: bool, fresh: bool) -> aiohttp.ClientSession:
         kept: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEEPALIVE_S}
-        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS[reads], **kept)
+        connector = aiohttp.TCPConnector(ssl=self._tls, limit=CONNECTIONS[urgent], **kept)
         session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
-        self._sessions[reads, fresh] = session
+        self._sessions[urgent, fresh] = session
         return session
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

@@ -32,11 +32,14 @@ class RequestsTransport:
         if session is None:
             self._session.mount("https://", HTTPAdapter(pool_maxsize=THREADS))
             self._session.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="graph-requests")
+        # Apart, so that callers' reads do not hold all of them.
+        self._threads = {urgent: ThreadPoolExecutor(THREADS, thread_name_prefix="graph-requests") for urgent in (True, False)}
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
         deadline = time.monotonic() + timeout
-        work = asyncio.get_running_loop().run_in_executor(self._threads, partial(self._send, request, deadline, fresh))
+        work = asyncio.get_running_loop().run_in_executor(
+            self._threads[request.urgent], partial(self._send, request, deadline, fresh)
+        )
         try:
             async with asyncio.timeout(timeout):
                 return await work
@@ -45,7 +48,8 @@ class RequestsTransport:
 
     async def close(self) -> None:
         self._session.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in self._threads.values():
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, request: Request, deadline: float, fresh: bool) -> Response:
         left = deadline - time.monotonic()
