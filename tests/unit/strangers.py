@@ -122,8 +122,9 @@ class Http:
     def heard(self) -> None:
         """Its head."""
 
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        yield self._body
+    async def read(self, most: int) -> bytes:
+        piece, self._body = self._body[:most], self._body[most:]
+        return piece
 
 
 def rest(method: str, target: str, pairs: Pairs = TYPE, body: bytes = b"", token: str = STATIC) -> list[int]:
@@ -145,7 +146,7 @@ def grpc(operation: str, data: bytes, pairs: Pairs = (), token: str = STATIC) ->
     async def call() -> object:
         row = OPERATIONS[operation]
         metadata = _metadata((("authorization", f"Bearer {token}"), *pairs) if token else pairs)
-        decode = lambda: GrpcDoor._decode(DOOR, row, messages(), 60)  # type: ignore[arg-type] # noqa: E731 - it has the settings
+        decode = lambda: GrpcDoor._decode(DOOR, row, messages(), 60, "caller")  # type: ignore[arg-type] # noqa: E731 - it has the settings
         return await HANDLE(Call(row, decode=decode, metadata=metadata, deadline=_LOOP.time() + 60, door="grpc"))
 
     return run(call())
