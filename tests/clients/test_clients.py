@@ -24,7 +24,8 @@ from gateway.emulator.seeds import EMPTY, FILTER, MACOS, WINDOWS
 from gateway.operations import OPERATIONS
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
-pytestmark = pytest.mark.parametrize("language", LANGUAGES)
+TOOLS = {name: pytest.mark.needs(language.tool) if language.tool else () for name, language in LANGUAGES.items()}
+pytestmark = pytest.mark.parametrize("language", [pytest.param(name, marks=tool) for name, tool in TOOLS.items()])
 LIST = service_pb.ListComplianceAssignmentsRequest(device_compliance_policy_id=WINDOWS)
 CREATE = service_pb.CreateComplianceAssignmentRequest(
     device_compliance_policy_id=EMPTY, assignment=pb.DeviceCompliancePolicyAssignment(target={"group": {"group_id": guid(1)}})
