@@ -103,6 +103,8 @@ class Emulator:
         entry = {} if is_entra else self._log(request)
         fault = self.world.faults.take(request.method, request.path, request.body) or NO_FAULT
         resets = self.world.resets
+        if fault.until:
+            await fault.until.wait()
         if fault.delay_s:
             await asyncio.sleep(fault.delay_s)
         if self.world.resets != resets:

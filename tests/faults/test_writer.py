@@ -5,7 +5,7 @@ import json
 
 import pytest
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
-from edits_over_the_wire import ASSIGN, MERGE, create, created, delete, group, guid
+from edits_over_the_wire import ASSIGN, MERGE, create, created, delete, group, guid, waiting
 from rig import LIVE_QUOTA, QUICK, Failure, gateway, logged
 
 from gateway.emulator import Emulator
@@ -59,16 +59,21 @@ async def test_only_the_culprits_edit_fails(live: Emulator):
 
 async def test_edits_of_one_row_in_one_write_come_in_order(live: Emulator):
     async with gateway(live, **MERGE) as rig:
-        live.world.faults.order([Fault(**ASSIGN, delay_s=0.3)])
-        first = asyncio.create_task(create(rig, group(0)))
-        await asyncio.sleep(0.15)
+        released = asyncio.Event()
+        live.world.faults.order([Fault(**ASSIGN, until=released)])
+        tasks = [asyncio.create_task(create(rig, group(0)))]
+        while not rig.writes():
+            await asyncio.sleep(0.01)
         filtered = group(1) | {
             "deviceAndAppManagementAssignmentFilterId": guid(7),
             "deviceAndAppManagementAssignmentFilterType": 2,
         }
-        rest = asyncio.gather(create(rig, group(1)), create(rig, group(1)), create(rig, filtered, ifExists=2))
-        one, again, changed = await rest
-        assert isinstance(await first, Assignment)
+        for number, (target, fields) in enumerate([(group(1), {}), (group(1), {}), (filtered, {"ifExists": 2})]):
+            tasks.append(asyncio.create_task(create(rig, target, **fields)))
+            await waiting(number + 2)
+        released.set()
+        first, one, again, changed = await asyncio.gather(*tasks)
+        assert isinstance(first, Assignment)
         assert (one.id, again.status, changed.id) == (f"{EMPTY}_{guid(1)}", "ALREADY_EXISTS", f"{EMPTY}_{guid(1)}")
         assert changed.target.device_and_app_management_assignment_filter_id == guid(7)
         assert len(rig.writes()) == 2
