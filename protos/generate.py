@@ -1,7 +1,7 @@
 """Generates everything committed that comes from these protos: `python protos/generate.py [OUTPUT]`.
 
 OUTPUT is the root of the tree that it is written to (default: this repository): the stubs below clients/python and clients/go,
-the OpenAPI document in gateway/doors/docs. Needs the `test` extra (grpcio-tools, mypy-protobuf, buf), and Go for Go's stubs:
+the OpenAPI document in gateway/doors/docs. Needs the `dev` extra (grpcio-tools, mypy-protobuf, buf), and Go for Go's stubs:
 without it, these are left out. Clients in TypeScript, Rust and Java make theirs when they are built.
 """
 

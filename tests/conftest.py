@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import secrets
 
+import machine
 import postgres_server
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from gateway.emulator import Emulator
 from gateway.emulator.control import reset
@@ -16,9 +18,10 @@ from gateway.emulator.unconfirmed import Unconfirmed
 # Tests start processes while gRPC's threads run; its handlers of a fork break the process then. Read when grpc is imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
-# The same examples each time, on machines of any speed; -m long and CI may ask for fresh ones: --hypothesis-profile=fresh.
-settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("fresh", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time, and not many, on machines of any speed. `-m long` and .ci/run have fresh ones, and more.
+EVERYWHERE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("default", derandomize=True, max_examples=40, **EVERYWHERE)
+settings.register_profile("fresh", derandomize=False, max_examples=100, print_blob=True, **EVERYWHERE)
 settings.load_profile("default")
 
 try:
@@ -30,6 +33,37 @@ except ImportError:
 def pytest_asyncio_loop_factories(config, item):
     """The loop that the commands run on."""
     return {"uvloop": uvloop.new_event_loop} if uvloop else {"asyncio": asyncio.new_event_loop}
+
+
+def pytest_configure(config):
+    """What is fresh can be had again: its seed is chosen here, for all workers, and printed."""
+    if "long" in config.option.markexpr.split() and "not" not in config.option.markexpr:
+        config.option.hypothesis_profile = "fresh"
+    if config.option.hypothesis_profile == "fresh" and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(secrets.randbits(32))
+
+
+def pytest_report_header(config):
+    if config.option.hypothesis_profile == "fresh":
+        return f"again: --hypothesis-profile=fresh --hypothesis-seed={config.option.hypothesis_seed}"
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker("property")
+        if machine.needs_of(item):
+            item.add_marker("machine")
+        if language := getattr(item, "callspec", None) and item.callspec.params.get("language"):
+            item.add_marker(pytest.mark.xdist_group(language))  # its programs are built once, by one worker
+
+
+def pytest_runtest_setup(item):
+    for need in machine.needs_of(item):
+        if said := machine.missing(need):
+            pytest.skip(said)
 
 
 @pytest_asyncio.fixture(scope="session")

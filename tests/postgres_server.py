@@ -1,6 +1,8 @@
 """A PostgreSQL server of the tests' own, on a free port, in a folder of its own, with its defaults for durability."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -12,6 +14,7 @@ import psycopg
 import pytest
 
 BINARIES = [Path(p).parent for p in (shutil.which("postgres"), *Path("/usr/lib/postgresql").glob("*/bin/postgres")) if p]
+MISSING = "PostgreSQL is not installed (apt-get install postgresql)"
 # The server refuses to run as root. (subprocess's own `user` forks the long way, which gRPC's threads do not survive.)
 USER = "postgres" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
 AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups") if USER else ()
@@ -20,19 +23,26 @@ AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups") if 
 def running() -> Iterator["Server"]:
     """For a fixture."""
     if not BINARIES:
-        pytest.skip("PostgreSQL is not installed")
+        pytest.skip(MISSING)
     server = Server()
     yield server
     server.remove()
+
+
+def free_port() -> int:
+    """Below those that the system gives to whoever asks for any: nobody takes it while the server is down."""
+    for port in random.sample(range(15_000, 30_000), 100):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 class Server:
     """Runs from `start` to `stop`; what is in it survives both, until `remove`."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="compliance-gateway-postgres-"))
         if USER:
             shutil.chown(self._folder, USER)

@@ -10,6 +10,8 @@ from gateway.cli.emulator import emulator
 from gateway.cli.serve import serve
 from gateway.cli.token import token
 
+OF_EXTRAS = {"trustme"}
+
 app = typer.Typer(
     name="compliance-gateway",
     help="Intune compliance policy assignments for services that hold no Graph secret.",
@@ -23,5 +25,11 @@ app.add_typer(audit, name="audit")
 
 
 def main() -> None:
-    """The entry point."""
-    app()
+    """The entry point. What an extra would bring and is missing is said in a line, and exit status 1."""
+    try:
+        app()
+    except ModuleNotFoundError as exc:
+        if exc.name not in OF_EXTRAS:
+            raise
+        typer.echo(str(exc), err=True)
+        raise SystemExit(1) from None

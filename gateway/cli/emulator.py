@@ -4,13 +4,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import tomli_w
 import typer
 
 from gateway.cli.loop import run, say, until_signalled
 from gateway.emulator import Emulator
 from gateway.logs import log_json
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+
+try:
+    import tomli_w
+except ModuleNotFoundError:  # of the extra `emulator`, as is what an Emulator needs
+    tomli_w = None  # type: ignore[assignment]
 
 TENANT, CALLER = "emulator", "demo"
 GROUPS_ONLY, READER = "groups-only", "reader"

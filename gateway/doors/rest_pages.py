@@ -8,8 +8,7 @@ from aiohttp import web
 
 from gateway.odata import dumps
 
-# Swagger UI comes with swagger-ui-py: nothing is fetched from elsewhere.
-UI = files("swagger_ui") / "static"
+UI_PACKAGE = "swagger_ui"  # swagger-ui-py, of the extra `docs`: nothing is fetched from elsewhere
 UI_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 DOCS = files("gateway.doors") / "docs"
 HTML = {
@@ -17,6 +16,10 @@ HTML = {
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
+NO_UI = (
+    "This page needs Swagger UI, which the gateway was installed without: pip install 'compliance-gateway[docs]'. "
+    "The description itself is at /openapi.json.\n"
+)
 
 
 class Pages:
@@ -28,13 +31,12 @@ class Pages:
         openapi = (DOCS / "openapi.json").read_bytes()
         fixed = {
             "/openapi.json": (openapi, "application/json"),
-            "/docs": ((DOCS / "index.html").read_bytes(), "text/html"),
-            "/docs/start.js": ((DOCS / "start.js").read_bytes(), "text/javascript"),
-            **{f"/docs/{name}": ((UI / name).read_bytes(), kind) for name, kind in UI_FILES.items()},
+            **_documentation(),
         }
         self._pages: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
             "/healthz": lambda _: json_page(200, well=True),
             "/readyz": self._readyz,
+            "/docs": lambda _: web.Response(status=501, text=NO_UI),
             **{path: _page(*content) for path, content in fixed.items()},
         }
 
@@ -44,6 +46,19 @@ class Pages:
 
     def _readyz(self, _: web.BaseRequest) -> web.Response:
         return readiness(self.serving, self.health)
+
+
+def _documentation() -> dict[str, tuple[bytes, str]]:
+    """The pages of Swagger UI; none where it is not installed."""
+    try:
+        ui = files(UI_PACKAGE) / "static"
+    except ModuleNotFoundError:
+        return {}
+    return {
+        "/docs": ((DOCS / "index.html").read_bytes(), "text/html"),
+        "/docs/start.js": ((DOCS / "start.js").read_bytes(), "text/javascript"),
+        **{f"/docs/{name}": ((ui / name).read_bytes(), kind) for name, kind in UI_FILES.items()},
+    }
 
 
 def readiness(serving: bool, health: Mapping[str, str]) -> web.Response:

@@ -1,5 +1,6 @@
 """Faults that the tests order: the next requests that match are answered otherwise, delayed, cut, or carried out late."""
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -16,8 +17,9 @@ class Fault:
     """method, path, sent: what it is for (path, sent: regular expressions, searched in path and query, and in the body). times:
     how often.
 
-    delay_s: seconds waited first. status, body, retry_after: the answer given instead of the real one. headers: added to
-    the answer, whichever it is. cut: the connection is closed without an answer, before or after the request is carried out.
+    until: an event that is waited for first, of a test in the same process. delay_s: seconds waited first. status, body,
+    retry_after: the answer given instead of the real one. headers: added to the answer, whichever it is. cut: the connection is
+    closed without an answer, before or after the request is carried out.
 
     effect: what becomes of a request to Graph that is answered with `status` or cut before: "none"; "now": it is carried
     out, then answered as said here; "late": it is answered so at once, and carried out `late_s` real seconds later as a
@@ -36,6 +38,7 @@ class Fault:
     retry_after: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     delay_s: float = 0
+    until: asyncio.Event | None = None
     cut: Cut | None = None
     effect: Effect = "none"
     late_s: float = 0
@@ -54,6 +57,8 @@ class Fault:
             raise ValueError("what is carried out late needs an answer now: status, or cut before")
         if self.page is not None and not self.carried_out:
             raise ValueError("a page can be wrong only where a list is read: no status, no cut before")
+        if self.until is not None and not isinstance(self.until, asyncio.Event):
+            raise ValueError("until is an event, which only a test in the same process can give")
         if self.late_s < 0 or self.delay_s < 0:
             raise ValueError("seconds are not negative")
 

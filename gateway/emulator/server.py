@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import trustme
 from aiohttp import web
 
 from gateway.emulator.clock import Clock
@@ -23,6 +22,11 @@ from gateway.emulator.intune import Intune
 from gateway.emulator.unconfirmed import Unconfirmed
 from gateway.emulator.wire import answer, unsigned
 from gateway.emulator.world import World
+
+try:
+    import trustme
+except ModuleNotFoundError:  # of the extra `emulator`; the commands that need none work without it
+    trustme = None  # type: ignore[assignment]
 
 HOST = "127.0.0.1"
 HIDDEN_HEADERS = {"authorization"}
@@ -39,10 +43,12 @@ class Emulator:
     """Serves inside `async with`. Its folder, gone at the end, holds `ca.pem` and `secret`.
 
     port, control_port: 0 means any free one. routes: `live` as the real service is, `documented` as it is described.
-    page_size: rows of a page of Graph's lists.
+    page_size: rows of a page of Graph's lists. Raises ModuleNotFoundError without the extra `emulator`.
     """
 
     def __init__(self, port: int = 0, routes: Routes = "live", control_port: int = 0, page_size: int = 100) -> None:
+        if trustme is None:
+            raise ModuleNotFoundError("the emulator needs trustme: pip install 'compliance-gateway[emulator]'", name="trustme")
         clock = Clock()
         unconfirmed = Unconfirmed()
         entra, intune = Entra(clock), Intune(clock, unconfirmed)
@@ -97,6 +103,8 @@ class Emulator:
         entry = {} if is_entra else self._log(request)
         fault = self.world.faults.take(request.method, request.path, request.body) or NO_FAULT
         resets = self.world.resets
+        if fault.until:
+            await fault.until.wait()
         if fault.delay_s:
             await asyncio.sleep(fault.delay_s)
         if self.world.resets != resets:

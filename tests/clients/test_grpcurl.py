@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,8 +18,6 @@ SERVICE = "compliance_gateway.v1.ComplianceAssignmentService"
 
 
 def installed() -> str:
-    if shutil.which("go") is None:
-        pytest.skip("grpcurl: go is not installed")
     program = BUILT / "grpcurl"
     if not program.exists():
         BUILT.mkdir(exist_ok=True)
@@ -29,6 +26,7 @@ def installed() -> str:
     return str(program)
 
 
+@pytest.mark.needs("go")
 async def test_describe_create_and_error_details(live: Emulator):
     grpcurl = await asyncio.to_thread(installed)
     async with gateway(live, graph={"create_route": "assign"}) as rig:

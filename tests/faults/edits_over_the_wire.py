@@ -1,9 +1,12 @@
 """Short words for the tests of the writer."""
 
+import asyncio
+
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
 from rig import Rig
 
 from gateway.emulator.seeds import EMPTY
+from gateway.metrics import EDITS_WAITING
 
 MERGE = {"graph": {"create_route": "assign", "read_back_s": 5, "doubt_s": 0.3}}
 ASSIGN, LIST = {"method": "POST", "path": "/assign$"}, {"method": "GET", "path": "/assignments"}
@@ -25,6 +28,13 @@ def create(rig: Rig, target: dict, policy: str = EMPTY, **fields):
 def delete(rig: Rig, row_id: str, policy: str = EMPTY):
     request = {"deviceCompliancePolicyId": policy, "deviceCompliancePolicyAssignmentId": row_id}
     return rig.call("DeleteComplianceAssignment", request)
+
+
+async def waiting(count: int) -> None:
+    """Until so many edits wait for their write, or for its end."""
+    async with asyncio.timeout(300):
+        while EDITS_WAITING.labels("emulator")._value.get() != count:
+            await asyncio.sleep(0.005)
 
 
 def created(answers: list) -> list:

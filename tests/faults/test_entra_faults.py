@@ -1,7 +1,6 @@
 """Entra's faults through the whole gateway, and what a token source has to survive with a real MSAL and a real endpoint."""
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msal
@@ -75,13 +74,12 @@ async def test_each_kind_of_error(documented: Emulator, case: tuple):
 
 
 async def test_a_slow_entra_is_bounded_by_the_deadline(documented: Emulator):
-    documented.world.faults.order([Fault(path=TOKEN, delay_s=5)])
+    released = asyncio.Event()
+    documented.world.faults.order([Fault(path=TOKEN, until=released)])
     async with gateway(documented, **DOCUMENTED) as rig:
-        started = time.monotonic()
         failure = await rig.call("CreateComplianceAssignment", GOOD, timeout=0.5)
         assert failure.status == "DEADLINE_EXCEEDED"
-        assert time.monotonic() - started < 5
-        # the fetch went on for whoever comes next
+        released.set()  # the fetch went on for whoever comes next
         assert (await rig.call("CreateComplianceAssignment", GOOD)).id
     assert documented.world.entra.token_requests == 1
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from at_rest import at_rest, effects
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
-from edits_over_the_wire import ASSIGN, LIST, MERGE, create, group, guid
+from edits_over_the_wire import ASSIGN, LIST, MERGE, create, group, guid, waiting
 from rig import gateway, logged
 
 from gateway.assignments import round as round_module
@@ -133,14 +133,22 @@ async def test_a_read_that_goes_back_in_time_undoes_nothing_of_ours(live: Emulat
 
 async def test_what_someone_else_undid_is_taken_for_a_fact_after_a_while(live: Emulator):
     async with gateway(live, **MERGE) as rig:
-        # reads: before the first, after the first, before the second
-        live.world.faults.order([Fault(**ASSIGN, delay_s=0.3), Fault(**LIST), Fault(**LIST), Fault(**LIST, delay_s=0.3)])
+        written, undone = asyncio.Event(), asyncio.Event()
         live.world.graph.page_size = 100
+        live.world.faults.order([Fault(**ASSIGN, until=written)])
         first = asyncio.create_task(create(rig, group(0)))
-        await asyncio.sleep(0.15)
+        while not rig.writes():
+            await asyncio.sleep(0.01)
         second = asyncio.create_task(create(rig, group(1)))
+        await waiting(2)
+        # The reads from here on: after the first write, before the second.
+        live.world.faults.order([Fault(**LIST), Fault(**LIST, until=undone)])
+        written.set()
         assert isinstance(await first, Assignment)
+        while live.world.faults.waiting:
+            await asyncio.sleep(0.01)
         live.world.intune.set_rows(EMPTY, [])
+        undone.set()
         assert isinstance(await second, Assignment)
         assert [row["target"]["groupId"] for row in rig.rows(EMPTY)] == [guid(1)]
 

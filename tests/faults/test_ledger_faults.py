@@ -31,7 +31,7 @@ async def health(rig: Rig, service: str) -> str:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.1)
 

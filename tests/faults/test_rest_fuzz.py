@@ -181,6 +181,7 @@ async def test_a_connection_serves_many_requests(live: Emulator):
         assert answers.count(b"HTTP/1.1 200") == 5
 
 
+@pytest.mark.needs("schemathesis")
 async def test_schemathesis_finds_nothing(live: Emulator, tmp_path: Path):
     """Every check but one: whether valid input is accepted, the state and Graph decide (request ids, pages, tenants)."""
     unthrottle(live)

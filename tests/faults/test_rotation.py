@@ -105,23 +105,22 @@ async def test_a_certificate_is_rotated_under_load(live: Emulator, tmp_path: Pat
     assert load.answers > 500
 
 
-@pytest.mark.parametrize("fault", [{"delay_s": 4}, {"status": 500}, {"status": 401, "body": {"error": "invalid_client"}}])
+@pytest.mark.parametrize("fault", [{}, {"status": 500}, {"status": 401, "body": {"error": "invalid_client"}}])
 async def test_a_tenant_in_trouble_delays_no_other(live: Emulator, fault: dict):
-    """Two Entras, one of them slow, down, or refusing: whoever asks for the other tenant does not notice."""
+    """Two Entras, one of them silent, down, or refusing: whoever asks for the other tenant does not notice."""
     async with Emulator() as other:
         tenants = {"emulator": tenant_of(live), "sick": tenant_of(other)}
         live.world.entra.app.lifetime = 11
         unthrottle(live)
         async with gateway(live, tenants=tenants) as rig:
-            other.world.faults.order([Fault(path="/oauth2/v2.0/token", times=10_000, **fault)])
+            released = asyncio.Event()
+            silence = {} if fault else {"until": released}
+            other.world.faults.order([Fault(path="/oauth2/v2.0/token", times=10_000, **fault, **silence)])
             sick = Load(rig, "sick")
             async with Load(rig) as load, sick:
-                slowest, loop = 0.0, asyncio.get_running_loop()
                 for _ in range(40):
-                    started = loop.time()
                     assert not isinstance(await rig.call("ListComplianceAssignments", LIST, metadata=load.metadata), Failure)
-                    slowest = max(slowest, loop.time() - started)
                     await asyncio.sleep(0.02)
+                released.set()
             assert load.failures == []
-            assert slowest < 3, "it waited for the other's Entra"
-            assert sick.failures or "delay_s" in fault
+            assert sick.failures or silence

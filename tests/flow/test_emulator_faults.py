@@ -49,18 +49,14 @@ async def test_headers_are_added_to_a_real_answer_too(client: Client):
 
 
 async def test_a_request_can_be_carried_out_after_its_answer(client: Client):
-    await client.control("POST", "/faults", {**ASSIGN, "status": 504, "effect": "late", "late_s": 0.3})
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    await client.control("POST", "/faults", {**ASSIGN, "status": 504, "effect": "late", "late_s": 3})
     assert (await client.assign(EMPTY, DEVICES, by="late"))[0] == 504
-    assert loop.time() - started < 0.25
     assert client.emulator.world.intune.effects == []
     assert (await client.control("GET", "/state"))["late"] == 1
     entry = (await client.control("GET", "/requests"))[-1]
     assert (entry["status"], entry["late"], entry["late_status"]) == (504, True, None)
     await client.assign(EMPTY, USERS, by="meanwhile")
     await landed(client.emulator)
-    assert loop.time() - started >= 0.3
     assert [effect.by for effect in client.emulator.world.intune.effects] == ["meanwhile", "late"]
     assert [row["id"] for row in client.emulator.world.intune.policies[EMPTY].rows] == [
         f"{EMPTY}_adadadad-808e-44e2-905a-0b7873a8a531"

@@ -5,7 +5,6 @@ without loss), and a search that does not reach its end is a failure.
 """
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +12,7 @@ from typing import NamedTuple
 import pytest
 
 MODEL = Path(__file__).with_name("heart.pml")
-MISSING = next((tool for tool in ("spin", "gcc") if not shutil.which(tool)), None)
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"{MISSING} is not installed (apt-get install spin gcc)")
+pytestmark = pytest.mark.needs("spin", "gcc")
 
 DEEPEST = 2000  # steps; the longest run of any world has under 200
 MEMORY_MB = 1000

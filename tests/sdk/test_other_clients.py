@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,7 +57,7 @@ async def test_requests_with_the_documented_example(documented: Emulator, tmp_pa
         documented_object(answer.status_code, answer.json(), rig.rows(EMPTY))
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.needs("curl")
 async def test_curl_with_the_documented_example(documented: Emulator, tmp_path: Path):
     async with over_tls(documented, tmp_path) as (rig, root):
         url = root + "/v1.0" + PATH.format(deviceCompliancePolicyId=EMPTY)
@@ -78,7 +77,7 @@ def installed() -> bool:
     return True
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="node is not installed")
+@pytest.mark.needs("npm")
 async def test_the_client_for_javascript(live: Emulator, tmp_path: Path):
     assert await asyncio.to_thread(installed)
     async with over_tls(live, tmp_path, **MERGE) as (rig, root):

@@ -7,24 +7,34 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
+import machine
 import pytest
 from attacks import CA, DOOR, guid
 from edits_over_the_wire import MERGE
-from kiota_abstractions.authentication import AccessTokenProvider, AllowedHostsValidator, BaseBearerTokenAuthenticationProvider
-from kiota_abstractions.base_request_configuration import RequestConfiguration
-from msgraph_core import GraphClientFactory
-from msgraph_core.requests.batch_request_builder import BatchRequestBuilder
-from msgraph_core.requests.batch_request_content import BatchRequestContent
-from msgraph_core.requests.batch_request_item import BatchRequestItem
-from msgraph_core.tasks.page_iterator import PageIterator
 from rig import gateway
 
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY, EXCLUDED, FILTER, FILTERED, GROUP, POLICY_SET_GROUP, WINDOWS
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning")
+pytest.importorskip("msgraph", reason=machine.missing("msgraph"))
+import httpx
+from kiota_abstractions.authentication import (
+    AccessTokenProvider,
+    AllowedHostsValidator,
+    BaseBearerTokenAuthenticationProvider,
+)
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from msgraph_core import GraphClientFactory
+from msgraph_core.requests.batch_request_builder import BatchRequestBuilder
+from msgraph_core.requests.batch_request_content import BatchRequestContent
+from msgraph_core.requests.batch_request_item import BatchRequestItem
+from msgraph_core.tasks.page_iterator import PageIterator
+
+pytestmark = [
+    pytest.mark.needs("msgraph"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning"),
+]
 SDKS = {"v1.0": "msgraph", "beta": "msgraph_beta"}
 
 
