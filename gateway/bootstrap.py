@@ -21,7 +21,7 @@ from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Handler, Step
-from gateway.config import Config, exposed
+from gateway.config import Config, Server, exposed
 from gateway.doors.admin_door import AdminDoor
 from gateway.doors.grpc_door import GrpcDoor, channelz_json
 from gateway.doors.rest_door import RestDoor
@@ -36,6 +36,7 @@ from gateway.pipeline.audit import Audit
 from gateway.pipeline.authenticate import Authenticate, Authenticator
 from gateway.pipeline.authorize import Authorize, AuthorizeOperation, Authorizer
 from gateway.pipeline.deadline import deadline
+from gateway.pipeline.gate import Gate
 from gateway.pipeline.idempotency import Idempotency
 from gateway.pipeline.limit import Limit
 from gateway.pipeline.validate import Validate
@@ -44,6 +45,7 @@ from gateway.plugins import Clock, authenticators, authorizer_of, started_ledger
 log = logging.getLogger(__name__)
 
 TEND_S = 1.0
+ANSWER_S = 5.0  # how long an answer may take to its caller while the gateway goes down
 FIRST_LOOK_S = 5.0  # what is looked at before the doors open may take so long
 
 
@@ -58,8 +60,12 @@ class Door(Protocol):
         """Tells callers how `name` is; why: where the door has room for words."""
         ...
 
-    async def stop(self, notice: float, grace: float) -> None:
-        """Says for `notice` seconds that it will stop, then lets running calls end within `grace`."""
+    async def leave(self) -> None:
+        """Says from now on that it will stop."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new call, and lets answers that are under way reach their callers within `grace` seconds."""
         ...
 
 
@@ -72,10 +78,13 @@ class Addresses(NamedTuple):
     admin: str
 
 
-def steps(config: Config, audit: Step, authenticate: Step, authorizer: Authorizer, idempotency: Step) -> Sequence[Step]:
+def steps(
+    config: Config, audit: Step, gate: Step, authenticate: Step, authorizer: Authorizer, idempotency: Step
+) -> Sequence[Step]:
     """What a call passes, outermost first."""
     return (
         audit,
+        gate,
         deadline,
         authenticate,
         Limit(config.server.in_flight),
@@ -161,9 +170,9 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers, PageTokens(lambda: ledger.secret))
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        authenticate = Authenticate(known)
-        handler = pipeline(steps(config, audit, authenticate, authorizer, idempotency), service)
-        admit = pipeline((audit, authenticate), welcome)
+        authenticate, gate = Authenticate(known), Gate()
+        handler = pipeline(steps(config, audit, gate, authenticate, authorizer, idempotency), service)
+        admit = pipeline((audit, gate, authenticate), welcome)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
         admin = AdminDoor(config.server, channelz_json)
@@ -189,7 +198,20 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
                     await beside.enter_async_context(repeating("look", config.server.reload_s, look))
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address)
         finally:
-            await asyncio.gather(*(door.stop(config.server.drain_notice_s, config.server.drain_s) for door in doors))
+            await drain(config.server, gate, writers, doors)
+
+
+async def drain(settings: Server, gate: Gate, writers: Writers, doors: Sequence[Door]) -> None:
+    """Refuses what comes, lets what runs end, and has everybody answered before the doors close."""
+    gate.close()
+    await asyncio.gather(*(door.leave() for door in doors))
+    await asyncio.sleep(settings.drain_notice_s)
+    if not await gate.emptied(settings.drain_s):
+        gate.clear(writes=False)
+        await writers.close(0)  # who waits for a write is told what is known of it
+        if not await gate.emptied(ANSWER_S):
+            gate.clear(writes=True)
+    await asyncio.gather(*(door.stop(ANSWER_S) for door in doors))
 
 
 async def tend(saying: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:

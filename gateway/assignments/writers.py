@@ -7,6 +7,7 @@ from gateway.assignments.edits import Edit
 from gateway.assignments.pending import Pending, Written, decoded
 from gateway.assignments.policy import WriterDeps
 from gateway.assignments.writer import PolicyWriter
+from gateway.errors import GatewayError, Reason
 from gateway.graph.client import GraphClient
 from gateway.ledger.write import Write
 from gateway.metrics import EDITS_WAITING
@@ -20,6 +21,7 @@ class Writers:
     def __init__(self, graphs: Mapping[str, GraphClient], deps: WriterDeps) -> None:
         self.graphs, self._deps = graphs, deps
         self._alive: dict[PolicyName, PolicyWriter] = {}
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._alive)
@@ -28,22 +30,27 @@ class Writers:
         """Waits until the edit has come to something. Raises GatewayError."""
         tenant, before = write.entry.tenant, write.entry.sent
         pending = Pending(edit, write, decoded(of, before) if before else None)
+        if self._closed:  # its request id was still being claimed when the others were told
+            pending.fail(GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))
+            return await pending.future
         self._writer(PolicyName(tenant, of.name, policy), of).take(pending)
         with EDITS_WAITING.labels(tenant).track_inprogress():
             return await pending.future
 
     def watch(self, names: Sequence[PolicyName]) -> None:
         """Takes over the watch of these policies."""
-        for name in names:
+        for name in () if self._closed else names:
             if name.tenant in self.graphs and name.set in SETS:
                 self._writer(name, SETS[name.set]).watch()
 
     async def close(self, grace: float) -> None:
-        """Lets running work end within `grace` seconds; what is only watched is left to the next gateway."""
+        """Lets running work end within `grace` seconds, and takes no more after; what is only watched is left to the next
+        gateway."""
         loop = asyncio.get_running_loop()
         end = loop.time() + grace
         while loop.time() < end and (busy := [w.task for w in self._alive.values() if not w.is_idle]):
             await asyncio.wait(busy, timeout=0.02)
+        self._closed = True
         tasks = [writer.task for writer in self._alive.values()]
         for task in tasks:
             task.cancel()

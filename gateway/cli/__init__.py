@@ -1,5 +1,8 @@
 """The commands, a thin file each. Each reads its options, calls `bootstrap` or `emulator`, and shows what came out."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from gateway.cli.audit import app as audit
@@ -14,7 +17,6 @@ OF_EXTRAS = {"trustme"}
 
 app = typer.Typer(
     name="compliance-gateway",
-    help="Intune compliance policy assignments for services that hold no Graph secret.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -22,6 +24,21 @@ app = typer.Typer(
 for command in (demo, serve, check, authorize, token, emulator):
     app.command()(command)
 app.add_typer(audit, name="audit")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"compliance-gateway {version('compliance-gateway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and nothing else.")
+    ] = False,
+) -> None:
+    """Intune compliance policy assignments for services that hold no Graph secret."""
 
 
 def main() -> None:

@@ -1,14 +1,25 @@
 """`token`: makes a caller's token."""
 
+import json
+import re
 from typing import Annotated
 
 import typer
 
+from gateway.config import NAME, NAME_RULE
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
-def token(name: Annotated[str, typer.Argument(help="The caller's name.")]) -> None:
-    """Make a caller's token: the token for the caller on stderr, the line for [callers.static] on stdout."""
+
+def _name(text: str) -> str:
+    if not re.search(NAME, text):
+        raise typer.BadParameter(NAME_RULE)
+    return text
+
+
+def token(name: Annotated[str, typer.Argument(parser=_name, metavar="NAME", help="The caller's name.")]) -> None:
+    r"""Make a caller's token: the token for the caller on stderr, the line for \[callers.static] on stdout."""
     secret = new_token()
     typer.echo(f"token (shown once): {secret}", err=True)
-    typer.echo(f'{name} = "{hash_token(secret)}"')
+    typer.echo(f'{name if BARE_KEY.fullmatch(name) else json.dumps(name)} = "{hash_token(secret)}"')

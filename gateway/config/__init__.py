@@ -10,14 +10,14 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gateway.config.base import ConfigError, Name, Section
+from gateway.config.base import NAME, NAME_RULE, ConfigError, Name, Section
 from gateway.config.doors import Authorization, Callers, Server, StaticSection, Tls
 from gateway.config.exposure import exposed
 from gateway.config.stores import LedgerConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
-    "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Server", "Tenant", "Tls",
+    "NAME", "NAME_RULE", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Server", "Tenant", "Tls",
     "exposed", "load", "load_ledger", "load_static", "parse", "parse_ledger",
 ]  # fmt: skip
 

@@ -1,14 +1,24 @@
 """What every section of the configuration is made of."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+NAME = r"^[a-z0-9][a-z0-9._-]{0,62}\Z"
+NAME_RULE = "a name has up to 63 small letters, digits, dots, hyphens and underscores, and begins with a letter or a digit"
 TOKEN_HASH = r"^sha256:([0-9a-f]{32}:)?[0-9a-f]{64}$"  # noqa: S105 - a pattern
-Name = Annotated[str, Field(pattern=NAME)]
+
+
+def _named(name: str) -> str:
+    if not re.search(NAME, name):
+        raise ValueError(NAME_RULE)
+    return name
+
+
+Name = Annotated[str, AfterValidator(_named)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 

@@ -1,7 +1,6 @@
 """The admin door, for operators and what watches the gateway: metrics, how it is in detail, and gRPC's own counts of its
 connections (channelz) as JSON. It asks for no token, and metrics name callers: so it has a port of its own, on loopback."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 
 from aiohttp import web
@@ -42,10 +41,12 @@ class AdminDoor:
         """What `/healthz` and `/readyz` say of `name`."""
         self._health[name] = "up" if healthy else f"down: {why}" if why else "down"
 
-    async def stop(self, notice: float, grace: float) -> None:  # noqa: ARG002 - nothing here takes long
-        """Says for `notice` seconds that the gateway is not ready, then ends."""
+    async def leave(self) -> None:
+        """Says from now on that the gateway is not ready."""
         self._serving = False
-        await asyncio.sleep(notice)
+
+    async def stop(self, grace: float) -> None:  # noqa: ARG002 - nothing here takes long
+        """Ends."""
         await self._runner.cleanup()
 
     async def _healthz(self, _: web.Request) -> web.Response:

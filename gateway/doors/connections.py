@@ -4,11 +4,12 @@ and after the process had no file left for one."""
 import asyncio
 import ipaddress
 import logging
+import os
 import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 
 Connect = Callable[[Callable[[], None]], asyncio.Protocol]
@@ -22,6 +23,8 @@ BACKLOG = 128
 RECEIVED = 1 << 15
 # Files for the ledger, Graph, Entra and what else is open; each of the two doors for callers may have half of the others.
 FILES_KEPT = 128
+OPEN_FILES = "/dev/fd"
+INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 def peer_of(host: str) -> str:
@@ -39,6 +42,27 @@ def within_files(connections: int) -> int:
     if fit < connections:
         log.warning("files are few; fewer connections are taken", extra={"files": files, "connections": fit})
     return fit
+
+
+def cut(addresses: Collection[str]) -> None:
+    """Ends listening at these addresses ("host:port") and every connection that came in there, whichever library has them:
+    both sides read an end, and nothing is written any more. Does nothing where the system has no /dev/fd."""
+    ports = {int(address.rpartition(":")[2]) for address in addresses}
+    found = sorted(_sockets_at(ports), key=lambda one: not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    for one in found:  # those that listen first, so that nobody comes back
+        with suppress(OSError), one:
+            one.shutdown(socket.SHUT_RDWR)
+
+
+def _sockets_at(ports: Collection[int]) -> Iterator[socket.socket]:
+    """Copies of this process's sockets with one of these ports of their own."""
+    for number in map(int, os.listdir(OPEN_FILES) if os.path.isdir(OPEN_FILES) else ()):
+        with suppress(OSError):  # it is no socket, or gone
+            one = socket.socket(fileno=os.dup(number))
+            if one.family in INTERNET and one.getsockname()[1] in ports:
+                yield one
+            else:
+                one.close()
 
 
 class Shares:

@@ -3,6 +3,7 @@ channelz counts comes from here too, for the admin door."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from gateway.call import Call, CallWarning, Handler, Record
 from gateway.config import Server
 from gateway.doors.admin_door import number_of
 from gateway.doors.bodies import Bodies
-from gateway.doors.connections import within_files
+from gateway.doors.connections import cut, within_files
 from gateway.doors.grpc_public import PublicServices
 from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
@@ -55,6 +56,9 @@ class GrpcDoor:
         self._public = PublicServices()
         self._server = grpc.aio.server(options=options_of(settings))
         self.address = self.mtls_address = ""
+        self._answering = 0
+        self._answered = asyncio.Event()
+        self._answered.set()
 
     async def start(self) -> None:
         """Binds and serves. Raises OSError where the address cannot be bound."""
@@ -72,11 +76,21 @@ class GrpcDoor:
         status = health_pb2.HealthCheckResponse
         await self._public.health.set(name, status.SERVING if healthy else status.NOT_SERVING)
 
-    async def stop(self, notice: float, grace: float) -> None:
-        """Says NOT_SERVING for `notice` seconds while still serving, then takes no new call and lets running ones end."""
+    async def leave(self) -> None:
+        """Says NOT_SERVING from now on."""
         await self._public.health.enter_graceful_shutdown()
-        await asyncio.sleep(notice)
-        await self._server.stop(grace)
+
+    async def stop(self, grace: float) -> None:
+        """Lets running calls end within `grace` seconds, then takes no new one.
+
+        A server of gRPC's that stops cancels what it has taken off the wire and nobody has taken up yet, and a client does not
+        try again what is CANCELLED. So the connections end first: their clients see UNAVAILABLE.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._answered.wait()
+        cut({address for address in (self.address, self.mtls_address) if address})
+        await self._server.stop(None)
 
     def _bind(self, address: str, credentials: grpc.ServerCredentials | None) -> str:
         try:
@@ -90,6 +104,8 @@ class GrpcDoor:
 
     def _method(self, operation: Operation) -> "grpc.RpcMethodHandler[bytes, bytes]":
         async def answer(requests: AsyncIterator[bytes], context: Any) -> bytes:
+            self._count(1)
+            context.add_done_callback(lambda _: self._count(-1))
             remaining, default = context.time_remaining(), self._settings.default_deadline_s
             seconds, record = default if remaining is None else remaining, Record()
             call = Call(
@@ -112,6 +128,14 @@ class GrpcDoor:
 
         # For a unary handler grpc reads the message before it is asked. On the wire it is the same.
         return grpc.stream_unary_rpc_method_handler(answer)
+
+    def _count(self, more: int) -> None:
+        """Calls whose answers have not left yet."""
+        self._answering += more
+        if self._answering:
+            self._answered.clear()
+        else:
+            self._answered.set()
 
     async def _decode(self, operation: Operation, requests: AsyncIterator[bytes], seconds: float, caller: str) -> Message:
         limit, until = self._settings.max_request_bytes, asyncio.get_running_loop().time() + seconds

@@ -1,6 +1,7 @@
 """A response message or an error -> status, headers and Graph's JSON. Pure."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from gateway.odata import codec
 from gateway.odata.codec import TYPE
 
 CREATED = {"CreateComplianceAssignment"}
+# What may be a field's name in the protos, and is no word of English.
+FIELD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 IN_UNKNOWN = {"odata_type": TYPE, "json": ""}
 
 
@@ -63,7 +66,7 @@ def answer_of(route: Route, message: Message, root: str, query: str, *, minimal:
 def refusal_of(error: GatewayError, route: Route | None, request_id: str, correlation_id: str) -> Answer:
     """Graph's error object, with our reason as its code and places as they are in Graph's JSON."""
     if error.violations and route:
-        places = tuple(Violation(place_of(route, v.field), v.rule) for v in error.violations)
+        places = tuple(Violation(place_of(route, v.field), _spelt(route, v.rule)) for v in error.violations)
         error = replace(error, violations=places, message=in_words(places, error.more))
     details = [{"code": error.reason.name, "message": v.rule, "target": v.field} for v in error.violations]
     inner = {
@@ -85,6 +88,12 @@ def refusal_of(error: GatewayError, route: Route | None, request_id: str, correl
     if error.reason is Reason.CALLER_UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
     return Answer(error.reason.http, headers, {"error": {**body, "innerError": inner}})
+
+
+def _spelt(route: Route, rule: str) -> str:
+    """The rule with the fields that it names as REST spells them."""
+    fields = route.operation.request.DESCRIPTOR.fields_by_name
+    return FIELD.sub(lambda match: place_of(route, match[0]) if match[0] in fields else match[0], rule)
 
 
 def place_of(route: Route, path: str) -> str:

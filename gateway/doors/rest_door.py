@@ -115,10 +115,12 @@ class RestDoor:
         """What `/readyz` says of `name`."""
         self._pages.health[name] = "up" if healthy else "down"
 
-    async def stop(self, notice: float, grace: float) -> None:
-        """Says for `notice` seconds that it is not ready, then takes no new call and lets running ones end."""
+    async def leave(self) -> None:
+        """Says from now on that it is not ready."""
         self._pages.serving = False
-        await asyncio.sleep(notice)
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new call and lets running ones end within `grace` seconds."""
         if self._listener is not None:
             self._listener.close()
         if self._runner.server is not None:

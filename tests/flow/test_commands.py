@@ -6,6 +6,7 @@ import re
 import signal
 import time
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc
@@ -17,7 +18,9 @@ from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rig import command, failure, outcome
 
+from gateway.config import Callers
 from gateway.emulator.seeds import EMPTY
+from gateway.pipeline.authenticators.static_tokens import hash_token
 
 DEVICES = {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": {"allDevices": {}}}}
 
@@ -194,8 +197,31 @@ async def test_the_control_port(tmp_path: Path):
     assert (await end(emulator, signal.SIGINT))[0] == 0
 
 
-async def test_token_makes_a_token_and_its_hash():
-    code, out, err = await outcome("token", "reporting")
+@pytest.mark.parametrize("name", ["reporting", "hr.payroll", "0-9_x", "7"])
+async def test_token_makes_a_token_and_a_line_that_the_configuration_takes(name: str):
+    code, out, err = await outcome("token", name)
     assert code == 0
-    assert re.fullmatch(r'reporting = "sha256:[0-9a-f]{64}"\n', out)
-    assert re.search(r"token \(shown once\): \S{43}\n", err)
+    [secret] = re.findall(r"token \(shown once\): (\S{43})\n", err)
+    assert load_line(out) == {name: hash_token(secret)}
+    assert Callers(static=load_line(out)).static == {name: hash_token(secret)}
+
+
+def load_line(text: str) -> dict[str, str]:
+    return tomllib.loads(f"[callers.static]\n{text}")["callers"]["static"]
+
+
+@pytest.mark.parametrize("name", ["Reporting", "a b", 'x" = 1', "", "a" * 64, "ops\n"])
+async def test_token_refuses_a_name_that_the_configuration_would(name: str):
+    code, out, err = await outcome("token", name)
+    assert (code, out) == (2, "")
+    assert "small letters" in err
+    with pytest.raises(ValueError, match="small letters"):
+        Callers(static={name: hash_token("x" * 43)})
+
+
+async def test_the_help_of_token_shows_the_section():
+    assert "[callers.static]" in (await outcome("token", "--help"))[1]
+
+
+async def test_the_version_is_told():
+    assert await outcome("--version") == (0, f"compliance-gateway {version('compliance-gateway')}\n", "")

@@ -11,6 +11,7 @@ from rest_caller import rest
 from rest_mistakes import FILTER_ID as ID
 from rest_mistakes import FILTER_TYPE as KIND
 from rest_mistakes import MISTAKES, POLICIES, ROW, SET, group
+from rig import gateway
 
 from gateway.cli.emulator import tenant_of
 from gateway.emulator import Emulator
@@ -194,3 +195,25 @@ async def test_a_retry_is_asked_for_in_whole_seconds(live: Emulator):
         answer = await caller.send("GET", SET, headers={"Prefer": "wait=1"})
         assert (answer.status, answer.json["error"]["code"]) == (429, "GRAPH_THROTTLED")
         assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("confirmed", [{"allowEmpty": True}, {"expectedCount": 4}])
+async def test_an_empty_set_is_refused_in_words_of_rest_and_what_they_recommend_works(live: Emulator, confirmed: dict):
+    path = f"/beta{POLICIES}/{WINDOWS}/assign"
+    async with rest(live, **MERGE) as (_, caller):
+        refused = (await caller.send("POST", path, {"assignments": []})).json["error"]
+        assert (refused["code"], refused["details"][0]["target"]) == ("INVALID_FIELD", "assignments")
+        for text in (refused["message"], refused["details"][0]["message"]):
+            assert "allowEmpty or expectedCount" in text
+            assert "_" not in text
+        assert (await caller.send("POST", path, {"assignments": [], **confirmed})).status == 200
+
+
+@pytest.mark.parametrize("confirmed", [{"allowEmpty": True}, {"expectedCount": 4}])
+async def test_an_empty_set_is_refused_in_words_of_grpc_and_what_they_recommend_works(live: Emulator, confirmed: dict):
+    async with gateway(live, **MERGE) as rig:
+        refused = await rig.call("ReplaceComplianceAssignments", {"deviceCompliancePolicyId": WINDOWS})
+        assert (refused.status, refused.fields) == ("INVALID_ARGUMENT", ["assignments"])
+        assert "allow_empty or expected_count" in refused.message
+        done = await rig.call("ReplaceComplianceAssignments", {"deviceCompliancePolicyId": WINDOWS, **confirmed})
+        assert not getattr(done, "reason", "")
