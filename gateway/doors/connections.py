@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import ssl
+import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -57,7 +58,9 @@ def cut(addresses: Collection[str]) -> None:
 def _sockets_at(ports: Collection[int]) -> Iterator[socket.socket]:
     """Copies of this process's sockets with one of these ports of their own."""
     for number in map(int, os.listdir(OPEN_FILES) if os.path.isdir(OPEN_FILES) else ()):
-        with suppress(OSError):  # it is no socket, or gone
+        with suppress(OSError):  # it is gone
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
             one = socket.socket(fileno=os.dup(number))
             if one.family in INTERNET and one.getsockname()[1] in ports:
                 yield one

@@ -1,6 +1,7 @@
 """Connections of strangers to the REST door: bounded in all and for each peer, and the door takes others again."""
 
 import asyncio
+import os
 import resource
 import socket
 from collections.abc import AsyncIterator
@@ -148,3 +149,10 @@ async def test_who_does_not_take_its_answers_loses_its_place(live: Emulator):
         await asyncio.get_running_loop().sock_sendall(one, b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
         async with asyncio.timeout(20):
             assert (await caller.send("GET", SET)).status == 200
+
+
+def test_who_looks_for_sockets_leaves_no_file_open():
+    """Not every file is one."""
+    before = os.listdir("/dev/fd")
+    cut({"127.0.0.1:1"})
+    assert os.listdir("/dev/fd") == before

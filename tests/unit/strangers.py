@@ -38,6 +38,7 @@ from gateway.pipeline.authenticators.client_certificates import ClientCertificat
 from gateway.pipeline.authenticators.json_web_tokens import JsonWebTokens
 from gateway.pipeline.authenticators.static_tokens import StaticTokens, hash_token, new_token
 from gateway.pipeline.cedar import Cedar
+from gateway.pipeline.gate import Gate
 
 THEIR_FAULT = (Kind.INVALID_ARGUMENT, Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.UNIMPLEMENTED, Kind.RESOURCE_EXHAUSTED)
 REFUSALS = (JsonError, ConfigError, GatewayError)
@@ -90,7 +91,7 @@ async def _passed_on(call: Call, next_handler: Handler) -> Any:
 AUTHENTICATE = Authenticate([ClientCertificates(), JsonWebTokens(CONFIG.callers.jwt), StaticTokens(CONFIG.callers.static)])
 AUDIT = Audit(NoLedger())
 CEDAR = Cedar(CONFIG.authorization.rules_file)
-HANDLE = pipeline(steps(CONFIG, AUDIT, AUTHENTICATE, CEDAR, _passed_on), _answer)
+HANDLE = pipeline(steps(CONFIG, AUDIT, Gate(), AUTHENTICATE, CEDAR, _passed_on), _answer)
 DOOR = RestDoor(HANDLE, pipeline((AUDIT, AUTHENTICATE), welcome), CONFIG.server)
 TOKENS = PageTokens(lambda: b"k" * 32)
 
