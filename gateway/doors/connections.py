@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import ssl
+import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -48,20 +49,27 @@ def cut(addresses: Collection[str]) -> None:
     nothing is written any more. Does nothing where the system has no /dev/fd."""
     ports = {int(address.rpartition(":")[2]) for address in addresses}
     for one in _connections_at(ports):
-        with suppress(OSError), one:
+        with suppress(OSError):  # it has ended by itself
             one.shutdown(socket.SHUT_RDWR)
 
 
 def _connections_at(ports: Collection[int]) -> Iterator[socket.socket]:
     """Copies of this process's sockets with one of these ports of their own, but for those that listen: gRPC would log that."""
-    for number in map(int, os.listdir(OPEN_FILES) if os.path.isdir(OPEN_FILES) else ()):
-        with suppress(OSError):  # it is no socket, or gone
-            one = socket.socket(fileno=os.dup(number))
+    try:
+        open_files = list(map(int, os.listdir(OPEN_FILES)))
+    except OSError:
+        return
+    for number in open_files:
+        try:
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            copy = os.dup(number)
+        except OSError:  # gone meanwhile
+            continue
+        with socket.socket(fileno=copy) as one, suppress(OSError):
             is_ours = one.family in INTERNET and one.getsockname()[1] in ports
             if is_ours and not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 yield one
-            else:
-                one.close()
 
 
 class Shares:
