@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -25,6 +26,7 @@ from gateway.config import Config, Server, exposed
 from gateway.doors.admin_door import AdminDoor
 from gateway.doors.grpc_door import GrpcDoor, channelz_json
 from gateway.doors.rest_door import RestDoor
+from gateway.doors.tls import health_of
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
@@ -70,12 +72,13 @@ class Door(Protocol):
 
 
 class Addresses(NamedTuple):
-    """Host and port of each door; empty for one that is not there."""
+    """Host and port of each door; empty for one that is not there. writes: whether the ledger takes them, so that they are."""
 
     grpc: str
     mtls: str
     rest: str
     admin: str
+    writes: bool = True
 
 
 def steps(
@@ -179,7 +182,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, ledger, idempotency, service, writers)
         await recovering()  # before new edits come
-        saying = partial(say_how_it_is, ledger, known, doors)
+        saying = partial(say_how_it_is, ledger, partial(health_of_all, config, clients, authorizer, known), doors)
         tending = partial(tend, saying, recovering)
         looks: list[Callable[[], Awaitable[object]]] = [
             partial(asyncio.to_thread, authorizer.look),
@@ -196,7 +199,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
                 await beside.enter_async_context(repeating("ledger", TEND_S, tending))
                 for look in looks:  # each by itself: an issuer that is slow holds up no rule
                     await beside.enter_async_context(repeating("look", config.server.reload_s, look))
-                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address)
+                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address, ledger.up)
         finally:
             await drain(config.server, gate, writers, doors)
 
@@ -220,12 +223,24 @@ async def tend(saying: Callable[[], Awaitable[None]], recovering: Callable[[], A
     await recovering()
 
 
-async def say_how_it_is(ledger: Ledger, known: Sequence[Authenticator], doors: Sequence[Door]) -> None:
-    """At every door: the ledger, and what the authenticators depend on."""
+def health_of_all(
+    config: Config, clients: Mapping[str, GraphClient], authorizer: Authorizer, known: Sequence[Authenticator]
+) -> Mapping[str, str]:
+    """What the gateway depends on beside the ledger, by name: why it is not well, empty where it is."""
+    skewed = (client.skew.fault for client in clients.values())
+    return {
+        **{name: why for authenticator in known for name, why in authenticator.health().items()},
+        **authorizer.health(),
+        **health_of(config.server.tls, datetime.now(UTC)),
+        "clock": next(filter(None, skewed), ""),
+    }
+
+
+async def say_how_it_is(ledger: Ledger, others: Callable[[], Mapping[str, str]], doors: Sequence[Door]) -> None:
+    """At every door: the ledger, and with it whether writes are taken; and what else the gateway depends on."""
     LEDGER_UP.set(ledger.up)
-    faults = {name: why for authenticator in known for name, why in authenticator.health().items()}
+    faults = {"ledger": ledger.fault, "writes": "" if ledger.up else "the ledger is down", **others()}
     for door in doors:
-        await door.say_health("ledger", healthy=ledger.up)
         for name, why in faults.items():
             await door.say_health(name, healthy=not why, why=why)
 

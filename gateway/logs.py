@@ -29,7 +29,7 @@ def quiet() -> None:
     """
     for name in ("msal", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in ("aiohttp", "asyncio"):
+    for name in ("aiohttp", "alembic", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -55,6 +55,18 @@ TOKEN_EXPIRES = Gauge(
     "compliance_gateway_token_expires_timestamp_seconds", "When the tenant's token ends, in Unix time.", ["tenant"]
 )
 LEDGER_UP = Gauge("compliance_gateway_ledger_up", "1 while the ledger can be written to.")
+CLOCK_SKEW = Gauge(
+    "compliance_gateway_clock_skew_seconds", "By how much the tenant's Graph is ahead of this machine's clock.", ["tenant"]
+)
+CERTIFICATE_EXPIRES = Gauge(
+    "compliance_gateway_certificate_expires_timestamp_seconds", "When the doors' certificate ends, in Unix time."
+)
+RELOADS = Counter(
+    "compliance_gateway_reloads",
+    "Times that a file was read anew, by what it holds (rules, certificates, static callers) and whether it was taken: "
+    "`ok` or `refused`.",
+    ["what", "outcome"],
+)
 JWKS_UP = Gauge("compliance_gateway_jwks_up", "1 while the keys of an issuer of callers' tokens can be read.", ["issuer"])
 JWKS_FAILED = Counter(
     "compliance_gateway_jwks_failed", "Times that an issuer's keys could not be read, by why.", ["issuer", "cause"]

@@ -1,7 +1,9 @@
 """`check`: is this configuration fit to serve? Every fault of the file, then each credential of each tenant, and the keys of
-each issuer, tried for real."""
+each issuer, tried for real; the ledger, the doors' certificate and the clock."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -12,11 +14,13 @@ from rich.table import Table
 from gateway.bootstrap import graphs
 from gateway.call import Record
 from gateway.cli.loop import console, load_or_exit, refuse, run, say
-from gateway.config import Config, ConfigError, Tenant, exposed
+from gateway.config import Config, ConfigError, Tenant, Tls, exposed
+from gateway.doors.tls import Certificates, life_of
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.faults import PERMISSION
-from gateway.plugins import apps_of, authenticators, authorizer_of
+from gateway.ledger.ledger import LedgerError
+from gateway.plugins import apps_of, authenticators, authorizer_of, book_of
 
 PATIENCE_S = 30.0
 PROBE = "/beta/deviceManagement/deviceCompliancePolicies?$top=1&$select=id"
@@ -40,22 +44,25 @@ class Finding(NamedTuple):
 
 
 class Dependency(NamedTuple):
-    """What authenticating callers depends on; found is `ok` or says what is wrong."""
+    """What else the gateway depends on; found is `ok` or says what is wrong. warning: what will be."""
 
-    callers: str
+    part: str
     found: str
+    warning: str = ""
 
     @property
     def verdict(self) -> str:
-        return "ok" if self.found == "ok" else "wrong"
+        return "wrong" if self.found != "ok" else "warning" if self.warning else "ok"
 
 
 def check(
     config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each credential and issuer.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each credential and each other part.")] = False,
 ) -> None:
-    """Check a configuration: its faults, then for each credential of each tenant a token, its roles and one read from Graph,
-    and for each issuer of callers' tokens its keys."""
+    """Check a configuration: its faults; for each credential of each tenant a token, its roles and one read from Graph; the
+    ledger, the rules, the doors' certificate, the keys of each issuer of callers' tokens, and this machine's clock by Graph's.
+
+    Exit 1 if something is wrong; a certificate that ends soon is a warning."""
     loaded = load_or_exit(config)
     for line in exposed(loaded, config):
         typer.echo(f"warning: {line}", err=True)
@@ -67,17 +74,42 @@ def check(
     everything: list[Finding | Dependency] = [*findings, *dependencies]
     if as_json:
         for found in everything:
-            say(**found._asdict(), verdict=found.verdict)
+            say(**{name: value for name, value in found._asdict().items() if name != "warning" or value}, verdict=found.verdict)
     else:
         console().print(_table(findings))
         for dependency in dependencies:
-            console().print(f"{dependency.callers}: {dependency.found}", markup=False)
-    if any(found.verdict != "ok" for found in everything):
+            console().print(f"{dependency.part}: {dependency.warning or dependency.found}", markup=False)
+    if any(found.verdict == "wrong" for found in everything):
         raise typer.Exit(1)
 
 
 async def _check(config: Config) -> tuple[list[Finding], list[Dependency]]:
-    return await asyncio.gather(_check_credentials(config), _check_callers(config))
+    async with graphs(alone(config)) as clients:
+        callers, ledger, findings = await asyncio.gather(
+            _check_callers(config), asyncio.to_thread(_check_ledger, config), _check_credentials(config, clients)
+        )
+    clock = next(filter(None, (client.skew.fault for client in clients.values())), "ok")
+    rules = Dependency("authorization.rules_file", "ok")  # it was read
+    return findings, [ledger, rules, *_check_certificate(config.server.tls), *callers, Dependency("clock", clock)]
+
+
+def _check_ledger(config: Config) -> Dependency:
+    try:
+        book_of(config.ledger).probe()
+    except LedgerError as exc:
+        return Dependency("ledger", f"{config.ledger.url} {exc}")
+    return Dependency("ledger", "ok")
+
+
+def _check_certificate(tls: Tls | None) -> list[Dependency]:
+    if tls is None:
+        return []
+    try:
+        Certificates(tls)
+        life = life_of(tls, datetime.now(UTC))
+    except (ConfigError, OSError, ValueError) as exc:
+        return [Dependency("server.tls", str(exc))]
+    return [Dependency("server.tls", life.fault or "ok", life.warning)]
 
 
 async def _check_callers(config: Config) -> list[Dependency]:
@@ -86,16 +118,20 @@ async def _check_callers(config: Config) -> list[Dependency]:
     return [Dependency(name, why or "ok") for authenticator in known for name, why in authenticator.health().items()]
 
 
-async def _check_credentials(config: Config) -> list[Finding]:
-    """Each credential as if it were its tenant's only one."""
-    alone = {
-        f"{name} {number}": (name, tenant.model_copy(update={"credentials": [credential]}))
+def alone(config: Config) -> Config:
+    """Each credential as if it were its tenant's only one, with a tenant for each, called `name number`."""
+    tenants = {
+        f"{name} {number}": tenant.model_copy(update={"credentials": [credential]})
         for name, tenant in config.tenants.items()
         for number, credential in enumerate(tenant.credentials)
     }
-    single = config.model_copy(update={"tenants": {key: tenant for key, (_, tenant) in alone.items()}})
-    async with graphs(single) as clients:
-        return list(await asyncio.gather(*(_check_one(*alone[key], client) for key, client in clients.items())))
+    return config.model_copy(update={"tenants": tenants})
+
+
+async def _check_credentials(config: Config, clients: Mapping[str, GraphClient]) -> list[Finding]:
+    tenants = alone(config).tenants
+    checks = (_check_one(name.rpartition(" ")[0], tenants[name], client) for name, client in clients.items())
+    return list(await asyncio.gather(*checks))
 
 
 async def _check_one(name: str, tenant: Tenant, client: GraphClient) -> Finding:

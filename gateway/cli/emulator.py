@@ -1,5 +1,8 @@
 """`emulator`: a Graph and Entra look-alike, until SIGTERM."""
 
+import json
+import os
+import socket
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +11,7 @@ import typer
 
 from gateway.cli.loop import run, say, until_signalled
 from gateway.emulator import Emulator
+from gateway.emulator.state import write_privately
 from gateway.logs import log_json
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
@@ -18,6 +22,14 @@ except ModuleNotFoundError:  # of the extra `emulator`, as is what an Emulator n
 
 TENANT, CALLER = "emulator", "demo"
 GROUPS_ONLY, READER = "groups-only", "reader"
+# What a written configuration serves on, where it is free: README's snippets name these.
+HOST, PORTS = "127.0.0.1", {"grpc": 50051, "rest": 8080, "admin": 9464}
+# The folder beside a written configuration, and the callers' tokens in it.
+STATE, TOKENS = "emulator", "tokens.json"
+STATE_HELP = (
+    "The folder of authority, secret, rules and tokens: what is there is used again. With --write-config it is `emulator` "
+    "beside the file; otherwise they are gone at the end."
+)
 RULES = f"""// Who may what. What no rule permits is refused.
 
 @id("{CALLER} may all")
@@ -48,22 +60,32 @@ class Routes(StrEnum):
 
 
 def emulator(
-    port: Annotated[int, typer.Option(help="For Graph and Entra; 0 is any free one.")] = 0,
+    port: Annotated[int, typer.Option(help="For Graph and Entra; 0 is the one before, or any free one.")] = 0,
     routes: Annotated[Routes, typer.Option(help="Which routes Graph has.")] = Routes.LIVE,
     page_size: Annotated[int, typer.Option(min=1, help="Rows of a page of Graph's lists.")] = 100,
     write_config: Annotated[Path | None, typer.Option(help="Write a gateway.toml for this emulator here.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --write-config overwrite a file.")] = False,
+    state: Annotated[Path | None, typer.Option(help=STATE_HELP)] = None,
 ) -> None:
-    """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready; volatile."""
+    """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready. Policies are forgotten at its end."""
+    if write_config is not None and write_config.exists() and not force:
+        raise typer.BadParameter(f"{write_config} is there already; --force overwrites it", param_hint="--write-config")
+    folder = state or (write_config and write_config.parent / STATE)
     log_json()
-    run(_emulate(Emulator(port, routes.value, page_size=page_size), write_config))
+    try:
+        run(_emulate(Emulator(port, routes.value, page_size=page_size, state=folder), write_config))
+    except (OSError, ValueError) as exc:
+        typer.echo(f"emulator: {exc}", err=True)
+        raise typer.Exit(1) from None
 
 
 async def _emulate(emulator: Emulator, write_config: Path | None) -> None:
     async with emulator as running:
-        tokens = {name: new_token() for name in (CALLER, GROUPS_ONLY, READER)}
+        tokens = _tokens(running.folder)
         if write_config is not None:
             config = config_for(running, "")
             config["callers"]["static"] = {name: hash_token(token) for name, token in tokens.items()}
+            config["server"] = {door: _address(port) for door, port in PORTS.items()}
             _write(write_config, config)
         say(
             ready=True,
@@ -80,7 +102,36 @@ async def _emulate(emulator: Emulator, write_config: Path | None) -> None:
 
 
 def _write(path: Path, config: dict[str, Any]) -> None:
-    path.write_text(tomli_w.dumps(config))
+    path.write_text(tomli_w.dumps(_beside(config, path.parent.absolute())))
+
+
+def _tokens(folder: Path) -> dict[str, str]:
+    """The callers' tokens: those of an emulator before, if it left them in the folder."""
+    path = folder / TOKENS
+    if path.exists():
+        return {str(name): str(token) for name, token in json.loads(path.read_text()).items()}
+    tokens = {name: new_token() for name in (CALLER, GROUPS_ONLY, READER)}
+    write_privately(path, json.dumps(tokens))
+    return tokens
+
+
+def _address(port: int) -> str:
+    """On this port, or where something else listens there already, on any."""
+    try:
+        with socket.create_server((HOST, port)):
+            return f"{HOST}:{port}"
+    except OSError:
+        return f"{HOST}:0"
+
+
+def _beside(value: Any, folder: Path) -> Any:
+    """The values with paths within `folder` as relative ones: the folder can be moved."""
+    if isinstance(value, dict):
+        return {name: _beside(inner, folder) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_beside(inner, folder) for inner in value]
+    path = Path(value) if isinstance(value, str) and value.startswith(os.sep) else None
+    return str(path.relative_to(folder)) if path and path.is_relative_to(folder) else value
 
 
 def tenant_of(running: Emulator, *credentials: dict[str, Any]) -> dict[str, Any]:
@@ -90,19 +141,20 @@ def tenant_of(running: Emulator, *credentials: dict[str, Any]) -> dict[str, Any]
         "client_id": running.world.entra.app.client_id,
         "authority": running.root,
         "graph": running.root,
-        "ca_file": str(running.folder / "ca.pem"),
-        "credentials": list(credentials) or [{"kind": "secret", "file": str(running.folder / "secret")}],
+        "ca_file": str((running.folder / "ca.pem").absolute()),
+        "credentials": list(credentials) or [{"kind": "secret", "file": str((running.folder / "secret").absolute())}],
     }
 
 
 def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
     """A whole configuration for a gateway in front of this emulator, on any free port."""
     rules = running.folder / "rules.cedar"
-    rules.write_text(RULES)
+    if not rules.exists():  # somebody may have tried others
+        rules.write_text(RULES)
     return {
         "server": {"grpc": "127.0.0.1:0", "rest": "127.0.0.1:0", "admin": "127.0.0.1:0"},
         "callers": {"static": {CALLER: token_hash}},
-        "authorization": {"rules_file": str(rules)},
+        "authorization": {"rules_file": str(rules.absolute())},
         "tenants": {TENANT: tenant_of(running)},
         "graph": {"transport": "aiohttp", "create_route": "auto"},
     }

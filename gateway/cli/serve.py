@@ -12,7 +12,9 @@ from gateway.logs import log_json
 
 
 def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]) -> None:
-    """Serve. Prints one JSON line when ready, logs JSON lines on stderr, drains on SIGTERM."""
+    """Serve. Prints one JSON line when ready, logs JSON lines on stderr, drains on SIGTERM.
+
+    In that line `ready` is true, or "reads" where the ledger cannot be reached, so that no writes are taken yet."""
     loaded = load_or_exit(config)
     log_json()
     try:
@@ -25,5 +27,7 @@ def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]
 
 async def _serve(config: Config, source: Path) -> None:
     async with running(config, source=source) as addresses:
-        say(ready=True, **{door: address for door, address in addresses._asdict().items() if address})
+        doors = addresses._asdict()
+        ready = True if doors.pop("writes") else "reads"
+        say(ready=ready, **{door: address for door, address in doors.items() if address})
         await until_signalled()

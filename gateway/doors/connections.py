@@ -46,26 +46,31 @@ def within_files(connections: int) -> int:
 
 
 def cut(addresses: Collection[str]) -> None:
-    """Ends listening at these addresses ("host:port") and every connection that came in there, whichever library has them:
-    both sides read an end, and nothing is written any more. Does nothing where the system has no /dev/fd."""
+    """Ends every connection that came in at these addresses (host:port), whichever library has it: both sides read an end, and
+    nothing is written any more. Does nothing where the system has no /dev/fd."""
     ports = {int(address.rpartition(":")[2]) for address in addresses}
-    found = sorted(_sockets_at(ports), key=lambda one: not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    for one in found:  # those that listen first, so that nobody comes back
-        with suppress(OSError), one:
+    for one in _connections_at(ports):
+        with suppress(OSError):  # it has ended by itself
             one.shutdown(socket.SHUT_RDWR)
 
 
-def _sockets_at(ports: Collection[int]) -> Iterator[socket.socket]:
-    """Copies of this process's sockets with one of these ports of their own."""
-    for number in map(int, os.listdir(OPEN_FILES) if os.path.isdir(OPEN_FILES) else ()):
-        with suppress(OSError):  # it is gone
+def _connections_at(ports: Collection[int]) -> Iterator[socket.socket]:
+    """Copies of this process's sockets with one of these ports of their own, but for those that listen: gRPC would log that."""
+    try:
+        open_files = list(map(int, os.listdir(OPEN_FILES)))
+    except OSError:
+        return
+    for number in open_files:
+        try:
             if not stat.S_ISSOCK(os.fstat(number).st_mode):
                 continue
-            one = socket.socket(fileno=os.dup(number))
-            if one.family in INTERNET and one.getsockname()[1] in ports:
+            copy = os.dup(number)
+        except OSError:  # gone meanwhile
+            continue
+        with socket.socket(fileno=copy) as one, suppress(OSError):
+            is_ours = one.family in INTERNET and one.getsockname()[1] in ports
+            if is_ours and not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 yield one
-            else:
-                one.close()
 
 
 class Shares:

@@ -2,15 +2,21 @@
 
 import logging
 import ssl
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import grpc
+from cryptography import x509
 
 from gateway.config import ConfigError, Tls
 from gateway.files import version_of
+from gateway.metrics import CERTIFICATE_EXPIRES, RELOADS
 
 log = logging.getLogger(__name__)
+
+# Before its end a certificate is warned of.
+SOON = timedelta(days=14)
 
 
 class Loaded(NamedTuple):
@@ -20,6 +26,33 @@ class Loaded(NamedTuple):
     chain: bytes
     client_ca: bytes | None
     context: ssl.SSLContext
+
+
+class Life(NamedTuple):
+    """until: when the doors' certificate ends. fault: that it has ended, or empty. warning: that it ends soon, or empty."""
+
+    until: datetime
+    fault: str
+    warning: str
+
+
+def life_of(tls: Tls, now: datetime) -> Life:
+    """Of the certificate in the file, and of those of its chain that end before it. Raises OSError, ValueError."""
+    until = min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(tls.cert_file.read_bytes()))
+    CERTIFICATE_EXPIRES.set(until.timestamp())
+    if until <= now:
+        return Life(until, f"the certificate has expired, on {until:%Y-%m-%d %H:%MZ}", "")
+    return Life(until, "", f"the certificate ends on {until:%Y-%m-%d %H:%MZ}" if until - now < SOON else "")
+
+
+def health_of(tls: Tls | None, now: datetime) -> dict[str, str]:
+    """What is wrong with the doors' certificate, empty where nothing is."""
+    if tls is None:
+        return {}
+    try:
+        return {"server.tls": life_of(tls, now).fault}
+    except (OSError, ValueError) as exc:
+        return {"server.tls": f"the certificate cannot be read ({type(exc).__name__})"}
 
 
 class Certificates:
@@ -64,8 +97,10 @@ class Certificates:
         try:
             self._loaded = self._read()
         except (OSError, ValueError) as exc:
+            RELOADS.labels("certificates", "refused").inc()
             log.error("the new certificate is wrong; the old one stays", extra={"error": str(exc)})  # noqa: TRY400
             return False
+        RELOADS.labels("certificates", "ok").inc()
         log.info("certificate loaded", extra={"file": str(self._tls.cert_file)})
         return True
 

@@ -19,6 +19,7 @@ from gateway.emulator.errors import NO_REASON, EntraError, GraphError, internal,
 from gateway.emulator.faults import Fault
 from gateway.emulator.graph import Graph, Request, Routes
 from gateway.emulator.intune import Intune
+from gateway.emulator.state import keep, taken_up
 from gateway.emulator.unconfirmed import Unconfirmed
 from gateway.emulator.wire import answer, unsigned
 from gateway.emulator.world import World
@@ -40,13 +41,21 @@ DEFAULTS: dict[int, Callable[[], GraphError]] = {
 
 
 class Emulator:
-    """Serves inside `async with`. Its folder, gone at the end, holds `ca.pem` and `secret`.
+    """Serves inside `async with`. Its folder holds `ca.pem` and `secret`; it is gone at the end, unless it is given as `state`:
+    then the next one with it has the same port, authority, tenant, app and secret (see state.py).
 
     port, control_port: 0 means any free one. routes: `live` as the real service is, `documented` as it is described.
     page_size: rows of a page of Graph's lists. Raises ModuleNotFoundError without the extra `emulator`.
     """
 
-    def __init__(self, port: int = 0, routes: Routes = "live", control_port: int = 0, page_size: int = 100) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        routes: Routes = "live",
+        control_port: int = 0,
+        page_size: int = 100,
+        state: Path | None = None,
+    ) -> None:
         if trustme is None:
             raise ModuleNotFoundError("the emulator needs trustme: pip install 'compliance-gateway[emulator]'", name="trustme")
         clock = Clock()
@@ -56,23 +65,21 @@ class Emulator:
         self.world = World(clock, entra, intune, graph, unconfirmed)
         self._port, self._control_port = port, control_port
         self._runners: list[web.AppRunner] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="compliance-gateway-emulator-")
-        self.folder = Path(self._folder.name)
+        self._temporary = None if state else tempfile.TemporaryDirectory(prefix="compliance-gateway-emulator-")
+        self.folder = state or Path(self._temporary.name if self._temporary else ".")
         self.root = self.control = ""
 
     async def __aenter__(self) -> Self:
-        authority = trustme.CA(organization_name="compliance-gateway emulator")
-        authority.cert_pem.write_to_path(self.folder / "ca.pem")
-        secret = self.folder / "secret"
-        secret.touch(mode=0o600)
-        secret.write_text(self.world.entra.app.secret)
+        entra = self.world.entra
+        authority, port_before = taken_up(self.folder, entra)
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert(HOST, "localhost").configure_cert(tls)
         app = web.Application(client_max_size=64 << 20)
         app.router.add_route("*", "/{path:.*}", self._handle)
         app.on_response_prepare.append(unsigned)
-        self.root = f"https://{HOST}:{await self._serve(app, self._port, tls)}"
-        self.world.entra.root = self.root
+        port = await self._serve(app, self._port or port_before, tls)
+        self.root = entra.root = f"https://{HOST}:{port}"
+        keep(self.folder, entra, port)
         self.control = f"http://{HOST}:{await self._serve(control_app(self.world), self._control_port, None)}"
         reset(self.world)
         return self
@@ -85,7 +92,8 @@ class Emulator:
                     connection.transport.abort()
             await runner.cleanup()
         await asyncio.gather(*self.world.drop_late(), return_exceptions=True)
-        self._folder.cleanup()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     async def _serve(self, app: web.Application, port: int, tls: ssl.SSLContext | None) -> int:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)

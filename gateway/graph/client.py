@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.call import Record
+from gateway.clock import Skew
 from gateway.credentials import TokenSource
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.faults import fault_of
@@ -60,7 +61,7 @@ class GraphClient:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._root, self._transport, self._tokens, self._tenant = root, transport, tokens, tenant
-        self.quota = quota or Quota()
+        self.quota, self.skew = quota or Quota(), Skew(tenant)
         self._max_attempts, self._jitter = max_attempts, jitter
 
     async def token(self) -> str:
@@ -144,6 +145,7 @@ class GraphClient:
         except TransportError as exc:
             failure, tried, outcome = exc.why, Tried(None, exc.sent), _lost(request, exc)
         else:
+            self.skew.seen(response.headers)
             status, request_id = response.status, response.headers.get("request-id", "")
             if request_id and request_id.isascii() and request_id.isprintable():
                 ids["graph_request_id"] = request_id[:64]

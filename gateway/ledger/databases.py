@@ -46,6 +46,10 @@ class Database(Protocol):
         """Makes sure that this gateway may use it. Raises LedgerError."""
         ...
 
+    def is_there(self) -> bool:
+        """False: not yet, and it can be made. Raises LedgerError where it cannot."""
+        ...
+
     def alone(self, connection: sa.Connection) -> None:
         """For the rest of the transaction no other gateway can be here."""
         ...
@@ -103,6 +107,12 @@ class Sqlite:
         except OSError as exc:
             raise LedgerError(f"cannot be opened: {exc.strerror}") from exc
 
+    def is_there(self) -> bool:
+        place = self._path if self._path.exists() else self._path.parent
+        if not os.access(place, os.R_OK | os.W_OK):
+            raise LedgerError(f"cannot be opened: {place} is not there, or may not be written to")
+        return place is self._path
+
     def alone(self, connection: sa.Connection) -> None:
         pass  # BEGIN IMMEDIATE
 
@@ -145,6 +155,9 @@ class Postgres:
 
     def occupy(self) -> None:
         pass
+
+    def is_there(self) -> bool:
+        return True
 
     def alone(self, connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ALONE)))

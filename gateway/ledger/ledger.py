@@ -62,12 +62,15 @@ class Ends:
 class Ledger(Protocol):
     """The gateway's side. claim, update and take_over raise LEDGER_UNAVAILABLE where nothing can be written down.
 
-    up: whether it can, as far as is known. secret: 32 random bytes, the same for every gateway of these records, kept with them
-    and told to no caller; empty until it was up once.
+    up: whether it can, as far as is known. fault: why not, empty while it can. secret: 32 random bytes, the same for every
+    gateway of these records, kept with them and told to no caller; empty until it was up once.
     """
 
     @property
     def up(self) -> bool: ...
+
+    @property
+    def fault(self) -> str: ...
 
     @property
     def secret(self) -> bytes: ...
@@ -164,6 +167,10 @@ class Store(Ledger, Leases, Revisions, Protocol):
 
 class Book(Protocol):
     """The auditor's side of the same ledger: reads, needs no start, blocks, raises LedgerError."""
+
+    def probe(self) -> None:
+        """Whether a gateway could open it, or has it open: says nothing and changes nothing, or raises LedgerError."""
+        ...
 
     def find(self, query: Query) -> Iterator[Entry]:
         """Oldest first by began_at; with `after`, by position."""

@@ -102,6 +102,7 @@ chain = sa.Table(
     sa.Column("secret", sa.LargeBinary, nullable=False, server_default=""),
 )
 
+NEWER = "was written by a newer version of the gateway, which alone can read it"
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -111,13 +112,20 @@ def is_current(connection: sa.Connection) -> bool:
     return set(MigrationContext.configure(connection).get_current_heads()) == set(newest)
 
 
+def check_readable(connection: sa.Connection) -> None:
+    """Raises LedgerError where a newer gateway wrote it."""
+    known = {step.revision for step in ScriptDirectory.from_config(_config(connection)).walk_revisions()}
+    if not set(MigrationContext.configure(connection).get_current_heads()) <= known:
+        raise LedgerError(NEWER)
+
+
 def migrate(connection: sa.Connection, *more_versions: Path) -> None:
     """Brings the tables to the newest version; may take minutes. more_versions: folders with further steps. Raises
     LedgerError."""
     try:
         command.upgrade(_config(connection, *more_versions), "head")
     except CommandError as exc:
-        raise LedgerError("was written by a newer version of the gateway, which alone can read it") from exc
+        raise LedgerError(NEWER) from exc
 
 
 def _config(connection: sa.Connection, *more_versions: Path) -> Config:

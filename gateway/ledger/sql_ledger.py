@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from gateway.config import LedgerConfig
 from gateway.entry import Entry
 from gateway.errors import GatewayError, Reason
-from gateway.ledger import statements
+from gateway.ledger import schema, statements
 from gateway.ledger.databases import DownError, database_of
 from gateway.ledger.ledger import Claim, Ends, LedgerError, Query
-from gateway.ledger.store import Ages, Kind, Store
+from gateway.ledger.store import Ages, Kind, Store, why
 from gateway.logs import log_bug
 from gateway.revision import Change, Grant, PolicyName, Revision
 
@@ -49,6 +49,7 @@ class SqlLedger:
         self._store = Store(self._database, ages, settings.lease_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._up: bool | None = None
+        self._fault = "not opened yet"
         self._known: set[str] = set()  # unfinished entries that somebody here works on
         self._waiting: list[Job] = []
         self._owed: list[Entry] = []
@@ -106,6 +107,10 @@ class SqlLedger:
         return bool(self._up)
 
     @property
+    def fault(self) -> str:
+        return "" if self._up else self._fault
+
+    @property
     def secret(self) -> bytes:
         return self._store.secret
 
@@ -131,6 +136,15 @@ class SqlLedger:
         await self._in_thread(self._store.disconnect)
         self._thread.shutdown(wait=False)
         self._database.leave()
+
+    def probe(self) -> None:
+        if not self._database.is_there():
+            return
+        try:
+            with self._database.reader.connect() as connection, connection.begin():
+                schema.check_readable(connection)
+        except sa.exc.SQLAlchemyError as exc:
+            raise LedgerError(f"cannot be opened: {why(exc)}") from exc
 
     def find(self, query: Query) -> Iterator[Entry]:
         with self._reading() as connection:
@@ -225,7 +239,7 @@ class SqlLedger:
                 log.info("ledger up")
             else:
                 log.error("ledger down: writes are refused", extra={"why": str(why)})
-        self._up = up
+        self._up, self._fault = up, str(why or "")
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any, watched: bool = True) -> T:
         running = asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)

@@ -88,7 +88,7 @@ class Store:
                 return self.commit(jobs, deadlocks - 1)
             if _down(exc):
                 self.disconnect()
-                raise DownError(_why(exc)) from exc
+                raise DownError(why(exc)) from exc
             if len(jobs) == 1:
                 return [exc]
         return [result for job in jobs for result in self.commit([job])]
@@ -118,7 +118,7 @@ class Store:
         except sa.exc.SQLAlchemyError as exc:
             self.disconnect()
             if _down(exc):
-                raise DownError(_why(exc)) from exc
+                raise DownError(why(exc)) from exc
             raise LedgerError(f"cannot be used: {type(exc).__name__}") from exc
         except (DownError, LedgerError):
             self.disconnect()
@@ -184,7 +184,7 @@ def _result(carry_out: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         return error
 
 
-def _why(exc: BaseException) -> str:
+def why(exc: BaseException) -> str:
     """The database's own words, without the statement and its values."""
     return str(getattr(exc, "orig", None) or type(exc).__name__).partition("\n")[0]
 

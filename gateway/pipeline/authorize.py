@@ -40,6 +40,10 @@ class Authorizer(Protocol):
         """Takes up what has changed; blocking."""
         ...
 
+    def health(self) -> Mapping[str, str]:
+        """What it depends on, by name: why that is not well, empty where it is."""
+        ...
+
 
 class AuthorizeOperation:
     """The step before the message is read: who may not at all costs no more."""

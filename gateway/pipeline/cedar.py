@@ -8,6 +8,7 @@ target of a type that the gateway does not know, one for `TouchUnknown`.
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import cedarpy
 
 from gateway.files import version_of
+from gateway.metrics import RELOADS
 from gateway.pipeline.rules import SETS, TOUCHES, Rules, RulesError, read_rules
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class Cedar:
         """most_remembered: bytes for answers. Raises RulesError."""
         self._path, self._most = path, most_remembered
         self._seen = version_of(self._path)
+        self._fault = ""
         # The rules with the answers that they gave: `look` runs in another thread, and puts both in place at once.
         self._current = _Answers(read_rules(path), most_remembered)
 
@@ -104,9 +107,16 @@ class Cedar:
         try:
             self._current = _Answers(read_rules(self._path), self._most)
         except RulesError as exc:
+            self._fault = f"the new rules are wrong, and the old ones count: {exc}"
+            RELOADS.labels("rules", "refused").inc()
             log.error("the new rules are wrong; the old ones stay", extra={"why": str(exc)})  # noqa: TRY400
         else:
+            self._fault = ""
+            RELOADS.labels("rules", "ok").inc()
             log.info("rules loaded", extra={"file": str(self._path)})
+
+    def health(self) -> Mapping[str, str]:
+        return {"authorization.rules_file": self._fault}
 
 
 def _weight(question: Question) -> int:

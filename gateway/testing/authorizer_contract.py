@@ -24,6 +24,7 @@ class AuthorizerContract(ABC):
 
     def test_what_is_not_permitted_is_refused_by_name(self) -> None:
         authorizer = self.make()
+        assert set(authorizer.health().values()) <= {""}
         for operation in OPERATIONS:
             assert authorizer.ask(replace(ASKED, operation=operation)).missing == operation
             assert not authorizer.may_ever(ASKED.caller, operation)

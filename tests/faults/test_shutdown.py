@@ -2,10 +2,12 @@
 is cancelled."""
 
 import asyncio
+import os
 import secrets
 import signal
+import socket
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from gateway.assignments.routes import Routes
 from gateway.assignments.writers import Writers
 from gateway.call import Record, permit
 from gateway.cli.emulator import config_for
+from gateway.doors.connections import cut
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY, WINDOWS
@@ -163,3 +166,20 @@ async def test_a_write_that_comes_when_the_writers_have_closed_is_told(sent: byt
     with pytest.raises(GatewayError) as caught:
         await writers.carry_out(write, SETS["deviceCompliancePolicies"], EMPTY, Add({}, "fail", permit))
     assert (caught.value.reason.name, len(writers)) == (reason, 0)
+
+
+def test_cut_ends_the_connections_of_a_port_and_nothing_else(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as ours, socket.create_server(("127.0.0.1", 0)) as other:
+        (tmp_path / "file").touch()
+        with (tmp_path / "file").open(), ExitStack() as stack:
+            clients = [stack.enter_context(socket.create_connection(one.getsockname())) for one in (ours, other)]
+            for one in (ours, other):
+                stack.enter_context(one.accept()[0])
+            before = len(os.listdir("/dev/fd"))
+            cut({f"127.0.0.1:{ours.getsockname()[1]}"})
+            assert len(os.listdir("/dev/fd")) == before
+            assert clients[0].recv(1) == b""
+            clients[1].setblocking(False)
+            with pytest.raises(BlockingIOError):
+                clients[1].recv(1)
+            stack.enter_context(socket.create_connection(ours.getsockname()))

@@ -31,6 +31,15 @@ async def end(process: asyncio.subprocess.Process, number: int = signal.SIGTERM)
     return process.returncode or 0, stderr.decode()
 
 
+async def emulated(path: Path, *more: str) -> tuple[asyncio.subprocess.Process, dict]:
+    """An emulator, and its configuration at `path`, with any free ports: tests run side by side."""
+    emulator, ready = await command("emulator", *more, "--write-config", str(path))
+    values = tomllib.loads(path.read_text())
+    values["server"] = dict.fromkeys(values["server"], "127.0.0.1:0")
+    path.write_text(tomli_w.dumps(values))
+    return emulator, ready
+
+
 def create(address: str, token: str) -> str:
     with connect(address, token, plain_text=True) as stub:
         return stub.CreateComplianceAssignment(json_format.ParseDict(DEVICES, CreateComplianceAssignmentRequest())).id
@@ -46,7 +55,7 @@ async def test_demo_shows_the_main_job_and_ends_well(tmp_path: Path):
 
 async def test_emulator_and_serve_and_check(tmp_path: Path):
     path = tmp_path / "gateway.toml"
-    emulator, ready = await command("emulator", "--routes", "documented", "--write-config", str(path))
+    emulator, ready = await emulated(path, "--routes", "documented")
     assert {
         "ready",
         "graph",
@@ -58,7 +67,8 @@ async def test_emulator_and_serve_and_check(tmp_path: Path):
         "caller_token",
         "caller_tokens",
     } == set(ready)
-    secret = Path(tomllib.loads(path.read_text())["tenants"]["emulator"]["credentials"][0]["file"]).read_text()
+    secret = tmp_path / tomllib.loads(path.read_text())["tenants"]["emulator"]["credentials"][0]["file"]
+    secret = secret.read_text()
     assert secret not in path.read_text() + json.dumps(ready)
 
     code, out, err = await outcome("check", "--config", str(path))
@@ -66,10 +76,13 @@ async def test_emulator_and_serve_and_check(tmp_path: Path):
     code, out, _ = await outcome("check", "--config", str(path), "--json")
     roles = "DeviceManagementConfiguration.Read.All DeviceManagementConfiguration.ReadWrite.All"
     about = {"tenant": "emulator", "credential": "secret", "expires": "-", "roles": roles}
-    assert json.loads(out) == {**about, "token": "ok", "permission": "ok", "read": "ok", "verdict": "ok"}
+    credential, *parts = map(json.loads, out.splitlines())
+    assert credential == {**about, "token": "ok", "permission": "ok", "read": "ok", "verdict": "ok"}
+    assert parts == [{"part": part, "found": "ok", "verdict": "ok"} for part in ("ledger", "authorization.rules_file", "clock")]
 
     server, serving = await command("serve", "--config", str(path))
     assert set(serving) == {"ready", "grpc", "rest", "admin"}
+    assert serving["ready"] is True
     assert await asyncio.to_thread(create, serving["grpc"], ready["caller_token"])
     with pytest.raises(grpc.RpcError) as caught:
         await asyncio.to_thread(create, serving["grpc"], "x" * 40)
@@ -78,6 +91,7 @@ async def test_emulator_and_serve_and_check(tmp_path: Path):
     code, log = await end(server)
     assert code == 0, log
     events = [json.loads(line) for line in log.splitlines()]
+    assert not [e for e in events if not e["logger"].startswith("gateway")]
     assert [e["outcome"] for e in events if e["message"] == "call"] == ["OK", "CALLER_UNAUTHENTICATED"]
     code, log = await end(emulator)
     assert (code, log) == (0, "")
@@ -85,21 +99,21 @@ async def test_emulator_and_serve_and_check(tmp_path: Path):
 
 async def test_check_says_what_is_wrong_with_a_tenant(tmp_path: Path):
     path = tmp_path / "gateway.toml"
-    emulator, _ = await command("emulator", "--write-config", str(path))
-    secret = Path(tomllib.loads(path.read_text())["tenants"]["emulator"]["credentials"][0]["file"])
+    emulator, _ = await emulated(path)
+    secret = tmp_path / tomllib.loads(path.read_text())["tenants"]["emulator"]["credentials"][0]["file"]
     secret.write_text("canary-wrong-secret")
     code, out, err = await outcome("check", "--config", str(path), "--json")
     await end(emulator)
     assert code == 1
-    assert json.loads(out)["token"].startswith("CREDENTIAL_REFUSED: Entra finds the client secret wrong")
+    assert json.loads(out.splitlines()[0])["token"].startswith("CREDENTIAL_REFUSED: Entra finds the client secret wrong")
     assert "canary" not in out + err
 
 
 async def test_a_secret_that_others_can_read_is_told_at_the_start_and_by_check_or_refused(tmp_path: Path):
     path = tmp_path / "gateway.toml"
-    emulator, _ = await command("emulator", "--write-config", str(path))
+    emulator, _ = await emulated(path)
     values = tomllib.loads(path.read_text())
-    secret = Path(values["tenants"]["emulator"]["credentials"][0]["file"])
+    secret = tmp_path / values["tenants"]["emulator"]["credentials"][0]["file"]
     line = f"tenants.emulator.credentials.0.file: {secret} can be read by others"
     assert "by others" not in (await outcome("check", "--config", str(path)))[2]
     secret.chmod(0o644)
@@ -127,7 +141,7 @@ async def test_every_fault_of_a_config_is_printed_and_nothing_starts(tmp_path: P
 
 async def test_a_transport_that_is_not_installed_and_an_address_in_use_stop_the_start(tmp_path: Path):
     path = tmp_path / "gateway.toml"
-    emulator, ready = await command("emulator", "--write-config", str(path))
+    emulator, ready = await emulated(path)
     text = path.read_text()
     path.write_text(text.replace('transport = "aiohttp"', 'transport = "pigeon"'))
     code, _, err = await outcome("serve", "--config", str(path))
@@ -141,7 +155,7 @@ async def test_a_transport_that_is_not_installed_and_an_address_in_use_stop_the_
 
 async def test_sigterm_drains_says_not_serving_and_ends_with_0(tmp_path: Path):
     path = tmp_path / "gateway.toml"
-    emulator, ready = await command("emulator", "--routes", "documented", "--write-config", str(path))
+    emulator, ready = await emulated(path, "--routes", "documented")
     fault = {"method": "POST", "path": "/assignments$", "delay_s": 2}
     await control(ready["control"], "POST", "/faults", [fault])
     server, serving = await command("serve", "--config", str(path))
@@ -195,6 +209,51 @@ async def test_the_control_port(tmp_path: Path):
     await control(root, "POST", "/reset")
     assert (await control(root, "GET", "/state"))["policies"].keys() == state["policies"].keys()
     assert (await end(emulator, signal.SIGINT))[0] == 0
+
+
+async def test_a_written_configuration_is_kept_unless_forced_and_works_with_the_next_emulator(tmp_path: Path):
+    path = tmp_path / "gateway.toml"
+    emulator, ready = await emulated(path)
+    assert (await end(emulator))[0] == 0
+    before = path.read_text()
+    assert str(tmp_path) not in before, "the folder can be moved"
+    for name in ("secret", "ca-key.pem", "tokens.json"):
+        assert (tmp_path / "emulator" / name).stat().st_mode & 0o077 == 0
+
+    code, out, err = await outcome("emulator", "--write-config", str(path))
+    assert (code, out, path.read_text()) == (2, "", before)
+    assert "--force" in err
+
+    moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
+    path = moved / "gateway.toml"
+    emulator, again = await command("emulator", "--state", str(moved / "emulator"))
+    changing = {"control", "ca_file"}
+    assert {k: v for k, v in again.items() if k not in changing} == {k: v for k, v in ready.items() if k not in changing}
+    server, serving = await command("serve", "--config", str(path))
+    assert await asyncio.to_thread(create, serving["grpc"], ready["caller_token"])
+    await end(server)
+    await end(emulator)
+
+    emulator, _ = await command("emulator", "--write-config", str(path), "--force")
+    await end(emulator)
+    assert path.read_text() != before
+
+
+async def test_a_written_configuration_has_the_readmes_ports_where_they_are_free(tmp_path: Path):
+    taken = asyncio.start_server(lambda *_: None, "127.0.0.1", 50051)
+    try:
+        listening = await taken
+    except OSError:  # somebody else's, which serves as well
+        listening = None
+    emulator, _ = await command("emulator", "--write-config", str(tmp_path / "gateway.toml"))
+    await end(emulator)
+    server = tomllib.loads((tmp_path / "gateway.toml").read_text())["server"]
+    assert server.pop("grpc") == "127.0.0.1:0"
+    assert server == {door: server[door] for door in ("rest", "admin")}
+    assert server["rest"] in ("127.0.0.1:8080", "127.0.0.1:0")
+    assert server["admin"] in ("127.0.0.1:9464", "127.0.0.1:0")
+    if listening is not None:
+        listening.close()
 
 
 @pytest.mark.parametrize("name", ["reporting", "hr.payroll", "0-9_x", "7"])

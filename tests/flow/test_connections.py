@@ -11,7 +11,7 @@ import pytest
 from rest_caller import RestCaller, rest
 from rest_mistakes import SET
 
-from gateway.doors.connections import peer_of, within_files
+from gateway.doors.connections import cut, peer_of, within_files
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from gateway.call import Call, Caller
 from gateway.config import ConfigError, load_static
 from gateway.files import version_of
+from gateway.metrics import RELOADS
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +76,10 @@ class StaticTokens:
         try:
             self._lines = _lines(await asyncio.to_thread(load_static, self._source))
         except ConfigError as exc:
+            RELOADS.labels("static callers", "refused").inc()
             log.error("the new [callers.static] is wrong; the old one stays", extra={"why": str(exc)})  # noqa: TRY400
         else:
+            RELOADS.labels("static callers", "ok").inc()
             log.info("static callers loaded", extra={"file": str(self._source)})
 
     def health(self) -> Mapping[str, str]:

@@ -1,0 +1,36 @@
+"""How far this machine's clock is from Graph's, as the `Date` of Graph's answers tells (RFC 9110, 6.6.1; whole seconds)."""
+
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+
+from gateway.metrics import CLOCK_SKEW
+
+# Entra takes no assertion, and we no caller's token, of a clock that is much further off: JwtIssuer.leeway_s is as long.
+MOST_SKEW_S = 60.0
+LONGEST_DATE = 64
+
+
+class Skew:
+    """Of one tenant's Graph. clock: Unix time. seconds: Graph's clock is so far ahead of ours; None before the first answer."""
+
+    def __init__(self, tenant: str, clock: Callable[[], float] = time.time) -> None:
+        self._tenant, self._clock = tenant, clock
+        self.seconds: float | None = None
+
+    def seen(self, headers: Mapping[str, str]) -> None:
+        """Takes the answer's Date, if it has one that is one."""
+        try:
+            date = parsedate_to_datetime(headers.get("date", "")[:LONGEST_DATE]).timestamp()
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return
+        self.seconds = date - self._clock()
+        CLOCK_SKEW.labels(self._tenant).set(self.seconds)
+
+    @property
+    def fault(self) -> str:
+        """What is wrong, empty where nothing is known to be."""
+        if self.seconds is None or abs(self.seconds) <= MOST_SKEW_S:
+            return ""
+        which = "behind" if self.seconds > 0 else "ahead of"
+        return f"this machine's clock is {abs(self.seconds):.0f} s {which} Graph's"

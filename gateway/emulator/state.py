@@ -1,0 +1,54 @@
+"""What outlives an emulator, in a folder, so that a configuration for it works with the next one too: its authority, tenant and
+port, and the app with its secret. All of it is for tests and trials, and worth nothing elsewhere."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import trustme
+
+from gateway.emulator.entra import Entra
+
+AUTHORITY, AUTHORITY_KEY, SECRET, ABOUT = "ca.pem", "ca-key.pem", "secret", "emulator.json"
+
+
+class State(NamedTuple):
+    """port: of Graph and Entra, 0 where it was never served."""
+
+    authority: trustme.CA
+    port: int
+
+
+def taken_up(folder: Path, entra: Entra) -> State:
+    """What the folder has of an emulator before, put into `entra`; or else new things, written there. Raises OSError, and
+    ValueError where what is there is no emulator's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / ABOUT).exists():
+        authority = trustme.CA(organization_name="compliance-gateway emulator")
+        authority.cert_pem.write_to_path(folder / AUTHORITY)
+        write_privately(folder / AUTHORITY_KEY, authority.private_key_pem.bytes().decode())
+        write_privately(folder / SECRET, entra.app.secret)
+        return State(authority, 0)
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        entra.tenant_id, entra.app.client_id, port = about["tenant_id"], about["client_id"], int(about["port"])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ValueError(f"{folder / ABOUT} is no emulator's") from exc
+    entra.app.secret = (folder / SECRET).read_text()
+    return State(trustme.CA.from_pem((folder / AUTHORITY).read_bytes(), (folder / AUTHORITY_KEY).read_bytes()), port)
+
+
+def keep(folder: Path, entra: Entra, port: int) -> None:
+    """Writes down what the next one has to know."""
+    (folder / ABOUT).write_text(
+        json.dumps({"tenant_id": entra.tenant_id, "client_id": entra.app.client_id, "port": port}) + "\n"
+    )
+
+
+def write_privately(path: Path, text: str) -> None:
+    """For its owner's eyes only."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+    path.touch(mode=0o600)
+    path.write_text(text)
