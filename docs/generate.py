@@ -64,8 +64,8 @@ def sections(whole: Schema, schema: Schema, place: str) -> Iterator[tuple[str, S
         inner = resolved(whole, node)
         if "properties" in inner:
             yield from sections(whole, inner, below)
-        elif named := [*inner.get("patternProperties", {}).values()]:
-            table = resolved(whole, named[0])
+        elif isinstance(named := inner.get("additionalProperties"), dict):
+            table = resolved(whole, named)
             yield from sections(whole, table, f"{below}.{NAMED}") if "properties" in table else ()
         elif inner.get("type") == "array" and "oneOf" in inner["items"]:
             for choice in inner["items"]["oneOf"]:

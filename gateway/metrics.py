@@ -16,9 +16,10 @@ LABELS = {
     "method": "The HTTP method.",
     "number": "The credential's place in its tenant's list, from 0.",
     "operation": "The RPC's name.",
-    "outcome": "`OK`, `CANCELLED`, or a reason of `gateway/errors.py`.",
+    "outcome": "Of a call: `OK`, `CANCELLED`, or a reason of `gateway/errors.py`; of a reload: `ok` or `refused`.",
     "status": "The HTTP status, or `none`.",
     "tenant": "The tenant's name in the configuration.",
+    "what": "`rules`, `certificates` or `static callers`.",
 }
 
 CALLS = Counter(

@@ -7,6 +7,7 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,11 +24,6 @@ from gateway.emulator.state import keep, taken_up
 from gateway.emulator.unconfirmed import Unconfirmed
 from gateway.emulator.wire import answer, unsigned
 from gateway.emulator.world import World
-
-try:
-    import trustme
-except ModuleNotFoundError:  # of the extra `emulator`; the commands that need none work without it
-    trustme = None  # type: ignore[assignment]
 
 HOST = "127.0.0.1"
 HIDDEN_HEADERS = {"authorization"}
@@ -56,7 +52,7 @@ class Emulator:
         page_size: int = 100,
         state: Path | None = None,
     ) -> None:
-        if trustme is None:
+        if find_spec("trustme") is None:
             raise ModuleNotFoundError("the emulator needs trustme: pip install 'compliance-gateway[emulator]'", name="trustme")
         clock = Clock()
         unconfirmed = Unconfirmed()

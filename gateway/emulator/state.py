@@ -6,9 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import trustme
-
 from gateway.emulator.entra import Entra
+
+try:
+    import trustme
+except ModuleNotFoundError:  # of the extra `emulator`; the commands that need none work without it
+    trustme = None  # type: ignore[assignment]
 
 AUTHORITY, AUTHORITY_KEY, SECRET, ABOUT = "ca.pem", "ca-key.pem", "secret", "emulator.json"
 
@@ -16,7 +19,7 @@ AUTHORITY, AUTHORITY_KEY, SECRET, ABOUT = "ca.pem", "ca-key.pem", "secret", "emu
 class State(NamedTuple):
     """port: of Graph and Entra, 0 where it was never served."""
 
-    authority: trustme.CA
+    authority: "trustme.CA"
     port: int
 
 
