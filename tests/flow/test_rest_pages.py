@@ -26,6 +26,9 @@ from gateway.operations import OPERATIONS
 SAMPLE = re.compile(r"^(compliance_gateway_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
+UP = {"ledger": "up", "writes": "up", "authorization.rules_file": "up", "clock": "up"}
+
+
 async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyPatch):
     ledger = NoLedger()
 
@@ -37,12 +40,12 @@ async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyP
     async with rest(live) as (rig, caller):
         assert (await caller.send("GET", "/healthz")).json == {"well": True}
         ready = await caller.send("GET", "/readyz")
-        assert (ready.status, ready.json) == (200, {"ready": True, "ledger": "up"})
+        assert (ready.status, ready.json) == (200, {"ready": True, **UP})
         assert ready.headers["request-id"]
         ledger.up = False
         await asyncio.sleep(0.1)
         ready = await caller.send("GET", "/readyz")
-        assert (ready.status, ready.json) == (200, {"ready": True, "ledger": "down"}), "reads go on"
+        assert (ready.status, ready.json) == (200, {"ready": True, **UP, "ledger": "down", "writes": "down"}), "reads go on"
         assert "compliance_gateway_ledger_up 0.0" in await metrics_of(rig)
 
 
@@ -123,8 +126,8 @@ async def test_the_admin_door_says_how_it_is(live: Emulator):
     async with rest(live) as (rig, caller):
         await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": WINDOWS})
         admin = replace(caller, root=f"http://{rig.admin_address}")
-        assert (await admin.send("GET", "/healthz")).json == {"well": True, "ledger": "up"}
-        assert (await admin.send("GET", "/readyz")).json == {"ready": True, "ledger": "up"}
+        assert (await admin.send("GET", "/healthz")).json == {"well": True, **UP}
+        assert (await admin.send("GET", "/readyz")).json == {"ready": True, **UP}
         server = (await admin.send("GET", "/channelz/GetServers")).json["server"][-1]
         assert int(server["data"]["callsStarted"]) > 0
         sockets = await admin.send("GET", f"/channelz/GetServerSockets?server_id={server['ref']['serverId']}")

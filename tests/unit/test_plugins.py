@@ -30,7 +30,7 @@ PROTOCOLS = (
     ledger.Store,
     ledger.Book,
 )
-MOST_METHODS = 3
+MOST_METHODS = 4
 
 
 class Point(NamedTuple):
