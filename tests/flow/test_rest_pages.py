@@ -42,7 +42,7 @@ async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyP
         ready = await caller.send("GET", "/readyz")
         assert (ready.status, ready.json) == (200, {"ready": True, **UP})
         assert ready.headers["request-id"]
-        ledger.up = False
+        ledger.up, ledger.fault = False, "it is gone"
         await asyncio.sleep(0.1)
         ready = await caller.send("GET", "/readyz")
         assert (ready.status, ready.json) == (200, {"ready": True, **UP, "ledger": "down", "writes": "down"}), "reads go on"
