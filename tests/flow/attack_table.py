@@ -219,7 +219,9 @@ HEAVY = {
     "a megabyte of quotes": (SET, OPS, b'"' * (1 << 20), "400", "MESSAGE_MALFORMED", True),
     "a megabyte of escapes": (SET, OPS, b'"' + b'\\"' * (1 << 19), "413", "MESSAGE_TOO_LARGE", True),
     "a megabyte of one who may only read": (SET, SHY, twins(80_000), "403", "CALLER_NOT_PERMITTED", True),
-    "a set of many empty rows": (ASSIGN, OPS, b'{"assignments":[' + b"{}," * 300_000 + b"{}]}", "400", "MESSAGE_MALFORMED", True),
+    "a set of many empty rows": (
+        ASSIGN, OPS, b'{"assignments":[' + b"{}," * 300_000 + b"{}]}", "400", "MESSAGE_MALFORMED", True,
+    ),
     "a set of many empty rows of one who may only read": (
         ASSIGN, SHY, b'{"assignments":[' + b"{}," * 300_000 + b"{}]}", "403", "CALLER_NOT_PERMITTED", True,
     ),
