@@ -167,12 +167,13 @@ async def test_the_description_is_complete(live: Emulator):
         assert bool(told) == (reason.name not in {"ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "DEPENDENCY_FAILED", "CALLER_GONE"})
 
 
+@pytest.mark.needs("swagger_ui")
 async def test_no_page_is_shown_in_a_frame_of_another(live: Emulator):
     async with rest(live) as (_, caller):
         assert "frame-ancestors 'none'" in (await caller.send("GET", "/docs")).headers["content-security-policy"]
 
 
-@pytest.mark.needs("chromium")
+@pytest.mark.needs("chromium", "swagger_ui")
 async def test_the_documentation_in_a_browser(live: Emulator, tmp_path: Path):
     """It shows every operation, and asks nobody but the gateway for anything."""
     async with rest(live) as (_, caller):
