@@ -11,25 +11,27 @@ from gateway.odata.codec import TYPE
 def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
     """The error for the one edit of a refused set. rows: as they were read; merged: as they were sent.
 
-    Graph names a type, a property or an id (graph-facts §5: E6, E12, the undeclared property). Where a row has it that no edit
-    touched, and none that was touched, that row is told: GRAPH_REFUSES_OLD_ROW. So it is, without an id, where Graph names
-    nothing (E15) and the edit puts no row there.
+    Graph names a type, a property or an id (graph-facts §5: E6, E12, the undeclared property). Where a row had it before, and
+    no edit brought it, that row is told: GRAPH_REFUSES_OLD_ROW. Where Graph names nothing (E15), it is the row that stands
+    beside one of a policy set's; without an id, where the edit puts no row there.
     """
-    new = [row for key in merged.touched for row in merged.rows.direct.get(key, ())]
-    others = [row for key, found in rows.direct.items() if key not in merged.touched for row in found]
-    old = next((row for row in others if _names(row) & error.named), None)
-    if old is not None and not any(_names(row) & error.named for row in new):
-        return _old_row(error, rows, f"the assignment {row_id(old)} ({_kind(old)}),", row_id(old))
-    if others and not new and not error.named:
-        return _old_row(error, rows, "one of the assignments, without saying which,")
+    new = {name for key in merged.touched for row in merged.rows.direct.get(key, ()) for name in _names(row)}
+    kept = [row for key, found in rows.direct.items() if key in merged.rows.direct for row in found]
+    old = [row for row in kept if _names(row) & error.named]
+    if old and not (new - {name for row in old for name in _names(row)}) & error.named:
+        return _old_row(error, rows, old[0])
+    beside = [row for key, found in rows.direct.items() if key in rows.owned and key in merged.rows.direct for row in found]
+    if not error.named and (beside or (kept and not new)):
+        return _old_row(error, rows, *beside[:1])
     return error
 
 
-def _old_row(error: GatewayError, rows: RowSet, which: str, its_id: str = "") -> GatewayError:
+def _old_row(error: GatewayError, rows: RowSet, old: Row | None = None) -> GatewayError:
+    which = f"the assignment {row_id(old)} ({_kind(old)})," if old else "one of the assignments, without saying which,"
     return GatewayError(
         Reason.GRAPH_REFUSES_OLD_ROW,
         f"Graph no longer takes {which} which the policy has already; nothing was written. Delete or replace that one first.",
-        resource=(f"{rows.of.policy_type}Assignment", its_id) if its_id else None,
+        resource=(f"{rows.of.policy_type}Assignment", row_id(old)) if old else None,
         metadata=error.metadata,
     )
 

@@ -184,8 +184,7 @@ def _ids(response: Response) -> dict[str, str]:
 def _read(request: Request, response: Response) -> Answer | GatewayError:
     if not 200 <= response.status < 300:
         error = fault_of(response.status, response.headers, response.body)
-        # 503 says that the service did not take the request; after any other 5xx it may have acted.
-        if response.status >= 500 and response.status != 503 and request.method != "GET":
+        if request.method != "GET" and _may_have_acted(response):
             return GatewayError(Reason.OUTCOME_UNKNOWN, metadata=error.metadata)
         if error.reason.kind is Kind.UNAVAILABLE:
             error.retry_after = UNAVAILABLE_RETRY_S
@@ -195,6 +194,13 @@ def _read(request: Request, response: Response) -> Answer | GatewayError:
     except (ValueError, RecursionError):
         reason = Reason.GRAPH_ANSWER_UNREADABLE if request.method == "GET" else Reason.OUTCOME_UNKNOWN
         return GatewayError(reason, "Graph's answer is no JSON.", metadata={"graph_status": str(response.status)})
+
+
+def _may_have_acted(response: Response) -> bool:
+    """Who says when to come back (503 with Retry-After) has put the request off; any other 5xx, and a time-out (408), may come
+    from a front that had passed it on."""
+    put_off = response.status == 503 and "retry-after" in response.headers
+    return response.status == 408 or (response.status >= 500 and not put_off)
 
 
 def _lost(request: Request, exc: TransportError, ids: Mapping[str, str]) -> GatewayError:

@@ -100,7 +100,7 @@ SENT_AGAIN = {
     "429 in decimal seconds": Fault(**POST, status=429, retry_after="0.2"),
     "429 with a date": Fault(**POST, status=429, retry_after="Tue, 24 Nov 2020 10:00:00 GMT"),
     "429 without Retry-After": Fault(**POST, status=429),
-    "503": Fault(**POST, status=503),
+    "503": Fault(**POST, status=503, retry_after="0.1"),
     "an expired token": Fault(**POST, status=401, body={"error": {"code": "InvalidAuthenticationToken", "message": "expired"}}),
 }
 

@@ -103,7 +103,7 @@ async def test_a_new_row_of_a_type_that_graph_does_not_take_is_its_own_callers_f
     """The same words of Graph, and now it is the caller's target that they mean."""
     live.world.intune.model.refused_types = ["scopeTagGroupAssignmentTarget"]
     async with gateway(live, **MERGE) as rig:
-        unknown = {"unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"scopeTagId":"3"}'}}
+        unknown = {"unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"targetType":"user"}'}}
         answer = await create(rig, unknown, EMPTY)
         assert (answer.status, answer.reason) == ("INVALID_ARGUMENT", "GRAPH_TYPE_UNKNOWN")
         assert len([w for w in rig.writes() if w["path"].endswith("assign")]) == 1
@@ -117,3 +117,30 @@ async def test_a_deletion_that_graph_refuses_without_a_reason_is_not_its_callers
         assert (answer.status, answer.reason) == ("FAILED_PRECONDITION", "GRAPH_REFUSES_OLD_ROW")
         assert (answer.fields, answer.resource) == ([], "")
         assert not isinstance(await delete(rig, f"{WINDOWS}_{GROUP}", WINDOWS), Failure)
+
+
+async def test_a_row_beside_one_of_a_policy_set_is_named_where_graph_names_nothing(live: Emulator):
+    """Sent back, the direct row stands twice for Graph, whoever asks for what."""
+    theirs = {"source": "policySets", "target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(9)}}
+    live.world.intune.set_rows(EMPTY, [theirs, {**theirs, "source": "direct"}])
+    live.world.faults.order([Fault(**ASSIGN, status=400, body=NO_REASON, times=9)])
+    async with gateway(live, **MERGE) as rig:
+        answer = await create(rig, group(1))
+        assert (answer.status, answer.reason) == ("FAILED_PRECONDITION", "GRAPH_REFUSES_OLD_ROW")
+        assert answer.resource == f"{EMPTY}_{guid(9)}"
+
+
+async def test_a_row_that_had_its_property_before_is_not_the_fault_of_who_changes_its_filter(live: Emulator):
+    target = {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(9)}
+    live.world.intune.set_rows(EMPTY, [{"note": "from before", "target": target}])
+    live.world.intune.model.refused_properties = ["note"]
+    async with gateway(live, **MERGE) as rig:
+        filtered = group(9) | {
+            "deviceAndAppManagementAssignmentFilterId": GROUP,
+            "deviceAndAppManagementAssignmentFilterType": 2,
+        }
+        request = {"deviceCompliancePolicyId": EMPTY, "deviceCompliancePolicyAssignmentId": f"{EMPTY}_{guid(9)}"}
+        mask = {"updateMask": "target.deviceAndAppManagementAssignmentFilterId"}
+        answer = await rig.call("UpdateComplianceAssignment", request | mask | {"assignment": {"target": filtered}})
+        assert (answer.status, answer.reason) == ("FAILED_PRECONDITION", "GRAPH_REFUSES_OLD_ROW")
+        assert answer.resource == f"{EMPTY}_{guid(9)}"

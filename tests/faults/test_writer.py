@@ -98,10 +98,16 @@ async def test_a_throttle_beyond_the_deadline_is_said_at_once(live: Emulator):
 CARRIED_OUT = {
     "cut after": {"cut": "after"},
     "500": {"status": 500, "effect": "now"},
+    "503 that names no time": {"status": 503, "effect": "now"},
+    "408": {"status": 408, "effect": "now"},
     "504 with HTML": {"status": 504, "body": "<html>", "effect": "now"},
 }
-NOT_CARRIED_OUT = {"503": {"status": 503}, "409": {"status": 409}, "429": {"status": 429, "retry_after": "0.1"}}
-OPEN = {"cut before": {"cut": "before"}, "500": {"status": 500}, "504 with HTML": {"status": 504, "body": "<html>"}}
+NOT_CARRIED_OUT = {
+    "503": {"status": 503, "retry_after": "0.1"},
+    "409": {"status": 409},
+    "429": {"status": 429, "retry_after": "0.1"},
+}
+OPEN = {"cut before": {"cut": "before"}, "503": {"status": 503}, "504 with HTML": {"status": 504, "body": "<html>"}}
 PATIENT = {"graph": {**MERGE["graph"], "doubt_s": 3}}
 
 
@@ -224,7 +230,7 @@ async def test_a_busy_policy_has_its_patience_anew_for_each_batch(live: Emulator
         while len(rig.writes()) < 10:
             calls.append(asyncio.create_task(create(rig, group(len(calls)))))
             await asyncio.sleep(0.05)
-        live.world.faults.order([Fault(**ASSIGN, status=503)])
+        live.world.faults.order([Fault(**ASSIGN, status=503, retry_after="0.1")])
         calls += [asyncio.create_task(create(rig, group(len(calls) + i))) for i in range(5)]
         assert len(created(await asyncio.gather(*calls))) == len(calls)
         assert 503 in [w["status"] for w in rig.writes()]

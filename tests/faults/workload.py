@@ -189,13 +189,13 @@ class Workload:
         late = {**ASSIGN, "effect": "late", "late_s": rng.uniform(0.05, self.load.late_s)}
         return rng.choice(
             [
-                {**late, "status": 504},
+                {**late, "status": rng.choice([503, 504])},
                 {**late, "cut": "before"},
                 {**late, "cut": "before"},
                 {**ASSIGN, "status": 504, "effect": "now"},
                 {**ASSIGN, "cut": "after"},
                 {**ASSIGN, "cut": "before"},
-                {**ASSIGN, "status": 503},
+                {**ASSIGN, "status": 503, **rng.choice([{}, {"retry_after": "0.1"}])},
                 {**ASSIGN, "status": 500},
                 {**ASSIGN, "status": 429, "retry_after": "0.1"},
                 {**ASSIGN, "status": 409},
