@@ -144,3 +144,14 @@ async def test_a_row_that_had_its_property_before_is_not_the_fault_of_who_change
         answer = await rig.call("UpdateComplianceAssignment", request | mask | {"assignment": {"target": filtered}})
         assert (answer.status, answer.reason) == ("FAILED_PRECONDITION", "GRAPH_REFUSES_OLD_ROW")
         assert answer.resource == f"{EMPTY}_{guid(9)}"
+
+
+async def test_a_property_that_another_row_has_as_well_is_the_fault_of_who_brings_it(live: Emulator):
+    """Graph takes it of a row whose type has it."""
+    words = "The property 'note' does not exist on type 'microsoft.management.services.api.groupAssignmentTarget'."
+    body = {"error": {"code": "ModelValidationFailure", "message": words}}
+    live.world.faults.order([Fault(**ASSIGN, status=400, body=body)])
+    unknown = {"unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"note":"mine"}'}}
+    async with gateway(live, **MERGE) as rig:
+        answer = await create(rig, unknown, WINDOWS)
+        assert (answer.status, answer.reason) == ("INVALID_ARGUMENT", "GRAPH_REFUSED_INPUT")
