@@ -1,7 +1,7 @@
 """Whom to tell when Graph refuses a set: the edit that changed it, unless a row that was there before is at fault; and what
 may be an edit's fault at all. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gateway.assignments.edits import Merged
@@ -31,22 +31,23 @@ def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
     no edit brought it, that row is told: GRAPH_REFUSES_OLD_ROW. Where Graph names nothing (E15), it is the row that stands
     beside one of a policy set's; without an id, where the edit puts no row there.
     """
-    new = {name for key in merged.touched for row in merged.rows.direct.get(key, ()) for name in _names(row)}
-    kept = [row for key, found in rows.direct.items() if key in merged.rows.direct for row in found]
-    old = [row for row in kept if _names(row) & error.named]
-    if old and not (new - {name for row in old for name in _names(row)}) & error.named:
-        return _old_row(error, rows, old[0])
-    beside = [row for key, found in rows.direct.items() if key in rows.owned and key in merged.rows.direct for row in found]
-    if not error.named and (beside or (kept and not new)):
+    before, after = rows.direct, merged.rows.direct
+    placed = [row for key in merged.touched for row in after.get(key, ())]
+    brought = any((_all_names(after.get(key, ())) - _all_names(before.get(key, ()))) & error.named for key in merged.touched)
+    kept = [row for key, found in before.items() if key in after for row in found]
+    old = next((row for row in kept if _names(row) & error.named), None)
+    if old is not None and not brought:
+        return _old_row(error, rows, old)
+    beside = [row for key, found in before.items() if key in rows.owned and key in after for row in found]
+    if not error.named and (beside or (kept and not placed)):
         return _old_row(error, rows, *beside[:1])
-    placed = [row for key in merged.touched for row in merged.rows.direct.get(key, ())]
     return _with_its_property(error, placed) if error.reason is Reason.GRAPH_PROPERTY_UNKNOWN else error
 
 
-def _with_its_property(error: GatewayError, new: list[Row]) -> GatewayError:
+def _with_its_property(error: GatewayError, placed: list[Row]) -> GatewayError:
     """The property by the name that the edit gave it: what Graph says is not shown to callers."""
-    places = [(f"assignment.{name}", name) for row in new for name in row]
-    places += [(f"assignment.target.{name}", name) for row in new for name in target_of(row)]
+    places = [(f"assignment.{name}", name) for row in placed for name in row]
+    places += [(f"assignment.target.{name}", name) for row in placed for name in target_of(row)]
     place = next((place for place, name in places if name.lower() in error.named), None)
     return error if place is None else replace(error, message=f"{place[:MOST_SHOWN]}: Graph knows no such property.")
 
@@ -63,6 +64,10 @@ def _old_row(error: GatewayError, rows: RowSet, old: Row | None = None) -> Gatew
 
 def _kind(row: Row) -> str:
     return str(target_of(row).get(TYPE) or "no type").rpartition(".")[2]
+
+
+def _all_names(rows: Iterable[Row]) -> set[str]:
+    return {name for row in rows for name in _names(row)}
 
 
 def _names(row: Row) -> set[str]:

@@ -75,7 +75,7 @@ async def test_a_bad_target_beside_an_old_row_is_still_its_own_callers_fault(liv
     async with gateway(live, **MERGE) as rig:
         answers = await waiting_together(rig, group(1), BAD, group(2))
         assert [isinstance(answer, Assignment) for answer in answers] == [True, False, True]
-        assert (answers[1].status, answers[1].reason) == ("INVALID_ARGUMENT", "GRAPH_REFUSED_INPUT")
+        assert (answers[1].status, answers[1].reason) == ("INVALID_ARGUMENT", "GRAPH_PROPERTY_UNKNOWN")
 
 
 async def test_who_removes_the_old_row_makes_room_for_the_others(forgetful: Emulator):
@@ -155,3 +155,14 @@ async def test_a_row_that_had_its_property_before_is_not_the_fault_of_who_change
         answer = await rig.call("UpdateComplianceAssignment", request | mask | {"assignment": {"target": filtered}})
         assert (answer.status, answer.reason) == ("FAILED_PRECONDITION", "GRAPH_REFUSES_OLD_ROW")
         assert answer.resource == f"{EMPTY}_{guid(9)}"
+
+
+async def test_a_property_that_another_row_has_as_well_is_the_fault_of_who_brings_it(live: Emulator):
+    """Graph takes it of a row whose type has it."""
+    words = "The property 'note' does not exist on type 'microsoft.management.services.api.groupAssignmentTarget'."
+    body = {"error": {"code": "ModelValidationFailure", "message": words}}
+    live.world.faults.order([Fault(**ASSIGN, status=400, body=body)])
+    unknown = {"unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"note":"mine"}'}}
+    async with gateway(live, **MERGE) as rig:
+        answer = await create(rig, unknown, WINDOWS)
+        assert (answer.status, answer.reason) == ("INVALID_ARGUMENT", "GRAPH_PROPERTY_UNKNOWN")

@@ -109,7 +109,12 @@ NOT_CARRIED_OUT = {
     "409": {"status": 409},
     "429": {"status": 429, "retry_after": "0.1"},
 }
-OPEN = {"cut before": {"cut": "before"}, "503": {"status": 503}, "504 with HTML": {"status": 504, "body": "<html>"}}
+OPEN = {
+    "cut before": {"cut": "before"},
+    "500": {"status": 500},
+    "503": {"status": 503},
+    "504 with HTML": {"status": 504, "body": "<html>"},
+}
 PATIENT = {"graph": {**MERGE["graph"], "doubt_s": 3}}
 
 
