@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from protovalidate import Validator
 
 from gateway.cli.loop import load_or_exit, refuse
 from gateway.config import ConfigError
@@ -14,7 +13,7 @@ from gateway.odata.targets import KINDS, target_of_text
 from gateway.operations import OPERATIONS
 from gateway.pipeline.authorize import TARGET, with_targets
 from gateway.pipeline.cedar import Question
-from gateway.pipeline.validate import violation_of
+from gateway.pipeline.validate import VALIDATOR, violation_of
 from gateway.plugins import authorizer_of
 
 FILTERS = ("include", "exclude")
@@ -67,6 +66,6 @@ def _targets(texts: list[str] | None, option: str) -> list[dict[str, Any]]:
 def _as_served(target: dict[str, str]) -> dict[str, Any]:
     """The target as `serve` would read and send it. Raises ValueError where it would refuse it."""
     message = TARGET.from_json(target, strict=True)
-    if broken := Validator().collect_violations(message):
+    if broken := VALIDATOR.collect_violations(message):
         raise ValueError("; ".join(f"{v.field}: {v.rule}" for v in map(violation_of, broken)))
     return TARGET.to_json(message)

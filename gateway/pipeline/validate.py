@@ -20,6 +20,8 @@ WORDS = {
     "string.uuid": "has to be a GUID",
     "enum.defined_only": "has to be one of the enum's values",
 }
+# Compiles the rules of a message when it sees the first one: 14 ms.
+VALIDATOR = Validator()
 
 
 class Validate:
@@ -27,7 +29,6 @@ class Validate:
 
     def __init__(self, tenants: Collection[str]) -> None:
         self._tenants = tenants
-        self._validator = Validator()
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with the first broken rules, and how many more."""
@@ -37,7 +38,7 @@ class Validate:
         message: Any = await call.decode()
         message.device_compliance_policy_id = policy_id = canonical_guid(message.device_compliance_policy_id)
         call = call.found(message=message)
-        violations = tuple(_too_long(message)) or tuple(map(violation_of, self._validator.collect_violations(message)))
+        violations = tuple(_too_long(message)) or tuple(map(violation_of, VALIDATOR.collect_violations(message)))
         if violations:
             raise GatewayError(Reason.INVALID_FIELD, violations=violations)
         call.record.note(policy=policy_id, request_id=getattr(message, "request_id", "") or None)

@@ -75,7 +75,7 @@ async def test_a_bad_target_beside_an_old_row_is_still_its_own_callers_fault(liv
     async with gateway(live, **MERGE) as rig:
         answers = await waiting_together(rig, group(1), BAD, group(2))
         assert [isinstance(answer, Assignment) for answer in answers] == [True, False, True]
-        assert (answers[1].status, answers[1].reason) == ("INVALID_ARGUMENT", "GRAPH_PROPERTY_UNKNOWN")
+        assert (answers[1].status, answers[1].reason) == ("INVALID_ARGUMENT", "GRAPH_REFUSED_INPUT")
 
 
 async def test_who_removes_the_old_row_makes_room_for_the_others(forgetful: Emulator):

@@ -48,8 +48,8 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Registers kinds of authenticators, and no other ones."""
 
     def register(**kinds: Callable[..., Any]) -> None:
-        points = [Point(name, make) for name, make in kinds.items()]
-        monkeypatch.setattr(plugins, "entry_points", lambda group: points if group.endswith(".authenticators") else [])
+        points = {name: Point(name, make) for name, make in kinds.items()}
+        monkeypatch.setattr(plugins, "_registered", lambda group: points if group.endswith(".authenticators") else {})
 
     return register
 
