@@ -12,7 +12,7 @@ test: ## the default tier: needs nothing beside Python
 	$(BIN)/pytest -q -n 4 --dist worksteal
 
 machine: ## the second tier, and fresh examples for the properties of the first
-	$(BIN)/pytest -q -n 4 --dist loadgroup -m "(machine or property) and not long" --hypothesis-profile=fresh
+	$(BIN)/pytest -q -n 4 --dist worksteal -m "(machine or property) and not long" --hypothesis-profile=fresh
 
 long: ## minutes and hours
 	$(BIN)/pytest -q -m long

@@ -56,8 +56,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker("property")
         if machine.needs_of(item):
             item.add_marker("machine")
-        if language := getattr(item, "callspec", None) and item.callspec.params.get("language"):
-            item.add_marker(pytest.mark.xdist_group(language))  # its programs are built once, by one worker
 
 
 def pytest_runtest_setup(item):

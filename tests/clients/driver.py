@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from attacks import CA, DOOR
+from filelock import FileLock
 from google.protobuf.message import Message
 from rig import Failure, Rig, gateway
 
@@ -104,10 +105,15 @@ LANGUAGES = {
 
 @cache
 def built(name: str) -> Language:
-    """The language's programs, built once."""
-    language = LANGUAGES[name]
-    for folder, command in language.build:
-        subprocess.run(command, cwd=folder, check=True)
+    """The language's programs, built once in a run, whichever of pytest's workers needs them first."""
+    language, run = LANGUAGES[name], os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    BUILT.mkdir(exist_ok=True)
+    done = BUILT / f"{name}.run"
+    with FileLock(BUILT / f"{name}.lock"):
+        if not done.exists() or done.read_text() != run:
+            for folder, command in language.build:
+                subprocess.run(command, cwd=folder, check=True)
+            done.write_text(run)
     return language
 
 
