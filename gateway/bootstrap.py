@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 TEND_S = 1.0
 ANSWER_S = 5.0  # how long an answer may take to its caller while the gateway goes down
-FIRST_LOOK_S = 5.0  # what is looked at before the doors open may take so long
+FIRST_RELOAD_S = 5.0  # what is read before the doors open may take so long
 
 
 class Door(Protocol):
@@ -121,7 +121,7 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
         for name, tenant in config.tenants.items():
             tokens = token_source(name, tenant, executor, clock)
             stack.push_async_callback(tokens.close)
-            await stack.enter_async_context(repeating(f"credentials of {name}", config.server.reload_s, tokens.look))
+            await stack.enter_async_context(repeating(f"credentials of {name}", config.server.reload_s, tokens.try_changed))
             transport = transport_of(config.graph, tenant)
             stack.push_async_callback(transport.close)
             quota = Quota(config.graph.writes_per_20s, config.graph.requests_per_20s)
@@ -162,7 +162,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
-        authorizer, known = authorizer_of(config), authenticators(config.callers, source)
+        authorizer, known = authorizer_of(config.authorization), authenticators(config.callers, source)
         audit, idempotency = Audit(ledger), Idempotency(ledger)
         stack.push_async_callback(audit.close)
         stack.push_async_callback(idempotency.close)
@@ -182,23 +182,23 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, ledger, idempotency, service, writers)
         await recovering()  # before new edits come
-        saying = partial(say_how_it_is, ledger, partial(health_of_all, config, clients, authorizer, known), doors)
-        tending = partial(tend, saying, recovering)
-        looks: list[Callable[[], Awaitable[object]]] = [
-            partial(asyncio.to_thread, authorizer.look),
-            *(authenticator.look for authenticator in known),
+        saying = partial(publish_health, ledger, partial(health_of_all, config, clients, authorizer, known), doors)
+        tending = partial(maintain, saying, recovering)
+        reloads: list[Callable[[], Awaitable[object]]] = [
+            partial(asyncio.to_thread, authorizer.reload),
+            *(authenticator.reload for authenticator in known),
         ]
         with suppress(TimeoutError):  # the doors open all the same, and say what is not well
-            async with asyncio.timeout(FIRST_LOOK_S):
-                await asyncio.gather(*(look() for look in looks))
+            async with asyncio.timeout(FIRST_RELOAD_S):
+                await asyncio.gather(*(reload() for reload in reloads))
         try:
             for door in doors:
                 await door.start()
             await saying()
             async with AsyncExitStack() as beside:
                 await beside.enter_async_context(repeating("ledger", TEND_S, tending))
-                for look in looks:  # each by itself: an issuer that is slow holds up no rule
-                    await beside.enter_async_context(repeating("look", config.server.reload_s, look))
+                for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
+                    await beside.enter_async_context(repeating("reload", config.server.reload_s, reload))
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address, ledger.up)
         finally:
             await drain(config.server, gate, writers, doors)
@@ -217,7 +217,7 @@ async def drain(settings: Server, gate: Gate, writers: Writers, doors: Sequence[
     await asyncio.gather(*(door.stop(ANSWER_S) for door in doors))
 
 
-async def tend(saying: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
+async def maintain(saying: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
     """Says how it is, and finds out about what dead gateways left."""
     await saying()
     await recovering()
@@ -236,7 +236,7 @@ def health_of_all(
     }
 
 
-async def say_how_it_is(ledger: Ledger, others: Callable[[], Mapping[str, str]], doors: Sequence[Door]) -> None:
+async def publish_health(ledger: Ledger, others: Callable[[], Mapping[str, str]], doors: Sequence[Door]) -> None:
     """At every door: the ledger, and with it whether writes are taken; and what else the gateway depends on."""
     LEDGER_UP.set(ledger.up)
     faults = {"ledger": ledger.fault, "writes": "" if ledger.up else "the ledger is down", **others()}

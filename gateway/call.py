@@ -24,6 +24,7 @@ CALLER_NAME = re.compile(r"[ -~]{1,320}")
 AUTHORIZATION = "authorization"
 BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
+ENTRY_ID = "request-id"
 CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
 CORRELATION_RULE = "may be given once, with up to 128 printable ASCII characters without spaces"

@@ -3,18 +3,18 @@ nowhere else are they loaded."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gateway.config import Callers, Config, ConfigError, Graph, LedgerConfig, Tenant
-from gateway.credentials import InOrder, MsalApp, Place, TokenSource
+from gateway.config import Authorization, Callers, Config, ConfigError, Graph, LedgerConfig, Tenant
+from gateway.config.kinds import kind_of
+from gateway.credentials import AppRegistration, CredentialChain, MsalApp, TokenSource
 from gateway.graph.clouds import cloud_of
 from gateway.graph.transports import Settings, Transport
-from gateway.ledger.ledger import Book, LedgerError, Store
+from gateway.ledger.ledger import LedgerError, LedgerReader, Store
 from gateway.pipeline.authenticate import Authenticator
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.rules import RulesError
@@ -30,16 +30,16 @@ def authenticators(callers: Callers, source: Path | None = None) -> Sequence[Aut
     return [_made("authenticators", kind, f"callers.{kind}", settings, source) for kind, settings in kinds]
 
 
-def authorizer_of(config: Config) -> Authorizer:
+def authorizer_of(settings: Authorization) -> Authorizer:
     """The authorizer of the configured kind. Raises ConfigError."""
-    kind, rules_file = config.authorization.kind, config.authorization.rules_file
-    authorizer: Authorizer = _made("authorizers", kind, "authorization.rules_file", rules_file, named="authorization.kind")
+    place = "authorization.rules_file"
+    authorizer: Authorizer = _made("authorizers", settings.kind, place, settings.rules_file, named="authorization.kind")
     return authorizer
 
 
-def book_of(config: LedgerConfig) -> Book:
+def ledger_reader_of(config: LedgerConfig) -> LedgerReader:
     """The ledger of the configured kind, for reading. Raises ConfigError."""
-    book: Book = _made("ledgers", config.kind, "ledger", config, named="ledger.kind")
+    book: LedgerReader = _made("ledgers", config.kind, "ledger", config, named="ledger.kind")
     return book
 
 
@@ -57,16 +57,18 @@ def token_source(
     name: str, tenant: Tenant, executor: Executor, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
 ) -> TokenSource:
     """The tenant's tokens, from its credentials. Raises ConfigError."""
-    return TokenSource(InOrder(name, apps_of(name, tenant)), executor, clock=clock, sleep=sleep)
+    return TokenSource(CredentialChain(name, apps_of(name, tenant)), executor, clock=clock, sleep=sleep)
 
 
 def apps_of(name: str, tenant: Tenant) -> list[MsalApp]:
     """MSAL for each credential of the tenant. Raises ConfigError."""
     cloud = cloud_of(tenant)
-    place = Place(name, tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.ca_file)
+    registration = AppRegistration(name, tenant.tenant_id, tenant.client_id, cloud.authority, cloud.scope, tenant.ca_file)
     return [
         MsalApp(
-            place, credential.kind, _made("credentials", credential.kind, f"tenants.{name}.credentials.{number}", credential)
+            registration,
+            credential.kind,
+            _made("credentials", credential.kind, f"tenants.{name}.credentials.{number}", credential),
         )
         for number, credential in enumerate(tenant.credentials)
     ]
@@ -79,19 +81,31 @@ def transport_of(graph: Graph, tenant: Tenant) -> Transport:
     return transport
 
 
+def mistakes_of(config: Config, source: Path | None = None) -> list[str]:
+    """Everything that plug-ins find wrong in their settings, where whoever makes them stops at the first."""
+    attempts: list[Callable[[], object]] = [
+        partial(authorizer_of, config.authorization),
+        partial(authenticators, config.callers, source),
+        *(partial(apps_of, name, tenant) for name, tenant in config.tenants.items()),
+    ]
+    return [mistake for attempt in attempts for mistake in _mistakes_in(attempt)]
+
+
+def _mistakes_in(attempt: Callable[[], object]) -> list[str]:
+    try:
+        attempt()
+    except ConfigError as exc:
+        return exc.mistakes
+    return []
+
+
 def plug_in(group: str, kind: str, place: str) -> Any:
     """What is registered as `kind` in the entry-point group. place: where the configuration names it. Raises ConfigError with
     the kinds there are."""
-    registered = _registered(f"compliance_gateway.{group}")
-    if kind not in registered:
-        raise ConfigError([f"{place}: there is no {kind!r}; installed are {', '.join(sorted(registered)) or 'none'}"])
-    return registered[kind].load()
-
-
-@cache
-def _registered(group: str) -> Mapping[str, EntryPoint]:
-    """Looked for once in a process: it opens the metadata of every installed package, which takes 20 ms."""
-    return {point.name: point for point in entry_points(group=group)}
+    try:
+        return kind_of(group, kind).load()
+    except ValueError as exc:
+        raise ConfigError([f"{place}: {exc}"]) from exc
 
 
 def _made(group: str, kind: str, place: str, *settings: Any, named: str = "") -> Any:

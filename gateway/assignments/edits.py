@@ -13,7 +13,7 @@ from gateway.assignments.rows import Row, RowSet, Target, keeping_filter, row_id
 from gateway.call import Judge, permit
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata.codec import TYPE
-from gateway.odata.targets import NO_FILTER, Key, filter_of, key_of_target, kind_of, others_of
+from gateway.odata.targets import NO_FILTER, Key, extra_properties, filter_of, key_of_target, kind_of
 from gateway.sets import AssignableSet
 
 IfExists = Literal["fail", "keep", "replace"]
@@ -195,7 +195,7 @@ def _retargeted(edit: Retarget, old: Row, old_key: Key) -> tuple[Key, Row]:
     if same_kind and key == old_key:
         return key, with_filter(old, target)
     # Graph makes the id from the target: a new target has a new one.
-    others = others_of(target_of(old)) if same_kind else {}
+    others = extra_properties(target_of(old)) if same_kind else {}
     return key, {**{k: v for k, v in old.items() if k != "id"}, "target": {**target, **others}}
 
 
@@ -258,7 +258,7 @@ def _replacement(edit: ReplaceAll, target: Target, there: Sequence[Row], at: str
 def _check_others(target: Target, old: Row | None, at: str = "assignment") -> None:
     """What the gateway does not know can be sent back as it was read, and no more: what it would do, nobody has judged."""
     has = target_of(old) if old is not None else {}
-    for name, value in others_of(target).items():
+    for name, value in extra_properties(target).items():
         if name not in has or has[name] != value:
             rule = f"{name[:64]} is no property that this gateway knows: it can be kept as it is, but not set or changed"
             raise invalid(f"{at}.target.other_properties", rule)

@@ -8,7 +8,7 @@ from gateway.assignments.looks import Look
 from gateway.assignments.rows import Row, RowSet
 from gateway.call import Record
 from gateway.errors import GatewayError, Reason
-from gateway.graph.client import Answer, GraphClient, Permit
+from gateway.graph.client import GraphAnswer, GraphClient, Permit
 from gateway.odata import dumps
 from gateway.sets import AssignableSet
 
@@ -124,7 +124,7 @@ class Upstream:
             links.append(link)
             path, of = link, ""
 
-    async def _json(self, answer: Awaitable[Answer]) -> Any:
+    async def _json(self, answer: Awaitable[GraphAnswer]) -> Any:
         """What Graph answered; that it knows no such thing is told of the policy."""
         try:
             return (await answer).json

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.audit_book import ConfigFile, LedgerUrl, opened
 from gateway.cli.audit_chain import seal, verify_chain
+from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
 from gateway.cli.audit_views import json_line, table, trace_lines, write_csv
 from gateway.entry import Entry, utc_text
 from gateway.ledger.ledger import Query

@@ -12,7 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from gateway.cli.audit_book import ConfigFile, LedgerUrl, opened
+from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
 from gateway.entry import Entry, utc_now
 from gateway.ledger.chain import verify
 from gateway.ledger.ledger import Ends

@@ -46,9 +46,9 @@ def authorize(
         filter_types=frozenset({filter_type} if filter_ else ()),
     )
     try:
-        answer = authorizer_of(loaded).ask(question)
+        answer = authorizer_of(loaded.authorization).ask(question)
     except ConfigError as exc:
-        raise refuse(exc.faults) from None
+        raise refuse(exc.mistakes) from None
     because = f" because of {', '.join(sorted(set(answer.because)))}" if answer.because else ""
     if answer.missing:
         typer.echo(f"refused: {answer.missing} is {'forbidden' if because else 'permitted by no policy'}{because}")

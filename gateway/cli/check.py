@@ -18,9 +18,9 @@ from gateway.config import Config, ConfigError, Tenant, Tls, exposed
 from gateway.doors.tls import Certificates, life_of
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
-from gateway.graph.faults import PERMISSION
+from gateway.graph.graph_errors import PERMISSION
 from gateway.ledger.ledger import LedgerError
-from gateway.plugins import apps_of, authenticators, authorizer_of, book_of
+from gateway.plugins import apps_of, authenticators, authorizer_of, ledger_reader_of, mistakes_of
 
 PATIENCE_S = 30.0
 PROBE = "/beta/deviceManagement/deviceCompliancePolicies?$top=1&$select=id"
@@ -59,7 +59,7 @@ def check(
     config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each credential and each other part.")] = False,
 ) -> None:
-    """Check a configuration: its faults; for each credential of each tenant a token, its roles and one read from Graph; the
+    """Check a configuration: its mistakes; for each credential of each tenant a token, its roles and one read from Graph; the
     ledger, the rules, the doors' certificate, the keys of each issuer of callers' tokens, and this machine's clock by Graph's.
 
     Exit 1 if something is wrong; a certificate that ends soon is a warning."""
@@ -67,10 +67,10 @@ def check(
     for line in exposed(loaded, config):
         typer.echo(f"warning: {line}", err=True)
     try:
-        authorizer_of(loaded)
+        authorizer_of(loaded.authorization)
         findings, dependencies = run(_check(loaded))
     except ConfigError as exc:
-        raise refuse(exc.faults) from None
+        raise refuse(mistakes_of(loaded, config) or exc.mistakes) from None
     everything: list[Finding | Dependency] = [*findings, *dependencies]
     if as_json:
         for found in everything:
@@ -95,7 +95,7 @@ async def _check(config: Config) -> tuple[list[Finding], list[Dependency]]:
 
 def _check_ledger(config: Config) -> Dependency:
     try:
-        book_of(config.ledger).probe()
+        ledger_reader_of(config.ledger).probe()
     except LedgerError as exc:
         return Dependency("ledger", f"{config.ledger.url} {exc}")
     return Dependency("ledger", "ok")
@@ -114,7 +114,7 @@ def _check_certificate(tls: Tls | None) -> list[Dependency]:
 
 async def _check_callers(config: Config) -> list[Dependency]:
     known = authenticators(config.callers)
-    await asyncio.gather(*(authenticator.look() for authenticator in known))
+    await asyncio.gather(*(authenticator.reload() for authenticator in known))
     return [Dependency(name, why or "ok") for authenticator in known for name, why in authenticator.health().items()]
 
 

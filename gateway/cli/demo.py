@@ -33,7 +33,7 @@ from gateway.emulator.graph import Routes
 from gateway.entry import OK
 from gateway.ledger.ledger import Query
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
-from gateway.plugins import book_of
+from gateway.plugins import ledger_reader_of
 
 POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
 GROUP = "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
@@ -61,7 +61,7 @@ def demo(
     try:
         right = run(_demo(ledger))
     except ConfigError as exc:
-        raise refuse(exc.faults) from None
+        raise refuse(exc.mistakes) from None
     if not right:
         raise typer.Exit(1)
 
@@ -126,7 +126,7 @@ def _show_ledger(ledger: Path) -> bool:
     """Who assigned this policy to this group, and what is Graph's request id?"""
     console.print("[bold]Who assigned this policy to this group?[/]")
     console.print(f"  compliance-gateway audit --ledger {ledger} --policy {POLICY} --target {GROUP} --newest 1")
-    book = book_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
+    book = ledger_reader_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
     found = list(book.find(Query(policy=POLICY, target=GROUP, newest=1)))
     table(found)
     console.print()

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import typer
 from rich.console import Console
 
-from gateway.config import Config, ConfigError, load
+from gateway.config import Config, ConfigError, load, load_authorization
+from gateway.plugins import authorizer_of
 
 try:
     from uvloop import new_event_loop
@@ -53,15 +54,23 @@ def say(**facts: object) -> None:
 
 
 def load_or_exit(path: Path) -> Config:
-    """The configuration; with faults, a line for each on stderr and exit status 1."""
+    """The configuration; with mistakes, a line for each on stderr and exit status 1."""
     try:
         return load(path)
     except ConfigError as exc:
-        raise refuse(exc.faults) from None
+        raise refuse([*exc.mistakes, *_mistakes_in_rules(path, exc.mistakes)]) from None
 
 
-def refuse(faults: list[str]) -> typer.Exit:
+def _mistakes_in_rules(path: Path, told: list[str]) -> list[str]:
+    try:
+        authorizer_of(load_authorization(path))
+    except ConfigError as exc:
+        return [] if any(line.startswith(("authorization", str(path))) for line in told) else exc.mistakes
+    return []
+
+
+def refuse(mistakes: list[str]) -> typer.Exit:
     """Says why a start is refused."""
-    for fault in faults:
-        typer.echo(f"config: {fault}", err=True)
+    for mistake in mistakes:
+        typer.echo(f"config: {mistake}", err=True)
     return typer.Exit(BAD_CONFIG)

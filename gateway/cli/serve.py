@@ -9,6 +9,7 @@ from gateway.bootstrap import running
 from gateway.cli.loop import load_or_exit, refuse, run, say, until_signalled
 from gateway.config import Config, ConfigError
 from gateway.logs import log_json
+from gateway.plugins import mistakes_of
 
 
 def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]) -> None:
@@ -20,7 +21,7 @@ def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]
     try:
         run(_serve(loaded, config))
     except ConfigError as exc:
-        raise refuse(exc.faults) from None
+        raise refuse(mistakes_of(loaded, config) or exc.mistakes) from None
     except OSError as exc:
         raise refuse([f"server: {exc}"]) from None
 

@@ -4,21 +4,22 @@ Secrets are never in the file: they are named by `file` or `env`. Security setti
 operational settings all have good ones. Units are in the names: `_s` seconds, `_bytes` bytes.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gateway.config.base import NAME, NAME_RULE, ConfigError, Name, Section
+from gateway.config.base import NAME, NAME_RULE, PATTERNS, ConfigError, Name, Section
 from gateway.config.doors import Authorization, Callers, Server, StaticSection, Tls
 from gateway.config.exposure import exposed
 from gateway.config.stores import LedgerConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
-    "NAME", "NAME_RULE", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Server", "Tenant", "Tls",
-    "exposed", "load", "load_ledger", "load_static", "parse", "parse_ledger",
+    "NAME", "NAME_RULE", "Authorization", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Server", "Tenant",
+    "Tls", "exposed", "load", "load_authorization", "load_ledger", "load_static", "parse", "parse_ledger",
 ]  # fmt: skip
 
 
@@ -59,6 +60,15 @@ class StaticFile(BaseModel):
     callers: StaticSection = StaticSection()
 
 
+# Errors of pydantic's by type, and how its other messages begin.
+WORDS = {
+    "extra_forbidden": "unknown key",
+    "missing": "is required",
+    "model_type": "has to be a table",
+    "dict_type": "has to be a table",
+    "list_type": "has to be a list",
+}
+PYDANTIC = re.compile(r"^(Input|Value|String|List|Dictionary|Tuple|URL) should ")
 Values = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -73,6 +83,11 @@ def load_ledger(path: Path) -> LedgerConfig:
     return parse_ledger(_read(path).get("ledger", {}), folder=path.parent)
 
 
+def load_authorization(path: Path) -> Authorization:
+    """Reads the file's [authorization] alone, so that mistakes in the rules are told beside mistakes in the file."""
+    return _parse(Authorization, _read(path).get("authorization", {}), path.parent)
+
+
 def load_static(path: Path) -> dict[str, str]:
     """Reads the file's [callers.static] alone: a caller that is taken out ends, whatever else is being changed in the file."""
     return dict(_parse(StaticFile, _read(path), path.parent).callers.static)
@@ -82,8 +97,8 @@ def parse(values: Values, folder: Path = Path(), source: Path | None = None) -> 
     """Checks values as TOML gives them; relative paths count from `folder`. source: the file that they are from. Raises
     ConfigError with every fault, which files that are open to others are where server.strict_files says so."""
     config = _parse(Config, values, folder)
-    if config.server.strict_files and (faults := exposed(config, source)):
-        raise ConfigError(faults)
+    if config.server.strict_files and (mistakes := exposed(config, source)):
+        raise ConfigError(mistakes)
     return config
 
 
@@ -108,11 +123,14 @@ def _parse(model: type[Model], values: Values, folder: Path) -> Model:
 
 def _place(loc: tuple[int | str, ...]) -> str:
     """The path of the fault, without the tag that pydantic puts after the number of a credential."""
-    plain = [part for i, part in enumerate(loc) if not (i >= 2 and loc[i - 2] == "credentials")]
+    plain = [part for i, part in enumerate(loc) if part != "[key]" and not (i >= 2 and loc[i - 2] == "credentials")]
     return ".".join(map(str, plain)) or "config"
 
 
 def _rule(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown key"
-    return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in WORDS:
+        return WORDS[error["type"]]
+    pattern = error.get("ctx", {}).get("pattern")
+    if pattern in PATTERNS:
+        return f"has to be {PATTERNS[pattern]}"
+    return PYDANTIC.sub("has to ", str(error["msg"]).removeprefix("Value error, "))

@@ -10,6 +10,11 @@ GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}\Z"
 NAME_RULE = "a name has up to 63 small letters, digits, dots, hyphens and underscores, and begins with a letter or a digit"
 TOKEN_HASH = r"^sha256:([0-9a-f]{32}:)?[0-9a-f]{64}$"  # noqa: S105 - a pattern
+# What a value has to be that does not match.
+PATTERNS = {
+    GUID: "a GUID",
+    TOKEN_HASH: "a line of `compliance-gateway token NAME`: sha256: and 64 hexadecimal digits",
+}
 
 
 def _named(name: str) -> str:
@@ -23,11 +28,11 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `faults` has a line for each fault: where, and what is wrong."""
+    """The configuration cannot be used; `mistakes` has a line for each fault: where, and what is wrong."""
 
-    def __init__(self, faults: list[str]) -> None:
-        self.faults = faults
-        super().__init__("\n".join(faults))
+    def __init__(self, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        super().__init__("\n".join(mistakes))
 
 
 class Section(BaseModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from gateway.config.base import GUID, Seconds, Section, WatchedFile
+from gateway.config.kinds import a_kind
 
 
 class SecretCredential(Section):
@@ -86,7 +87,7 @@ class PlugInCredential(BaseModel):
     """A kind that is registered in the entry-point group `compliance_gateway.credentials`, which checks the rest."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
-    kind: str
+    kind: Annotated[str, a_kind("credentials")]
     """Which kind of credential it is."""
 
 

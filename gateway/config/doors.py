@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section, WatchedFile
+from gateway.config.kinds import a_kind, kind_of
 
 # With public keys only: a secret that both sides know could be the public key itself, and `none` is no signature.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -135,7 +136,7 @@ class Server(Section):
 class Authorization(Section):
     """What callers may do."""
 
-    kind: str = "cedar"
+    kind: Annotated[str, a_kind("authorizers")] = "cedar"
     """`cedar`, or a kind that is registered in the entry-point group `compliance_gateway.authorizers`."""
     rules_file: WatchedFile
     """The rules, in Cedar; what none of them permits is refused. A new file with a mistake is not taken."""
@@ -227,6 +228,8 @@ class Callers(Section):
             raise ValueError("no caller authenticator: add [callers.static], [callers.jwt] or [callers.mtls]")
         if len({issuer.issuer for issuer in self.jwt.values()}) != len(self.jwt):
             raise ValueError("jwt: an issuer may be there once")
+        for kind in self.model_extra or ():
+            kind_of("authenticators", kind)
         return self
 
     def kinds(self) -> Mapping[str, Any]:

@@ -2,17 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gateway.config.base import ExistingFile, Section
+from gateway.config.kinds import a_kind
 
 
 class LedgerConfig(Section):
     """The record of every write, and what replicas share."""
 
-    kind: str = "sql"
+    kind: Annotated[str, a_kind("ledgers")] = "sql"
     """`sql`, or a kind that is registered in the entry-point group `compliance_gateway.ledgers`."""
     url: str = Field(default="sqlite:///ledger.db", validate_default=True)
     """`sqlite:///file` for one gateway, `postgresql://user@host/database` for several. A relative file counts from the

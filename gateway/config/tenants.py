@@ -1,11 +1,12 @@
 """The Entra tenants, their credentials, and how Graph is spoken to."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gateway.config.base import GUID, ExistingFile, Seconds, Section
 from gateway.config.credentials import Credential
+from gateway.config.kinds import a_kind
 
 
 class Tenant(Section):
@@ -37,7 +38,7 @@ class Tenant(Section):
 class Graph(Section):
     """How Graph is spoken to. What the gateway promises holds as long as Graph keeps to `lag_s` and `late_s`."""
 
-    transport: str = "aiohttp"
+    transport: Annotated[str, a_kind("transports")] = "aiohttp"
     """`aiohttp`, `requests`, or a kind that is registered in the entry-point group `compliance_gateway.transports`."""
     create_route: Literal["auto", "documented", "assign"] = "auto"
     """How a create reaches Graph: `documented` (POST …/assignments), `assign` (the whole set), or whichever works."""

@@ -36,10 +36,10 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Presented:
+class Proof:
     """What is presented to Entra now. stamp: another where another proof is meant. expires_at: aware; None if unknown."""
 
-    proof: Secret | Assertion | Identity
+    material: Secret | Assertion | Identity
     stamp: str = field(repr=False)
     expires_at: datetime | None = None
 
@@ -47,10 +47,10 @@ class Presented:
 class Credential(Protocol):
     """One credential of a tenant."""
 
-    def present(self) -> Presented:
+    def present(self) -> Proof:
         """What it has now, read anew; blocking. Raises CredentialError."""
         ...
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         """Cheap: a value that changes when `present` may give something else, or None where only asking can tell."""
         ...

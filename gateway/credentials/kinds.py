@@ -23,7 +23,7 @@ from gateway.config.credentials import (
     ManagedIdentityCredential,
     SecretCredential,
 )
-from gateway.credentials.credential import Assertion, CredentialError, Identity, Presented, Secret
+from gateway.credentials.credential import Assertion, CredentialError, Identity, Proof, Secret
 from gateway.files import version_of
 
 # Certificates: Entra wants the assertion for minutes only.
@@ -37,13 +37,13 @@ class SecretFrom:
     def __init__(self, settings: SecretCredential) -> None:
         self._file, self._env = settings.file, settings.env or ""
 
-    def present(self) -> Presented:
+    def present(self) -> Proof:
         value = _read(self._file).decode(errors="replace").strip() if self._file else os.environ.get(self._env, "")
         if not value:
             raise CredentialError("the secret is empty")
-        return Presented(Secret(SecretStr(value)), _stamp(value.encode()))
+        return Proof(Secret(SecretStr(value)), _stamp(value.encode()))
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         return self._file and version_of(self._file)
 
 
@@ -53,7 +53,7 @@ class Certificate:
     def __init__(self, settings: CertificateCredential) -> None:
         self._file, self._passphrase_file, self._x5c = settings.file, settings.passphrase_file, settings.x5c
 
-    def present(self) -> Presented:
+    def present(self) -> Proof:
         data = _read(self._file)
         passphrase = _read(self._passphrase_file).strip() if self._passphrase_file else None
         key, certificate = _key_and_certificate(data, passphrase)
@@ -70,9 +70,9 @@ class Certificate:
             )
             return str(signed.decode())
 
-        return Presented(Assertion(make), _stamp(data), certificate.not_valid_after_utc)
+        return Proof(Assertion(make), _stamp(data), certificate.not_valid_after_utc)
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         return version_of(self._file), self._passphrase_file and version_of(self._passphrase_file)
 
 
@@ -82,11 +82,11 @@ class Federated:
     def __init__(self, settings: FederatedCredential) -> None:
         self._file = settings.file
 
-    def present(self) -> Presented:
+    def present(self) -> Proof:
         token = _read(self._file).decode(errors="replace").strip()
-        return Presented(Assertion(lambda _audience, _client_id: token), _stamp(token.encode()), _expiry_of(token))
+        return Proof(Assertion(lambda _audience, _client_id: token), _stamp(token.encode()), _expiry_of(token))
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         return self._file and version_of(self._file)
 
 
@@ -103,10 +103,10 @@ class ManagedIdentity:
         else:
             self._identity = Identity("system")
 
-    def present(self) -> Presented:
-        return Presented(self._identity, "managed identity")
+    def present(self) -> Proof:
+        return Proof(self._identity, "managed identity")
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         return None
 
 
@@ -116,10 +116,10 @@ class Command:
     def __init__(self, settings: CommandCredential) -> None:
         self._command, self._timeout = settings.command, settings.timeout_s
 
-    def present(self) -> Presented:
-        return Presented(Assertion(self._run), "command")
+    def present(self) -> Proof:
+        return Proof(Assertion(self._run), "command")
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         return None
 
     def _run(self, audience: str, client_id: str) -> str:

@@ -10,9 +10,9 @@ import msal
 import requests
 from msal.exceptions import MsalError
 
-from gateway.credentials.credential import Assertion, Credential, CredentialError, Identity, Presented
+from gateway.credentials.credential import Assertion, Credential, CredentialError, Identity, Proof
+from gateway.credentials.entra_errors import entra_error
 from gateway.credentials.entra_session import EntraSession
-from gateway.credentials.faults import entra_error
 from gateway.errors import GatewayError, Reason
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Issued:
 
 
 @dataclass(frozen=True)
-class Place:
+class AppRegistration:
     """Where a tenant's tokens come from. authority: root of Entra; scope: `{Graph root}/.default`."""
 
     tenant: str
@@ -45,11 +45,11 @@ class MsalApp:
     A credential that changed is tried before it is used: where Entra refuses the new one, the one before stays.
     """
 
-    def __init__(self, place: Place, kind: str, credential: Credential) -> None:
-        self._place, self.kind, self._credential = place, kind, credential
-        self._session = EntraSession(place.ca_file, None if self.local else place.authority)
+    def __init__(self, registration: AppRegistration, kind: str, credential: Credential) -> None:
+        self._registration, self.kind, self._credential = registration, kind, credential
+        self._session = EntraSession(registration.ca_file, None if self.local else registration.authority)
         self._http_cache: dict[Any, Any] = {}
-        self._used: Presented | None = None
+        self._used: Proof | None = None
         self._app: tuple[str, Any] | None = None
 
     @property
@@ -64,9 +64,9 @@ class MsalApp:
         except CredentialError:
             return None
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         """See Credential."""
-        return self._credential.look()
+        return self._credential.fingerprint()
 
     def acquire(self) -> Issued:
         """Asks Entra for a new token. Raises GatewayError: CREDENTIAL_REFUSED or ENTRA_UNAVAILABLE."""
@@ -97,18 +97,18 @@ class MsalApp:
 
     def _where(self, error: GatewayError | None = None) -> dict[str, Any]:
         why = {"why": error.message, **error.metadata} if error else {}
-        return {"tenant": self._place.tenant, "credential": self.kind, **why}
+        return {"tenant": self._registration.tenant, "credential": self.kind, **why}
 
-    def _ask(self, presented: Presented) -> Issued:
+    def _ask(self, presented: Proof) -> Issued:
         try:
-            if isinstance(presented.proof, Identity):
-                result = self._ask_for_identity(presented.proof)
+            if isinstance(presented.material, Identity):
+                result = self._ask_for_identity(presented.material)
             else:
                 app = self._current_app(presented)
                 # MSAL would answer from its cache, and replay Entra's last error for up to a minute.
                 app.remove_tokens_for_client()
                 self._http_cache.clear()
-                result = app.acquire_token_for_client(scopes=[self._place.scope])
+                result = app.acquire_token_for_client(scopes=[self._registration.scope])
         except CredentialError as exc:
             raise _unusable(exc) from None
         except requests.RequestException as exc:
@@ -131,16 +131,16 @@ class MsalApp:
             else msal.SystemAssignedManagedIdentity()
         )
         client = msal.ManagedIdentityClient(which, http_client=self._session)
-        result = client.acquire_token_for_client(resource=self._place.scope.removesuffix("/.default"))
+        result = client.acquire_token_for_client(resource=self._registration.scope.removesuffix("/.default"))
         return dict(result or {})
 
-    def _current_app(self, presented: Presented) -> msal.ConfidentialClientApplication:
+    def _current_app(self, presented: Proof) -> msal.ConfidentialClientApplication:
         if self._app is None or self._app[0] != presented.stamp:
             self._http_cache.clear()
             app = msal.ConfidentialClientApplication(
-                self._place.client_id,
+                self._registration.client_id,
                 client_credential=self._proof(presented),
-                authority=f"{self._place.authority}/{self._place.tenant_id}",
+                authority=f"{self._registration.authority}/{self._registration.tenant_id}",
                 http_client=self._session,
                 http_cache=self._http_cache,
                 # Our clouds are a fixed table; instance discovery would ask a public host about a private authority.
@@ -149,12 +149,12 @@ class MsalApp:
             self._app = presented.stamp, app
         return self._app[1]
 
-    def _proof(self, presented: Presented) -> Any:
+    def _proof(self, presented: Proof) -> Any:
         """As MSAL wants it."""
-        proof, place = presented.proof, self._place
+        proof, registration = presented.material, self._registration
         if isinstance(proof, Assertion):
-            audience = f"{place.authority}/{place.tenant_id}/oauth2/v2.0/token"
-            return {"client_assertion": lambda: proof.make(audience, place.client_id)}
+            audience = f"{registration.authority}/{registration.tenant_id}/oauth2/v2.0/token"
+            return {"client_assertion": lambda: proof.make(audience, registration.client_id)}
         assert not isinstance(proof, Identity)
         return proof.value.get_secret_value()
 

@@ -37,7 +37,7 @@ class TokenApp(Protocol):
         """Blocking. Raises GatewayError."""
         ...
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         """Blocking but cheap: a value that changes when `acquire` may use something new."""
         ...
 
@@ -81,11 +81,11 @@ class TokenSource:
         if self._token is not None and self._token.value == value:
             self._token = None
 
-    async def look(self) -> None:
+    async def try_changed(self) -> None:
         """Tries a credential that has changed, before there is need of it. Never raises GatewayError."""
         if self._token is None or self._flight is not None:
             return
-        if await asyncio.get_running_loop().run_in_executor(self._executor, self._app.look) != self._seen:
+        if await asyncio.get_running_loop().run_in_executor(self._executor, self._app.fingerprint) != self._seen:
             try:
                 await self._fetch()
             except GatewayError as error:
@@ -125,7 +125,7 @@ class TokenSource:
             self._flight = None
 
     def _look_and_acquire(self) -> tuple[object, Issued]:
-        return self._app.look(), self._app.acquire()
+        return self._app.fingerprint(), self._app.acquire()
 
     def _remember(self, issued: Issued) -> Remembered:
         now = self._clock()

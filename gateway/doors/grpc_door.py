@@ -31,15 +31,15 @@ from gateway.operations import OPERATIONS, SERVICE, Operation
 # gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this much more
 # than ours, and what lies between gets INVALID_ARGUMENT and the rule.
 SLACK = 1 << 20
-# How many streams a connection may have: what one caller may have under way (server.in_flight), and some more. A server of
-# gRPC's has one queue for the calls that nobody has taken up yet, those that are reset already among them, and cancels what
-# comes when it is long (from 1,000 on, if not said): one connection could fill it and get the calls of all others cancelled.
-# With a limit of streams gRPC also refuses, by its connection, what is over it, until those that ended are freed
-# (grpc.http.overload_protection). So it has to be more than an honest client has at once, and few enough to be waited for.
-STREAMS = 1250
+# How many streams a connection may have. A server of gRPC's has one queue for the calls that nobody has taken up yet, those
+# that are reset already among them, and cancels what comes when it is long (from 1,000 on, if not said): one connection could
+# fill it and get the calls of all others cancelled. With a limit of streams gRPC also refuses, by its connection, what is over
+# it, those counted that have ended and are not freed yet (grpc.http.overload_protection): REFUSED_STREAM, UNAVAILABLE, before
+# anything has been done. 600 and busy cores are enough for a flood of resets to outrun us.
+STREAMS = 400
 STREAMS_LEFT_BEHIND = 2
 # gRPC tells of a reset a few rounds of the loop after the call. What is reset already ends in them, before it costs anything.
-ROUNDS_TO_HEAR_OF_A_RESET = 3
+ROUNDS_TO_HEAR_OF_A_RESET = 10
 HANDSHAKE_S = 10.0
 AGE_S, AGE_GRACE_S = 3600.0, 300.0
 # A message may take half of the time that its call has: the rest is for the operation.

@@ -26,7 +26,7 @@ IN_UNKNOWN = {"odata_type": TYPE, "json": ""}
 
 
 @dataclass(frozen=True)
-class Answer:
+class RestAnswer:
     """status, headers, and the JSON body, None for an empty one."""
 
     status: int
@@ -34,14 +34,14 @@ class Answer:
     body: Any = None
 
 
-def answer_of(route: Route, message: Message, root: str, query: str, *, minimal: bool = False) -> Answer:
+def answer_of(route: Route, message: Message, root: str, query: str, *, minimal: bool = False) -> RestAnswer:
     """What a carried-out operation answers. root: of this gateway, such as https://gateway.example. minimal: the caller asked
     for no body (RFC 7240)."""
     version = f"{root}/{'beta' if route.beta else 'v1.0'}"
     policy = f"{POLICIES}('{route.policy}')/assignments"
     context = f"{version}/$metadata#{policy[1:]}"
     if not message.DESCRIPTOR.fields:
-        return Answer(204)
+        return RestAnswer(204)
     status, headers = 200, {}
     if route.operation.name in CREATED:
         status, row = 201, getattr(message, "id", "")
@@ -49,21 +49,21 @@ def answer_of(route: Route, message: Message, root: str, query: str, *, minimal:
             headers["Location"] = f"{version}{policy}('{row}')"
     if minimal and route.operation.writes:
         entity = {"OData-EntityId": headers["Location"]} if headers else {}
-        return Answer(204, {**headers, **entity, "Preference-Applied": "return=minimal"})
+        return RestAnswer(204, {**headers, **entity, "Preference-Applied": "return=minimal"})
     rows = getattr(message, "assignments", None)
     if rows is None:
         json = codec(message.DESCRIPTOR, beta=route.beta).to_json(message, answer=True)
-        return Answer(status, headers, {"@odata.context": f"{context}/$entity", **json})
+        return RestAnswer(status, headers, {"@odata.context": f"{context}/$entity", **json})
     body: dict[str, Any] = {"@odata.context": context}
     if token := getattr(message, "next_page_token", ""):
         kept = [f"$top={value}&" for name, value in parse_qsl(query) if name == "$top"]
         path = f"{version}{POLICIES}/{route.policy}/assignments"
         body["@odata.nextLink"] = f"{path}?{''.join(kept)}$skiptoken={token}"
     body["value"] = [codec(row.DESCRIPTOR, beta=route.beta).to_json(row, answer=True) for row in rows]
-    return Answer(status, headers, body)
+    return RestAnswer(status, headers, body)
 
 
-def refusal_of(error: GatewayError, route: Route | None, request_id: str, correlation_id: str) -> Answer:
+def refusal_of(error: GatewayError, route: Route | None, request_id: str, correlation_id: str) -> RestAnswer:
     """Graph's error object, with our reason as its code and places as they are in Graph's JSON."""
     if error.violations and route:
         places = tuple(Violation(place_of(route, v.field), _spelt(route, v.rule)) for v in error.violations)
@@ -87,7 +87,7 @@ def refusal_of(error: GatewayError, route: Route | None, request_id: str, correl
         headers["Allow"] = error.metadata["allow"]
     if error.reason is Reason.CALLER_UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
-    return Answer(error.reason.http, headers, {"error": {**body, "innerError": inner}})
+    return RestAnswer(error.reason.http, headers, {"error": {**body, "innerError": inner}})
 
 
 def _spelt(route: Route, rule: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.doors.rest_answers import Answer
+from gateway.doors.rest_answers import RestAnswer
 from gateway.errors import invalid
 from gateway.operations import HttpRule, Operation
 from gateway.sets import SETS
@@ -73,12 +73,12 @@ def _item(request: Any, at: str) -> Item:
 
 
 async def answers_to(
-    items: list[Item], send: Callable[[Item], Awaitable[Answer]], failed: Callable[[Item], Answer]
-) -> list[Answer]:
+    items: list[Item], send: Callable[[Item], Awaitable[RestAnswer]], failed: Callable[[Item], RestAnswer]
+) -> list[RestAnswer]:
     """The answers in the order of the items. send: carries one out. failed: the answer where one that it depends on failed."""
-    tasks: dict[str, asyncio.Task[Answer]] = {}
+    tasks: dict[str, asyncio.Task[RestAnswer]] = {}
 
-    async def answer(item: Item) -> Answer:
+    async def answer(item: Item) -> RestAnswer:
         before = [await tasks[name] for name in item.after]
         return failed(item) if any(one.status >= 400 for one in before) else await send(item)
 

@@ -13,16 +13,15 @@ from aiohttp import web
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from gateway.call import CORRELATION, CORRELATION_RULE, Call, CallWarning, Handler, correlation_id, decoded
+from gateway.call import CORRELATION, CORRELATION_RULE, ENTRY_ID, Call, CallWarning, Handler, correlation_id, decoded
 from gateway.config import Server
 from gateway.doors.bodies import Bodies
 from gateway.doors.connections import Listener, Shares, within_files
-from gateway.doors.rest_answers import Answer, answer_of, refusal_of
+from gateway.doors.rest_answers import RestAnswer, answer_of, refusal_of
 from gateway.doors.rest_batch import BATCH, Item, answers_to, items_of
 from gateway.doors.rest_body import check_type, json_of
 from gateway.doors.rest_connection import Connection
 from gateway.doors.rest_http import (
-    REQUEST_ID,
     SMALL,
     certificate_of,
     headers_of,
@@ -137,7 +136,7 @@ class RestDoor:
             if page is not None:
                 if http.method != "GET":
                     raise not_allowed(["GET"])
-                return named(page(http), with_ids(Answer(200), headers))
+                return named(page(http), with_ids(RestAnswer(200), headers))
             if sum(len(name) + len(value) for name, value in http.raw_headers) > self._settings.max_metadata_bytes:
                 raise GatewayError(Reason.HEADERS_TOO_LARGE)
             incoming = self._incoming(http, headers)
@@ -145,7 +144,7 @@ class RestDoor:
             answer = await (self._answer_batch(incoming, batch[1]) if batch else self._answer(incoming))
         except GatewayError as error:
             answer = refused(error, headers)
-            log.info("refused", extra={"id": answer.headers[REQUEST_ID], "door": "rest", "outcome": error.reason.name})
+            log.info("refused", extra={"id": answer.headers[ENTRY_ID], "door": "rest", "outcome": error.reason.name})
         return response_of(answer)
 
     def _incoming(self, http: web.Request, headers: Headers) -> Incoming:
@@ -168,7 +167,7 @@ class RestDoor:
         check_type(headers)
         return json_of(headers, await read(http, limit, seconds, partial(self._bodies.turn, caller)), limit)
 
-    async def _answer(self, incoming: Incoming) -> Answer:
+    async def _answer(self, incoming: Incoming) -> RestAnswer:
         """One operation. Raises GatewayError only for what leads to none."""
         path, query = split(incoming.target)
         route = route_of(incoming.method, path)
@@ -197,7 +196,7 @@ class RestDoor:
             policy=policy,
         )
 
-    async def _answer_batch(self, incoming: Incoming, version: str) -> Answer:
+    async def _answer_batch(self, incoming: Incoming, version: str) -> RestAnswer:
         """Every item passes the door as if it had come alone. Raises GatewayError for what is no batch."""
         if incoming.method != "POST":
             raise not_allowed(["POST"])
@@ -211,7 +210,7 @@ class RestDoor:
         items = items_of(await incoming.body(call.record.caller))
         shared = {k: v for k, v in incoming.headers.items() if k in ("authorization", "x-graph-tenant", CORRELATION)}
 
-        async def send(item: Item) -> Answer:
+        async def send(item: Item) -> RestAnswer:
             given = {name: (value,) for name, value in item.headers.items()}
             headers = {**shared, "content-type": ("application/json",), **given}
             # Graph's SDK for Python leaves the version in.
@@ -226,7 +225,7 @@ class RestDoor:
         failed = partial(refused, GatewayError(Reason.DEPENDENCY_FAILED), shared)
         answers = await answers_to(items, send, lambda _: failed())
         responses = [_item_answer(item, answer) for item, answer in zip(items, answers, strict=True)]
-        return with_ids(Answer(200, {}, {"responses": responses}), incoming.headers)
+        return with_ids(RestAnswer(200, {}, {"responses": responses}), incoming.headers)
 
 
 async def _json_of(item: Item, headers: Headers, _caller: str) -> Any:
@@ -236,7 +235,7 @@ async def _json_of(item: Item, headers: Headers, _caller: str) -> Any:
     return item.body
 
 
-def _with_record(answer: Answer, call: Call) -> Answer:
+def _with_record(answer: RestAnswer, call: Call) -> RestAnswer:
     warnings = {WARNING: ", ".join(map(_warning, call.record.warnings))} if call.record.warnings else {}
     return replace(answer, headers={**answer.headers, **call.record.trailers, **warnings})
 
@@ -251,7 +250,7 @@ def _quoted(value: str) -> str:
     return re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", value))
 
 
-def _item_answer(item: Item, answer: Answer) -> Mapping[str, Any]:
+def _item_answer(item: Item, answer: RestAnswer) -> Mapping[str, Any]:
     json = {"Content-Type": "application/json"} if answer.body is not None else {}
     body = {"body": answer.body} if answer.body is not None else {}
     return {"id": item.id, "status": answer.status, "headers": {**json, **answer.headers}, **body}

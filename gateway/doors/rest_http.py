@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from gateway.call import CORRELATION, correlation_id
-from gateway.doors.rest_answers import Answer, refusal_of
+from gateway.call import CORRELATION, ENTRY_ID, correlation_id
+from gateway.doors.rest_answers import RestAnswer, refusal_of
 from gateway.doors.rest_body import too_large
 from gateway.doors.rest_requests import Headers
 from gateway.errors import GatewayError, Reason, invalid
@@ -20,7 +20,6 @@ from gateway.odata import dumps
 
 Turn = AbstractAsyncContextManager[None]
 
-REQUEST_ID = "request-id"
 # Bytes of a body that need no turn. A connection may hold about as many that nobody has asked for (aiohttp's read_bufsize).
 SMALL = 1 << 14
 HOST = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
@@ -82,21 +81,21 @@ async def _read_on(http: web.BaseRequest, data: bytearray, most: int, until: flo
     return False
 
 
-def refused(error: GatewayError, headers: Headers) -> Answer:
+def refused(error: GatewayError, headers: Headers) -> RestAnswer:
     """Where there is no call."""
-    bare = with_ids(Answer(0), headers)
-    answer = refusal_of(error, None, bare.headers[REQUEST_ID], bare.headers.get(CORRELATION, ""))
+    bare = with_ids(RestAnswer(0), headers)
+    answer = refusal_of(error, None, bare.headers[ENTRY_ID], bare.headers.get(CORRELATION, ""))
     return replace(answer, headers={**answer.headers, **bare.headers})
 
 
-def with_ids(answer: Answer, headers: Headers) -> Answer:
+def with_ids(answer: RestAnswer, headers: Headers) -> RestAnswer:
     """With a request id, and the caller's own."""
     sent = correlation_id(headers)
     echo = {CORRELATION: sent} if sent else {}
-    return replace(answer, headers={**answer.headers, REQUEST_ID: str(uuid.uuid4()), **echo})
+    return replace(answer, headers={**answer.headers, ENTRY_ID: str(uuid.uuid4()), **echo})
 
 
-def response_of(answer: Answer) -> web.Response:
+def response_of(answer: RestAnswer) -> web.Response:
     """As aiohttp sends it."""
     if answer.body is None:
         return named(web.Response(status=answer.status), answer)
@@ -106,7 +105,7 @@ def response_of(answer: Answer) -> web.Response:
     return named(json, answer)
 
 
-def named(response: web.Response, answer: Answer) -> web.Response:
+def named(response: web.Response, answer: RestAnswer) -> web.Response:
     """With the answer's headers, and without the versions that aiohttp tells."""
     response.headers.update({"Server": "compliance-gateway", **answer.headers})
     return response

@@ -12,7 +12,7 @@ from gateway.call import Record
 from gateway.clock import Skew
 from gateway.credentials import TokenSource
 from gateway.errors import GatewayError, Kind, Reason
-from gateway.graph.faults import fault_of
+from gateway.graph.graph_errors import graph_error_of
 from gateway.graph.quota import Quota
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Transport, TransportError
@@ -36,7 +36,7 @@ class Permit:
 
 
 @dataclass(frozen=True)
-class Answer:
+class GraphAnswer:
     """A success of Graph: HTTP status and the JSON body, None where it was empty."""
 
     status: int
@@ -84,7 +84,7 @@ class GraphClient:
         self.quota.writes.give_back()
         self.quota.requests.give_back()
 
-    async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> Answer:
+    async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> GraphAnswer:
         """Sends a write at once, and once: what would have to wait is raised, with Graph's own retry_after if it gave one.
 
         Raises GatewayError: OUTCOME_UNKNOWN where Graph may have carried it out, or may yet; GRAPH_TOKEN_REFUSED once a token
@@ -93,7 +93,7 @@ class GraphClient:
         own = {"Authorization": f"Bearer {permit.token}", "client-request-id": client_request_id}
         request = Request("POST", self._root + path, {**HEADERS, **own}, body, urgent=True)
         tried, outcome = await self._try(request, POST_S, False, record)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, GraphAnswer):
             return outcome
         if outcome.reason is Reason.GRAPH_TOKEN_REFUSED:
             self._tokens.drop(permit.token)
@@ -102,7 +102,7 @@ class GraphClient:
 
     async def get(
         self, path: str, *, deadline: float, record: Record, timeout: float | None = None, urgent: bool = False
-    ) -> Answer:
+    ) -> GraphAnswer:
         """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
@@ -120,7 +120,7 @@ class GraphClient:
             own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
             request = Request("GET", url, {**HEADERS, **own}, None, urgent)
             tried, outcome = await self._try(request, min(left, timeout or left), fresh, record)
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, GraphAnswer):
                 return outcome
             if outcome.reason is Reason.GRAPH_TOKEN_REFUSED and not refreshed:
                 refreshed = True  # E10: drop the token, fetch one, try once more
@@ -136,10 +136,12 @@ class GraphClient:
             fresh = resend.fresh
             await asyncio.sleep(resend.delay)
 
-    async def _try(self, request: Request, timeout: float, fresh: bool, record: Record) -> tuple[Tried, Answer | GatewayError]:
+    async def _try(
+        self, request: Request, timeout: float, fresh: bool, record: Record
+    ) -> tuple[Tried, GraphAnswer | GatewayError]:
         status = failure = retry_after = None
         ids = {"client_request_id": request.headers["client-request-id"]}
-        outcome: Answer | GatewayError
+        outcome: GraphAnswer | GatewayError
         try:
             response = await self._transport.send(request, timeout + BACKSTOP_S, fresh=fresh)
         except TransportError as exc:
@@ -168,16 +170,16 @@ class GraphClient:
         return link
 
 
-def _read(request: Request, response: Response) -> Answer | GatewayError:
+def _read(request: Request, response: Response) -> GraphAnswer | GatewayError:
     if not 200 <= response.status < 300:
-        error = fault_of(response.status, response.headers, response.body)
+        error = graph_error_of(response.status, response.headers, response.body)
         if request.method != "GET" and _may_have_acted(response):
             return GatewayError(Reason.OUTCOME_UNKNOWN, metadata=error.metadata)
         if error.reason.kind is Kind.UNAVAILABLE:
             error.retry_after = UNAVAILABLE_RETRY_S
         return error
     try:
-        return Answer(response.status, loads(response.body) if response.body.strip() else None)
+        return GraphAnswer(response.status, loads(response.body) if response.body.strip() else None)
     except (ValueError, RecursionError):
         reason = Reason.GRAPH_ANSWER_UNREADABLE if request.method == "GET" else Reason.OUTCOME_UNKNOWN
         return GatewayError(reason, "Graph's answer is no JSON.", metadata={"graph_status": str(response.status)})

@@ -165,7 +165,7 @@ class Store(Ledger, Leases, Revisions, Protocol):
         ...
 
 
-class Book(Protocol):
+class LedgerReader(Protocol):
     """The auditor's side of the same ledger: reads, needs no start, blocks, raises LedgerError."""
 
     def probe(self) -> None:

@@ -40,7 +40,7 @@ class Job(NamedTuple):
 
 
 class SqlLedger:
-    """See ledger.Ledger, ledger.Leases, ledger.Revisions and ledger.Book."""
+    """See ledger.Ledger, ledger.Leases, ledger.Revisions and ledger.LedgerReader."""
 
     def __init__(self, settings: LedgerConfig) -> None:
         self._database = database_of(settings.url, settings.password())

@@ -163,7 +163,7 @@ def chained(connection: sa.Connection) -> Iterator[Entry]:
 
 
 def find(connection: sa.Connection, query: Query) -> Iterator[Entry]:
-    """See ledger.Query and ledger.Book."""
+    """See ledger.Query and ledger.LedgerReader."""
     equal = ("caller", "tenant", "policy", "operation", "outcome", "request_id", "client_request_id", "graph_request_id")
     ids = ("id", "request_id", "correlation_id", "client_request_id", "graph_request_id", "assignment")
     column = entries.c

@@ -132,7 +132,7 @@ def filter_of(target: Mapping[str, Any]) -> tuple[str, str]:
     return NO_FILTER if kind == "none" or filter_id == ZERO_GUID else (filter_id, kind)
 
 
-def others_of(target: Mapping[str, Any]) -> dict[str, Any]:
+def extra_properties(target: Mapping[str, Any]) -> dict[str, Any]:
     """The properties of a target of a known type that neither say who is meant nor what its filter is."""
     kind = kind_of(target)
     if not kind.key_space:

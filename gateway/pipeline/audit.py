@@ -7,7 +7,7 @@ import time
 
 from google.protobuf.message import Message
 
-from gateway.call import CORRELATION, Call, Handler, correlation_id
+from gateway.call import CORRELATION, ENTRY_ID, Call, Handler, correlation_id
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.write import Write
@@ -18,7 +18,6 @@ from gateway.pipeline.floods import Floods
 
 log = logging.getLogger("gateway.audit")
 
-REQUEST_ID = "request-id"
 REFUSALS = (Kind.INVALID_ARGUMENT, Kind.UNAUTHENTICATED, Kind.PERMISSION_DENIED, Kind.RESOURCE_EXHAUSTED)
 
 
@@ -32,7 +31,7 @@ class Audit:
         """Raises nothing but GatewayError and CancelledError: what nobody foresaw becomes INTERNAL, without detail."""
         started = time.perf_counter()
         outcome = "OK"
-        call.record.trailers[REQUEST_ID] = call.id
+        call.record.trailers[ENTRY_ID] = call.id
         theirs = correlation_id(call.metadata)
         if theirs:
             call.record.trailers[CORRELATION] = theirs

@@ -20,7 +20,7 @@ class Authenticator(Protocol):
         is not of 1 to 320 printable ASCII characters is nobody's."""
         ...
 
-    async def look(self) -> None:
+    async def reload(self) -> None:
         """Takes up what has changed, at the start and every few seconds."""
         ...
 

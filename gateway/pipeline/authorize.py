@@ -13,7 +13,7 @@ from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
 from gateway.operations import OPERATIONS
-from gateway.pipeline.cedar import Answer, Question
+from gateway.pipeline.cedar import Decision, Question
 from gateway.pipeline.discretion import blind_answer, blind_error, blind_warning
 from gateway.pipeline.validate import TENANT_HEADER
 
@@ -27,7 +27,7 @@ class Authorizer(Protocol):
     """Decides. Plug-ins register in the entry-point group `compliance_gateway.authorizers`; they are made with the path
     `authorization.rules_file`, and have to pass gateway.testing.authorizer_contract."""
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question) -> Decision:
         """Whether the caller may; must not block."""
         ...
 
@@ -36,7 +36,7 @@ class Authorizer(Protocol):
         read. Must not block."""
         ...
 
-    def look(self) -> None:
+    def reload(self) -> None:
         """Takes up what has changed; blocking."""
         ...
 

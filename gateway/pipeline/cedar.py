@@ -23,7 +23,7 @@ from gateway.pipeline.rules import SETS, TOUCHES, Rules, RulesError, read_rules
 log = logging.getLogger(__name__)
 
 # Bytes that remembered answers may take, and what one takes, and each id in it (measured with tracemalloc, Python 3.11).
-MOST_REMEMBERED = 16 << 20
+CACHE_BYTES = 16 << 20
 OF_AN_ANSWER, OF_AN_ID = 1_500, 160
 
 
@@ -44,7 +44,7 @@ class Question:
     filter_types: frozenset[str] = frozenset()
 
 
-class Answer(NamedTuple):
+class Decision(NamedTuple):
     """missing: the action that is not permitted, empty if all are. because: the rules that decided, by @id or number."""
 
     missing: str
@@ -58,9 +58,9 @@ class _Answers:
     rules: Rules
     most: int
     weight: int = 0
-    found: dict[Question, Answer] = field(default_factory=dict)
+    found: dict[Question, Decision] = field(default_factory=dict)
 
-    def keep(self, question: Question, answer: Answer) -> None:
+    def keep(self, question: Question, answer: Decision) -> None:
         self.found[question] = answer
         self.weight += _weight(question)
         while self.weight > self.most:
@@ -70,17 +70,17 @@ class _Answers:
 
 
 class Cedar:
-    """Answers from the file's rules; reads it anew on `look`, and keeps the old ones where the new are wrong."""
+    """Answers from the file's rules; reads it anew on `reload`, and keeps the old ones where the new are wrong."""
 
-    def __init__(self, path: Path, most_remembered: int = MOST_REMEMBERED) -> None:
-        """most_remembered: bytes for answers. Raises RulesError."""
-        self._path, self._most = path, most_remembered
+    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
+        """cache_bytes: bytes for answers. Raises RulesError."""
+        self._path, self._most = path, cache_bytes
         self._seen = version_of(self._path)
         self._fault = ""
-        # The rules with the answers that they gave: `look` runs in another thread, and puts both in place at once.
-        self._current = _Answers(read_rules(path), most_remembered)
+        # The rules with the answers that they gave: `reload` runs in another thread, and puts both in place at once.
+        self._current = _Answers(read_rules(path), cache_bytes)
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question) -> Decision:
         """Under 100 µs, or 1 for a question that was asked before: the answer depends on nothing but the rules."""
         current = self._current
         found = current.found.get(question)
@@ -98,7 +98,7 @@ class Cedar:
             current.keep(question, found)
         return not found.missing
 
-    def look(self) -> None:
+    def reload(self) -> None:
         """Takes the file's rules if it has changed and they are fit."""
         seen = version_of(self._path)
         if seen == self._seen:
@@ -123,7 +123,7 @@ def _weight(question: Question) -> int:
     return OF_AN_ANSWER + len(question.policy) + OF_AN_ID * sum(len(getattr(question, name)) for name in SETS)
 
 
-def _decide(rules: cedarpy.PolicySet, question: Question) -> Answer:
+def _decide(rules: cedarpy.PolicySet, question: Question) -> Decision:
     actions = (question.operation, *(touch for touch, kinds in TOUCHES.items() if question.kinds & kinds))
     because: list[str] = []
     resource = {"type": "Policy", "id": f"{question.tenant}/{question.policy}"}
@@ -142,9 +142,9 @@ def _decide(rules: cedarpy.PolicySet, question: Question) -> Answer:
         named = result.diagnostics.id_annotations_by_reason
         reasons = tuple(str(named.get(reason) or reason) for reason in result.diagnostics.reasons)
         if not result.allowed:
-            return Answer(action, reasons)
+            return Decision(action, reasons)
         because += reasons
-    return Answer("", tuple(because))
+    return Decision("", tuple(because))
 
 
 @lru_cache(maxsize=10_000)

@@ -4,6 +4,7 @@ never match, so that nobody relies on a rule that does nothing."""
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,10 @@ action {", ".join(f'"{name}"' for name in (*OPERATIONS, *TOUCHES))} appliesTo {{
 WORDS = frozenset((*KINDS, *SETS, *FILTER_TYPES))
 # A comment, an annotation, or a string with the type of the entity that it names, if it does.
 STRING = re.compile(r'//[^\n]*|@\w+\s*\(\s*"(?:\\.|[^"\\])*"|(?:(\w+)\s*::\s*)?"((?:\\.|[^"\\])*)"', re.DOTALL)
+# What a rule is made of: comments, strings, the semicolon at its end, and the rest.
+TOKEN = re.compile(r'(//[^\n]*)|(;)|"(?:\\.|[^"\\])*"|[^\s;"/]+|\S', re.DOTALL)
+ACTION = re.compile(r' for Action::"\w+"')
+NEWLINE = "\n"
 
 
 class RulesError(Exception):
@@ -48,15 +53,49 @@ def read_rules(path: Path) -> Rules:
     """Raises RulesError."""
     try:
         text = path.read_text()
-        rules = cedarpy.PolicySet.from_str(text)
-        checked = cedarpy.validate_policies(text, SCHEMA)
-        scopes = cedarpy.PolicySet.from_json_str(_scopes(cedarpy.policies_to_json_str(text)))
     except (OSError, ValueError) as exc:
         raise RulesError(f"{path}: {exc}") from exc
-    faults = [*(str(error) for error in checked.errors), *_never_matching(text)]
-    if faults:
-        raise RulesError(f"{path}: " + "; ".join(faults))
-    return Rules(rules, scopes)
+    starts = [*_starts(text)]
+    mistakes = [*_unreadable(text, starts)] or [*_invalid(text, starts), *_never_matching(text)]
+    if mistakes:
+        raise RulesError(f"{path}: " + "; ".join(mistakes))
+    scopes = cedarpy.PolicySet.from_json_str(_scopes(cedarpy.policies_to_json_str(text)))
+    return Rules(cedarpy.PolicySet.from_str(text), scopes)
+
+
+def _starts(text: str) -> Iterator[int]:
+    """Where each rule begins."""
+    inside = False
+    for token in TOKEN.finditer(text):
+        comment, end = token.groups()
+        if comment is None:
+            if not inside:
+                yield token.start()
+            inside = end is None
+
+
+def _unreadable(text: str, starts: list[int]) -> Iterator[str]:
+    """Each rule that Cedar cannot read; it says why, and not where."""
+    for start, end in pairwise([*starts, len(text)]):
+        try:
+            cedarpy.PolicySet.from_str(text[start:end])
+        except ValueError as exc:
+            yield f"{_place(text, start)}: {exc}"
+
+
+def _invalid(text: str, starts: list[int]) -> Iterator[str]:
+    """What does not fit the schema, once for each rule, whichever actions it is wrong for."""
+    told = set()
+    for error in cedarpy.validate_policies(text, SCHEMA).errors:
+        number = int(error.policy_id.removeprefix("policy"))
+        why = error.error.removeprefix(f"for policy `{error.policy_id}`, ")
+        if (number, ACTION.sub("", why)) not in told:
+            told.add((number, ACTION.sub("", why)))
+            yield f"{_place(text, starts[number])}: {why}"
+
+
+def _place(text: str, offset: int) -> str:
+    return f"line {text.count(NEWLINE, 0, offset) + 1}, column {offset - text.rfind(NEWLINE, 0, offset)}"
 
 
 def _scopes(rules: str) -> str:
@@ -76,6 +115,6 @@ def _never_matching(text: str) -> Iterator[str]:
         tenant, slash, policy = value.partition("/")
         judged = judged_id(value) if entity is None else f"{tenant}{slash}{canonical_guid(policy)}"
         if judged != value:
-            line = text.count("\n", 0, found.start(2)) + 1
+            place = _place(text, found.start(2) - 1)
             why = "it is no kind of target, and as an id" if entity is None else "it"
-            yield f'line {line}: "{value}" can never match: {why} is judged as "{judged}"'
+            yield f'{place}: "{value}" can never match: {why} is judged as "{judged}"'

@@ -41,7 +41,7 @@ class AuthenticatorContract(ABC):
         authenticator = self.make()
         assert len(self.known()) >= 2
         for _ in range(2):
-            await authenticator.look()
+            await authenticator.reload()
             for name, call in self.known().items():
                 caller = await authenticator.caller_of(call)
                 assert caller is not None
@@ -56,7 +56,7 @@ class AuthenticatorContract(ABC):
 
     async def test_it_is_well(self) -> None:
         authenticator = self.make()
-        await authenticator.look()
+        await authenticator.reload()
         assert not any(authenticator.health().values())
 
     async def test_it_shows_no_token(self) -> None:

@@ -20,7 +20,7 @@ class AuthorizerContract(ABC):
 
     @abstractmethod
     def permit(self, caller: str, operation: str) -> None:
-        """Permits this operation, and nothing but it, to this caller; from the next `look` on."""
+        """Permits this operation, and nothing but it, to this caller; from the next `reload` on."""
 
     def test_what_is_not_permitted_is_refused_by_name(self) -> None:
         authorizer = self.make()
@@ -33,7 +33,7 @@ class AuthorizerContract(ABC):
         authorizer = self.make()
         authorizer.ask(ASKED)
         self.permit(ASKED.caller, ASKED.operation)
-        authorizer.look()
+        authorizer.reload()
         assert authorizer.ask(ASKED).missing == ""
         assert authorizer.ask(ASKED).because
         assert authorizer.ask(replace(ASKED, caller="another")).missing == ASKED.operation
@@ -46,12 +46,12 @@ class AuthorizerContract(ABC):
     def test_everyone_needs_a_permit_of_its_own(self) -> None:
         authorizer = self.make()
         self.permit(ASKED.caller, ASKED.operation)
-        authorizer.look()
+        authorizer.reload()
         for kind in EVERYONE:
             assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", kind}))).missing == "TouchEveryone"
 
     def test_what_the_gateway_does_not_know_needs_a_permit_of_its_own(self) -> None:
         authorizer = self.make()
         self.permit(ASKED.caller, ASKED.operation)
-        authorizer.look()
+        authorizer.reload()
         assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", UNKNOWN}))).missing == "TouchUnknown"

@@ -29,14 +29,14 @@ class CredentialContract(ABC):
 
     def proof_of(self, credential: Credential) -> object:
         """What Entra would be sent."""
-        proof = credential.present().proof
+        proof = credential.present().material
         if isinstance(proof, Assertion):
             return proof.make(AUDIENCE, CLIENT_ID)
         return proof.value.get_secret_value() if isinstance(proof, Secret) else proof
 
     def test_it_presents_a_proof(self) -> None:
         presented = self.make().present()
-        assert isinstance(presented.proof, Secret | Assertion | Identity)
+        assert isinstance(presented.material, Secret | Assertion | Identity)
         assert isinstance(presented.stamp, str)
         assert presented.stamp
         assert presented.expires_at is None or (isinstance(presented.expires_at, datetime) and presented.expires_at.tzinfo)
@@ -44,16 +44,16 @@ class CredentialContract(ABC):
 
     def test_it_is_the_same_until_it_changes(self) -> None:
         credential = self.make()
-        stamp, look = credential.present().stamp, credential.look()
-        assert (credential.present().stamp, credential.look()) == (stamp, look)
+        stamp, fingerprint = credential.present().stamp, credential.fingerprint()
+        assert (credential.present().stamp, credential.fingerprint()) == (stamp, fingerprint)
         if self.change():
             assert credential.present().stamp != stamp
-            assert look is None or credential.look() != look
+            assert fingerprint is None or credential.fingerprint() != fingerprint
 
     def test_it_shows_nothing_secret(self) -> None:
         credential = self.make()
         self.proof_of(credential)
-        assert self.canary not in f"{credential!r} {credential} {credential.present()!r} {credential.present().proof!r}"
+        assert self.canary not in f"{credential!r} {credential} {credential.present()!r} {credential.present().material!r}"
 
     def test_it_says_why_it_has_nothing(self) -> None:
         credential = self.make()

@@ -66,7 +66,7 @@ class Ledgers(ABC):
 
 
 class LedgerContract(Ledgers):
-    """See Ledger and Book."""
+    """See Ledger and LedgerReader."""
 
     async def test_a_secret_outlives_every_gateway_and_is_shared(self) -> None:
         assert self.make().secret == b""

@@ -87,7 +87,7 @@ class TestManagedIdentity(CredentialContract):
 
 
 PLUG_IN = """
-from gateway.credentials.credential import Presented, Secret
+from gateway.credentials.credential import Proof, Secret
 from pydantic import SecretStr
 
 class Reversed:
@@ -95,9 +95,9 @@ class Reversed:
         self._text = settings.text
 
     def present(self):
-        return Presented(Secret(SecretStr(self._text[::-1])), "1")
+        return Proof(Secret(SecretStr(self._text[::-1])), "1")
 
-    def look(self):
+    def fingerprint(self):
         return None
 """
 INFO = "reversed_credential-1.0.dist-info"

@@ -1,7 +1,11 @@
 """Short words for the tests of the writer."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
+import grpc
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
 from rig import Rig
 
@@ -39,3 +43,16 @@ async def waiting(count: int) -> None:
 
 def created(answers: list) -> list:
     return [answer for answer in answers if isinstance(answer, Assignment)]
+
+
+@asynccontextmanager
+async def callers(rig: Rig, count: int) -> AsyncIterator[list[Rig]]:
+    """Callers with a connection each: one may not have all the calls under way at once."""
+    async with AsyncExitStack() as stack:
+        found = []
+        for _ in range(count):
+            channel = grpc.aio.insecure_channel(rig.address, options=[("grpc.use_local_subchannel_pool", 1)])
+            await stack.enter_async_context(channel)
+            await channel.channel_ready()
+            found.append(replace(rig, channel=channel))
+        yield found

@@ -10,7 +10,7 @@ import requests
 import trustme
 
 from gateway.config.credentials import SecretCredential
-from gateway.credentials import MsalApp, Place
+from gateway.credentials import AppRegistration, MsalApp
 from gateway.credentials.entra_session import EntraSession
 from gateway.credentials.kinds import SecretFrom
 from gateway.errors import GatewayError, Reason
@@ -108,7 +108,9 @@ async def test_a_discovery_document_that_names_another_host_gets_nothing_sent(tm
     async with raw_server(answering(entra), TLS) as server, raw_server(answering(entra), tls) as other:
         root = f"https://127.0.0.1:{server.port}"
         entra |= {"root": root, "endpoint": endpoint.format(root=root, port=server.port, other=other.port)}
-        app = MsalApp(Place("t", TENANT, TENANT, root, "https://graph.invalid/.default", ca_file), "secret", credential)
+        app = MsalApp(
+            AppRegistration("t", TENANT, TENANT, root, "https://graph.invalid/.default", ca_file), "secret", credential
+        )
         if good:
             assert (await asyncio.to_thread(app.acquire)).value == "x"
         else:

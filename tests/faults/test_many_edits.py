@@ -4,15 +4,13 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-import grpc
 import pytest
 from at_rest import groups
-from edits_over_the_wire import LIST, MERGE, created, group, guid, waiting
+from edits_over_the_wire import LIST, MERGE, callers, created, group, guid, waiting
 from rig import Failure, Rig, gateway
 
 from gateway.doors.grpc_door import STREAMS
@@ -50,19 +48,6 @@ def large(live: Emulator) -> Emulator:
     rows = [{"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(n)}} for n in range(ROWS)]
     live.world.intune.set_rows(EMPTY, rows)
     return live
-
-
-@asynccontextmanager
-async def callers(rig: Rig, count: int) -> AsyncIterator[list[Rig]]:
-    """Callers with a connection each: one may not have all the calls under way at once."""
-    async with AsyncExitStack() as stack:
-        found = []
-        for _ in range(count):
-            channel = grpc.aio.insecure_channel(rig.address, options=[("grpc.use_local_subchannel_pool", 1)])
-            await stack.enter_async_context(channel)
-            await channel.channel_ready()
-            found.append(replace(rig, channel=channel))
-        yield found
 
 
 async def together(rig: Rig, *asks: tuple[str, dict]) -> list:

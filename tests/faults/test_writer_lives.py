@@ -17,7 +17,7 @@ from gateway.assignments.writers import Writers
 from gateway.call import Record
 from gateway.entry import Entry, utc_now
 from gateway.errors import GatewayError, Reason
-from gateway.graph.client import Answer, Permit
+from gateway.graph.client import GraphAnswer, Permit
 from gateway.graph.quota import Quota
 from gateway.ledger.write import Write
 from gateway.sets import COMPLIANCE
@@ -39,15 +39,15 @@ class FakeGraph:
     def give_back(self) -> None:
         pass
 
-    async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> Answer:
+    async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> GraphAnswer:
         policy = path.split("/")[-2]
         self.rows[policy] = [{"id": f"{policy}_x", "source": "direct", **row} for row in json.loads(body)["assignments"]]
-        return Answer(204, None)
+        return GraphAnswer(204, None)
 
-    async def get(self, path: str, **_) -> Answer:
+    async def get(self, path: str, **_) -> GraphAnswer:
         if path.endswith("/assignments"):
-            return Answer(200, {"value": self.read(path.split("/")[-2])})
-        return Answer(200, {"assignments": self.read(path.rsplit("/", maxsplit=1)[-1].partition("?")[0])})
+            return GraphAnswer(200, {"value": self.read(path.split("/")[-2])})
+        return GraphAnswer(200, {"assignments": self.read(path.rsplit("/", maxsplit=1)[-1].partition("?")[0])})
 
     def read(self, policy: str) -> list:
         return self.rows.get(policy, [])
@@ -128,7 +128,7 @@ class ScriptedGraph(FakeGraph):
 
     async def post(self, *_):
         self.writes += 1
-        return Answer(204, None)
+        return GraphAnswer(204, None)
 
     def read(self, policy: str) -> list:
         return self.reads.pop(0) if len(self.reads) > 1 else self.reads[0]

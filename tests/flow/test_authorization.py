@@ -238,7 +238,7 @@ WRONG = {
 async def test_wrong_policies_stop_the_start(live: Emulator, tmp_path: Path, name: str):
     values = config_for(live, hash_token(new_token())) | sections(tmp_path, WRONG[name])
     with pytest.raises(ConfigError, match=r"authorization\.rules_file: .*rules\.cedar"):
-        authorizer_of(parse(values))
+        authorizer_of(parse(values).authorization)
 
 
 async def test_the_emulators_three_callers(live: Emulator, tmp_path: Path):

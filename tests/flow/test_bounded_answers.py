@@ -135,7 +135,7 @@ class Repeats:
 
 
 async def test_a_rule_that_repeats_a_huge_value_is_cut(live: Emulator, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(validate, "Validator", Repeats)
+    monkeypatch.setattr(validate, "VALIDATOR", Repeats())
     async with gateway(live) as rig:
         failure, trailers = await rig.exchange("ListComplianceAssignments", {"deviceCompliancePolicyId": "ä" * 300_000})
     assert (failure.status, failure.fields) == ("INVALID_ARGUMENT", ["device_compliance_policy_id"]), failure.message

@@ -34,12 +34,12 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 class Hanging:
-    """Knows nobody, and its look never comes to an end."""
+    """Knows nobody, and its reload never comes to an end."""
 
     async def caller_of(self, call: Call) -> None:
         return None
 
-    async def look(self) -> None:
+    async def reload(self) -> None:
         await asyncio.Event().wait()
 
     def health(self) -> dict[str, str]:
@@ -55,12 +55,12 @@ def write(live: Emulator, path: Path, **callers: str) -> None:
     path.write_text(tomli_w.dumps(values))
 
 
-@pytest.mark.parametrize("beside", [[], [Hanging()]], ids=["alone", "beside one whose look hangs"])
+@pytest.mark.parametrize("beside", [[], [Hanging()]], ids=["alone", "beside one whose reload hangs"])
 async def test_a_static_token_ends_when_it_is_taken_out_of_the_configuration(
     live: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: list[Hanging]
 ):
     monkeypatch.setattr(bootstrap, "authenticators", lambda *given: [*authenticators(*given), *beside])
-    monkeypatch.setattr(bootstrap, "FIRST_LOOK_S", 0.2)
+    monkeypatch.setattr(bootstrap, "FIRST_RELOAD_S", 0.2)
     path, one, two = tmp_path / "gateway.toml", new_token(), new_token()
     write(live, path, one=one)
     config = load(path)

@@ -135,7 +135,7 @@ async def test_every_fault_of_a_config_is_printed_and_nothing_starts(tmp_path: P
         code, out, err = await outcome(name, "--config", str(path))
         assert (code, out) == (1, "")
         assert all(
-            text in err for text in ("insecure = true", "graph.colour: unknown key", "callers: Field required", "tenants: ")
+            text in err for text in ("insecure = true", "graph.colour: unknown key", "callers: is required", "tenants: ")
         )
 
 

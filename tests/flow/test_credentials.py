@@ -109,7 +109,7 @@ async def test_a_command_prints_an_assertion(live: Emulator, tmp_path: Path):
         "from pathlib import Path\n"
         "from gateway.credentials.kinds import Certificate\n"
         "settings = SimpleNamespace(file=Path(sys.argv[1]), passphrase_file=None, x5c=False)\n"
-        "print(Certificate(settings).present().proof.make(os.environ['AUDIENCE'], os.environ['CLIENT_ID']))\n"
+        "print(Certificate(settings).present().material.make(os.environ['AUDIENCE'], os.environ['CLIENT_ID']))\n"
     )
     command = [sys.executable, str(script), str(PAIR.write(tmp_path / "app.pem"))]
     assert not isinstance(answer := await ask(live, {"kind": "command", "command": command}), Failure), answer

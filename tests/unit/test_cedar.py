@@ -63,10 +63,39 @@ NEVER = {
 }
 
 
+UNREADABLE = """// Not a rule; a comment.
+@id("a; b") permit(principal, action, resource); // permit(
+  permit(principal, acton, resource);
+forbid(principal, action, resource) when { context.kinds.contain("group") };
+permit(principal, action, resource"""
+INVALID = """permit(principal, action, resource);
+permit(principal, action == Action::"Nope", resource);
+  permit(principal, action, resource) when { context.foo == 1 };"""
+PLACES = {
+    "what cannot be read": (
+        UNREADABLE,
+        {"line 3, column 3": "acton", "line 4, column 1": "contain", "line 5, column 1": "end of"},
+    ),
+    "what does not fit": (INVALID, {"line 2, column 1": 'Action::"Nope"', "line 3, column 3": "`foo`"}),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_every_mistake_in_the_rules_is_told_with_its_place(tmp_path: Path, name: str):
+    text, places = PLACES[name]
+    with pytest.raises(RulesError) as caught:
+        cedar(tmp_path, text)
+    told = str(caught.value).split("; ")
+    assert {place for line in told for place in places if place in line} == {*places}
+    for place, why in places.items():
+        assert any(f"{place}: " in line and why in line for line in told), told
+    assert len(told) <= len(places) + 1, "once for each rule, whichever actions it is wrong for"
+
+
 @pytest.mark.parametrize("name", NEVER)
 def test_a_rule_that_can_never_match_is_refused_with_its_line(tmp_path: Path, name: str):
     condition, told = NEVER[name]
-    with pytest.raises(RulesError, match=r'rules\.cedar: line 3: ".*" can never match') as caught:
+    with pytest.raises(RulesError, match=r'rules\.cedar: line 3, column \d+: ".*" can never match') as caught:
         cedar(tmp_path, FORBID.format(condition))
     assert told in str(caught.value)
 

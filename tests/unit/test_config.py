@@ -33,14 +33,14 @@ def faults(values: dict, folder: Path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         parse(values, folder)
     assert "canary" not in str(caught.value)
-    return caught.value.faults
+    return caught.value.mistakes
 
 
 def test_a_good_one(tmp_path: Path):
     config = parse(good(tmp_path), tmp_path)
     assert isinstance(config, Config)
     presented = SecretFrom(config.tenants["contoso"].credentials[0]).present()
-    assert presented.proof.value.get_secret_value() == "canary-secret"
+    assert presented.material.value.get_secret_value() == "canary-secret"
     assert "canary" not in f"{presented!r} {config!r} {config.model_dump_json()}"
 
 
@@ -63,8 +63,8 @@ CHANGES = {
     "metrics at the doors": (lambda v: v.update(server={"metrics": "loopback"}), "metrics: is no more: /metrics is at admin"),
     "an admin door off loopback": (lambda v: v.update(server={"admin": "0.0.0.0:9464"}), "admin: asks for no token"),
     "an admin door nowhere": (lambda v: v.update(server={"admin": "9464"}), "server.admin: "),
-    "no callers": (lambda v: v.pop("callers"), "callers: Field required"),
-    "no authorisation": (lambda v: v.pop("authorization"), "authorization: Field required"),
+    "no callers": (lambda v: v.pop("callers"), "callers: is required"),
+    "no authorisation": (lambda v: v.pop("authorization"), "authorization: is required"),
     "locks that are no more": (
         lambda v: v.update(locks={"kind": "process"}),
         'share nothing but [ledger] url = "postgresql://…"',
@@ -82,6 +82,31 @@ CHANGES = {
         lambda v: v["callers"].update(static={"demo": SALTED, "ops": SALTED}),
         "callers.static: demo and ops have the same token",
     ),
+    "an authenticator that nobody installed": (lambda v: v["callers"].update(ldap={}), "callers: there is no 'ldap'"),
+    "an authorizer that nobody installed": (lambda v: v["authorization"].update(kind="opa"), "kind: there is no 'opa'"),
+    "a transport that nobody installed": (
+        lambda v: v.update(graph={"transport": "pigeon"}),
+        "graph.transport: there is no 'pigeon'",
+    ),
+    "a ledger that nobody installed": (lambda v: v.update(ledger={"kind": "nosql"}), "ledger.kind: there is no 'nosql'"),
+    "a credential that nobody installed": (
+        lambda v: v["tenants"]["contoso"].update(credentials=[{"kind": "magic"}]),
+        "tenants.contoso.credentials.0.kind: there is no 'magic'; installed are certificate, ",
+    ),
+    "a token's hash by hand": (
+        lambda v: v["callers"].update(static={"demo": "sha256:0"}),
+        "callers.static.demo: has to be a line of `compliance-gateway token NAME`",
+    ),
+    "a caller's name with blanks": (
+        lambda v: v["callers"].update(static={"d o": HASH}),
+        "callers.static.d o: a name has",
+    ),
+    "a tenant's id that is none": (
+        lambda v: v["tenants"]["contoso"].update(tenant_id="contoso"),
+        "tenants.contoso.tenant_id: has to be a GUID",
+    ),
+    "a time that is none": (lambda v: v.update(server={"reload_s": 0}), "server.reload_s: has to be greater than 0"),
+    "a section that is none": (lambda v: v.update(graph=1), "graph: has to be a table"),
     "no tenant": (lambda v: v.update(tenants={}), "tenants: "),
     "an unknown cloud": (lambda v: v["tenants"]["contoso"].update(cloud="mars"), "tenants.contoso.cloud: "),
     "a cloud and roots": (lambda v: v["tenants"]["contoso"].update(graph="https://x", authority="https://y"), "either cloud"),
@@ -131,7 +156,7 @@ CHANGES = {
     ),
     "a credential without a kind": (
         lambda v: v["tenants"]["contoso"].update(credentials=[{"file": "secret"}]),
-        "credentials.0.kind: Field required",
+        "credentials.0.kind: is required",
     ),
     "an issuer without an audience": (lambda v: v.update(callers=jwt(audience="")), "callers.jwt.main.audience: "),
     "an issuer without a name": (lambda v: v.update(callers=jwt(issuer="")), "callers.jwt.main.issuer: "),
@@ -165,7 +190,7 @@ CHANGES = {
         lambda v: v.update(server={"mtls": "127.0.0.1:0"}),
         "server: mtls: needs [server.tls]",
     ),
-    "TLS without a key": (lambda v: v.update(server={"tls": {"cert_file": "secret"}}), "server.tls.key_file: Field required"),
+    "TLS without a key": (lambda v: v.update(server={"tls": {"cert_file": "secret"}}), "server.tls.key_file: is required"),
     "plain text off loopback": (lambda v: v.update(server={"grpc": "0.0.0.0:50051"}), "insecure = true"),
     "plain text on a name": (lambda v: v.update(server={"grpc": "gateway.example:50051"}), "insecure = true"),
     "a port that is none": (lambda v: v.update(server={"grpc": "127.0.0.1:99999"}), 'has to be "host:port"'),
@@ -185,7 +210,7 @@ def test_a_secret_from_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     values = good(tmp_path)
     values["tenants"]["contoso"]["credentials"] = [{"kind": "secret", "env": "GRAPH_SECRET"}]
     credential = parse(values, tmp_path).tenants["contoso"].credentials[0]
-    assert SecretFrom(credential).present().proof.value.get_secret_value() == "canary-secret"
+    assert SecretFrom(credential).present().material.value.get_secret_value() == "canary-secret"
 
 
 def test_where_the_ledger_is(tmp_path: Path):

@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2
 from gateway import errors
 from gateway.doors.grpc_door import status_of
 from gateway.errors import GatewayError, Kind, Reason, Violation
-from gateway.graph.faults import fault_of
+from gateway.graph.graph_errors import graph_error_of
 
 # docs/design.md §3
 DESIGN = {
@@ -81,11 +81,11 @@ def test_details_on_the_wire():
 @pytest.mark.parametrize("status", range(300, 600))
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"error":{"message":{"message":{"message":1}}}}', b"\xff\x00"])
 def test_any_status_and_any_body_is_some_error(status: int, body: bytes):
-    error = fault_of(status, {}, body)
+    error = graph_error_of(status, {}, body)
     assert error.metadata["graph_status"] == str(status)
     assert error.message
 
 
 def test_an_approval_is_known_by_its_header_whatever_the_status():
     for status in (400, 403, 412):
-        assert fault_of(status, {"x-msft-approval-code": "c"}, b"").reason is Reason.GRAPH_APPROVAL_REQUIRED
+        assert graph_error_of(status, {"x-msft-approval-code": "c"}, b"").reason is Reason.GRAPH_APPROVAL_REQUIRED

@@ -51,7 +51,7 @@ def test_what_is_open_to_others_is_told_with_its_place(tmp_path: Path, secret: i
         return
     with pytest.raises(ConfigError) as caught:
         parse(strict, tmp_path)
-    assert caught.value.faults == expected
+    assert caught.value.mistakes == expected
 
 
 def test_the_file_itself_may_be_read_and_not_changed(tmp_path: Path):

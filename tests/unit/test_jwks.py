@@ -58,7 +58,7 @@ async def test_a_revoked_key_ends_its_tokens_with_the_refresh(fake: FakeIssuer, 
     fake.now += REFRESH_S - 1
     assert await knows(tokens, token), "remembered"
     fake.now += 1
-    await tokens.look()
+    await tokens.reload()
     assert not await knows(tokens, token)
     assert await knows(tokens, signed(KEY_2, "two"))
 
@@ -80,7 +80,7 @@ async def test_keys_that_cannot_be_read_count_for_a_while_and_no_longer(fake: Fa
     assert tokens.health() == {"callers.jwt.main": ""}
     fake.down = "the issuer answers 503"
     fake.now += KEPT_S
-    await tokens.look()
+    await tokens.reload()
     assert tokens.health() == {"callers.jwt.main": "the issuer answers 503"}
     assert await knows(tokens, token)
     fake.now += 1
@@ -88,7 +88,7 @@ async def test_keys_that_cannot_be_read_count_for_a_while_and_no_longer(fake: Fa
     assert not await knows(tokens, signed(jti="x"))
     fake.down = ""
     fake.now += COOLDOWN_S
-    await tokens.look()
+    await tokens.reload()
     assert tokens.health() == {"callers.jwt.main": ""}
     assert await knows(tokens, token)
 
@@ -96,7 +96,7 @@ async def test_keys_that_cannot_be_read_count_for_a_while_and_no_longer(fake: Fa
 async def test_an_issuer_that_fails_is_asked_now_and_then(fake: FakeIssuer, tokens: JsonWebTokens):
     fake.down = "no"
     for _ in range(50):
-        await tokens.look()
+        await tokens.reload()
         await knows(tokens, signed())
         fake.now += COOLDOWN_S / 10
     assert fake.asked == 5
@@ -113,7 +113,7 @@ async def test_what_is_no_set_of_keys_is_said_and_the_keys_before_stay(fake: Fak
     assert await knows(tokens, signed())
     fake.text = text
     fake.now += REFRESH_S
-    await tokens.look()
+    await tokens.reload()
     assert tokens.health()["callers.jwt.main"].startswith("what comes is no JWK set")
     assert await knows(tokens, signed())
 

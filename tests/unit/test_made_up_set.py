@@ -16,7 +16,7 @@ from gateway.assignments.rows import RowSet, key_of
 from gateway.assignments.writers import Writers
 from gateway.call import Record
 from gateway.entry import Entry, utc_now
-from gateway.graph.client import Answer, Permit
+from gateway.graph.client import GraphAnswer, Permit
 from gateway.graph.quota import Quota
 from gateway.ledger.write import Write
 from gateway.revision import PolicyName
@@ -52,14 +52,14 @@ class Factory:
     def give_back(self) -> None:
         pass
 
-    async def get(self, path: str, **_) -> Answer:
+    async def get(self, path: str, **_) -> GraphAnswer:
         assert path.startswith("/beta/factory/widgets/w")
-        return Answer(200, {"value" if path.endswith("/assignments") else "assignments": self.rows})
+        return GraphAnswer(200, {"value" if path.endswith("/assignments") else "assignments": self.rows})
 
-    async def post(self, path: str, body: bytes, *_) -> Answer:
+    async def post(self, path: str, body: bytes, *_) -> GraphAnswer:
         self.posted.append((path, json.loads(body)))
         self.rows = [{"id": f"w_{n}", **row} for n, row in enumerate(self.posted[-1][1]["widgetAssignments"])]
-        return Answer(204, None)
+        return GraphAnswer(204, None)
 
 
 def write() -> Write:

@@ -14,7 +14,7 @@ from gateway.assignments.edits import merge as merge_rows
 from gateway.assignments.rows import key_of, row_id, target_of
 from gateway.assignments.witness import lost
 from gateway.errors import GatewayError, Reason
-from gateway.odata.targets import FILTER_ID, FILTER_TYPE, filter_of, others_of
+from gateway.odata.targets import FILTER_ID, FILTER_TYPE, extra_properties, filter_of
 
 GRAPH = "#microsoft.graph."
 GUIDS = [f"{i}b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f" for i in range(6)]
@@ -59,7 +59,7 @@ targets = st.one_of(
 
 
 def without_others(target: dict) -> dict:
-    others = others_of(target)
+    others = extra_properties(target)
     return {k: v for k, v in target.items() if k not in others}
 
 

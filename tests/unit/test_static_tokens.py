@@ -1,4 +1,4 @@
-"""Static tokens: one look-up however many callers there are, for strangers as for callers; what is withdrawn ends."""
+"""Static tokens: one reload-up however many callers there are, for strangers as for callers; what is withdrawn ends."""
 
 import hashlib
 import secrets
@@ -68,7 +68,7 @@ async def test_a_token_that_is_taken_out_of_the_file_ends_and_a_new_one_begins(t
     tokens = StaticTokens(lines, path)
 
     async def known() -> list[str | None]:
-        await tokens.look()
+        await tokens.reload()
         found = [await tokens.caller_of(call_with(token)) for token in (one, two, old)]
         return [caller.name if caller else None for caller in found]
 
@@ -85,5 +85,5 @@ async def test_a_file_with_a_mistake_is_not_taken(tmp_path: Path, text: str | No
     write(path, one=hash_token(token))
     tokens = StaticTokens({"one": hash_token(token)}, path)
     path.write_text(text) if text is not None else path.unlink()
-    await tokens.look()
+    await tokens.reload()
     assert await tokens.caller_of(call_with(token)) is not None

@@ -22,6 +22,7 @@ from gateway.odata.targets import (
     FILTER_TYPE,
     KINDS,
     PSEUDO_GROUPS,
+    extra_properties,
     ids_of,
     is_everyone,
     key_of_target,
@@ -29,7 +30,6 @@ from gateway.odata.targets import (
     kinds_meant,
     kinds_of,
     members_of,
-    others_of,
     target_of_text,
     text_of,
 )
@@ -142,7 +142,7 @@ def test_the_base_type_and_unknown_types_are_told_apart_by_all_they_say():
     unknown = {TYPE: f"{GRAPH}fooTarget", "b": 1, "a": 2}
     same = {TYPE: "Microsoft.Graph.FOOTARGET", "a": 2, "b": 1, "c": None, FILTER_ID: GUID, FILTER_TYPE: "include"}
     assert key_of_target(unknown) == key_of_target(same) == ("microsoft.graph.footarget", '{"a":2,"b":1}')
-    assert (kind_of(unknown).name, others_of(unknown)) == ("unknown", {})
+    assert (kind_of(unknown).name, extra_properties(unknown)) == ("unknown", {})
     base = {TYPE: "microsoft.graph.deviceAndAppManagementAssignmentTarget"}
     assert key_of_target(base) == ("microsoft.graph.deviceandappmanagementassignmenttarget", "{}")
     assert kind_of(base).name == "base"

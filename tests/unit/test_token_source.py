@@ -28,7 +28,7 @@ class FakeApp:
             raise GatewayError(Reason.ENTRA_UNAVAILABLE, retry_after=5)
         return Issued(f"token-{next(self.numbers)}", self.lifetime, self.refresh_in)
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         return self.version
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.graph.faults import fault_of
+from gateway.graph.graph_errors import graph_error_of
 
 FOLDER = Path(__file__).parents[1] / "cases/golden"
 SEEN = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json")) if '"reason"' in path.read_text()}
@@ -14,13 +14,13 @@ SEEN = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("
 @pytest.mark.parametrize("name", SEEN)
 def test_a_real_body_has_its_reason(name: str):
     golden = SEEN[name]
-    error = fault_of(golden["status"], {}, json.dumps({"error": golden["error"]}).encode())
+    error = graph_error_of(golden["status"], {}, json.dumps({"error": golden["error"]}).encode())
     assert error.reason.name == golden["reason"]
     assert error.metadata["graph_code"] == golden["error"]["code"]
 
 
 def test_an_undeclared_property_is_named_to_the_gateway():
     golden = SEEN["undeclared_property"]
-    error = fault_of(golden["status"], {}, json.dumps({"error": golden["error"]}).encode())
+    error = graph_error_of(golden["status"], {}, json.dumps({"error": golden["error"]}).encode())
     assert "wifiblockautomaticconnecthotspots" in error.named
     assert "collection" not in error.message

@@ -10,7 +10,7 @@ from cryptography import x509
 from gateway.call import Call, Caller
 from gateway.config.doors import ClientCa
 
-MOST_REMEMBERED = 10_000
+CACHE_SIZE = 10_000
 
 
 class ClientCertificates:
@@ -27,7 +27,7 @@ class ClientCertificates:
             return None
         digest = hashlib.sha256(call.certificate).digest()
         if digest not in self._remembered:
-            if len(self._remembered) >= MOST_REMEMBERED:
+            if len(self._remembered) >= CACHE_SIZE:
                 self._remembered.clear()
             self._remembered[digest] = _read(call.certificate)
         caller, until = self._remembered[digest]
@@ -36,7 +36,7 @@ class ClientCertificates:
             return None
         return caller
 
-    async def look(self) -> None:
+    async def reload(self) -> None:
         """Nothing to take up: the authorities are the door's."""
 
     def health(self) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from gateway.pipeline.authenticators.jwks import Keys
 from gateway.pipeline.authenticators.jwks_sources import from_file, from_url
 
 SUBJECT = re.compile(r"[!-~]{1,256}")
-MOST_REMEMBERED = 10_000
+CACHE_SIZE = 10_000
 REQUIRED = ["exp", "iat", "iss", "aud"]
 # What the texts of strangers make PyJWT and Python raise; numbers beyond floats among them.
 UNFIT = (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -66,13 +66,13 @@ class JsonWebTokens:
             call.record.note(token_refused=type(exc).__name__)
             return None
         self._remembered[digest] = found
-        if len(self._remembered) > MOST_REMEMBERED:
+        if len(self._remembered) > CACHE_SIZE:
             self._remembered.popitem(last=False)
         return found.caller
 
-    async def look(self) -> None:
+    async def reload(self) -> None:
         """Reads the issuers' keys anew where it is time."""
-        await asyncio.gather(*(issuer.keys.look() for issuer in self._issuers.values()))
+        await asyncio.gather(*(issuer.keys.reload() for issuer in self._issuers.values()))
 
     def health(self) -> Mapping[str, str]:
         """Why an issuer's keys cannot be read, empty where they can, by the place of the issuer in the configuration."""

@@ -20,7 +20,7 @@ COOLDOWN_S = 10.0
 
 class Keys:
     """name: of the issuer in the configuration. source: blocking. refresh_s: how old the keys may grow before they are read
-    anew, 0 at every look. kept_s: how long they are used after they could last be read. clock: monotonic seconds."""
+    anew, 0 at every reload. kept_s: how long they are used after they could last be read. clock: monotonic seconds."""
 
     def __init__(
         self, name: str, source: Source, refresh_s: float, kept_s: float, clock: Callable[[], float] = time.monotonic
@@ -40,13 +40,13 @@ class Keys:
         return self._keys if self._clock() - self._read_at <= self._kept_s else None
 
     async def key(self, kid: str) -> jwt.PyJWK | None:
-        """The key, after a look at the issuer if it is new; None where the issuer does not have it."""
+        """The key, after a reload at the issuer if it is new; None where the issuer does not have it."""
         if self.current() is None or kid not in self._keys:
             self._begin(COOLDOWN_S)
             await self._landed()
         return self._keys.get(kid) if self.current() is not None else None
 
-    async def look(self) -> None:
+    async def reload(self) -> None:
         """Reads the keys anew if it is time."""
         self._begin(min(self._refresh_s, COOLDOWN_S) if self.fault else self._refresh_s)
         await self._landed()

@@ -1,7 +1,7 @@
 """Tokens from the configuration, found by their digests; read anew when the configuration's file changes.
 
 The tokens are made by `new_token` and have 256 random bits: there is nothing to guess, so a digest needs no salt, and one
-look-up by it says who calls, or that nobody does, however many callers there are.
+reload-up by it says who calls, or that nobody does, however many callers there are.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class StaticTokens:
             found = lines.known[digest] = line.caller
         return found
 
-    async def look(self) -> None:
+    async def reload(self) -> None:
         """Takes the file's [callers.static] if the file has changed and it is fit; the rest of the file does not matter."""
         if self._source is None or (seen := version_of(self._source)) == self._seen:
             return

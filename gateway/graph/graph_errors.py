@@ -19,7 +19,7 @@ MAX_NESTING = 5
 NAMED = re.compile(r"(?:A type named '|The property '|Invalid GroupId : )([\w.@-]{1,256})")
 
 
-class Fault(NamedTuple):
+class ErrorAnswer(NamedTuple):
     """An error answer, unwrapped: HTTP status, Graph's code, all texts of the message from outer to inner, joined."""
 
     status: int
@@ -27,7 +27,7 @@ class Fault(NamedTuple):
     text: str
 
 
-class Row(NamedTuple):
+class Known(NamedTuple):
     """A fault is this row's if its status is in `statuses` and `pattern` is found in `code text`."""
 
     reason: Reason
@@ -38,35 +38,35 @@ class Row(NamedTuple):
 
 # The first row that fits decides; facts' numbers at the end of each line. E10 stands before E4: both are 401.
 TABLE = (
-    Row(Reason.GRAPH_ROUTE_MISSING, (400,), r"No method match route template|No OData route exists",
+    Known(Reason.GRAPH_ROUTE_MISSING, (400,), r"No method match route template|No OData route exists",
         "Graph has no route for this request in the live service (it is documented, but missing)."),  # E1 E2
-    Row(Reason.GRAPH_TOKEN_REFUSED, (401,), r"InvalidAuthenticationToken"),  # E10
-    Row(Reason.GRAPH_PERMISSION_MISSING, (401,), r"", NO_PERMISSION),  # E4
-    Row(Reason.GRAPH_PERMISSION_MISSING, (403,), r"Application is not authorized|the following scopes", NO_PERMISSION),  # E3
-    Row(Reason.GRAPH_FORBIDS, (403,), r""),
-    Row(Reason.GRAPH_TYPE_ABSTRACT, (400,), r"Cannot create an abstract class",
+    Known(Reason.GRAPH_TOKEN_REFUSED, (401,), r"InvalidAuthenticationToken"),  # E10
+    Known(Reason.GRAPH_PERMISSION_MISSING, (401,), r"", NO_PERMISSION),  # E4
+    Known(Reason.GRAPH_PERMISSION_MISSING, (403,), r"Application is not authorized|the following scopes", NO_PERMISSION),  # E3
+    Known(Reason.GRAPH_FORBIDS, (403,), r""),
+    Known(Reason.GRAPH_TYPE_ABSTRACT, (400,), r"Cannot create an abstract class",
         "assignment.target: Graph creates nothing of the abstract type; choose a concrete target."),  # E5
-    Row(Reason.GRAPH_TYPE_UNKNOWN, (400,), r"could not be resolved by the model",
+    Known(Reason.GRAPH_TYPE_UNKNOWN, (400,), r"could not be resolved by the model",
         "assignment.target: Graph does not know this target type."),  # E6
-    Row(Reason.GRAPH_PROPERTY_UNKNOWN, (400,), r"ModelValidationFailure .*The property '[^']*' does not exist on type",
+    Known(Reason.GRAPH_PROPERTY_UNKNOWN, (400,), r"ModelValidationFailure .*The property '[^']*' does not exist on type",
         "assignment: Graph knows a property of it by no such name; send only what the target's type declares."),  # §2
-    Row(Reason.NOT_FOUND, (404,), r""),  # E7
-    Row(Reason.GRAPH_CONFLICT, (409, 412), r""),
-    Row(Reason.GRAPH_THROTTLED, (429,), r""),  # E8
-    Row(Reason.GRAPH_TENANT_UNUSABLE, (400,), r"Request not applicable to target tenant",
+    Known(Reason.NOT_FOUND, (404,), r""),  # E7
+    Known(Reason.GRAPH_CONFLICT, (409, 412), r""),
+    Known(Reason.GRAPH_THROTTLED, (429,), r""),  # E8
+    Known(Reason.GRAPH_TENANT_UNUSABLE, (400,), r"Request not applicable to target tenant",
         "Graph says the tenant has no usable Intune (no active licence, or not set up)."),  # E11
-    Row(Reason.GRAPH_GROUP_INVALID, (400,), r"Invalid GroupId",
+    Known(Reason.GRAPH_GROUP_INVALID, (400,), r"Invalid GroupId",
         "assignment.target: Graph does not accept the group id as the id of an Entra group."),  # E12
-    Row(Reason.GRAPH_PATH_UNKNOWN, (400,), r"Resource not found for the segment"),  # E14
-    Row(Reason.GRAPH_REFUSED_INPUT, (400, 405, 406, 411, 413, 414, 415, 422), r"",
+    Known(Reason.GRAPH_PATH_UNKNOWN, (400,), r"Resource not found for the segment"),  # E14
+    Known(Reason.GRAPH_REFUSED_INPUT, (400, 405, 406, 411, 413, 414, 415, 422), r"",
         "Graph refuses the request without a usable reason; check the ids in assignment.target, such as a group id given"
         " as a collection id. An assignment that the policy has already may be the cause as well."),  # E15
-    Row(Reason.GRAPH_UNAVAILABLE, tuple(range(500, 600)), r""),  # E9
+    Known(Reason.GRAPH_UNAVAILABLE, tuple(range(500, 600)), r""),  # E9
 )  # fmt: skip
 APPROVAL = "x-msft-approval-code"
 
 
-def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+def graph_error_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
     """What an answer with an error status means. headers: lower-case keys.
 
     5xx comes out as GRAPH_UNAVAILABLE; whether a write may have happened all the same is the client's to say.
@@ -75,22 +75,22 @@ def fault_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayErr
     row = next((r for r in TABLE if status in r.statuses and re.search(r.pattern, f"{fault.code} {fault.text}")), None)
     # Key on the header, never on the status (facts §6); the wording is for answers whose proxy drops headers.  E13
     if APPROVAL in headers or re.search("x-msft-approval-justification", fault.text):
-        row = Row(Reason.GRAPH_APPROVAL_REQUIRED, (status,), "")
+        row = Known(Reason.GRAPH_APPROVAL_REQUIRED, (status,), "")
     if row is None:
-        row = Row(Reason.GRAPH_ANSWER_UNREADABLE, (status,), "", f"Graph answers with the unexpected status {status}.")
+        row = Known(Reason.GRAPH_ANSWER_UNREADABLE, (status,), "", f"Graph answers with the unexpected status {status}.")
     metadata = {"graph_status": str(status), "graph_code": fault.code}
     named = frozenset(name.rpartition(".")[2].lower() for name in NAMED.findall(fault.text))
     return GatewayError(row.reason, row.message, metadata={k: v for k, v in metadata.items() if v}, named=named)
 
 
-def parse(status: int, body: bytes) -> Fault:
+def parse(status: int, body: bytes) -> ErrorAnswer:
     """Unwraps an error body. Whatever cannot be read (HTML, nothing, broken JSON) is a fault without code and text."""
     try:
         error = loads(body)["error"]
         code, texts = str(error.get("code") or ""), _texts(error.get("message"), MAX_NESTING)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return Fault(status, "", "")
-    return Fault(status, code if CODE.fullmatch(code) else "", " | ".join(texts))
+        return ErrorAnswer(status, "", "")
+    return ErrorAnswer(status, code if CODE.fullmatch(code) else "", " | ".join(texts))
 
 
 def _texts(message: Any, depth: int) -> list[str]:

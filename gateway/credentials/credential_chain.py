@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 NEAR_ITS_END = timedelta(days=3)
 
 
-class InOrder:
+class CredentialChain:
     """Blocking; for one thread at a time. now: for tests."""
 
     def __init__(self, tenant: str, apps: Sequence[MsalApp], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -42,9 +42,9 @@ class InOrder:
                 return issued
         raise refused[0]
 
-    def look(self) -> object:
+    def fingerprint(self) -> object:
         """See Credential."""
-        return tuple(app.look() for app in self._apps)
+        return tuple(app.fingerprint() for app in self._apps)
 
     def close(self) -> None:
         """Closes the connections to Entra."""

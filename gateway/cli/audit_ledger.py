@@ -9,23 +9,23 @@ import typer
 
 from gateway.cli.loop import refuse
 from gateway.config import ConfigError, LedgerConfig, load_ledger, parse_ledger
-from gateway.ledger.ledger import Book, LedgerError
-from gateway.plugins import book_of
+from gateway.ledger.ledger import LedgerError, LedgerReader
+from gateway.plugins import ledger_reader_of
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="The gateway's TOML file, for its section ledger.")]
 LedgerUrl = Annotated[str, typer.Option("--ledger", help="Instead of it: a file, or postgresql://user@host/database.")]
 
 
 @contextmanager
-def opened(config: Path | None, ledger: str) -> Iterator[Book]:
+def opened(config: Path | None, ledger: str) -> Iterator[LedgerReader]:
     """The ledger, for reading; whatever is wrong with it ends the command with the reason."""
     if (config is None) == (not ledger):
         raise typer.BadParameter("one of --config and --ledger has to say where the ledger is")
     try:
         settings = load_ledger(config) if config else _at(ledger)
-        yield book_of(settings)
+        yield ledger_reader_of(settings)
     except ConfigError as exc:
-        raise refuse(exc.faults) from None
+        raise refuse(exc.mistakes) from None
     except LedgerError as exc:
         raise refuse([f"ledger: {settings.url} {exc}"]) from None
     except KeyboardInterrupt:
