@@ -22,6 +22,7 @@ class Caller:
 # What a caller's name can be, whoever gives it: every database keeps it and every terminal shows it.
 CALLER_NAME = re.compile(r"[ -~]{1,320}")
 AUTHORIZATION = "authorization"
+EXPIRED = "expired"  # what an authenticator notes as `token_refused` of a genuine token that is over
 BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
 ENTRY_ID = "request-id"

@@ -20,6 +20,12 @@ from gateway.odata import codec
 from gateway.odata.codec import TYPE
 
 CREATED = {"CreateComplianceAssignment"}
+# RFC 6750 §3: no error for who sent no token. By what the error says of the token.
+CHALLENGES = {
+    "": "Bearer",
+    "invalid": 'Bearer error="invalid_token"',
+    "expired": 'Bearer error="invalid_token", error_description="The token has expired."',
+}
 # What may be a field's name in the protos, and is no word of English.
 FIELD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 IN_UNKNOWN = {"odata_type": TYPE, "json": ""}
@@ -86,7 +92,7 @@ def refusal_of(error: GatewayError, route: Route | None, request_id: str, correl
     if "allow" in error.metadata:
         headers["Allow"] = error.metadata["allow"]
     if error.reason is Reason.CALLER_UNAUTHENTICATED:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = CHALLENGES[error.metadata.get("token", "")]
     return RestAnswer(error.reason.http, headers, {"error": {**body, "innerError": inner}})
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
@@ -35,7 +35,7 @@ from gateway.doors.rest_http import (
 )
 from gateway.doors.rest_pages import Pages
 from gateway.doors.rest_requests import Headers, check_lengths, message_of
-from gateway.doors.rest_routes import not_allowed, route_of
+from gateway.doors.rest_routes import not_allowed, route_of, template_of
 from gateway.doors.tls import Certificates
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.operations import Operation
@@ -67,6 +67,7 @@ class Incoming:
     body: Callable[[str], Awaitable[Any]]
     root: str
     deadline: float
+    peer: str | None
     certificate: bytes | None = None
 
 
@@ -143,8 +144,7 @@ class RestDoor:
             batch = BATCH_PATH.fullmatch(path)
             answer = await (self._answer_batch(incoming, batch[1]) if batch else self._answer(incoming))
         except GatewayError as error:
-            answer = refused(error, headers)
-            log.info("refused", extra={"id": answer.headers[ENTRY_ID], "door": "rest", "outcome": error.reason.name})
+            answer = _refused(error, headers, http.method, http.raw_path, http.remote)
         return response_of(answer)
 
     def _incoming(self, http: web.Request, headers: Headers) -> Incoming:
@@ -159,6 +159,7 @@ class RestDoor:
             partial(self._json, http, headers, min(seconds, default) / BODY_SHARE),
             self._settings.public_url or root_of(http),
             asyncio.get_running_loop().time() + seconds,
+            http.remote,
             certificate_of(http) if self._asks_for_certificates else None,
         )
 
@@ -207,7 +208,11 @@ class RestDoor:
             await self._admit(call)
         except GatewayError as error:
             return _with_record(refusal_of(error, None, call.id, correlation_id(call.metadata)), call)
-        items = items_of(await incoming.body(call.record.caller))
+        caller = call.record.caller
+        try:
+            items = items_of(await incoming.body(caller))
+        except GatewayError as error:
+            return _refused(error, incoming.headers, incoming.method, incoming.target, incoming.peer, caller)
         shared = {k: v for k, v in incoming.headers.items() if k in ("authorization", "x-graph-tenant", CORRELATION)}
 
         async def send(item: Item) -> RestAnswer:
@@ -220,12 +225,31 @@ class RestDoor:
                 check_lengths(headers)
                 return await self._answer(one)
             except GatewayError as error:
-                return refused(error, headers)
+                return _refused(error, headers, item.method, target, incoming.peer, caller)
 
         failed = partial(refused, GatewayError(Reason.DEPENDENCY_FAILED), shared)
         answers = await answers_to(items, send, lambda _: failed())
         responses = [_item_answer(item, answer) for item, answer in zip(items, answers, strict=True)]
         return with_ids(RestAnswer(200, {}, {"responses": responses}), incoming.headers)
+
+
+def _refused(
+    error: GatewayError, headers: Headers, method: str, target: str, peer: str | None, caller: str | None = None
+) -> RestAnswer:
+    """The answer to what leads to no operation. The log has a line of it, since neither the audit line nor the ledger has."""
+    answer = refused(error, headers)
+    path, _ = split(target)
+    facts = {
+        "id": answer.headers[ENTRY_ID],
+        "door": "rest",
+        "method": method if method in hdrs.METH_ALL else "other",
+        "path": "/{version}/$batch" if BATCH_PATH.fullmatch(path) else template_of(path),
+        "peer": peer,
+        "caller": caller,
+        "outcome": error.reason.name,
+    }
+    log.info("refused", extra=facts)
+    return answer
 
 
 async def _json_of(item: Item, headers: Headers, _caller: str) -> Any:

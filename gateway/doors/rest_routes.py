@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from gateway.errors import GatewayError, Reason
@@ -35,12 +36,19 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"/\\{(\w+)\\}", key, re.escape(path)), re.IGNORECASE)
 
 
-def _routes() -> list[tuple[re.Pattern[str], bool, dict[str, tuple[Operation, str]]]]:
-    """For each path: its pattern, whether it is beta's, and what each method does."""
+class Rule(NamedTuple):
+    """What a path leads to. methods: the operation of each, and its body as in Route."""
+
+    path: str
+    pattern: re.Pattern[str]
+    methods: Mapping[str, tuple[Operation, str]]
+
+
+def _routes() -> list[Rule]:
     rules = [(rule.path, rule.verb, operation, rule.body) for operation in OPERATIONS.values() for rule in operation.http]
     rules.sort(key=lambda rule: rule[0])
     return [
-        (_pattern(path), path.startswith("/beta/"), {verb: (operation, body) for _, verb, operation, body in group})
+        Rule(path, _pattern(path), {verb: (operation, body) for _, verb, operation, body in group})
         for path, group in groupby(rules, key=lambda rule: rule[0])
     ]
 
@@ -50,15 +58,20 @@ ROUTES = _routes()
 
 def route_of(method: str, path: str) -> Route:
     """path: as sent, percent-encoded. Raises ROUTE_UNKNOWN, and METHOD_NOT_ALLOWED with `allow` in its metadata."""
-    for pattern, beta, methods in ROUTES:
-        match = pattern.fullmatch(path)
+    for rule in ROUTES:
+        match = rule.pattern.fullmatch(path)
         if match is None:
             continue
-        if method not in methods:
-            raise not_allowed(sorted(methods))
+        if method not in rule.methods:
+            raise not_allowed(sorted(rule.methods))
         values = {k.removesuffix("_quoted"): unquote(v) for k, v in match.groupdict().items() if v is not None}
-        return Route(*methods[method], beta, values)
+        return Route(*rule.methods[method], rule.path.startswith("/beta/"), values)
     raise GatewayError(Reason.ROUTE_UNKNOWN)
+
+
+def template_of(path: str) -> str | None:
+    """The path of the rule that this path is of, for logs: what it says instead of `{…}` may be a secret."""
+    return next((rule.path for rule in ROUTES if rule.pattern.fullmatch(path)), None)
 
 
 def not_allowed(methods: Sequence[str]) -> GatewayError:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from google.protobuf.message import Message
 
-from gateway.call import AUTHORIZATION, CALLER_NAME, Call, Caller, Handler
+from gateway.call import AUTHORIZATION, CALLER_NAME, EXPIRED, Call, Caller, Handler
 from gateway.errors import GatewayError, Reason
 
 
@@ -36,7 +36,7 @@ class Authenticate:
         self._authenticators = authenticators
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
-        """Raises CALLER_UNAUTHENTICATED, the same for every cause."""
+        """Raises CALLER_UNAUTHENTICATED, the same for every cause but a token that has expired."""
         callers = {await self._caller_of(proof) for proof in proofs_of(call)}
         caller = callers.pop()
         if caller is not None and not callers and CALLER_NAME.fullmatch(caller.name):
@@ -44,6 +44,7 @@ class Authenticate:
         raise GatewayError(
             Reason.CALLER_UNAUTHENTICATED,
             "Send one `authorization: Bearer <token>` with a token that this gateway knows, or a client certificate.",
+            metadata=_of_its_token(call),
         )
 
     async def _caller_of(self, call: Call) -> Caller | None:
@@ -52,6 +53,13 @@ class Authenticate:
             if caller is not None:
                 return caller
         return None
+
+
+def _of_its_token(call: Call) -> Mapping[str, str]:
+    """What is told of a token that was sent. That it has expired, only of one that an issuer did sign."""
+    if AUTHORIZATION not in call.metadata:
+        return {}
+    return {"token": "expired" if call.record.facts.get("token_refused") == EXPIRED else "invalid"}
 
 
 def proofs_of(call: Call) -> Sequence[Call]:

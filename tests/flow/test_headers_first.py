@@ -45,7 +45,7 @@ async def test_a_batch_of_a_stranger_is_refused_whatever_is_in_it_and_kept_once(
     async with rest(live) as (rig, caller):
         token = {"Authorization": "Bearer " + "x" * 40, "Content-Type": "text/plain"}
         answer = await caller.send("POST", "/beta/$batch", data=UNREADABLE, headers=token)
-        assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
     [entry] = rig.entries()
     assert (entry.id, entry.operation, entry.outcome) == (answer.headers["request-id"], "Batch", "CALLER_UNAUTHENTICATED")
 

@@ -11,7 +11,7 @@ from rest_caller import rest
 from rest_mistakes import FILTER_ID as ID
 from rest_mistakes import FILTER_TYPE as KIND
 from rest_mistakes import MISTAKES, POLICIES, ROW, SET, group
-from rig import gateway
+from rig import gateway, logged
 
 from gateway.cli.emulator import tenant_of
 from gateway.emulator import Emulator
@@ -217,3 +217,31 @@ async def test_an_empty_set_is_refused_in_words_of_grpc_and_what_they_recommend_
         assert "allow_empty or expected_count" in refused.message
         done = await rig.call("ReplaceComplianceAssignments", {"deviceCompliancePolicyId": WINDOWS, **confirmed})
         assert not getattr(done, "reason", "")
+
+
+TEMPLATE = f"/beta{POLICIES}/{{device_compliance_policy_id}}/assignments"
+SECRET_PATH = f"/beta/deviceManagement/canary-{'x' * 40}"
+# What is asked; how the log says so, and whether it knows the caller.
+NOWHERE = {
+    "a path that leads nowhere": (("GET", SECRET_PATH, ...), ("GET", None, "ROUTE_UNKNOWN", False)),
+    "a method that a path has not": (("PUT", SET, ...), ("PUT", TEMPLATE, "METHOD_NOT_ALLOWED", False)),
+    "a page that is only read": (("POST", "/healthz", ...), ("POST", None, "METHOD_NOT_ALLOWED", False)),
+    "a method that no API has": (("PROPFIND", SECRET_PATH, ...), ("other", None, "ROUTE_UNKNOWN", False)),
+    "a batch that is none": (("POST", "/beta/$batch", {"requests": 1}), ("POST", "/{version}/$batch", "INVALID_FIELD", True)),
+    "an item that leads nowhere": (
+        ("POST", "/beta/$batch", {"requests": [{"id": "1", "method": "GET", "url": "/canary"}]}),
+        ("GET", None, "ROUTE_UNKNOWN", True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+async def test_what_leads_to_no_operation_is_a_line_in_the_log(live: Emulator, name: str):
+    (method, path, data), (told, template, outcome, is_known) = NOWHERE[name]
+    async with rest(live) as (_, caller):
+        with logged() as lines:
+            await caller.send(method, path, data)
+    assert "canary" not in "".join(lines)
+    [line] = [line for line in map(json.loads, lines) if line["message"] == "refused"]
+    assert (line["method"], line.get("path"), line["outcome"]) == (told, template, outcome)
+    assert (line["peer"], line.get("caller")) == ("127.0.0.1", "demo" if is_known else None)

@@ -15,9 +15,11 @@ from attacks import (
     DOOR_2,
     HEADERS,
     NAMES,
+    NOW,
     OTHER_CA,
     REFUSED,
     STATIC,
+    STRANGER,
     SUBJECT_CLIENT,
     bearer,
     sections,
@@ -28,6 +30,7 @@ from multidict import CIMultiDict
 from rest_caller import RestCaller
 from rest_mistakes import SET, group
 from rig import Rig, gateway
+from test_callers import over_tls as grpc_over_tls
 from yarl import URL
 
 from gateway.emulator import Emulator
@@ -64,6 +67,32 @@ async def test_every_stranger_of_the_table_is_refused(live: Emulator, tmp_path: 
             assert await asked(caller, pairs) == (401, REFUSED), name
         print(f"{len(HEADERS)} strangers through REST, each refused")
         assert live.world.requests == []
+
+
+# RFC 6750 §3. Only the holder of a token that an issuer did sign is told that it has expired.
+EXPIRED = 'Bearer error="invalid_token", error_description="The token has expired."'
+CHALLENGES = {
+    "no token": ((), "Bearer", {}),
+    "an unknown token": (bearer("x" * 40), 'Bearer error="invalid_token"', {"token": "invalid"}),
+    "no bearer": ((("authorization", "Basic b3BzOm9wcw=="),), 'Bearer error="invalid_token"', {"token": "invalid"}),
+    "an expired token": (bearer(signed(exp=NOW - 120)), EXPIRED, {"token": "expired"}),
+    "an expired token that nobody signed": (
+        bearer(signed(STRANGER, exp=NOW - 120)),
+        'Bearer error="invalid_token"',
+        {"token": "invalid"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHALLENGES)
+async def test_the_honest_are_told_what_is_wrong_with_their_token(live: Emulator, tmp_path: Path, name: str):
+    pairs, challenge, metadata = CHALLENGES[name]
+    async with gateway(live, **sections(tmp_path)) as rig, over_tls(rig, tmp_path) as caller:
+        async with caller.session.post(URL(caller.root + SET), json=group(), headers=CIMultiDict(pairs)) as answer:
+            assert answer.headers["WWW-Authenticate"] == challenge
+        async with grpc_over_tls(rig) as same:
+            failure = await same.call("ListComplianceAssignments", {"deviceCompliancePolicyId": "x"}, metadata=tuple(pairs))
+            assert failure.metadata == metadata
 
 
 @pytest.mark.parametrize("name", BAD_CLIENTS)

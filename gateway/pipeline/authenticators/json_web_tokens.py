@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jwt
 
-from gateway.call import Call, Caller
+from gateway.call import EXPIRED, Call, Caller
 from gateway.config.doors import JwtIssuer
 from gateway.pipeline.authenticators.jwks import Keys
 from gateway.pipeline.authenticators.jwks_sources import from_file, from_url
@@ -63,7 +63,7 @@ class JsonWebTokens:
         try:
             found = await self._verify(call.bearer)
         except UNFIT as exc:
-            call.record.note(token_refused=type(exc).__name__)
+            call.record.note(token_refused=EXPIRED if isinstance(exc, jwt.ExpiredSignatureError) else type(exc).__name__)
             return None
         self._remembered[digest] = found
         if len(self._remembered) > CACHE_SIZE:
