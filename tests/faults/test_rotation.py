@@ -45,7 +45,7 @@ class Load:
 
 
 async def until(lines: list[str], message: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not any(message in line for line in lines):
             await asyncio.sleep(0.01)
     lines.clear()

@@ -184,7 +184,7 @@ async def test_a_changed_file_is_tried_at_once_and_a_wrong_one_is_not_used(live:
         with logged() as lines:
 
             async def told(message: str) -> None:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     while not any(message in line for line in lines):
                         await asyncio.sleep(0.02)
                 lines.clear()

@@ -130,7 +130,7 @@ async def test_a_replacement_answers_the_callers_own_rows(rig: Rig):
 async def rules_become(rig: Rig, text: str) -> None:
     with logged() as lines:
         (rig.emulator.folder / "discretion.cedar").write_text(text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not any("rules loaded" in line for line in lines):
                 await asyncio.sleep(0.02)
 
@@ -149,7 +149,7 @@ async def test_a_replayed_answer_tells_nothing_that_was_withdrawn(rig: Rig):
 async def test_a_permission_that_is_withdrawn_while_a_creation_waits_counts(rig: Rig, target: str, if_exists: str):
     rig.emulator.world.faults.order([Fault(**LIST, delay_s=1.5)])
     creating = asyncio.create_task(ask(rig, "writer", "Create", assignment=group(target), ifExists=if_exists))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not rig.emulator.world.requests:
             await asyncio.sleep(0.01)
     await rules_become(rig, RULES.replace('"writer"', '"nobody"'))

@@ -22,7 +22,7 @@ async def client(live: Emulator):
 
 
 async def landed(emulator: Emulator) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while emulator.world.late:
             await asyncio.sleep(0.005)
 
