@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 # sent -> doubtful (no good answer, or it does not show) -> shown | void (surely not carried out) -> settled.
 State = Literal["sent", "doubtful", "shown", "void", "settled"]
-Kind = Literal["write", "repair", "foreign"]
+RevisionKind = Literal["write", "repair", "foreign"]
 
 
 class PolicyName(NamedTuple):
@@ -30,7 +30,7 @@ class Revision:
     number: int = 0
     generation: int = 0
     owner: int = 0
-    kind: Kind = "write"
+    kind: RevisionKind = "write"
     route: str = ""
     client_request_id: str = ""
     touched: bytes = b""

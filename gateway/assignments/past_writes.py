@@ -7,7 +7,7 @@ from typing import NamedTuple
 from gateway.assignments.rows import Row, RowSet, Value, value_of
 from gateway.odata import dumps, loads
 from gateway.odata.targets import Key
-from gateway.revision import Change, Kind, Revision, State
+from gateway.revision import Change, Revision, RevisionKind, State
 from gateway.sets import AssignableSet
 
 
@@ -27,7 +27,7 @@ class PastWrite:
     come by the ledger."""
 
     of: AssignableSet
-    kind: Kind
+    kind: RevisionKind
     touched: Mapping[Key, Touch]
     sent: RowSet | None
     written: float

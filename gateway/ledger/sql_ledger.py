@@ -16,7 +16,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.ledger import schema, statements
 from gateway.ledger.databases import DownError, database_of
 from gateway.ledger.ledger import Claim, Ends, LedgerError, Query
-from gateway.ledger.store import Ages, Kind, Store, why
+from gateway.ledger.store import Ages, JobKind, Store, why
 from gateway.logs import log_bug
 from gateway.revision import Change, Grant, PolicyName, Revision
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 class Job(NamedTuple):
     """See store.Job."""
 
-    kind: Kind
+    kind: JobKind
     arguments: Sequence[Any]
     future: "asyncio.Future[Any]"
 
@@ -167,7 +167,7 @@ class SqlLedger:
         except sa.exc.SQLAlchemyError as exc:
             raise LedgerError(f"cannot be read: {type(exc).__name__}; is it there, and of this version?") from exc
 
-    async def _ask(self, kind: Kind, arguments: Sequence[Any]) -> Any:
+    async def _ask(self, kind: JobKind, arguments: Sequence[Any]) -> Any:
         if not self._up:
             raise _unavailable()
         job = Job(kind, arguments, asyncio.get_running_loop().create_future())

@@ -16,8 +16,8 @@ from gateway.ledger.databases import Database, DownError
 from gateway.ledger.ledger import LedgerError
 from gateway.ledger.policy_jobs import PolicyJobs, PolicyKind
 
-Kind = Literal["claim", "take_over", "write", "expire", "unwatched", "recall"] | PolicyKind
-Job = tuple[Kind, Sequence[Any]]  # with its arguments; those of "claim" and "write" are entries
+JobKind = Literal["claim", "take_over", "write", "expire", "unwatched", "recall"] | PolicyKind
+Job = tuple[JobKind, Sequence[Any]]  # with its arguments; those of "claim" and "write" are entries
 POLICY_KINDS = get_args(PolicyKind)
 # Rows of each kind that one transaction forgets: about 40 ms on two cores, for which other jobs wait.
 FORGOTTEN_AT_ONCE = 500
@@ -168,7 +168,7 @@ class Store:
         return utc_text(datetime.now(UTC) - age)
 
 
-def _entries(kind: Kind, arguments: Sequence[Any]) -> Sequence[Entry]:
+def _entries(kind: JobKind, arguments: Sequence[Any]) -> Sequence[Entry]:
     """Those that a job wants to write."""
     if kind == "write":
         return arguments

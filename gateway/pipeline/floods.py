@@ -11,6 +11,7 @@ from typing import Any
 from gateway.entry import Entry
 from gateway.errors import GatewayError
 from gateway.ledger.ledger import Ledger
+from gateway.logs import log_bug
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ OF_EACH = ("tenant", "policy", "request_id", "correlation_id")
 # A caller may be refused at so many places in a second before they are told together.
 KINDS_OF_A_CALLER = 20
 
-Kind = tuple[str, ...]
+Alike = tuple[str, ...]
 
 
 class Floods:
@@ -28,8 +29,8 @@ class Floods:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._counted: dict[Kind, Entry] = {}
-        self._tasks: dict[Kind, asyncio.Task[None]] = {}
+        self._counted: dict[Alike, Entry] = {}
+        self._tasks: dict[Alike, asyncio.Task[None]] = {}
         self._kinds: Counter[str] = Counter()
 
     @property
@@ -57,7 +58,7 @@ class Floods:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._write(list(self._counted.values()))
 
-    def _kind(self, entry: Entry) -> Kind:
+    def _kind(self, entry: Entry) -> Alike:
         """What strangers say of tenant and policy distinguishes nothing, and what known callers say only so far."""
         alike = entry.caller, entry.operation, entry.outcome
         place = (*alike, entry.tenant, entry.policy)
@@ -65,7 +66,7 @@ class Floods:
             return place
         return alike
 
-    async def _keep(self, kind: Kind, writing: "asyncio.Task[None]") -> None:
+    async def _keep(self, kind: Alike, writing: "asyncio.Task[None]") -> None:
         try:
             await asyncio.shield(writing)
             await asyncio.sleep(SECOND)
@@ -84,6 +85,9 @@ class Floods:
             taken = await self._ledger.update(entries)
         except GatewayError:
             taken = set()
+        except Exception as exc:  # noqa: BLE001 - those alike would be counted for ever, and never be written down
+            taken = set()
+            log_bug(log, exc, task="refusals")
         for entry in entries:
             if entry.id not in taken:
                 log.warning("a refusal is not in the ledger", extra={"operation": entry.operation, "times": entry.times})

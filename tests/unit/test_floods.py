@@ -88,10 +88,13 @@ async def test_a_kind_is_written_down_again_after_a_second(monkeypatch: pytest.M
     await refused.close()
 
 
-async def test_a_ledger_that_takes_nothing_ends_no_counting_and_no_call(monkeypatch: pytest.MonkeyPatch, caplog):
+@pytest.mark.parametrize("error", [GatewayError(Reason.INTERNAL), RuntimeError("a bug")], ids=["down", "a bug"])
+async def test_a_ledger_that_takes_nothing_ends_no_counting_and_no_call(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog
+):
     monkeypatch.setattr(floods, "SECOND", 0.01)
     ledger = Kept()
-    ledger.error = GatewayError(Reason.INTERNAL)
+    ledger.error = error
     refused = Floods(ledger)
     await refused.refused(REFUSED)
     async with asyncio.timeout(60):
