@@ -1,12 +1,15 @@
 """The admin door, for operators and what watches the gateway: metrics, how it is in detail, and gRPC's own counts of its
 connections (channelz) as JSON. It asks for no token, and metrics name callers: so it has a port of its own, on loopback."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.config import Server
+from gateway.config.doors import is_loopback
 from gateway.doors.rest_pages import json_page, readiness
 from gateway.errors import GatewayError, invalid
 
@@ -21,7 +24,8 @@ class AdminDoor:
         self._settings, self._channelz = settings, channelz
         self._health: dict[str, str] = {}
         self._serving = False
-        app = web.Application()
+        on_loopback = is_loopback(settings.admin.rpartition(":")[0])
+        app = web.Application(middlewares=[_by_its_own_name] if on_loopback else [])
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", _metrics)
@@ -61,6 +65,14 @@ class AdminDoor:
         except GatewayError as error:
             return json_page(error.reason.http, error=error.message)
         return web.Response(text=text, content_type="application/json")
+
+
+@web.middleware
+async def _by_its_own_name(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page in an operator's browser can give loopback a name of its own (DNS rebinding), and would read all of this."""
+    if not is_loopback(re.sub(r":\d+$", "", request.host)):
+        return json_page(421, error="ask for this by a loopback address or localhost")
+    return await handler(request)
 
 
 async def _metrics(_: web.Request) -> web.Response:

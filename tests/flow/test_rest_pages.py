@@ -199,3 +199,13 @@ async def test_edits_that_wait_are_told(live: Emulator):
             most = max(most, metrics.EDITS_WAITING.labels("emulator")._value.get())
             await asyncio.sleep(0)
         assert most == 1.0
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("evil.example", 421), ("evil.example:9464", 421), ("", 421), ("localhost", 200), ("[::1]:1", 200)]
+)
+async def test_the_admin_door_on_loopback_has_no_other_name(live: Emulator, host: str, status: int):
+    async with rest(live) as (rig, caller):
+        admin = replace(caller, root=f"http://{rig.admin_address}")
+        answer = await admin.send("GET", "/metrics", headers={"Host": host})
+        assert (answer.status, b"compliance_gateway" in (answer.json if status == 200 else b"")) == (status, status == 200)
