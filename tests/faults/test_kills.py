@@ -52,6 +52,7 @@ async def run(live: Emulator, ledger_url: str, folder: Path, number: int) -> Non
     assert found.figures["attempts"] > found.figures["operations"]
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("ledger_url", DATABASES, indirect=True)
 async def test_nothing_is_lost_or_doubled(live: Emulator, ledger_url: str, tmp_path: Path):
     await run(live, ledger_url, tmp_path, len(POINTS))

@@ -116,6 +116,7 @@ def table(runs: Sequence[Run]) -> str:
     return "\n" + "\n".join(lines)
 
 
+@pytest.mark.machine
 async def test_one_gateway_loses_nothing(live: Emulator):
     seed = new_seed()
     run = await ours(live, seed, Load(300), lambda: one(live), now_and_then(seed, 1.0))

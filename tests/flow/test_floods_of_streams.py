@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from rig import Failure, gateway
 
 from gateway.emulator import Emulator
@@ -14,6 +15,7 @@ FLOOD = Path(__file__).with_name("reset_flood.py")
 CALLS, AT_ONCE = 60, 6
 
 
+@pytest.mark.machine
 async def test_who_resets_streams_without_end_cancels_no_call_of_others(live: Emulator):
     async with gateway(live) as rig:
         flood = await asyncio.create_subprocess_exec(sys.executable, FLOOD, rig.address, stdout=asyncio.subprocess.PIPE)

@@ -110,7 +110,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 class Http:
     """What the REST door asks of aiohttp's request."""
 
-    scheme, transport, content = "http", None, property(lambda self: self)
+    scheme, transport, remote, content = "http", None, "127.0.0.1", property(lambda self: self)
 
     def __init__(self, method: str, target: str, pairs: Pairs, body: bytes) -> None:
         self.method, self.raw_path, self._body = method, target, body
