@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.loop import run, say, until_signalled
+from gateway.cli.loop import run, serve_until_signalled
 from gateway.emulator import Emulator
 from gateway.emulator.state import write_privately
 from gateway.logs import log_json
@@ -87,7 +87,7 @@ async def _emulate(emulator: Emulator, write_config: Path | None) -> None:
             config["callers"]["static"] = {name: hash_token(token) for name, token in tokens.items()}
             config["server"] = {door: _address(port) for door, port in PORTS.items()}
             _write(write_config, config)
-        say(
+        await serve_until_signalled(
             ready=True,
             graph=running.root,
             authority=running.root,
@@ -98,7 +98,6 @@ async def _emulate(emulator: Emulator, write_config: Path | None) -> None:
             caller_token=tokens[CALLER],
             caller_tokens=tokens,
         )
-        await until_signalled()
 
 
 def _write(path: Path, config: dict[str, Any]) -> None:

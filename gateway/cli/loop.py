@@ -30,12 +30,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-async def until_signalled() -> None:
-    """Returns at the first SIGTERM or SIGINT."""
+async def serve_until_signalled(**ready: object) -> None:
+    """Says that it is ready, and returns at the first SIGTERM or SIGINT; whoever has read that line may send one at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    say(**ready)
     await stop.wait()
 
 

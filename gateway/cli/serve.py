@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gateway.bootstrap import running
-from gateway.cli.loop import load_or_exit, refuse, run, say, until_signalled
+from gateway.cli.loop import load_or_exit, refuse, run, serve_until_signalled
 from gateway.config import Config, ConfigError
 from gateway.logs import log_json
 from gateway.plugins import mistakes_of
@@ -30,5 +30,4 @@ async def _serve(config: Config, source: Path) -> None:
     async with running(config, source=source) as addresses:
         doors = addresses._asdict()
         ready = True if doors.pop("writes") else "reads"
-        say(ready=ready, **{door: address for door, address in doors.items() if address})
-        await until_signalled()
+        await serve_until_signalled(ready=ready, **{door: address for door, address in doors.items() if address})
