@@ -16,3 +16,8 @@ The map, top to bottom; a room imports only from the rooms below it (held by imp
     sets           the kinds of Intune object that have assignments
     errors, config, metrics, files, clock
 """
+
+import os
+
+# Read when grpc is imported. Its own lines are no JSON, and strangers could write them with handshakes that fail.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -46,16 +46,17 @@ def within_files(connections: int) -> int:
 
 
 def cut(addresses: Collection[str]) -> None:
-    """Ends every connection that came in at these addresses (host:port), whichever library has it: both sides read an end, and
-    nothing is written any more. Does nothing where the system has no /dev/fd."""
+    """Ends every connection that came in at these addresses (host:port), whichever library has it, and takes no new one: both
+    sides read an end, and nothing is written any more. Does nothing where the system has no /dev/fd."""
     ports = {int(address.rpartition(":")[2]) for address in addresses}
-    for one in _connections_at(ports):
-        with suppress(OSError):  # it has ended by itself
-            one.shutdown(socket.SHUT_RDWR)
+    for listening in (True, False):  # first: who is cut comes again at once
+        for one in _sockets_at(ports, listening):
+            with suppress(OSError):  # it has ended by itself
+                one.shutdown(socket.SHUT_RDWR)
 
 
-def _connections_at(ports: Collection[int]) -> Iterator[socket.socket]:
-    """Copies of this process's sockets with one of these ports of their own, but for those that listen: gRPC would log that."""
+def _sockets_at(ports: Collection[int], listening: bool) -> Iterator[socket.socket]:
+    """Copies of this process's sockets with one of these ports of their own, of those that listen or of the others."""
     try:
         open_files = list(map(int, os.listdir(OPEN_FILES)))
     except OSError:
@@ -69,7 +70,7 @@ def _connections_at(ports: Collection[int]) -> Iterator[socket.socket]:
             continue
         with socket.socket(fileno=copy) as one, suppress(OSError):
             is_ours = one.family in INTERNET and one.getsockname()[1] in ports
-            if is_ours and not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if is_ours and listening == bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):
                 yield one
 
 

@@ -92,8 +92,7 @@ class GrpcDoor:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._answered.wait()
-        for _ in range(2):  # again, for who came anew while others were cut
-            cut({address for address in (self.address, self.mtls_address) if address})
+        cut({address for address in (self.address, self.mtls_address) if address})
         await self._server.stop(None)
 
     def _bind(self, address: str, credentials: grpc.ServerCredentials | None) -> str:

@@ -182,4 +182,6 @@ def test_cut_ends_the_connections_of_a_port_and_nothing_else(tmp_path: Path):
             clients[1].setblocking(False)
             with pytest.raises(BlockingIOError):
                 clients[1].recv(1)
-            stack.enter_context(socket.create_connection(ours.getsockname()))
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(ours.getsockname())
+            stack.enter_context(socket.create_connection(other.getsockname()))
