@@ -26,7 +26,8 @@ LAG_S, LATE_S = 0.8, 2.0
 PAUSE_S, LATE_WITH_PAUSES_S = 1.6, 4.5
 GRAPH = {"create_route": "assign", "read_back_s": 10, "doubt_s": 0.5, "lag_s": LAG_S, "late_s": LATE_S}
 RECONNECT = tuple((f"grpc.{name}_reconnect_backoff_ms", ms) for name, ms in (("initial", 50), ("min", 50), ("max", 200)))
-SETTLES_S = 90.0
+# A watch whose looks fail or see others write comes again after 5, 15, 45, 60 and 60 seconds; seldom is one needed.
+SETTLES_S = 300.0
 TELLING = ("changed by others", "foreign changes", "a foreign change may be undone")
 
 
