@@ -230,8 +230,8 @@ class Memory:
         else:
             return False
         if write is None or write.kind == "foreign":
-            ours = (w for w in self.writes.values() if w.sent is not None and w.landed is not None)
-            since = max((since, *(w.written for w in ours if w.after(key) == value)))
+            taken = (w for w in self.writes.values() if w.landed is not None)
+            since = max((since, *(w.written for w in taken if w.after(key) == value)))
         else:
             asked = since
         return any(
