@@ -81,17 +81,19 @@ def transport_of(graph: Graph, tenant: Tenant) -> Transport:
     return transport
 
 
-def mistakes_of(config: Config, source: Path | None = None) -> list[str]:
-    """Everything that plug-ins find wrong in their settings, where whoever makes them stops at the first."""
+def mistakes_of(config: Config, source: Path, told: list[str]) -> list[str]:
+    """`told`, and what else plug-ins find wrong in their settings: whoever makes them stops at the first."""
     attempts: list[Callable[[], object]] = [
         partial(authorizer_of, config.authorization),
         partial(authenticators, config.callers, source),
         *(partial(apps_of, name, tenant) for name, tenant in config.tenants.items()),
     ]
-    return [mistake for attempt in attempts for mistake in _mistakes_in(attempt)]
+    found = [mistake for attempt in attempts for mistake in mistakes_in(attempt)]
+    return [*told, *(mistake for mistake in found if mistake not in told)]
 
 
-def _mistakes_in(attempt: Callable[[], object]) -> list[str]:
+def mistakes_in(attempt: Callable[[], object]) -> list[str]:
+    """Those of the ConfigError that it raises."""
     try:
         attempt()
     except ConfigError as exc:

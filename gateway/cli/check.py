@@ -70,7 +70,7 @@ def check(
         authorizer_of(loaded.authorization)
         findings, dependencies = run(_check(loaded))
     except ConfigError as exc:
-        raise refuse(mistakes_of(loaded, config) or exc.mistakes) from None
+        raise refuse(mistakes_of(loaded, config, exc.mistakes)) from None
     everything: list[Finding | Dependency] = [*findings, *dependencies]
     if as_json:
         for found in everything:

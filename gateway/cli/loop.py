@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import typer
 from rich.console import Console
 
 from gateway.config import Config, ConfigError, load, load_authorization
-from gateway.plugins import authorizer_of
+from gateway.plugins import authorizer_of, mistakes_in
 
 try:
     from uvloop import new_event_loop
@@ -59,15 +60,15 @@ def load_or_exit(path: Path) -> Config:
     try:
         return load(path)
     except ConfigError as exc:
-        raise refuse([*exc.mistakes, *_mistakes_in_rules(path, exc.mistakes)]) from None
+        raise refuse([*exc.mistakes, *_mistakes_in_rules(path)]) from None
 
 
-def _mistakes_in_rules(path: Path, told: list[str]) -> list[str]:
+def _mistakes_in_rules(path: Path) -> list[str]:
     try:
-        authorizer_of(load_authorization(path))
-    except ConfigError as exc:
-        return [] if any(line.startswith(("authorization", str(path))) for line in told) else exc.mistakes
-    return []
+        settings = load_authorization(path)
+    except ConfigError:  # is told with the rest of the file
+        return []
+    return mistakes_in(partial(authorizer_of, settings))
 
 
 def refuse(mistakes: list[str]) -> typer.Exit:

@@ -21,7 +21,7 @@ def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]
     try:
         run(_serve(loaded, config))
     except ConfigError as exc:
-        raise refuse(mistakes_of(loaded, config) or exc.mistakes) from None
+        raise refuse(mistakes_of(loaded, config, exc.mistakes)) from None
     except OSError as exc:
         raise refuse([f"server: {exc}"]) from None
 

@@ -108,3 +108,15 @@ def test_an_authorizer_that_nobody_installed_is_a_fault_where_it_is_named(regist
     settings = SimpleNamespace(kind="opa", rules_file=tmp_path)
     with pytest.raises(ConfigError, match=r"^authorization\.kind: there is no 'opa'; installed are none$"):
         plugins.authorizer_of(settings)
+
+
+def test_what_stopped_the_start_is_told_beside_what_plug_ins_find(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def wrong(_: object) -> None:
+        raise ConfigError(["authorization.rules_file: wrong"])
+
+    monkeypatch.setattr(plugins, "authorizer_of", wrong)
+    monkeypatch.setattr(plugins, "authenticators", lambda *_: None)
+    config = SimpleNamespace(authorization=None, callers=None, tenants={})
+    told = ["server.tls: expired", "authorization.rules_file: wrong"]
+    assert plugins.mistakes_of(config, tmp_path, told[:1]) == told
+    assert plugins.mistakes_of(config, tmp_path, told) == told, "once"
