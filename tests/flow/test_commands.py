@@ -284,20 +284,3 @@ async def test_the_help_of_token_shows_the_section():
 
 async def test_the_version_is_told():
     assert await outcome("--version") == (0, f"compliance-gateway {version('compliance-gateway')}\n", "")
-
-
-async def test_mistakes_of_all_rooms_are_told_together(tmp_path: Path):
-    """Of the file and the rules; and where the file is right, of rules and credentials."""
-    path, rules = tmp_path / "gateway.toml", tmp_path / "rules.cedar"
-    rules.write_text("permit(principal, acton, resource);\n")
-    emulator, _ = await emulated(path)
-    await end(emulator)
-    values = tomllib.loads(path.read_text())
-    values["authorization"]["rules_file"] = str(rules)
-    values["tenants"]["emulator"]["credentials"] = [{"kind": "secret", "env": "NOT_SET_ANYWHERE"}]
-    path.write_text(tomli_w.dumps(values))
-    told = (await outcome("serve", "--config", str(path)))[2]
-    assert all(words in told for words in ("rules.cedar: line 1, column 1: ", "NOT_SET_ANYWHERE is not set")), told
-    path.write_text(tomli_w.dumps(values | {"graph": {"colour": 1}}))
-    told = (await outcome("check", "--config", str(path)))[2]
-    assert all(words in told for words in ("graph.colour: unknown key", "rules.cedar: line 1, column 1: ")), told
