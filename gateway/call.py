@@ -25,6 +25,7 @@ AUTHORIZATION = "authorization"
 EXPIRED = "expired"  # what an authenticator notes as `token_refused` of a genuine token that is over
 BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
+ETAG = "compliance-gateway-etag"  # the trailer; at REST it is the header ETag
 ENTRY_ID = "request-id"
 CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
@@ -117,6 +118,11 @@ class Call:
         """The call with what a step has found out; the record has it too, for who looks back at the end."""
         call = self.record.call = replace(self, **more)
         return call
+
+    @property
+    def validates_only(self) -> bool:
+        """Whether its caller wants to see what a write would come to, and nothing more."""
+        return bool(getattr(self.message, "validate_only", False))
 
     @property
     def bearer(self) -> str | None:

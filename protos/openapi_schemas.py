@@ -9,6 +9,8 @@ from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
+from gateway.odata.codec import is_subtype
+
 Json = dict[str, Any]
 
 TYPE = "@odata.type"
@@ -84,7 +86,7 @@ def _spellings(odata_type: str) -> list[str]:
 
 def _is_shown(field: FieldDescriptor, beta: bool) -> bool:
     options = field.GetOptions()
-    if options.Extensions[odata_pb2.odata_other_properties] or (field.containing_oneof and field.message_type):
+    if options.Extensions[odata_pb2.odata_other_properties] or is_subtype(field):
         return False
     return beta or not options.Extensions[odata_pb2.odata_beta]
 

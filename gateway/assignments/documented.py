@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from gateway.assignments.edits import Applied
 from gateway.assignments.ends import AT_ONCE, End, Retry
 from gateway.assignments.looks import Look
-from gateway.assignments.past_writes import PastWrite, Touch
+from gateway.assignments.past_writes import PastWrite
 from gateway.assignments.pending import Pending
 from gateway.assignments.policy import Policy, Sent
 from gateway.assignments.refusals import is_definite, may_be_of_an_edit
-from gateway.assignments.rows import Row, RowSet
+from gateway.assignments.rows import Row, RowSet, Touch
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import Permit
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.assignments.past_writes import Touch
-from gateway.assignments.rows import Row, RowSet
+from gateway.assignments.rows import Row, RowSet, Touch
 from gateway.odata.targets import Key
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from operator import attrgetter
 
 from gateway.assignments.looks import Bounds, Look, Verdict
-from gateway.assignments.past_writes import PastWrite, Touch, decoded
-from gateway.assignments.rows import ABSENT, Row, Value, value_of
+from gateway.assignments.past_writes import PastWrite, decoded
+from gateway.assignments.rows import ABSENT, Row, Touch, Value, value_of
 from gateway.odata.targets import Key
 from gateway.revision import Change, Revision
 from gateway.sets import AssignableSet

@@ -2,20 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from gateway.assignments.rows import Row, RowSet, Value, value_of
+from gateway.assignments.rows import RowSet, Touch, Value, value_of
 from gateway.odata import dumps, loads
 from gateway.odata.targets import Key
 from gateway.revision import Change, Revision, RevisionKind, State
 from gateway.sets import AssignableSet
-
-
-class Touch(NamedTuple):
-    """The direct rows with one key, before and after."""
-
-    before: tuple[Row, ...]
-    after: tuple[Row, ...]
 
 
 @dataclass(eq=False)

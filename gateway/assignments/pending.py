@@ -4,8 +4,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
-from gateway.assignments.edits import Applied, Edit
+from gateway.assignments.edits import Applied, Change, Edit
 from gateway.assignments.rows import ABSENT, Row, RowSet, Value, target_of, value_of
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.write import Write
@@ -17,12 +18,32 @@ from gateway.sets import AssignableSet
 UNTOLD = (Kind.UNAVAILABLE, Kind.RESOURCE_EXHAUSTED, Kind.ABORTED, Kind.DEADLINE_EXCEEDED, Kind.FAILED_PRECONDITION)
 
 
+class Piece(NamedTuple):
+    """One row of an edit that is made of several. after: as it was merged."""
+
+    change: Change
+    key: Key | None
+    before: Row | None
+    after: Row | None
+
+    def shown(self, rows: RowSet) -> "Piece":
+        """With the row as it is in these rows, if they have it."""
+        found = rows.row(self.key) if self.key and self.after is not None else None
+        same = found is not None and value_of(rows.of, (found,)) == value_of(rows.of, (self.after or {},))
+        return self._replace(after=found) if same else self
+
+
 @dataclass(frozen=True)
 class Written:
-    """What an edit has come to. row: its row as read back, None where it has none; rows: the whole set as read back."""
+    """What an edit has come to. row: its row as read back, None where it has none; rows: the whole set as read back. base: the
+    set before, None where that is not known any more. revision: its number, 0 where nothing was written. pieces: of an edit
+    that is made of several."""
 
     row: Row | None
-    rows: Sequence[Row]
+    rows: RowSet
+    base: RowSet | None = None
+    revision: int = 0
+    pieces: Sequence[Piece] = ()
 
 
 @dataclass(frozen=True)
@@ -32,35 +53,44 @@ class Part:
 
     key: Key | None
     values: Mapping[Key, Value]
+    pieces: Sequence[Piece] = ()
 
     def shows(self, rows: RowSet) -> bool:
         return all(rows.value(key) == value for key, value in self.values.items())
 
 
 def part_of(applied: Applied, sent: RowSet) -> Part:
-    return Part(applied.key, {key: sent.value(key) for key in applied.touched})
+    return Part(applied.key, {key: sent.value(key) for key in applied.touched}, pieces_of(applied, sent))
+
+
+def pieces_of(applied: Applied, sent: RowSet) -> Sequence[Piece]:
+    return [Piece(one.change, one.key, one.before, one.after(sent)) for one in applied.parts]
 
 
 def encoded(applied: Applied, sent: RowSet) -> bytes:
-    """The part as an entry keeps it: the targets that the edit left, by key, null for none."""
+    """The part as an entry keeps it: the targets that the edit left, by key, null for none; and its pieces, if it has any."""
     touched = [(key, target_of(sent.direct[key][0]) if key in sent.direct else None) for key in sorted(applied.touched)]
-    return dumps({"key": applied.key, "touched": touched}).encode("utf-8", "surrogatepass")
+    pieces = {"pieces": pieces_of(applied, sent)} if applied.parts else {}
+    return dumps({"key": applied.key, "touched": touched, **pieces}).encode("utf-8", "surrogatepass")
 
 
 def decoded(of: AssignableSet, written: bytes) -> Part:
     """The inverse."""
     value = loads(written.decode("utf-8", "surrogatepass"))
     values = {tuple(key): ABSENT if target is None else value_of(of, ({"target": target},)) for key, target in value["touched"]}
-    return Part(tuple(value["key"]) if value["key"] else None, values)
+    pieces = [Piece(change, tuple(key) if key else None, *rows) for change, key, *rows in value.get("pieces", ())]
+    return Part(tuple(value["key"]) if value["key"] else None, values, pieces)
 
 
 @dataclass(eq=False)
 class Pending:
-    """prior: what was sent for it before, by this or another life of the gateway, while nobody knows what became of it."""
+    """prior: what was sent for it before, by this or another life of the gateway, while nobody knows what became of it. base:
+    the set before it was carried out, as far as that is known."""
 
     edit: Edit
     write: Write
     prior: Part | None = None
+    base: RowSet | None = None
     future: "asyncio.Future[Written]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -73,9 +103,13 @@ class Pending:
         self.prior = None
         self.write.unsent()
 
-    def finish(self, key: Key | None, rows: RowSet) -> None:
-        if not self.over:
-            self.future.set_result(Written(rows.row(key) if key else None, rows.rows))
+    def finish(self, part: Part, rows: RowSet) -> None:
+        if self.over:
+            return
+        row = rows.row(part.key) if part.key else None
+        pieces = [piece.shown(rows) for piece in part.pieces]
+        self.write.record.note(etag=rows.etag, etag_before=self.base.etag if self.base else None)
+        self.future.set_result(Written(row, rows, self.base, self.write.entry.revision or 0, pieces))
 
     def fail(self, error: GatewayError) -> None:
         """Each caller gets an error of its own. Of what was sent, "not now" and "not so" mean that the outcome is unknown."""
@@ -107,7 +141,13 @@ def apart(pendings: Iterable[Pending]) -> tuple[list[Pending], list[list[Pending
     return fresh, [half for half in halves if half]
 
 
-def fail(pendings: Iterable[Pending], error: GatewayError) -> None:
+class Fails(Protocol):
+    """Somebody who waits, and can be told why there is no answer."""
+
+    def fail(self, error: GatewayError) -> None: ...
+
+
+def fail(pendings: Iterable[Fails], error: GatewayError) -> None:
     """All of them, for one reason."""
     for pending in pendings:
         pending.fail(error)

@@ -16,11 +16,11 @@ from typing import NamedTuple
 from gateway.assignments.edits import Applied
 from gateway.assignments.looks import Bounds, Look, Verdict
 from gateway.assignments.memory import Memory
-from gateway.assignments.past_writes import PastWrite, Touch
+from gateway.assignments.past_writes import PastWrite
 from gateway.assignments.patience import Patience
 from gateway.assignments.pending import Part, Pending, encoded, part_of
 from gateway.assignments.routes import Routes
-from gateway.assignments.rows import Row, RowSet, row_id
+from gateway.assignments.rows import Row, RowSet, Touch, row_id
 from gateway.assignments.upstream import Upstream
 from gateway.errors import GatewayError, Reason, first
 from gateway.graph.client import GraphClient
@@ -162,7 +162,7 @@ class Policy:
         """These are answered by what the look shows."""
         for one in sent:
             self.note(one.pending, shared_by)
-            one.pending.finish(one.part.key, look.rows)
+            one.pending.finish(one.part, look.rows)
 
     def give_up(self, sent: Sequence[Sent]) -> None:
         """What does not show is unknown to its callers; the watch goes on."""

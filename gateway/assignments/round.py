@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.assignments.documented import create
-from gateway.assignments.edits import Add, Applied, Merged, merge
+from gateway.assignments.edits import Add, Applied, Merged
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.looks import Look, Verdict
-from gateway.assignments.past_writes import PastWrite, Touch
-from gateway.assignments.pending import Part, Pending
+from gateway.assignments.merge import merge
+from gateway.assignments.past_writes import PastWrite
+from gateway.assignments.pending import Part, Pending, part_of
 from gateway.assignments.policy import Policy, Sent, names_of
 from gateway.assignments.refusals import blame, is_definite, may_be_of_an_edit
-from gateway.assignments.rows import row_id
+from gateway.assignments.rows import Touch, row_id
 from gateway.assignments.witness import lost
 from gateway.call import CallWarning
 from gateway.errors import GatewayError, Reason
@@ -108,14 +109,14 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
         revision = await policy.deps.revisions.recall(policy.name, number) if number else None
         acked, end = revision is not None and revision.acked_s is not None, 0.0
     if acked or (prior.shows(look.rows) and policy.memory.is_protected(prior.values)):
-        pending.finish(prior.key, look.rows)
+        pending.finish(prior, look.rows)
     elif look.asked <= end:
         pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=end - look.asked))
     elif prior.shows(look.rows):  # whoever did it, the wish holds; to carry it out anew would find its own row there already
         there = {key: look.rows.direct[key] for key in prior.values if key in look.rows.direct}
         policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now())
         await policy.save()
-        pending.finish(prior.key, look.rows)
+        pending.finish(prior, look.rows)
     else:
         pending.unsent()
         if pending.write.recovered:
@@ -242,4 +243,5 @@ def _answer(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> None:
         if isinstance(outcome, GatewayError):
             pending.fail(outcome)
         else:
-            pending.finish(outcome.key, look.rows)
+            pending.base = pending.base or plan.look.rows
+            pending.finish(part_of(outcome, plan.merged.rows), look.rows)

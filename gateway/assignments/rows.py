@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 
-from gateway.odata import canonical
+from gateway.odata import canonical, dumps
 from gateway.odata.targets import FILTER_ID, FILTER_TYPE, NO_FILTER, Key, filter_of, key_of_target, kind_of
 from gateway.sets import AssignableSet
 
@@ -14,6 +15,13 @@ Target = dict[str, Any]
 # What counts of the rows with one key, for comparing: empty for none; more than one where a key stands twice.
 Value = tuple[tuple[str, ...], ...]
 ABSENT: Value = ()
+
+
+class Touch(NamedTuple):
+    """The direct rows with one key, before and after."""
+
+    before: tuple[Row, ...]
+    after: tuple[Row, ...]
 
 
 class RowSet:
@@ -42,6 +50,10 @@ class RowSet:
         found.values = {key: values[key] if rows is ours.get(key) else value_of(self.of, rows) for key, rows in direct.items()}
         return found
 
+    def with_owned(self, whole: "RowSet") -> "RowSet":
+        """With the rows that policy sets have in another set."""
+        return RowSet(self.of, [*self.rows, *whole.owned.values()])
+
     @cached_property
     def by_id(self) -> dict[str, list[Row]]:
         found: dict[str, list[Row]] = defaultdict(list)
@@ -53,6 +65,12 @@ class RowSet:
     def values(self) -> dict[Key, Value]:
         """What counts of the direct rows, by key."""
         return {key: value_of(self.of, rows) for key, rows in self.direct.items()}
+
+    @cached_property
+    def etag(self) -> str:
+        """A digest of all rows, whatever their order and their annotations (AIP-154): 32 letters in quotes."""
+        texts = sorted(canonical({k: v for k, v in row.items() if "@" not in k}) for row in self.rows)
+        return f'"{sha256(dumps(texts).encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
     def value(self, key: Key) -> Value:
         return self.values.get(key, ABSENT)

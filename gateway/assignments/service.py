@@ -1,37 +1,24 @@
-"""A handler per RPC: the message becomes an edit for the policy's writer, or a read."""
+"""The assignment operations: message -> edit -> the policy's writer -> message."""
 
 from collections.abc import Mapping
 from typing import cast
 
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
-from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget, DeviceCompliancePolicyAssignment
-from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from gateway.assignments.edits import Add, Edit, IfExists, Remove, ReplaceAll, Retarget
+from gateway.assignments.answers import ANSWERS, assignment, assignments, with_cost
+from gateway.assignments.edits import Edit
 from gateway.assignments.page_tokens import PageTokens
-from gateway.assignments.pending import Written
-from gateway.assignments.rows import Row, Target, row_id
+from gateway.assignments.requests import EDITS
+from gateway.assignments.rows import RowSet, row_id
 from gateway.assignments.upstream import Upstream
 from gateway.assignments.writers import Writers
-from gateway.call import Call, Handler
-from gateway.errors import GatewayError, Reason, invalid
-from gateway.ledger.write import REMOVED, Write
-from gateway.odata import ODataError, codec
+from gateway.call import ETAG, Call, Handler
+from gateway.errors import GatewayError, Reason
+from gateway.ledger.write import Write
+from gateway.revision import PolicyName
 
-ASSIGNMENT = codec(DeviceCompliancePolicyAssignment.DESCRIPTOR)
-TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
 DEFAULT_PAGE_SIZE = 100
-IF_EXISTS: Mapping[int, IfExists] = {
-    pb.IF_EXISTS_UNSPECIFIED: "fail",
-    pb.IF_EXISTS_KEEP: "keep",
-    pb.IF_EXISTS_REPLACE: "replace",
-}
-WHOLE_TARGET = {"*", "target"}
-FILTER_ONLY = {
-    "target.device_and_app_management_assignment_filter_id",
-    "target.device_and_app_management_assignment_filter_type",
-}
 
 
 class AssignmentService:
@@ -39,92 +26,61 @@ class AssignmentService:
 
     def __init__(self, writers: Writers, page_tokens: PageTokens) -> None:
         self._writers, self._page_tokens = writers, page_tokens
-        self._handlers: Mapping[str, Handler] = {
-            "CreateComplianceAssignment": self._create,
+        self._readers: Mapping[str, Handler] = {
             "GetComplianceAssignment": self._get,
             "ListComplianceAssignments": self._list,
-            "UpdateComplianceAssignment": self._update,
-            "DeleteComplianceAssignment": self._delete,
-            "ReplaceComplianceAssignments": self._replace,
         }
 
     async def __call__(self, call: Call) -> Message:
-        return await self._handlers[call.operation.name](call)
+        read = self._readers.get(call.operation.name)
+        if read is not None:
+            return await read(call)
+        edit = EDITS[call.operation.name](call.message, call.judge)
+        return await self._preview(call, edit) if call.validates_only else await self._write(call, edit)
 
-    async def _create(self, call: Call) -> Message:
-        request = cast(pb.CreateComplianceAssignmentRequest, call.message)
-        edit = Add(_target(request.assignment), IF_EXISTS[request.if_exists], call.judge)
-        return self._row_of(call, await self._write(call, request.device_compliance_policy_id, edit))
+    async def _write(self, call: Call, edit: Edit) -> Message:
+        name = policy_of(call)
+        written = await self._writers.carry_out(cast(Write, call.write), call.operation.set, name.policy, edit)
+        answer = ANSWERS[call.operation.name](written)
+        if written.row is not None:
+            call.record.note(assignment=row_id(written.row))
+        return answer
 
-    async def _update(self, call: Call) -> Message:
-        request = cast(pb.UpdateComplianceAssignmentRequest, call.message)
-        paths = set(request.update_mask.paths) or WHOLE_TARGET
-        if not (paths <= WHOLE_TARGET or paths <= FILTER_ONLY):
-            raise invalid("update_mask", "may name target, or the target's two filter fields, and nothing else")
-        target = _target(request.assignment)
-        edit = Retarget(
-            request.device_compliance_policy_assignment_id, target, paths <= FILTER_ONLY, request.keep_filter, call.judge
-        )
-        return self._row_of(call, await self._write(call, request.device_compliance_policy_id, edit))
-
-    async def _delete(self, call: Call) -> Message:
-        request = cast(pb.DeleteComplianceAssignmentRequest, call.message)
-        edit = Remove(request.device_compliance_policy_assignment_id, call.judge)
-        await self._write(call, request.device_compliance_policy_id, edit)
-        return Empty()
-
-    async def _replace(self, call: Call) -> Message:
-        request = cast(pb.ReplaceComplianceAssignmentsRequest, call.message)
-        targets = tuple(_target(a, f"assignments[{i}]") for i, a in enumerate(request.assignments))
-        expected = request.expected_count if request.HasField("expected_count") else None
-        edit = ReplaceAll(targets, expected, request.allow_empty, request.keep_filters, call.judge)
-        written = await self._write(call, request.device_compliance_policy_id, edit)
-        return pb.ReplaceComplianceAssignmentsResponse(assignments=map(_message, written.rows))
+    async def _preview(self, call: Call, edit: Edit) -> Message:
+        shown = await self._writers.preview(policy_of(call), call.operation.set, edit, call.deadline)
+        now = cast(RowSet, shown.written.base).etag
+        call.record.note(validate_only=True)
+        call.record.trailers[ETAG] = now
+        return with_cost(ANSWERS[call.operation.name](shown.written), now, shown.writes, shown.wait)
 
     async def _get(self, call: Call) -> Message:
         """From the list: the route by key is unverified upstream."""
         request = cast(pb.GetComplianceAssignmentRequest, call.message)
         wanted = request.device_compliance_policy_assignment_id
-        for row in await self._read(call, request.device_compliance_policy_id):
+        for row in (await self._read(call)).rows:
             if row_id(row).lower() == wanted.lower():
-                return _message(row)
+                return assignment(row)
         raise GatewayError(Reason.NOT_FOUND, resource=(f"{call.operation.set.policy_type}Assignment", wanted))
 
     async def _list(self, call: Call) -> Message:
         request = cast(pb.ListComplianceAssignmentsRequest, call.message)
-        policy = request.device_compliance_policy_id
-        place = (call.operation.set.name, call.tenant, policy)
+        place = (call.operation.set.name, call.tenant, request.device_compliance_policy_id)
         start = self._page_tokens.offset(request.page_token, *place) if request.page_token else 0
-        rows = await self._read(call, policy)
+        found = await self._read(call)
         end = start + (request.page_size or DEFAULT_PAGE_SIZE)
         return pb.ListComplianceAssignmentsResponse(
-            assignments=map(_message, rows[start:end]),
-            next_page_token=self._page_tokens.token(*place, end) if end < len(rows) else "",
+            assignments=assignments(found.rows[start:end]),
+            next_page_token=self._page_tokens.token(*place, end) if end < len(found.rows) else "",
+            etag=found.etag if not start else "",
         )
 
-    async def _read(self, call: Call, policy: str) -> list[Row]:
-        graph = self._writers.graphs[call.tenant]
-        return (await Upstream(graph, call.operation.set, policy, call.record).read(call.deadline)).rows.rows
-
-    async def _write(self, call: Call, policy: str, edit: Edit) -> Written:
-        return await self._writers.carry_out(cast(Write, call.write), call.operation.set, policy, edit)
-
-    def _row_of(self, call: Call, written: Written) -> DeviceCompliancePolicyAssignment:
-        if written.row is None:  # another edit of the same write, or someone else, removed it again
-            raise GatewayError(Reason.SET_CHANGED, REMOVED)
-        call.record.note(assignment=row_id(written.row))
-        return _message(written.row)
+    async def _read(self, call: Call) -> RowSet:
+        name = policy_of(call)
+        upstream = Upstream(self._writers.graphs[name.tenant], call.operation.set, name.policy, call.record)
+        return (await upstream.read(call.deadline)).rows
 
 
-def _target(assignment: DeviceCompliancePolicyAssignment, at: str = "assignment") -> Target:
-    try:
-        return TARGET.to_json(assignment.target, f"{at}.target")
-    except ODataError as exc:
-        raise invalid(exc.at, exc.rule) from exc
-
-
-def _message(row: Row) -> DeviceCompliancePolicyAssignment:
-    try:
-        return cast(DeviceCompliancePolicyAssignment, ASSIGNMENT.from_json(row))
-    except ODataError as exc:
-        raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph has an assignment that cannot be read.") from exc
+def policy_of(call: Call) -> PolicyName:
+    """Which policy a call is about."""
+    request = cast(pb.ListComplianceAssignmentsRequest, call.message)
+    return PolicyName(call.tenant, call.operation.set.name, request.device_compliance_policy_id)

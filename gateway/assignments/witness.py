@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from gateway.assignments.edits import Add, Edit, Remove, ReplaceAll, Retarget
+from gateway.assignments.edits import Add, Edit, Remove, ReplaceAll, Restore, Retarget, Together
 
 Json = dict[str, Any]
 
@@ -23,9 +23,20 @@ def lost(rows: Iterable[Json], sent: Iterable[Json], edits: Collection[Edit], re
     if not others:
         return []
     texts = {_text(row) for row in sent}
-    meant = {_who(row.get("target")) for row in repaired} | {_who(edit.target) for edit in edits if isinstance(edit, Add)}
-    ids = {edit.row_id.lower() for edit in edits if isinstance(edit, Retarget | Remove)}
-    replacing = [{_who(target) for target in edit.targets} for edit in edits if isinstance(edit, ReplaceAll)]
+    single = [one for edit in edits for one in (edit.edits if isinstance(edit, Together) else (edit,))]
+    meant = {_who(row.get("target")) for row in repaired}
+    meant |= {_who(edit.target) for edit in single if isinstance(edit, Add | Remove) and edit.target is not None}
+    ids = {edit.row_id.lower() for edit in single if isinstance(edit, Retarget | Remove) and edit.row_id}
+    replacing = []
+    for edit in single:
+        if isinstance(edit, ReplaceAll):
+            replacing.append({_who(target) for target in edit.targets})
+        elif isinstance(edit, Restore):
+            named = {_who(row.get("target")) for rows in edit.wanted.values() for row in rows}
+            if edit.left is None:
+                replacing.append(named)
+            else:
+                meant |= named | {_who(row.get("target")) for rows in edit.left.values() for row in rows}
     there = {_who(row.get("target")) for row in sent}
 
     def may_change(row: Json) -> bool:

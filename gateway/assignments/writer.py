@@ -16,6 +16,7 @@ from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.lease import leased
 from gateway.assignments.pending import Pending, apart, fail, still_wanted
 from gateway.assignments.policy import Policy, WriterDeps
+from gateway.assignments.preview import OLD_READ_S, Preview, show
 from gateway.assignments.round import carry_out
 from gateway.assignments.watch import Watch, after_look, begun
 from gateway.errors import GatewayError, Kind, Reason
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 MAY_PASS = (Kind.RESOURCE_EXHAUSTED, Kind.UNAVAILABLE, Kind.ABORTED)
 # Causes that pass by themselves, in a time that is known: waited for until the deadline, however many rounds that takes.
 PATIENT = (Reason.GRAPH_THROTTLED, Reason.READ_TOO_OLD)
-# The longest pause between reads that are too old: a replica of Graph's that lags does so for seconds.
-OLD_READ_S = 2.0
 # How long nothing must have come for a crowd of edits to be over, and how long it is waited for.
 CALM_S, LONGEST_CALM_S = 0.3, 5.0
 # How long a round that only watches may take.
@@ -62,6 +61,7 @@ class PolicyWriter:
         self._policy = Policy(name, of, graph, deps)
         self._memory, self._facts = self._policy.memory, self._policy.upstream.record.facts
         self._waiting: list[Pending] = []
+        self._previews: list[Preview] = []
         self._batches: list[Batch] = []
         self._watch: Watch | None = None
         self._takes_over = False  # whether it shall watch whatever there is
@@ -72,11 +72,16 @@ class PolicyWriter:
     @property
     def is_idle(self) -> bool:
         """Nobody waits for it; it may still watch."""
-        return not (self._waiting or self._batches)
+        return not (self._waiting or self._batches or self._previews)
 
     def take(self, pending: Pending) -> None:
         """One more edit."""
         self._waiting.append(pending)
+        self._wake.set()
+
+    def show(self, preview: Preview) -> None:
+        """One more edit, to be seen only."""
+        self._previews.append(preview)
         self._wake.set()
 
     def watch(self) -> None:
@@ -90,7 +95,9 @@ class PolicyWriter:
         try:
             while not self.is_idle or self._watch is not None:
                 try:
-                    if not self.is_idle:
+                    if self._previews:
+                        await self._show()
+                    elif not self.is_idle:
                         await self._serve()
                     elif await self._time_to_look():
                         await self._look()
@@ -105,8 +112,8 @@ class PolicyWriter:
 
     def _recover(self) -> None:
         """From a bug: what waits has failed, and what we know is in the ledger."""
-        fail(self._all(), GatewayError(Reason.INTERNAL))
-        self._waiting, self._batches = [], []
+        fail([*self._all(), *self._previews], GatewayError(Reason.INTERNAL))
+        self._waiting, self._batches, self._previews = [], [], []
         self._memory.start_anew()
         now = self._policy.now()
         self._takes_over, self._watch = True, after_look(self._watch or Watch(now), now, now)
@@ -145,10 +152,26 @@ class PolicyWriter:
                 end = await carry_out(self._policy, partial(self._close, batch), permit, deadline)
             except GatewayError as error:
                 end = Retry(error)
-            finally:  # the watch begins anew
-                settles_at = self._memory.ends_at()
-                self._watch = None if settles_at is None else begun(self._policy.now(), settles_at)
+            finally:
+                self._begin_watch()
         return self._after(batch, end, deadline)
+
+    def _begin_watch(self) -> None:
+        """Anew, if there is something to watch."""
+        settles_at = self._memory.ends_at()
+        self._watch = None if settles_at is None else begun(self._policy.now(), settles_at)
+
+    async def _show(self) -> None:
+        """What waits to be seen."""
+        previews, self._previews = self._previews, []
+        try:
+            if await show(self._policy, previews):
+                await self._look()
+        except BaseException:
+            self._previews = previews  # they are told with all others
+            raise
+        finally:
+            self._begin_watch()
 
     def _close(self, batch: Batch) -> list[Pending]:
         """The edits of the batch that are still wanted; what came until now is among them, if it is open."""
@@ -267,3 +290,4 @@ class PolicyWriter:
         for pending in self._all():
             sent = pending.write.entry.sent is not None
             pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN) if sent else GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))
+        fail(self._previews, GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))

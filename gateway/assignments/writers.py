@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from gateway.assignments.edits import Edit
 from gateway.assignments.pending import Pending, Written, decoded
 from gateway.assignments.policy import WriterDeps
+from gateway.assignments.preview import Preview, Previewed
 from gateway.assignments.writer import PolicyWriter
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import GraphClient
@@ -36,6 +37,14 @@ class Writers:
         self._writer(PolicyName(tenant, of.name, policy), of).take(pending)
         with EDITS_WAITING.labels(tenant).track_inprogress():
             return await pending.future
+
+    async def preview(self, name: PolicyName, of: AssignableSet, edit: Edit, deadline: float) -> Previewed:
+        """What the edit would come to. deadline: event loop's clock. Raises GatewayError."""
+        preview = Preview(edit, deadline)
+        if self._closed:
+            raise GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0)
+        self._writer(name, of).show(preview)
+        return await preview.future
 
     def watch(self, names: Sequence[PolicyName]) -> None:
         """Takes over the watch of these policies."""

@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
@@ -17,9 +17,11 @@ from gateway.doors.rest_requests import ELSEWHERE
 from gateway.doors.rest_routes import POLICIES, Route
 from gateway.errors import VALUE_BYTES, GatewayError, Reason, Violation, in_words
 from gateway.odata import codec
-from gateway.odata.codec import TYPE
+from gateway.odata.codec import TYPE, is_subtype
 
 CREATED = {"CreateComplianceAssignment"}
+LISTED = ("assignments", "revisions")
+ETAG = "ETag"
 # RFC 6750 §3: no error for who sent no token. By what the error says of the token.
 CHALLENGES = {
     "": "Bearer",
@@ -40,9 +42,11 @@ class RestAnswer:
     body: Any = None
 
 
-def answer_of(route: Route, message: Message, root: str, query: str, *, minimal: bool = False) -> RestAnswer:
+def answer_of(
+    route: Route, message: Message, root: str, query: str, *, minimal: bool = False, known: Collection[str] = ()
+) -> RestAnswer:
     """What a carried-out operation answers. root: of this gateway, such as https://gateway.example. minimal: the caller asked
-    for no body (RFC 7240)."""
+    for no body (RFC 7240). known: the etags of what the caller has already (RFC 9110, If-None-Match)."""
     version = f"{root}/{'beta' if route.beta else 'v1.0'}"
     policy = f"{POLICIES}('{route.policy}')/assignments"
     context = f"{version}/$metadata#{policy[1:]}"
@@ -56,17 +60,28 @@ def answer_of(route: Route, message: Message, root: str, query: str, *, minimal:
     if minimal and route.operation.writes:
         entity = {"OData-EntityId": headers["Location"]} if headers else {}
         return RestAnswer(204, {**headers, **entity, "Preference-Applied": "return=minimal"})
-    rows = getattr(message, "assignments", None)
-    if rows is None:
-        json = codec(message.DESCRIPTOR, beta=route.beta).to_json(message, answer=True)
-        return RestAnswer(status, headers, {"@odata.context": f"{context}/$entity", **json})
-    body: dict[str, Any] = {"@odata.context": context}
+    headers |= {name: value for name, value in _in_headers(message) if value}
+    if ETAG in headers and headers[ETAG] in known:
+        return RestAnswer(304, headers)
+    listed = next((name for name in LISTED if name in message.DESCRIPTOR.fields_by_name), "")
+    graphs = message.DESCRIPTOR.GetOptions().Extensions[odata_pb2.odata_type] or listed == "assignments"
+    body: dict[str, Any] = {"@odata.context": context + "/$entity" * (not listed)} if graphs else {}
+    if not listed:
+        return RestAnswer(status, headers, body | codec(message.DESCRIPTOR, beta=route.beta).to_json(message, answer=True))
     if token := getattr(message, "next_page_token", ""):
-        kept = [f"$top={value}&" for name, value in parse_qsl(query) if name == "$top"]
-        path = f"{version}{POLICIES}/{route.policy}/assignments"
+        kept = [f"{name}={quote(value)}&" for name, value in parse_qsl(query) if name in ("$top", "$filter")]
+        path = f"{version}{POLICIES}/{route.policy}/{listed}"
         body["@odata.nextLink"] = f"{path}?{''.join(kept)}$skiptoken={token}"
+    rows = getattr(message, listed)
     body["value"] = [codec(row.DESCRIPTOR, beta=route.beta).to_json(row, answer=True) for row in rows]
     return RestAnswer(status, headers, body)
+
+
+def _in_headers(message: Message) -> Iterator[tuple[str, str]]:
+    """What stands in a header, and not in the body."""
+    for one in message.DESCRIPTOR.fields:
+        if name := one.GetOptions().Extensions[odata_pb2.odata_header]:
+            yield name, getattr(message, one.name)
 
 
 def refusal_of(error: GatewayError, route: Route | None, request_id: str, correlation_id: str) -> RestAnswer:
@@ -116,7 +131,7 @@ def place_of(route: Route, path: str) -> str:
             places.append(IN_UNKNOWN[name])
         elif number == 0 and name in ELSEWHERE:
             return ELSEWHERE[name]
-        elif found.containing_oneof and found.message_type:
+        elif is_subtype(found):
             pass  # a subtype: its properties are the target's own
         elif not found.GetOptions().Extensions[odata_pb2.odata_other_properties] and name != route.body:
             places.append(found.json_name + bracket + index)

@@ -13,10 +13,11 @@ from aiohttp import hdrs, web
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from gateway.call import CORRELATION, CORRELATION_RULE, ENTRY_ID, Call, CallWarning, Handler, correlation_id, decoded
+from gateway.call import CORRELATION, CORRELATION_RULE, ENTRY_ID, ETAG, Call, CallWarning, Handler, correlation_id, decoded
 from gateway.config import Server
 from gateway.doors.bodies import Bodies
 from gateway.doors.connections import Listener, Shares, within_files
+from gateway.doors.rest_answers import ETAG as ETAG_HEADER
 from gateway.doors.rest_answers import RestAnswer, answer_of, refusal_of
 from gateway.doors.rest_batch import BATCH, Item, answers_to, items_of
 from gateway.doors.rest_body import check_type, json_of
@@ -46,6 +47,7 @@ WARNING = "compliance-gateway-warning"
 VERSION = re.compile(r"/(v1\.0|beta)/", re.IGNORECASE)
 BATCH_PATH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
 MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\b", re.IGNORECASE)
+ETAGS = re.compile(r'"[^"]*"')
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\b", re.IGNORECASE)
 # A body may take half of the time that its call has: the rest is for the operation.
 BODY_SHARE = 2
@@ -183,7 +185,8 @@ class RestDoor:
         except GatewayError as error:
             answer = refusal_of(error, route, call.id, correlation_id(call.metadata))
         else:
-            answer = answer_of(route, message, incoming.root, query, minimal=minimal)
+            known = ETAGS.findall(", ".join(incoming.headers.get("if-none-match", ())))
+            answer = answer_of(route, message, incoming.root, query, minimal=minimal, known=known)
         return _with_record(answer, call)
 
     def _call(self, operation: Operation, incoming: Incoming, decode: Callable[[], Awaitable[Message]], policy: str) -> Call:
@@ -261,7 +264,8 @@ async def _json_of(item: Item, headers: Headers, _caller: str) -> Any:
 
 def _with_record(answer: RestAnswer, call: Call) -> RestAnswer:
     warnings = {WARNING: ", ".join(map(_warning, call.record.warnings))} if call.record.warnings else {}
-    return replace(answer, headers={**answer.headers, **call.record.trailers, **warnings})
+    trailers = {ETAG_HEADER if name == ETAG else name: value for name, value in call.record.trailers.items()}
+    return replace(answer, headers={**answer.headers, **trailers, **warnings})
 
 
 def _warning(warning: CallWarning) -> str:

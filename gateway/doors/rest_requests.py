@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from buf.validate import validate_pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
-from compliance_gateway.v1 import odata_pb2
+from compliance_gateway.v1 import odata_pb2, revision_pb2
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
 from google.protobuf.message import Message
 
@@ -28,9 +29,16 @@ ELSEWHERE = {
     "update_mask": "updateMask",
     "keep_filter": "keepFilter",
     "request_id": "Idempotency-Key",
+    "validate_only": "validateOnly",
+    "etag": "If-Match",
+    "filter": "$filter",
+    "view": "view",
 }
+REQUIRED = {"assignments": "is required: the whole new set"}
 KEEPS_FILTERS = ("keep_filter", "keep_filters")
+VIEWS = {"basic": revision_pb2.REVISION_VIEW_BASIC, "full": revision_pb2.REVISION_VIEW_FULL}
 IF_EXISTS = {"fail": pb.IF_EXISTS_UNSPECIFIED, "keep": pb.IF_EXISTS_KEEP, "replace": pb.IF_EXISTS_REPLACE}
+V1_REPLACES = "replace changes a filter, and v1.0 has none: use beta"
 FILTER_PROPERTIES = {
     f.json_name
     for f in DeviceAndAppManagementAssignmentTarget.DESCRIPTOR.fields
@@ -47,7 +55,7 @@ def message_of(route: Route, query: str, headers: Headers, json: Any) -> Message
         elif route.body:
             _read_body(message, route, json)
         for name, value in route.values.items():
-            setattr(message, name, value)
+            _read_value(message, name, value)
         _read_query(message, route, query)
         _read_headers(message, headers)
     except ODataError as exc:
@@ -55,10 +63,26 @@ def message_of(route: Route, query: str, headers: Headers, json: Any) -> Message
     except UnicodeEncodeError:
         raise invalid("request", "has a character that is none: half a surrogate pair", Reason.MESSAGE_MALFORMED) from None
     if not route.beta:
-        for name in KEEPS_FILTERS:
-            if name in message.DESCRIPTOR.fields_by_name:
-                setattr(message, name, True)
+        _keep_filters(message)
     return message
+
+
+def _keep_filters(message: Message) -> None:
+    """v1.0 hides filters: whoever speaks it leaves them as they are."""
+    for name in KEEPS_FILTERS:
+        if name in message.DESCRIPTOR.fields_by_name:
+            setattr(message, name, True)
+    for edit in getattr(message, "edits", ()):
+        if edit.WhichOneof("edit") == "update":
+            edit.update.keep_filter = True
+
+
+def _read_value(message: Message, name: str, value: str) -> None:
+    """Of the path."""
+    if isinstance(getattr(message, name), str):
+        setattr(message, name, value)
+    else:
+        _read_number(message, name, name, value)
 
 
 def _whole(route: Route, json: Any) -> Message:
@@ -69,8 +93,12 @@ def _whole(route: Route, json: Any) -> Message:
     for name in json:
         if name not in own and "@" not in name:
             raise ODataError(name[:64], f"is no property of this request; it has {', '.join(own)}")
-    if json.get("assignments") is None:
-        raise ODataError("assignments", "is required: the whole new set")
+    for name in own:
+        if name in REQUIRED and json.get(name) is None:
+            raise ODataError(name, REQUIRED[name])
+    for at, edit in enumerate(json.get("edits") or () if not route.beta else ()):
+        if str(edit.get("create", {}).get("ifExists")).lower() == "replace":
+            raise ODataError(f"edits[{at}].create.ifExists", V1_REPLACES)
     return codec(route.operation.request.DESCRIPTOR, beta=route.beta).from_json(json, strict=True)
 
 
@@ -106,12 +134,14 @@ def _read_query(message: Message, route: Route, query: str) -> None:
         field_name, read = readers[name]
         read(message, field_name, name, value)
     if not route.beta and getattr(message, "if_exists", None) == pb.IF_EXISTS_REPLACE:
-        raise ODataError("ifExists", "replace changes a filter, and v1.0 has none: use beta")
+        raise ODataError("ifExists", V1_REPLACES)
 
 
 def _read_number(message: Message, name: str, at: str, value: str) -> None:
-    if not re.fullmatch(r"[1-9]\d{0,8}", value, re.ASCII):
-        raise ODataError(at, "has to be a whole number from 1 to 1,000")
+    rules = message.DESCRIPTOR.fields_by_name[name].GetOptions().Extensions[validate_pb2.field]
+    most = rules.int32.lte or rules.int64.lte
+    if not re.fullmatch(r"[1-9]\d{0,9}", value, re.ASCII) or int(value) > most:
+        raise ODataError(at, f"has to be a whole number from 1 to {most:,}")
     setattr(message, name, int(value))
 
 
@@ -131,6 +161,12 @@ def _read_if_exists(message: Message, name: str, at: str, value: str) -> None:
     setattr(message, name, IF_EXISTS[value])
 
 
+def _read_view(message: Message, name: str, at: str, value: str) -> None:
+    if value not in VIEWS:
+        raise ODataError(at, f"has to be one of {', '.join(VIEWS)}")
+    setattr(message, name, VIEWS[value])
+
+
 def _read_mask(message: Message, name: str, at: str, value: str) -> None:
     try:
         getattr(message, name).FromJsonString(value)
@@ -144,23 +180,29 @@ READERS: Mapping[str, Callable[[Message, str, str, str], None]] = {
     "if_exists": _read_if_exists,
     "update_mask": _read_mask,
     "keep_filter": _read_flag,
+    "validate_only": _read_flag,
+    "filter": _read_text,
+    "view": _read_view,
 }
 
 
-def _read_headers(message: Message, headers: Headers) -> None:
-    """Idempotency-Key, and the conditions that can be kept without ETags."""
+def _read_headers(message: Any, headers: Headers) -> None:
+    """Idempotency-Key, and conditions on a write; those of a read are the answer's (see rest_answers)."""
     request_id = _one(headers, "Idempotency-Key")
     if request_id is not None and hasattr(message, "request_id"):
         if not request_id:
             raise ODataError("Idempotency-Key", "may not be empty")
         message.request_id = request_id
+    if not hasattr(message, "request_id"):
+        return
+    if_match, if_none_match = _one(headers, "If-Match"), _one(headers, "If-None-Match")
+    if if_match not in (None, "*"):
+        message.etag = if_match or '""'  # an empty one is no etag, and has to be refused
     creates = isinstance(message, pb.CreateComplianceAssignmentRequest)
-    for name, fits in (("If-None-Match", creates), ("If-Match", not creates)):
-        condition = _one(headers, name)
-        if condition is not None and not (condition == "*" and fits) and hasattr(message, "request_id"):
-            raise ODataError(name, "may be * on a creation" if name == "If-None-Match" else "may be *: there are no ETags")
-        if condition == "*" and creates and getattr(message, "if_exists", None):
-            raise ODataError(name, "contradicts ifExists")
+    if if_none_match is not None and not (creates and if_none_match == "*"):
+        raise ODataError("If-None-Match", "may be * on a creation, and stand on a list")
+    if if_none_match is not None and getattr(message, "if_exists", None):
+        raise ODataError("If-None-Match", "contradicts ifExists")
 
 
 def check_lengths(headers: Headers) -> None:

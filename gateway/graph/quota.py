@@ -55,6 +55,11 @@ class Turns:
         """Whether a turn would have to be waited for."""
         return bool(self._urgent or self._others or gcra(self._rate, self._arrival, asyncio.get_running_loop().time())[0])
 
+    def wait_now(self) -> float:
+        """Seconds that a turn which is asked for now would be waited for."""
+        wait, _ = gcra(self._rate, self._arrival, asyncio.get_running_loop().time(), self._reserve)
+        return wait + (len(self._urgent) + len(self._others)) * self._rate.interval
+
     async def take(self, deadline: float, *, urgent: bool = False) -> None:
         """Waits for a turn; deadline: event loop's clock. Raises QUOTA_EXHAUSTED, at once where it can be foreseen that the
         turn would come after the deadline; DEADLINE_EXCEEDED."""

@@ -8,7 +8,9 @@ from buf.validate import validate_pb2
 from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -55,7 +57,8 @@ class Codec:
     def __init__(self, descriptor: Descriptor, *, beta: bool) -> None:
         self.make = cast(Callable[[], Message], GetMessageClass(descriptor))
         self.odata_type: str = descriptor.GetOptions().Extensions[odata_pb2.odata_type]
-        subtypes = [f for f in descriptor.fields if f.containing_oneof and _is_subtype(f)]
+        subtypes = [f for f in descriptor.fields if f.containing_oneof and is_subtype(f)]
+        self.choices = [_names(one) for one in descriptor.oneofs if not any(f in subtypes for f in one.fields)]
         self.subtype_oneof = next((f.containing_oneof.name for f in subtypes if f.containing_oneof), "")
         self.unknown = next((f.name for f in subtypes if f.message_type is UNKNOWN), "")
         self.subtypes = {f.name: codec(f.message_type, beta=beta) for f in subtypes if f.name != self.unknown}
@@ -63,7 +66,7 @@ class Codec:
         self.endings = {key.rpartition(".")[2] for key in (*self.subtype_names, type_key(self.odata_type))}
         fields = [_Field(f, beta) for f in descriptor.fields if f not in subtypes]
         self.others = next((f.name for f in fields if f.holds_others), "")
-        self.fields = [f for f in fields if not f.holds_others and (beta or not f.in_beta)]
+        self.fields = [f for f in fields if not (f.holds_others or f.in_header) and (beta or not f.in_beta)]
         self.hidden = [f for f in fields if f.in_beta and not beta]
         self.names = frozenset(f.json_name for f in fields if not f.holds_others)
 
@@ -102,6 +105,8 @@ class Codec:
         """
         if not isinstance(value, dict):
             raise ODataError(at, "has to be a JSON object")
+        if strict and not self.odata_type:
+            self._check_names(value, at)
         message = self.make()
         subtype = self._read_subtype(message, value, at, strict) if self.subtype_oneof else ""
         for field in self.fields:
@@ -114,6 +119,16 @@ class Codec:
             if others:
                 setattr(message, self.others, dumps(others))
         return message
+
+    def _check_names(self, value: Json, at: str) -> None:
+        """Of a message of the gateway's own, which Graph does not know: what is misspelled is not left out silently, nor one of
+        two choices."""
+        for name in value:
+            if name not in self.names and "@" not in name:
+                raise ODataError(_join(at, name[:64]), f"is no property here; there are {', '.join(sorted(self.names))}")
+        for names in self.choices:
+            if len(given := [name for name in names if value.get(name) is not None]) > 1:
+                raise ODataError(at, f"may have one of {', '.join(given)}, and not more")
 
     def _read_subtype(self, message: Message, value: Json, at: str, strict: bool) -> str:
         """The member of the oneof that it is; empty for the base type."""
@@ -166,6 +181,7 @@ class _Field:
         options = field.GetOptions()
         self.in_beta = options.Extensions[odata_pb2.odata_beta]
         self.holds_others = options.Extensions[odata_pb2.odata_other_properties]
+        self.in_header = bool(options.Extensions[odata_pb2.odata_header])
         self.name, self.json_name, self.repeated = field.name, field.json_name, field.is_repeated
         self.output_only = field_behavior_pb2.OUTPUT_ONLY in options.Extensions[field_behavior_pb2.field_behavior]
         self.has_presence, self.default = field.has_presence, field.default_value
@@ -204,16 +220,19 @@ class _Field:
             setattr(message, self.name, converted)
 
 
-SCALARS: Mapping[int, tuple[type, str]] = {
-    FieldDescriptor.TYPE_STRING: (str, "a string"),
-    FieldDescriptor.TYPE_BOOL: (bool, "true or false"),
-    FieldDescriptor.TYPE_INT32: (int, "an integer"),
+SCALARS: Mapping[int, tuple[type, str, int]] = {
+    FieldDescriptor.TYPE_STRING: (str, "a string", 0),
+    FieldDescriptor.TYPE_BOOL: (bool, "true or false", 0),
+    FieldDescriptor.TYPE_INT32: (int, "an integer", 32),
+    FieldDescriptor.TYPE_INT64: (int, "an integer", 64),
 }
 
 
 def _converters(field: FieldDescriptor, beta: bool) -> tuple[ToJson, FromJson]:
     if field.message_type is Timestamp.DESCRIPTOR:
         return (lambda value, _at, _answer: format_timestamp(value)), _timestamp_from_json
+    if field.message_type in (Duration.DESCRIPTOR, FieldMask.DESCRIPTOR):
+        return (lambda value, _at, _answer: value.ToJsonString()), _text_reader(field.message_type)
     if field.message_type is not None:
         inner = codec(field.message_type, beta=beta)
         return (
@@ -222,13 +241,13 @@ def _converters(field: FieldDescriptor, beta: bool) -> tuple[ToJson, FromJson]:
         )
     if field.enum_type is not None:
         return _enum_converters(field.enum_type)
-    kind, words = SCALARS[field.type]
+    kind, words, bits = SCALARS[field.type]
 
     def from_json(value: Any, at: str, _strict: bool) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise ODataError(at, f"has to be {words}")
-        if isinstance(value, int) and not -(1 << 31) <= value < 1 << 31:
-            raise ODataError(at, "has to be an integer of 32 bits")
+        if isinstance(value, int) and bits and not -(1 << bits - 1) <= value < 1 << bits - 1:
+            raise ODataError(at, f"has to be an integer of {bits} bits")
         return value
 
     return (lambda value, _at, _answer: value), from_json
@@ -237,15 +256,14 @@ def _converters(field: FieldDescriptor, beta: bool) -> tuple[ToJson, FromJson]:
 def _enum_converters(enum: EnumDescriptor) -> tuple[ToJson, FromJson]:
     names = {v.number: v.GetOptions().Extensions[odata_pb2.odata_name] for v in enum.values}
     numbers = {name.lower(): number for number, name in names.items() if name}
-    allowed = ", ".join(name for name in names.values() if name)
+    allowed = ", ".join(dict.fromkeys(name for name in names.values() if name))
 
     def from_json(value: Any, at: str, strict: bool) -> int:
         if not isinstance(value, str):
             raise ODataError(at, "has to be a string")
-        number = numbers.get(value.lower(), 0)
-        if strict and not number:
+        if strict and value.lower() not in numbers:
             raise ODataError(at, f"has to be one of {allowed}")
-        return number
+        return numbers.get(value.lower(), 0)
 
     return (lambda value, _at, _answer: names[value]), from_json
 
@@ -255,6 +273,21 @@ def _timestamp_from_json(value: Any, at: str, _strict: bool) -> Timestamp:
         return parse_timestamp(value)
     except (TypeError, ValueError):
         raise ODataError(at, "has to be a DateTimeOffset such as 2026-11-24T11:38:22.1234567Z") from None
+
+
+def _text_reader(descriptor: Descriptor) -> FromJson:
+    """Of a type that has a text form in JSON."""
+    words = {Duration.DESCRIPTOR: "seconds, such as 1.5s"}.get(descriptor, "property paths such as target, with commas between")
+
+    def from_json(value: Any, at: str, _strict: bool) -> Any:
+        read: Any = GetMessageClass(descriptor)()
+        try:
+            read.FromJsonString(value)
+        except (AttributeError, TypeError, ValueError):
+            raise ODataError(at, f"has to be {words}") from None
+        return read
+
+    return from_json
 
 
 def _each(one: Callable[[Any, str, bool], Any]) -> Callable[[Any, str, bool], list[Any]]:
@@ -285,9 +318,14 @@ def _object(text: str, at: str, answer: bool) -> Json:
     return value
 
 
-def _is_subtype(field: FieldDescriptor) -> bool:
+def is_subtype(field: FieldDescriptor) -> bool:
+    """Whether the field's JSON is the target's own object, with another type."""
     message = field.message_type
-    return message is not None and (message is UNKNOWN or bool(message.GetOptions().Extensions[odata_pb2.odata_type]))
+    return message is not None and (message is UNKNOWN or message.GetOptions().HasExtension(odata_pb2.odata_target))
+
+
+def _names(one: OneofDescriptor) -> list[str]:
+    return [field.json_name for field in one.fields]
 
 
 def _join(at: str, name: str) -> str:

@@ -149,6 +149,13 @@ def text_of(target: Message) -> str:
     return " ".join([name, *filter(None, (getattr(getattr(target, name), field) for field in named))])
 
 
+def text_of_json(target: Mapping[str, Any]) -> str:
+    """The same of Graph's JSON object."""
+    kind = kind_of(target)
+    value = target.get(kind.identity) if kind.identity else target.get(TYPE) if kind.name == UNKNOWN else None
+    return f"{kind.name} {value}" if isinstance(value, str) and value else kind.name
+
+
 def target_of_text(text: str) -> dict[str, str]:
     """The target that is written as `group:ID`, `all_devices`, `unknown:TYPE`: its kind and, after a colon, its id, or its type
     where that is unknown. Raises ValueError, which says what it may be."""

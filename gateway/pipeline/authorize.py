@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
 from google.protobuf.message import Message
 
-from gateway.call import Call, Handler
+from gateway.call import ETAG, Call, Handler
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
@@ -19,8 +19,11 @@ from gateway.pipeline.validate import TENANT_HEADER
 
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
 REPLACE = "ReplaceComplianceAssignments"
+EDITS = ("create", "update", "delete")
 READS = tuple(name for name, operation in OPERATIONS.items() if not operation.writes)
 SEES_ALL = ("ListComplianceAssignments",)
+# Their answers and errors tell of the whole set.
+OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments")
 
 
 class Authorizer(Protocol):
@@ -83,13 +86,14 @@ class Authorize:
         if self._may_see(question):  # asked by the rules of now: the answer may be an old one
             return answer
         call.record.warnings[:] = map(blind_warning, call.record.warnings)
+        call.record.trailers.pop(ETAG, None)
         return blind_answer(call.message, answer)
 
     def _may_see(self, asked: Question) -> bool:
         """Whether the caller may read what an answer to this tells: rows of others, or its own row."""
         if asked.operation in READS:
             return True
-        reads = SEES_ALL if asked.operation == REPLACE else READS
+        reads = SEES_ALL if asked.operation in OF_ALL else READS
         return any(not self._authorizer.ask(_bare(asked, operation)).missing for operation in reads)
 
     def _missing(self, asked: Question) -> str:
@@ -136,16 +140,24 @@ def question_of(call: Call) -> Question:
     message: Any = call.message
     caller = call.caller.name if call.caller else ""
     asked = Question(caller, call.operation.name, call.tenant, message.device_compliance_policy_id)
-    assignments = getattr(message, "assignments", None)
-    if assignments is None:
-        assignments = [message.assignment] if hasattr(message, "assignment") else []
     try:
-        targets = [TARGET.to_json(assignment.target) for assignment in assignments]
+        added, changed, removed = ([TARGET.to_json(target) for target in targets] for targets in _targets_of(message))
     except ODataError:  # the service says what is wrong with it; nothing comes of it
         return asked
-    if hasattr(message, "update_mask"):  # the row's own target counts, and only the row has it
-        targets = [target for target in targets if kind_of(target).key_space]
-    return with_targets(asked, targets, ())
+    # Of an update the row's own target counts, and only the row has it.
+    return with_targets(asked, [*added, *(target for target in changed if kind_of(target).key_space)], removed)
+
+
+def _targets_of(message: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    """What the request itself names: targets that are added, those of updates, and those that are removed."""
+    if hasattr(message, "edits"):
+        parts = {name: [getattr(edit, name) for edit in message.edits if edit.HasField(name)] for name in EDITS}
+        created, updated = ([one.assignment.target for one in parts[name]] for name in EDITS[:2])
+        return created, updated, [one.target for one in parts["delete"] if one.HasField("target")]
+    if hasattr(message, "assignments"):
+        return [one.target for one in message.assignments], [], []
+    targets = [message.assignment.target] if hasattr(message, "assignment") else []
+    return ([], targets, []) if hasattr(message, "update_mask") else (targets, [], [])
 
 
 def with_targets(asked: Question, added: Sequence[Mapping[str, Any]], removed: Sequence[Mapping[str, Any]]) -> Question:

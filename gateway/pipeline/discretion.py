@@ -5,6 +5,7 @@ from typing import Any
 
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget, DeviceCompliancePolicyAssignment
+from compliance_gateway.v1.change_pb2 import ComplianceAssignmentsChange
 from google.protobuf.message import Message
 
 from gateway.call import CallWarning
@@ -21,13 +22,14 @@ TELLING = frozenset(
         Reason.COUNT_DIFFERS,
         Reason.GRAPH_REFUSES_OLD_ROW,
         Reason.OWNED_BY_POLICY_SET,
+        Reason.RESTORE_CONFLICT,
         Reason.TARGET_ASSIGNED_TWICE,
     }
 )
 
 
 # Of a row that a request names by its id, these say that it is there, and what it is.
-NAMED_BY_ID = ("UpdateComplianceAssignment", "DeleteComplianceAssignment")
+NAMED_BY_ID = ("UpdateComplianceAssignment", "DeleteComplianceAssignment", "EditComplianceAssignments")
 OF_THE_ROW = (Reason.NOT_FOUND, Reason.CALLER_NOT_PERMITTED, Reason.OWNED_BY_POLICY_SET)
 
 
@@ -58,6 +60,8 @@ def blind_answer(request: Any, answer: Message) -> Message:
         ids = {_key(row): row.id for row in answer.assignments}
         own = [_echo(ids.get(_key(row), ""), row, request.keep_filters) for row in request.assignments]
         return pb.ReplaceComplianceAssignmentsResponse(assignments=own)
+    if isinstance(answer, ComplianceAssignmentsChange):
+        return ComplianceAssignmentsChange(revision=answer.revision)
     return answer
 
 

@@ -34,7 +34,7 @@ class Idempotency:
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises REQUEST_ID_REUSED, REQUEST_IN_PROGRESS, LEDGER_UNAVAILABLE, and what the write raises."""
-        if not call.operation.writes:
+        if not call.operation.writes or call.validates_only:
             return await next_handler(call)
         entry = intent(call)
         call.record.note(request_id=entry.request_id)

@@ -8,7 +8,8 @@ from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignmen
 from edits_over_the_wire import create, group
 from rig import gateway
 
-from gateway.assignments.edits import Add, merge
+from gateway.assignments.edits import Add
+from gateway.assignments.merge import merge
 from gateway.assignments.rows import RowSet
 from gateway.assignments.witness import lost
 from gateway.emulator import Emulator

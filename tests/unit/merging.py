@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from gateway.assignments import edits
+from gateway.assignments import merge as merging
 from gateway.assignments.rows import RowSet
 from gateway.sets import COMPLIANCE
 
@@ -22,5 +22,5 @@ def row_set(rows: list[dict]) -> RowSet:
 
 
 def merge(rows: list[dict], wanted, repairs=None) -> Merged:
-    merged = edits.merge(row_set(rows), wanted, repairs or {})
+    merged = merging.merge(row_set(rows), wanted, repairs or {})
     return Merged(merged.rows.rows, list(merged.outcomes), merged.touched)

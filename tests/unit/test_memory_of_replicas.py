@@ -2,8 +2,8 @@
 
 from gateway.assignments.looks import Bounds, Look
 from gateway.assignments.memory import Memory
-from gateway.assignments.past_writes import PastWrite, Touch
-from gateway.assignments.rows import Row, RowSet, key_of
+from gateway.assignments.past_writes import PastWrite
+from gateway.assignments.rows import Row, RowSet, Touch, key_of
 from gateway.sets import COMPLIANCE
 
 LAG, LATE = 1.0, 10.0

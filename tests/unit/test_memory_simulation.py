@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 import pytest
 from simulated_world import BYSTANDER, FOREIGN, GROUPS, INCLUDE, LAG, LATE, LEASE, World, has, row
 
-from gateway.assignments.edits import Add, Applied, Remove, merge
+from gateway.assignments.edits import Add, Applied, Remove
 from gateway.assignments.looks import Bounds, Look
 from gateway.assignments.memory import Memory
-from gateway.assignments.past_writes import PastWrite, Touch
+from gateway.assignments.merge import merge
+from gateway.assignments.past_writes import PastWrite
 from gateway.assignments.pending import Part, part_of
-from gateway.assignments.rows import RowSet, key_of, target_of
+from gateway.assignments.rows import RowSet, Touch, key_of, target_of
 from gateway.odata.targets import FILTER_ID
 from gateway.sets import COMPLIANCE
 

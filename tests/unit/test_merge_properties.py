@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from merging import merge, row_set
 
 from gateway.assignments.edits import Add, Applied, Edit, Remove, ReplaceAll, Retarget
-from gateway.assignments.edits import merge as merge_rows
+from gateway.assignments.merge import merge as merge_rows
 from gateway.assignments.rows import key_of, row_id, target_of
 from gateway.assignments.witness import lost
 from gateway.errors import GatewayError, Reason

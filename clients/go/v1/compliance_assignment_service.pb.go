@@ -32,6 +32,14 @@
 // (reads and replays have none). `client-request-id` in the
 // metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
 //
+// The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
+// has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
+// that names an `etag` is carried out only if the set is still that one; otherwise ABORTED, SET_CHANGED_SINCE, and nothing is
+// written.
+//
+// A write with `validate_only` (AIP-163) answers what it would answer, or the error that it would come to, from a fresh read;
+// nothing is written, in Graph or in the ledger, and its request id is not used up.
+//
 // A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer
 // `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the ids in `rows`.
 
@@ -123,7 +131,11 @@ type CreateComplianceAssignmentRequest struct {
 	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// What to do if there is one already.
-	IfExists      IfExists `protobuf:"varint,4,opt,name=if_exists,json=ifExists,proto3,enum=compliance_gateway.v1.IfExists" json:"if_exists,omitempty"`
+	IfExists IfExists `protobuf:"varint,4,opt,name=if_exists,json=ifExists,proto3,enum=compliance_gateway.v1.IfExists" json:"if_exists,omitempty"`
+	// Only to see what it would come to: nothing is written.
+	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	Etag          string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -184,6 +196,20 @@ func (x *CreateComplianceAssignmentRequest) GetIfExists() IfExists {
 		return x.IfExists
 	}
 	return IfExists_IF_EXISTS_UNSPECIFIED
+}
+
+func (x *CreateComplianceAssignmentRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreateComplianceAssignmentRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
 }
 
 // Asks for one assignment.
@@ -312,6 +338,8 @@ type ListComplianceAssignmentsResponse struct {
 	Assignments []*DeviceCompliancePolicyAssignment `protobuf:"bytes,1,rep,name=assignments,proto3" json:"assignments,omitempty"`
 	// Asks for the next page; empty on the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Of the whole set; on the first page alone.
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -360,6 +388,13 @@ func (x *ListComplianceAssignmentsResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListComplianceAssignmentsResponse) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 // Asks to change one assignment.
 type UpdateComplianceAssignmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -376,7 +411,11 @@ type UpdateComplianceAssignmentRequest struct {
 	// Graph's v1.0.
 	KeepFilter bool `protobuf:"varint,6,opt,name=keep_filter,json=keepFilter,proto3" json:"keep_filter,omitempty"`
 	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Only to see what it would come to: nothing is written.
+	ValidateOnly bool `protobuf:"varint,7,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	Etag          string `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +492,20 @@ func (x *UpdateComplianceAssignmentRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *UpdateComplianceAssignmentRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdateComplianceAssignmentRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 // Asks to remove one assignment.
 type DeleteComplianceAssignmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -461,7 +514,11 @@ type DeleteComplianceAssignmentRequest struct {
 	// Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyAssignmentId string `protobuf:"bytes,2,opt,name=device_compliance_policy_assignment_id,json=deviceCompliancePolicyAssignmentId,proto3" json:"device_compliance_policy_assignment_id,omitempty"`
 	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Only to see what it would come to: nothing is written.
+	ValidateOnly bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	Etag          string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -517,6 +574,20 @@ func (x *DeleteComplianceAssignmentRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *DeleteComplianceAssignmentRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *DeleteComplianceAssignmentRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 // Asks to make a policy's direct assignments exactly these.
 type ReplaceComplianceAssignmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -533,7 +604,11 @@ type ReplaceComplianceAssignmentsRequest struct {
 	// see filters, such as those of Graph's v1.0.
 	KeepFilters bool `protobuf:"varint,6,opt,name=keep_filters,json=keepFilters,proto3" json:"keep_filters,omitempty"`
 	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Only to see what it would come to: nothing is written.
+	ValidateOnly bool `protobuf:"varint,7,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	Etag          string `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -610,6 +685,20 @@ func (x *ReplaceComplianceAssignmentsRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *ReplaceComplianceAssignmentsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *ReplaceComplianceAssignmentsRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
 // The set after a replacement.
 type ReplaceComplianceAssignmentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -656,11 +745,421 @@ func (x *ReplaceComplianceAssignmentsResponse) GetAssignments() []*DeviceComplia
 	return nil
 }
 
+// One edit. Each means what the operation of its name does.
+type ComplianceAssignmentEdit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What to do.
+	//
+	// Types that are valid to be assigned to Edit:
+	//
+	//	*ComplianceAssignmentEdit_Create_
+	//	*ComplianceAssignmentEdit_Update_
+	//	*ComplianceAssignmentEdit_Delete_
+	Edit          isComplianceAssignmentEdit_Edit `protobuf_oneof:"edit"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComplianceAssignmentEdit) Reset() {
+	*x = ComplianceAssignmentEdit{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComplianceAssignmentEdit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComplianceAssignmentEdit) ProtoMessage() {}
+
+func (x *ComplianceAssignmentEdit) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComplianceAssignmentEdit.ProtoReflect.Descriptor instead.
+func (*ComplianceAssignmentEdit) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ComplianceAssignmentEdit) GetEdit() isComplianceAssignmentEdit_Edit {
+	if x != nil {
+		return x.Edit
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentEdit) GetCreate() *ComplianceAssignmentEdit_Create {
+	if x != nil {
+		if x, ok := x.Edit.(*ComplianceAssignmentEdit_Create_); ok {
+			return x.Create
+		}
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentEdit) GetUpdate() *ComplianceAssignmentEdit_Update {
+	if x != nil {
+		if x, ok := x.Edit.(*ComplianceAssignmentEdit_Update_); ok {
+			return x.Update
+		}
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentEdit) GetDelete() *ComplianceAssignmentEdit_Delete {
+	if x != nil {
+		if x, ok := x.Edit.(*ComplianceAssignmentEdit_Delete_); ok {
+			return x.Delete
+		}
+	}
+	return nil
+}
+
+type isComplianceAssignmentEdit_Edit interface {
+	isComplianceAssignmentEdit_Edit()
+}
+
+type ComplianceAssignmentEdit_Create_ struct {
+	// One more assignment.
+	Create *ComplianceAssignmentEdit_Create `protobuf:"bytes,1,opt,name=create,proto3,oneof"`
+}
+
+type ComplianceAssignmentEdit_Update_ struct {
+	// Another target or filter for an assignment.
+	Update *ComplianceAssignmentEdit_Update `protobuf:"bytes,2,opt,name=update,proto3,oneof"`
+}
+
+type ComplianceAssignmentEdit_Delete_ struct {
+	// No longer this assignment.
+	Delete *ComplianceAssignmentEdit_Delete `protobuf:"bytes,3,opt,name=delete,proto3,oneof"`
+}
+
+func (*ComplianceAssignmentEdit_Create_) isComplianceAssignmentEdit_Edit() {}
+
+func (*ComplianceAssignmentEdit_Update_) isComplianceAssignmentEdit_Edit() {}
+
+func (*ComplianceAssignmentEdit_Delete_) isComplianceAssignmentEdit_Edit() {}
+
+// Asks for several edits of one policy in one write.
+type EditComplianceAssignmentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
+	// In this order, each on what those before it have left: 1 to 1,000.
+	Edits []*ComplianceAssignmentEdit `protobuf:"bytes,2,rep,name=edits,proto3" json:"edits,omitempty"`
+	// Only to see what it would come to: nothing is written.
+	ValidateOnly bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	Etag string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EditComplianceAssignmentsRequest) Reset() {
+	*x = EditComplianceAssignmentsRequest{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditComplianceAssignmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditComplianceAssignmentsRequest) ProtoMessage() {}
+
+func (x *EditComplianceAssignmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditComplianceAssignmentsRequest.ProtoReflect.Descriptor instead.
+func (*EditComplianceAssignmentsRequest) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *EditComplianceAssignmentsRequest) GetDeviceCompliancePolicyId() string {
+	if x != nil {
+		return x.DeviceCompliancePolicyId
+	}
+	return ""
+}
+
+func (x *EditComplianceAssignmentsRequest) GetEdits() []*ComplianceAssignmentEdit {
+	if x != nil {
+		return x.Edits
+	}
+	return nil
+}
+
+func (x *EditComplianceAssignmentsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *EditComplianceAssignmentsRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *EditComplianceAssignmentsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// See CreateComplianceAssignment.
+type ComplianceAssignmentEdit_Create struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What to create.
+	Assignment *DeviceCompliancePolicyAssignment `protobuf:"bytes,1,opt,name=assignment,proto3" json:"assignment,omitempty"`
+	// What to do if there is one already.
+	IfExists      IfExists `protobuf:"varint,2,opt,name=if_exists,json=ifExists,proto3,enum=compliance_gateway.v1.IfExists" json:"if_exists,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComplianceAssignmentEdit_Create) Reset() {
+	*x = ComplianceAssignmentEdit_Create{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComplianceAssignmentEdit_Create) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComplianceAssignmentEdit_Create) ProtoMessage() {}
+
+func (x *ComplianceAssignmentEdit_Create) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComplianceAssignmentEdit_Create.ProtoReflect.Descriptor instead.
+func (*ComplianceAssignmentEdit_Create) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8, 0}
+}
+
+func (x *ComplianceAssignmentEdit_Create) GetAssignment() *DeviceCompliancePolicyAssignment {
+	if x != nil {
+		return x.Assignment
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentEdit_Create) GetIfExists() IfExists {
+	if x != nil {
+		return x.IfExists
+	}
+	return IfExists_IF_EXISTS_UNSPECIFIED
+}
+
+// See UpdateComplianceAssignment.
+type ComplianceAssignmentEdit_Update struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The new values.
+	Assignment *DeviceCompliancePolicyAssignment `protobuf:"bytes,2,opt,name=assignment,proto3" json:"assignment,omitempty"`
+	// Which of them to take; as in UpdateComplianceAssignmentRequest.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// A target without a filter leaves the assignment's filter as it is.
+	KeepFilter    bool `protobuf:"varint,4,opt,name=keep_filter,json=keepFilter,proto3" json:"keep_filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComplianceAssignmentEdit_Update) Reset() {
+	*x = ComplianceAssignmentEdit_Update{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComplianceAssignmentEdit_Update) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComplianceAssignmentEdit_Update) ProtoMessage() {}
+
+func (x *ComplianceAssignmentEdit_Update) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComplianceAssignmentEdit_Update.ProtoReflect.Descriptor instead.
+func (*ComplianceAssignmentEdit_Update) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8, 1}
+}
+
+func (x *ComplianceAssignmentEdit_Update) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ComplianceAssignmentEdit_Update) GetAssignment() *DeviceCompliancePolicyAssignment {
+	if x != nil {
+		return x.Assignment
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentEdit_Update) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentEdit_Update) GetKeepFilter() bool {
+	if x != nil {
+		return x.KeepFilter
+	}
+	return false
+}
+
+// See DeleteComplianceAssignment.
+type ComplianceAssignmentEdit_Delete struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which assignment.
+	//
+	// Types that are valid to be assigned to Assignment:
+	//
+	//	*ComplianceAssignmentEdit_Delete_Id
+	//	*ComplianceAssignmentEdit_Delete_Target
+	Assignment isComplianceAssignmentEdit_Delete_Assignment `protobuf_oneof:"assignment"`
+	// Not to find it is no error.
+	AllowMissing  bool `protobuf:"varint,3,opt,name=allow_missing,json=allowMissing,proto3" json:"allow_missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComplianceAssignmentEdit_Delete) Reset() {
+	*x = ComplianceAssignmentEdit_Delete{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComplianceAssignmentEdit_Delete) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComplianceAssignmentEdit_Delete) ProtoMessage() {}
+
+func (x *ComplianceAssignmentEdit_Delete) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComplianceAssignmentEdit_Delete.ProtoReflect.Descriptor instead.
+func (*ComplianceAssignmentEdit_Delete) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8, 2}
+}
+
+func (x *ComplianceAssignmentEdit_Delete) GetAssignment() isComplianceAssignmentEdit_Delete_Assignment {
+	if x != nil {
+		return x.Assignment
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentEdit_Delete) GetId() string {
+	if x != nil {
+		if x, ok := x.Assignment.(*ComplianceAssignmentEdit_Delete_Id); ok {
+			return x.Id
+		}
+	}
+	return ""
+}
+
+func (x *ComplianceAssignmentEdit_Delete) GetTarget() *DeviceAndAppManagementAssignmentTarget {
+	if x != nil {
+		if x, ok := x.Assignment.(*ComplianceAssignmentEdit_Delete_Target); ok {
+			return x.Target
+		}
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentEdit_Delete) GetAllowMissing() bool {
+	if x != nil {
+		return x.AllowMissing
+	}
+	return false
+}
+
+type isComplianceAssignmentEdit_Delete_Assignment interface {
+	isComplianceAssignmentEdit_Delete_Assignment()
+}
+
+type ComplianceAssignmentEdit_Delete_Id struct {
+	// Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3,oneof"`
+}
+
+type ComplianceAssignmentEdit_Delete_Target struct {
+	// The one to this target, whatever its filter.
+	Target *DeviceAndAppManagementAssignmentTarget `protobuf:"bytes,2,opt,name=target,proto3,oneof"`
+}
+
+func (*ComplianceAssignmentEdit_Delete_Id) isComplianceAssignmentEdit_Delete_Assignment() {}
+
+func (*ComplianceAssignmentEdit_Delete_Target) isComplianceAssignmentEdit_Delete_Assignment() {}
+
 var File_compliance_gateway_v1_compliance_assignment_service_proto protoreflect.FileDescriptor
 
 const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "" +
 	"\n" +
-	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\"\x98\x02\n" +
+	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a!compliance_gateway/v1/odata.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\"\xd1\x02\n" +
 	"!CreateComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12W\n" +
 	"\n" +
@@ -668,7 +1167,9 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"assignment\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12<\n" +
-	"\tif_exists\x18\x04 \x01(\x0e2\x1f.compliance_gateway.v1.IfExistsR\bifExists\"\xb3\x01\n" +
+	"\tif_exists\x18\x04 \x01(\x0e2\x1f.compliance_gateway.v1.IfExistsR\bifExists\x12#\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x12\x12\n" +
+	"\x04etag\x18\x06 \x01(\tR\x04etag\"\xb3\x01\n" +
 	"\x1eGetComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12R\n" +
 	"&device_compliance_policy_assignment_id\x18\x02 \x01(\tR\"deviceCompliancePolicyAssignmentId\"\x9d\x01\n" +
@@ -676,10 +1177,11 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xa6\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xc4\x01\n" +
 	"!ListComplianceAssignmentsResponse\x12Y\n" +
 	"\vassignments\x18\x01 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\vassignments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8c\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1c\n" +
+	"\x04etag\x18\x03 \x01(\tB\b\xea\xda\x18\x04ETagR\x04etag\"\xc5\x03\n" +
 	"!UpdateComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12R\n" +
 	"&device_compliance_policy_assignment_id\x18\x02 \x01(\tR\"deviceCompliancePolicyAssignmentId\x12W\n" +
@@ -691,12 +1193,16 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"\vkeep_filter\x18\x06 \x01(\bR\n" +
 	"keepFilter\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestId\"\xd5\x01\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\a \x01(\bR\fvalidateOnly\x12\x12\n" +
+	"\x04etag\x18\b \x01(\tR\x04etag\"\x8e\x02\n" +
 	"!DeleteComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12R\n" +
 	"&device_compliance_policy_assignment_id\x18\x02 \x01(\tR\"deviceCompliancePolicyAssignmentId\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"\xe1\x02\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\x12\x12\n" +
+	"\x04etag\x18\x05 \x01(\tR\x04etag\"\x9a\x03\n" +
 	"#ReplaceComplianceAssignmentsRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12Y\n" +
 	"\vassignments\x18\x02 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\vassignments\x12*\n" +
@@ -705,21 +1211,59 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"allowEmpty\x12!\n" +
 	"\fkeep_filters\x18\x06 \x01(\bR\vkeepFilters\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestIdB\x11\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\a \x01(\bR\fvalidateOnly\x12\x12\n" +
+	"\x04etag\x18\b \x01(\tR\x04etagB\x11\n" +
 	"\x0f_expected_count\"\x81\x01\n" +
 	"$ReplaceComplianceAssignmentsResponse\x12Y\n" +
-	"\vassignments\x18\x01 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\vassignments*P\n" +
+	"\vassignments\x18\x01 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\vassignments\"\xb5\x06\n" +
+	"\x18ComplianceAssignmentEdit\x12P\n" +
+	"\x06create\x18\x01 \x01(\v26.compliance_gateway.v1.ComplianceAssignmentEdit.CreateH\x00R\x06create\x12P\n" +
+	"\x06update\x18\x02 \x01(\v26.compliance_gateway.v1.ComplianceAssignmentEdit.UpdateH\x00R\x06update\x12P\n" +
+	"\x06delete\x18\x03 \x01(\v26.compliance_gateway.v1.ComplianceAssignmentEdit.DeleteH\x00R\x06delete\x1a\x9f\x01\n" +
+	"\x06Create\x12W\n" +
+	"\n" +
+	"assignment\x18\x01 \x01(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\n" +
+	"assignment\x12<\n" +
+	"\tif_exists\x18\x02 \x01(\x0e2\x1f.compliance_gateway.v1.IfExistsR\bifExists\x1a\xcf\x01\n" +
+	"\x06Update\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12W\n" +
+	"\n" +
+	"assignment\x18\x02 \x01(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\n" +
+	"assignment\x12;\n" +
+	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12\x1f\n" +
+	"\vkeep_filter\x18\x04 \x01(\bR\n" +
+	"keepFilter\x1a\xa6\x01\n" +
+	"\x06Delete\x12\x10\n" +
+	"\x02id\x18\x01 \x01(\tH\x00R\x02id\x12W\n" +
+	"\x06target\x18\x02 \x01(\v2=.compliance_gateway.v1.DeviceAndAppManagementAssignmentTargetH\x00R\x06target\x12#\n" +
+	"\rallow_missing\x18\x03 \x01(\bR\fallowMissingB\f\n" +
+	"\n" +
+	"assignmentB\x06\n" +
+	"\x04edit\"\x80\x02\n" +
+	" EditComplianceAssignmentsRequest\x12=\n" +
+	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12E\n" +
+	"\x05edits\x18\x02 \x03(\v2/.compliance_gateway.v1.ComplianceAssignmentEditR\x05edits\x12#\n" +
+	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\x12\x12\n" +
+	"\x04etag\x18\x05 \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId*P\n" +
 	"\bIfExists\x12\x19\n" +
 	"\x15IF_EXISTS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eIF_EXISTS_KEEP\x10\x01\x12\x15\n" +
-	"\x11IF_EXISTS_REPLACE\x10\x022\xe8\x06\n" +
+	"\x11IF_EXISTS_REPLACE\x10\x022\xc5\v\n" +
 	"\x1bComplianceAssignmentService\x12\x8f\x01\n" +
 	"\x1aCreateComplianceAssignment\x128.compliance_gateway.v1.CreateComplianceAssignmentRequest\x1a7.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x89\x01\n" +
 	"\x17GetComplianceAssignment\x125.compliance_gateway.v1.GetComplianceAssignmentRequest\x1a7.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x8e\x01\n" +
 	"\x19ListComplianceAssignments\x127.compliance_gateway.v1.ListComplianceAssignmentsRequest\x1a8.compliance_gateway.v1.ListComplianceAssignmentsResponse\x12\x8f\x01\n" +
 	"\x1aUpdateComplianceAssignment\x128.compliance_gateway.v1.UpdateComplianceAssignmentRequest\x1a7.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12n\n" +
 	"\x1aDeleteComplianceAssignment\x128.compliance_gateway.v1.DeleteComplianceAssignmentRequest\x1a\x16.google.protobuf.Empty\x12\x97\x01\n" +
-	"\x1cReplaceComplianceAssignments\x12:.compliance_gateway.v1.ReplaceComplianceAssignmentsRequest\x1a;.compliance_gateway.v1.ReplaceComplianceAssignmentsResponseB\xf1\x01\n" +
+	"\x1cReplaceComplianceAssignments\x12:.compliance_gateway.v1.ReplaceComplianceAssignmentsRequest\x1a;.compliance_gateway.v1.ReplaceComplianceAssignmentsResponse\x12\x88\x01\n" +
+	"\x19EditComplianceAssignments\x127.compliance_gateway.v1.EditComplianceAssignmentsRequest\x1a2.compliance_gateway.v1.ComplianceAssignmentsChange\x12\xa6\x01\n" +
+	"!ListComplianceAssignmentRevisions\x12?.compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest\x1a@.compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse\x12\x95\x01\n" +
+	"\x1fGetComplianceAssignmentRevision\x12=.compliance_gateway.v1.GetComplianceAssignmentRevisionRequest\x1a3.compliance_gateway.v1.ComplianceAssignmentRevision\x12\x8e\x01\n" +
+	"\x1cRestoreComplianceAssignments\x12:.compliance_gateway.v1.RestoreComplianceAssignmentsRequest\x1a2.compliance_gateway.v1.ComplianceAssignmentsChangeB\xf1\x01\n" +
 	"\x19com.compliance_gateway.v1B ComplianceAssignmentServiceProtoP\x01ZAgithub.com/compliance-gateway/compliance-gateway/clients/go/v1;v1\xa2\x02\x03CXX\xaa\x02\x14ComplianceGateway.V1\xca\x02\x14ComplianceGateway\\V1\xe2\x02 ComplianceGateway\\V1\\GPBMetadata\xea\x02\x15ComplianceGateway::V1b\x06proto3"
 
 var (
@@ -735,46 +1279,75 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(
 }
 
 var file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_compliance_gateway_v1_compliance_assignment_service_proto_goTypes = []any{
 	(IfExists)(0), // 0: compliance_gateway.v1.IfExists
-	(*CreateComplianceAssignmentRequest)(nil),    // 1: compliance_gateway.v1.CreateComplianceAssignmentRequest
-	(*GetComplianceAssignmentRequest)(nil),       // 2: compliance_gateway.v1.GetComplianceAssignmentRequest
-	(*ListComplianceAssignmentsRequest)(nil),     // 3: compliance_gateway.v1.ListComplianceAssignmentsRequest
-	(*ListComplianceAssignmentsResponse)(nil),    // 4: compliance_gateway.v1.ListComplianceAssignmentsResponse
-	(*UpdateComplianceAssignmentRequest)(nil),    // 5: compliance_gateway.v1.UpdateComplianceAssignmentRequest
-	(*DeleteComplianceAssignmentRequest)(nil),    // 6: compliance_gateway.v1.DeleteComplianceAssignmentRequest
-	(*ReplaceComplianceAssignmentsRequest)(nil),  // 7: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
-	(*ReplaceComplianceAssignmentsResponse)(nil), // 8: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
-	(*DeviceCompliancePolicyAssignment)(nil),     // 9: compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	(*fieldmaskpb.FieldMask)(nil),                // 10: google.protobuf.FieldMask
-	(*emptypb.Empty)(nil),                        // 11: google.protobuf.Empty
+	(*CreateComplianceAssignmentRequest)(nil),         // 1: compliance_gateway.v1.CreateComplianceAssignmentRequest
+	(*GetComplianceAssignmentRequest)(nil),            // 2: compliance_gateway.v1.GetComplianceAssignmentRequest
+	(*ListComplianceAssignmentsRequest)(nil),          // 3: compliance_gateway.v1.ListComplianceAssignmentsRequest
+	(*ListComplianceAssignmentsResponse)(nil),         // 4: compliance_gateway.v1.ListComplianceAssignmentsResponse
+	(*UpdateComplianceAssignmentRequest)(nil),         // 5: compliance_gateway.v1.UpdateComplianceAssignmentRequest
+	(*DeleteComplianceAssignmentRequest)(nil),         // 6: compliance_gateway.v1.DeleteComplianceAssignmentRequest
+	(*ReplaceComplianceAssignmentsRequest)(nil),       // 7: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
+	(*ReplaceComplianceAssignmentsResponse)(nil),      // 8: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
+	(*ComplianceAssignmentEdit)(nil),                  // 9: compliance_gateway.v1.ComplianceAssignmentEdit
+	(*EditComplianceAssignmentsRequest)(nil),          // 10: compliance_gateway.v1.EditComplianceAssignmentsRequest
+	(*ComplianceAssignmentEdit_Create)(nil),           // 11: compliance_gateway.v1.ComplianceAssignmentEdit.Create
+	(*ComplianceAssignmentEdit_Update)(nil),           // 12: compliance_gateway.v1.ComplianceAssignmentEdit.Update
+	(*ComplianceAssignmentEdit_Delete)(nil),           // 13: compliance_gateway.v1.ComplianceAssignmentEdit.Delete
+	(*DeviceCompliancePolicyAssignment)(nil),          // 14: compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	(*fieldmaskpb.FieldMask)(nil),                     // 15: google.protobuf.FieldMask
+	(*DeviceAndAppManagementAssignmentTarget)(nil),    // 16: compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
+	(*ListComplianceAssignmentRevisionsRequest)(nil),  // 17: compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
+	(*GetComplianceAssignmentRevisionRequest)(nil),    // 18: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
+	(*RestoreComplianceAssignmentsRequest)(nil),       // 19: compliance_gateway.v1.RestoreComplianceAssignmentsRequest
+	(*emptypb.Empty)(nil),                             // 20: google.protobuf.Empty
+	(*ComplianceAssignmentsChange)(nil),               // 21: compliance_gateway.v1.ComplianceAssignmentsChange
+	(*ListComplianceAssignmentRevisionsResponse)(nil), // 22: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	(*ComplianceAssignmentRevision)(nil),              // 23: compliance_gateway.v1.ComplianceAssignmentRevision
 }
 var file_compliance_gateway_v1_compliance_assignment_service_proto_depIdxs = []int32{
-	9,  // 0: compliance_gateway.v1.CreateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	14, // 0: compliance_gateway.v1.CreateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
 	0,  // 1: compliance_gateway.v1.CreateComplianceAssignmentRequest.if_exists:type_name -> compliance_gateway.v1.IfExists
-	9,  // 2: compliance_gateway.v1.ListComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	9,  // 3: compliance_gateway.v1.UpdateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	10, // 4: compliance_gateway.v1.UpdateComplianceAssignmentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	9,  // 5: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	9,  // 6: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	1,  // 7: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:input_type -> compliance_gateway.v1.CreateComplianceAssignmentRequest
-	2,  // 8: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:input_type -> compliance_gateway.v1.GetComplianceAssignmentRequest
-	3,  // 9: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:input_type -> compliance_gateway.v1.ListComplianceAssignmentsRequest
-	5,  // 10: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:input_type -> compliance_gateway.v1.UpdateComplianceAssignmentRequest
-	6,  // 11: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:input_type -> compliance_gateway.v1.DeleteComplianceAssignmentRequest
-	7,  // 12: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:input_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
-	9,  // 13: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	9,  // 14: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	4,  // 15: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:output_type -> compliance_gateway.v1.ListComplianceAssignmentsResponse
-	9,  // 16: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	11, // 17: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:output_type -> google.protobuf.Empty
-	8,  // 18: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:output_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	14, // 2: compliance_gateway.v1.ListComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	14, // 3: compliance_gateway.v1.UpdateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	15, // 4: compliance_gateway.v1.UpdateComplianceAssignmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	14, // 5: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	14, // 6: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	11, // 7: compliance_gateway.v1.ComplianceAssignmentEdit.create:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Create
+	12, // 8: compliance_gateway.v1.ComplianceAssignmentEdit.update:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Update
+	13, // 9: compliance_gateway.v1.ComplianceAssignmentEdit.delete:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Delete
+	9,  // 10: compliance_gateway.v1.EditComplianceAssignmentsRequest.edits:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit
+	14, // 11: compliance_gateway.v1.ComplianceAssignmentEdit.Create.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	0,  // 12: compliance_gateway.v1.ComplianceAssignmentEdit.Create.if_exists:type_name -> compliance_gateway.v1.IfExists
+	14, // 13: compliance_gateway.v1.ComplianceAssignmentEdit.Update.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	15, // 14: compliance_gateway.v1.ComplianceAssignmentEdit.Update.update_mask:type_name -> google.protobuf.FieldMask
+	16, // 15: compliance_gateway.v1.ComplianceAssignmentEdit.Delete.target:type_name -> compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
+	1,  // 16: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:input_type -> compliance_gateway.v1.CreateComplianceAssignmentRequest
+	2,  // 17: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:input_type -> compliance_gateway.v1.GetComplianceAssignmentRequest
+	3,  // 18: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:input_type -> compliance_gateway.v1.ListComplianceAssignmentsRequest
+	5,  // 19: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:input_type -> compliance_gateway.v1.UpdateComplianceAssignmentRequest
+	6,  // 20: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:input_type -> compliance_gateway.v1.DeleteComplianceAssignmentRequest
+	7,  // 21: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:input_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
+	10, // 22: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:input_type -> compliance_gateway.v1.EditComplianceAssignmentsRequest
+	17, // 23: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:input_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
+	18, // 24: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:input_type -> compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
+	19, // 25: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:input_type -> compliance_gateway.v1.RestoreComplianceAssignmentsRequest
+	14, // 26: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	14, // 27: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	4,  // 28: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:output_type -> compliance_gateway.v1.ListComplianceAssignmentsResponse
+	14, // 29: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	20, // 30: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:output_type -> google.protobuf.Empty
+	8,  // 31: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:output_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
+	21, // 32: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
+	22, // 33: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:output_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	23, // 34: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:output_type -> compliance_gateway.v1.ComplianceAssignmentRevision
+	21, // 35: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
+	26, // [26:36] is the sub-list for method output_type
+	16, // [16:26] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_compliance_gateway_v1_compliance_assignment_service_proto_init() }
@@ -783,14 +1356,26 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_init() {
 		return
 	}
 	file_compliance_gateway_v1_assignment_proto_init()
+	file_compliance_gateway_v1_change_proto_init()
+	file_compliance_gateway_v1_odata_proto_init()
+	file_compliance_gateway_v1_revision_proto_init()
 	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[6].OneofWrappers = []any{}
+	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[8].OneofWrappers = []any{
+		(*ComplianceAssignmentEdit_Create_)(nil),
+		(*ComplianceAssignmentEdit_Update_)(nil),
+		(*ComplianceAssignmentEdit_Delete_)(nil),
+	}
+	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12].OneofWrappers = []any{
+		(*ComplianceAssignmentEdit_Delete_Id)(nil),
+		(*ComplianceAssignmentEdit_Delete_Target)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc), len(file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -32,6 +32,14 @@
 // (reads and replays have none). `client-request-id` in the
 // metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
 //
+// The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
+// has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
+// that names an `etag` is carried out only if the set is still that one; otherwise ABORTED, SET_CHANGED_SINCE, and nothing is
+// written.
+//
+// A write with `validate_only` (AIP-163) answers what it would answer, or the error that it would come to, from a fresh read;
+// nothing is written, in Graph or in the ledger, and its request id is not used up.
+//
 // A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer
 // `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the ids in `rows`.
 
@@ -57,12 +65,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ComplianceAssignmentService_CreateComplianceAssignment_FullMethodName   = "/compliance_gateway.v1.ComplianceAssignmentService/CreateComplianceAssignment"
-	ComplianceAssignmentService_GetComplianceAssignment_FullMethodName      = "/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignment"
-	ComplianceAssignmentService_ListComplianceAssignments_FullMethodName    = "/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignments"
-	ComplianceAssignmentService_UpdateComplianceAssignment_FullMethodName   = "/compliance_gateway.v1.ComplianceAssignmentService/UpdateComplianceAssignment"
-	ComplianceAssignmentService_DeleteComplianceAssignment_FullMethodName   = "/compliance_gateway.v1.ComplianceAssignmentService/DeleteComplianceAssignment"
-	ComplianceAssignmentService_ReplaceComplianceAssignments_FullMethodName = "/compliance_gateway.v1.ComplianceAssignmentService/ReplaceComplianceAssignments"
+	ComplianceAssignmentService_CreateComplianceAssignment_FullMethodName        = "/compliance_gateway.v1.ComplianceAssignmentService/CreateComplianceAssignment"
+	ComplianceAssignmentService_GetComplianceAssignment_FullMethodName           = "/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignment"
+	ComplianceAssignmentService_ListComplianceAssignments_FullMethodName         = "/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignments"
+	ComplianceAssignmentService_UpdateComplianceAssignment_FullMethodName        = "/compliance_gateway.v1.ComplianceAssignmentService/UpdateComplianceAssignment"
+	ComplianceAssignmentService_DeleteComplianceAssignment_FullMethodName        = "/compliance_gateway.v1.ComplianceAssignmentService/DeleteComplianceAssignment"
+	ComplianceAssignmentService_ReplaceComplianceAssignments_FullMethodName      = "/compliance_gateway.v1.ComplianceAssignmentService/ReplaceComplianceAssignments"
+	ComplianceAssignmentService_EditComplianceAssignments_FullMethodName         = "/compliance_gateway.v1.ComplianceAssignmentService/EditComplianceAssignments"
+	ComplianceAssignmentService_ListComplianceAssignmentRevisions_FullMethodName = "/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignmentRevisions"
+	ComplianceAssignmentService_GetComplianceAssignmentRevision_FullMethodName   = "/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignmentRevision"
+	ComplianceAssignmentService_RestoreComplianceAssignments_FullMethodName      = "/compliance_gateway.v1.ComplianceAssignmentService/RestoreComplianceAssignments"
 )
 
 // ComplianceAssignmentServiceClient is the client API for ComplianceAssignmentService service.
@@ -85,6 +97,15 @@ type ComplianceAssignmentServiceClient interface {
 	DeleteComplianceAssignment(ctx context.Context, in *DeleteComplianceAssignmentRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set.
 	ReplaceComplianceAssignments(ctx context.Context, in *ReplaceComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ReplaceComplianceAssignmentsResponse, error)
+	// Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused.
+	EditComplianceAssignments(ctx context.Context, in *EditComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ComplianceAssignmentsChange, error)
+	// What was done to a policy's assignments, by whomever, newest first, a page at a time.
+	ListComplianceAssignmentRevisions(ctx context.Context, in *ListComplianceAssignmentRevisionsRequest, opts ...grpc.CallOption) (*ListComplianceAssignmentRevisionsResponse, error)
+	// One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more.
+	GetComplianceAssignmentRevision(ctx context.Context, in *GetComplianceAssignmentRevisionRequest, opts ...grpc.CallOption) (*ComplianceAssignmentRevision, error)
+	// Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
+	// has a revision of its own, which can be undone as well.
+	RestoreComplianceAssignments(ctx context.Context, in *RestoreComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ComplianceAssignmentsChange, error)
 }
 
 type complianceAssignmentServiceClient struct {
@@ -155,6 +176,46 @@ func (c *complianceAssignmentServiceClient) ReplaceComplianceAssignments(ctx con
 	return out, nil
 }
 
+func (c *complianceAssignmentServiceClient) EditComplianceAssignments(ctx context.Context, in *EditComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ComplianceAssignmentsChange, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ComplianceAssignmentsChange)
+	err := c.cc.Invoke(ctx, ComplianceAssignmentService_EditComplianceAssignments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *complianceAssignmentServiceClient) ListComplianceAssignmentRevisions(ctx context.Context, in *ListComplianceAssignmentRevisionsRequest, opts ...grpc.CallOption) (*ListComplianceAssignmentRevisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListComplianceAssignmentRevisionsResponse)
+	err := c.cc.Invoke(ctx, ComplianceAssignmentService_ListComplianceAssignmentRevisions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *complianceAssignmentServiceClient) GetComplianceAssignmentRevision(ctx context.Context, in *GetComplianceAssignmentRevisionRequest, opts ...grpc.CallOption) (*ComplianceAssignmentRevision, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ComplianceAssignmentRevision)
+	err := c.cc.Invoke(ctx, ComplianceAssignmentService_GetComplianceAssignmentRevision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *complianceAssignmentServiceClient) RestoreComplianceAssignments(ctx context.Context, in *RestoreComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ComplianceAssignmentsChange, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ComplianceAssignmentsChange)
+	err := c.cc.Invoke(ctx, ComplianceAssignmentService_RestoreComplianceAssignments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ComplianceAssignmentServiceServer is the server API for ComplianceAssignmentService service.
 // All implementations must embed UnimplementedComplianceAssignmentServiceServer
 // for forward compatibility.
@@ -175,6 +236,15 @@ type ComplianceAssignmentServiceServer interface {
 	DeleteComplianceAssignment(context.Context, *DeleteComplianceAssignmentRequest) (*emptypb.Empty, error)
 	// Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set.
 	ReplaceComplianceAssignments(context.Context, *ReplaceComplianceAssignmentsRequest) (*ReplaceComplianceAssignmentsResponse, error)
+	// Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused.
+	EditComplianceAssignments(context.Context, *EditComplianceAssignmentsRequest) (*ComplianceAssignmentsChange, error)
+	// What was done to a policy's assignments, by whomever, newest first, a page at a time.
+	ListComplianceAssignmentRevisions(context.Context, *ListComplianceAssignmentRevisionsRequest) (*ListComplianceAssignmentRevisionsResponse, error)
+	// One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more.
+	GetComplianceAssignmentRevision(context.Context, *GetComplianceAssignmentRevisionRequest) (*ComplianceAssignmentRevision, error)
+	// Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
+	// has a revision of its own, which can be undone as well.
+	RestoreComplianceAssignments(context.Context, *RestoreComplianceAssignmentsRequest) (*ComplianceAssignmentsChange, error)
 	mustEmbedUnimplementedComplianceAssignmentServiceServer()
 }
 
@@ -202,6 +272,18 @@ func (UnimplementedComplianceAssignmentServiceServer) DeleteComplianceAssignment
 }
 func (UnimplementedComplianceAssignmentServiceServer) ReplaceComplianceAssignments(context.Context, *ReplaceComplianceAssignmentsRequest) (*ReplaceComplianceAssignmentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplaceComplianceAssignments not implemented")
+}
+func (UnimplementedComplianceAssignmentServiceServer) EditComplianceAssignments(context.Context, *EditComplianceAssignmentsRequest) (*ComplianceAssignmentsChange, error) {
+	return nil, status.Error(codes.Unimplemented, "method EditComplianceAssignments not implemented")
+}
+func (UnimplementedComplianceAssignmentServiceServer) ListComplianceAssignmentRevisions(context.Context, *ListComplianceAssignmentRevisionsRequest) (*ListComplianceAssignmentRevisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListComplianceAssignmentRevisions not implemented")
+}
+func (UnimplementedComplianceAssignmentServiceServer) GetComplianceAssignmentRevision(context.Context, *GetComplianceAssignmentRevisionRequest) (*ComplianceAssignmentRevision, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetComplianceAssignmentRevision not implemented")
+}
+func (UnimplementedComplianceAssignmentServiceServer) RestoreComplianceAssignments(context.Context, *RestoreComplianceAssignmentsRequest) (*ComplianceAssignmentsChange, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestoreComplianceAssignments not implemented")
 }
 func (UnimplementedComplianceAssignmentServiceServer) mustEmbedUnimplementedComplianceAssignmentServiceServer() {
 }
@@ -333,6 +415,78 @@ func _ComplianceAssignmentService_ReplaceComplianceAssignments_Handler(srv inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ComplianceAssignmentService_EditComplianceAssignments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EditComplianceAssignmentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ComplianceAssignmentServiceServer).EditComplianceAssignments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ComplianceAssignmentService_EditComplianceAssignments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ComplianceAssignmentServiceServer).EditComplianceAssignments(ctx, req.(*EditComplianceAssignmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ComplianceAssignmentService_ListComplianceAssignmentRevisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListComplianceAssignmentRevisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ComplianceAssignmentServiceServer).ListComplianceAssignmentRevisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ComplianceAssignmentService_ListComplianceAssignmentRevisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ComplianceAssignmentServiceServer).ListComplianceAssignmentRevisions(ctx, req.(*ListComplianceAssignmentRevisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ComplianceAssignmentService_GetComplianceAssignmentRevision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetComplianceAssignmentRevisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ComplianceAssignmentServiceServer).GetComplianceAssignmentRevision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ComplianceAssignmentService_GetComplianceAssignmentRevision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ComplianceAssignmentServiceServer).GetComplianceAssignmentRevision(ctx, req.(*GetComplianceAssignmentRevisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ComplianceAssignmentService_RestoreComplianceAssignments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreComplianceAssignmentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ComplianceAssignmentServiceServer).RestoreComplianceAssignments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ComplianceAssignmentService_RestoreComplianceAssignments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ComplianceAssignmentServiceServer).RestoreComplianceAssignments(ctx, req.(*RestoreComplianceAssignmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ComplianceAssignmentService_ServiceDesc is the grpc.ServiceDesc for ComplianceAssignmentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -363,6 +517,22 @@ var ComplianceAssignmentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReplaceComplianceAssignments",
 			Handler:    _ComplianceAssignmentService_ReplaceComplianceAssignments_Handler,
+		},
+		{
+			MethodName: "EditComplianceAssignments",
+			Handler:    _ComplianceAssignmentService_EditComplianceAssignments_Handler,
+		},
+		{
+			MethodName: "ListComplianceAssignmentRevisions",
+			Handler:    _ComplianceAssignmentService_ListComplianceAssignmentRevisions_Handler,
+		},
+		{
+			MethodName: "GetComplianceAssignmentRevision",
+			Handler:    _ComplianceAssignmentService_GetComplianceAssignmentRevision_Handler,
+		},
+		{
+			MethodName: "RestoreComplianceAssignments",
+			Handler:    _ComplianceAssignmentService_RestoreComplianceAssignments_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

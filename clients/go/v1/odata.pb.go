@@ -12,6 +12,7 @@ package v1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	descriptorpb "google.golang.org/protobuf/types/descriptorpb"
 	reflect "reflect"
 	unsafe "unsafe"
 )
@@ -23,20 +24,43 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+var file_compliance_gateway_v1_odata_proto_extTypes = []protoimpl.ExtensionInfo{
+	{
+		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
+		ExtensionType: (*string)(nil),
+		Field:         50605,
+		Name:          "compliance_gateway.v1.odata_header",
+		Tag:           "bytes,50605,opt,name=odata_header",
+		Filename:      "compliance_gateway/v1/odata.proto",
+	},
+}
+
+// Extension fields to descriptorpb.FieldOptions.
+var (
+	// The field stands in this header of the answer, and not in its body.
+	//
+	// optional string odata_header = 50605;
+	E_OdataHeader = &file_compliance_gateway_v1_odata_proto_extTypes[0]
+)
+
 var File_compliance_gateway_v1_odata_proto protoreflect.FileDescriptor
 
 const file_compliance_gateway_v1_odata_proto_rawDesc = "" +
 	"\n" +
-	"!compliance_gateway/v1/odata.proto\x12\x15compliance_gateway.v1B\xdb\x01\n" +
+	"!compliance_gateway/v1/odata.proto\x12\x15compliance_gateway.v1\x1a google/protobuf/descriptor.proto:B\n" +
+	"\fodata_header\x12\x1d.google.protobuf.FieldOptions\x18\xad\x8b\x03 \x01(\tR\vodataHeaderB\xdb\x01\n" +
 	"\x19com.compliance_gateway.v1B\n" +
 	"OdataProtoP\x01ZAgithub.com/compliance-gateway/compliance-gateway/clients/go/v1;v1\xa2\x02\x03CXX\xaa\x02\x14ComplianceGateway.V1\xca\x02\x14ComplianceGateway\\V1\xe2\x02 ComplianceGateway\\V1\\GPBMetadata\xea\x02\x15ComplianceGateway::V1b\x06proto3"
 
-var file_compliance_gateway_v1_odata_proto_goTypes = []any{}
+var file_compliance_gateway_v1_odata_proto_goTypes = []any{
+	(*descriptorpb.FieldOptions)(nil), // 0: google.protobuf.FieldOptions
+}
 var file_compliance_gateway_v1_odata_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
+	0, // 0: compliance_gateway.v1.odata_header:extendee -> google.protobuf.FieldOptions
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	0, // [0:1] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
 }
 
@@ -52,11 +76,12 @@ func file_compliance_gateway_v1_odata_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_compliance_gateway_v1_odata_proto_rawDesc), len(file_compliance_gateway_v1_odata_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   0,
-			NumExtensions: 0,
+			NumExtensions: 1,
 			NumServices:   0,
 		},
 		GoTypes:           file_compliance_gateway_v1_odata_proto_goTypes,
 		DependencyIndexes: file_compliance_gateway_v1_odata_proto_depIdxs,
+		ExtensionInfos:    file_compliance_gateway_v1_odata_proto_extTypes,
 	}.Build()
 	File_compliance_gateway_v1_odata_proto = out.File
 	file_compliance_gateway_v1_odata_proto_goTypes = nil

@@ -35,6 +35,14 @@ Every answer has the trailer `request-id`, the id of the call; its entry in the 
 (reads and replays have none). `client-request-id` in the
 metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
 
+The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
+has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
+that names an `etag` is carried out only if the set is still that one; otherwise ABORTED, SET_CHANGED_SINCE, and nothing is
+written.
+
+A write with `validate_only` (AIP-163) answers what it would answer, or the error that it would come to, from a fresh read;
+nothing is written, in Graph or in the ledger, and its request id is not used up.
+
 A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer
 `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the ids in `rows`.
 """
@@ -91,12 +99,18 @@ class CreateComplianceAssignmentRequest(_message.Message):
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     IF_EXISTS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     device_compliance_policy_id: _builtins.str
     """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
     request_id: _builtins.str
     """The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference."""
     if_exists: Global___IfExists.ValueType
     """What to do if there is one already."""
+    validate_only: _builtins.bool
+    """Only to see what it would come to: nothing is written."""
+    etag: _builtins.str
+    """The etag of the set that the caller saw (REST: If-Match); empty for whatever is there."""
     @_builtins.property
     def assignment(self) -> _assignment_pb2.DeviceCompliancePolicyAssignment:
         """What to create."""
@@ -108,10 +122,12 @@ class CreateComplianceAssignmentRequest(_message.Message):
         assignment: _assignment_pb2.DeviceCompliancePolicyAssignment | None = ...,
         request_id: _builtins.str = ...,
         if_exists: Global___IfExists.ValueType = ...,
+        validate_only: _builtins.bool = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "device_compliance_policy_id", b"device_compliance_policy_id", "if_exists", b"if_exists", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "device_compliance_policy_id", b"device_compliance_policy_id", "etag", b"etag", "if_exists", b"if_exists", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -181,8 +197,11 @@ class ListComplianceAssignmentsResponse(_message.Message):
 
     ASSIGNMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last."""
+    etag: _builtins.str
+    """Of the whole set; on the first page alone."""
     @_builtins.property
     def assignments(self) -> _containers.RepeatedCompositeFieldContainer[_assignment_pb2.DeviceCompliancePolicyAssignment]:
         """The page, in Graph's order."""
@@ -192,10 +211,11 @@ class ListComplianceAssignmentsResponse(_message.Message):
         *,
         assignments: _abc.Iterable[_assignment_pb2.DeviceCompliancePolicyAssignment] | None = ...,
         next_page_token: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "etag", b"etag", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,6 +233,8 @@ class UpdateComplianceAssignmentRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     KEEP_FILTER_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     device_compliance_policy_id: _builtins.str
     """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
     device_compliance_policy_assignment_id: _builtins.str
@@ -223,6 +245,10 @@ class UpdateComplianceAssignmentRequest(_message.Message):
     """
     request_id: _builtins.str
     """The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference."""
+    validate_only: _builtins.bool
+    """Only to see what it would come to: nothing is written."""
+    etag: _builtins.str
+    """The etag of the set that the caller saw (REST: If-Match); empty for whatever is there."""
     @_builtins.property
     def assignment(self) -> _assignment_pb2.DeviceCompliancePolicyAssignment:
         """The new values."""
@@ -242,10 +268,12 @@ class UpdateComplianceAssignmentRequest(_message.Message):
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         keep_filter: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "device_compliance_policy_assignment_id", b"device_compliance_policy_assignment_id", "device_compliance_policy_id", b"device_compliance_policy_id", "keep_filter", b"keep_filter", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "device_compliance_policy_assignment_id", b"device_compliance_policy_assignment_id", "device_compliance_policy_id", b"device_compliance_policy_id", "etag", b"etag", "keep_filter", b"keep_filter", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -260,22 +288,30 @@ class DeleteComplianceAssignmentRequest(_message.Message):
     DEVICE_COMPLIANCE_POLICY_ID_FIELD_NUMBER: _builtins.int
     DEVICE_COMPLIANCE_POLICY_ASSIGNMENT_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     device_compliance_policy_id: _builtins.str
     """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
     device_compliance_policy_assignment_id: _builtins.str
     """Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`."""
     request_id: _builtins.str
     """The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference."""
+    validate_only: _builtins.bool
+    """Only to see what it would come to: nothing is written."""
+    etag: _builtins.str
+    """The etag of the set that the caller saw (REST: If-Match); empty for whatever is there."""
     def __init__(
         self,
         *,
         device_compliance_policy_id: _builtins.str = ...,
         device_compliance_policy_assignment_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_assignment_id", b"device_compliance_policy_assignment_id", "device_compliance_policy_id", b"device_compliance_policy_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_assignment_id", b"device_compliance_policy_assignment_id", "device_compliance_policy_id", b"device_compliance_policy_id", "etag", b"etag", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -293,6 +329,8 @@ class ReplaceComplianceAssignmentsRequest(_message.Message):
     ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
     KEEP_FILTERS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     device_compliance_policy_id: _builtins.str
     """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
     expected_count: _builtins.int
@@ -307,6 +345,10 @@ class ReplaceComplianceAssignmentsRequest(_message.Message):
     """
     request_id: _builtins.str
     """The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference."""
+    validate_only: _builtins.bool
+    """Only to see what it would come to: nothing is written."""
+    etag: _builtins.str
+    """The etag of the set that the caller saw (REST: If-Match); empty for whatever is there."""
     @_builtins.property
     def assignments(self) -> _containers.RepeatedCompositeFieldContainer[_assignment_pb2.DeviceCompliancePolicyAssignment]:
         """The new set; at most 1,000, no two with the same target."""
@@ -320,10 +362,12 @@ class ReplaceComplianceAssignmentsRequest(_message.Message):
         allow_empty: _builtins.bool = ...,
         keep_filters: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "expected_count", b"expected_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "allow_empty", b"allow_empty", "assignments", b"assignments", "device_compliance_policy_id", b"device_compliance_policy_id", "expected_count", b"expected_count", "keep_filters", b"keep_filters", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count", "allow_empty", b"allow_empty", "assignments", b"assignments", "device_compliance_policy_id", b"device_compliance_policy_id", "etag", b"etag", "expected_count", b"expected_count", "keep_filters", b"keep_filters", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_count: _TypeAlias = _typing.Literal["expected_count"]  # noqa: Y015
     _WhichOneofArgType__expected_count: _TypeAlias = _typing.Literal["_expected_count", b"_expected_count"]  # noqa: Y015
@@ -354,3 +398,175 @@ class ReplaceComplianceAssignmentsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplaceComplianceAssignmentsResponse: _TypeAlias = ReplaceComplianceAssignmentsResponse  # noqa: Y015
+
+@_typing.final
+class ComplianceAssignmentEdit(_message.Message):
+    """One edit. Each means what the operation of its name does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Create(_message.Message):
+        """See CreateComplianceAssignment."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ASSIGNMENT_FIELD_NUMBER: _builtins.int
+        IF_EXISTS_FIELD_NUMBER: _builtins.int
+        if_exists: Global___IfExists.ValueType
+        """What to do if there is one already."""
+        @_builtins.property
+        def assignment(self) -> _assignment_pb2.DeviceCompliancePolicyAssignment:
+            """What to create."""
+
+        def __init__(
+            self,
+            *,
+            assignment: _assignment_pb2.DeviceCompliancePolicyAssignment | None = ...,
+            if_exists: Global___IfExists.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "if_exists", b"if_exists"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Update(_message.Message):
+        """See UpdateComplianceAssignment."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ID_FIELD_NUMBER: _builtins.int
+        ASSIGNMENT_FIELD_NUMBER: _builtins.int
+        UPDATE_MASK_FIELD_NUMBER: _builtins.int
+        KEEP_FILTER_FIELD_NUMBER: _builtins.int
+        id: _builtins.str
+        """Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`."""
+        keep_filter: _builtins.bool
+        """A target without a filter leaves the assignment's filter as it is."""
+        @_builtins.property
+        def assignment(self) -> _assignment_pb2.DeviceCompliancePolicyAssignment:
+            """The new values."""
+
+        @_builtins.property
+        def update_mask(self) -> _field_mask_pb2.FieldMask:
+            """Which of them to take; as in UpdateComplianceAssignmentRequest."""
+
+        def __init__(
+            self,
+            *,
+            id: _builtins.str = ...,
+            assignment: _assignment_pb2.DeviceCompliancePolicyAssignment | None = ...,
+            update_mask: _field_mask_pb2.FieldMask | None = ...,
+            keep_filter: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "update_mask", b"update_mask"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "id", b"id", "keep_filter", b"keep_filter", "update_mask", b"update_mask"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Delete(_message.Message):
+        """See DeleteComplianceAssignment."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ID_FIELD_NUMBER: _builtins.int
+        TARGET_FIELD_NUMBER: _builtins.int
+        ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+        id: _builtins.str
+        """Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`."""
+        allow_missing: _builtins.bool
+        """Not to find it is no error."""
+        @_builtins.property
+        def target(self) -> _assignment_pb2.DeviceAndAppManagementAssignmentTarget:
+            """The one to this target, whatever its filter."""
+
+        def __init__(
+            self,
+            *,
+            id: _builtins.str = ...,
+            target: _assignment_pb2.DeviceAndAppManagementAssignmentTarget | None = ...,
+            allow_missing: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "id", b"id", "target", b"target"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "assignment", b"assignment", "id", b"id", "target", b"target"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType_assignment: _TypeAlias = _typing.Literal["id", "target"]  # noqa: Y015
+        _WhichOneofArgType_assignment: _TypeAlias = _typing.Literal["assignment", b"assignment"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_assignment) -> _WhichOneofReturnType_assignment | None: ...
+
+    CREATE_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    DELETE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def create(self) -> Global___ComplianceAssignmentEdit.Create:
+        """One more assignment."""
+
+    @_builtins.property
+    def update(self) -> Global___ComplianceAssignmentEdit.Update:
+        """Another target or filter for an assignment."""
+
+    @_builtins.property
+    def delete(self) -> Global___ComplianceAssignmentEdit.Delete:
+        """No longer this assignment."""
+
+    def __init__(
+        self,
+        *,
+        create: Global___ComplianceAssignmentEdit.Create | None = ...,
+        update: Global___ComplianceAssignmentEdit.Update | None = ...,
+        delete: Global___ComplianceAssignmentEdit.Delete | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create", b"create", "delete", b"delete", "edit", b"edit", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create", b"create", "delete", b"delete", "edit", b"edit", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_edit: _TypeAlias = _typing.Literal["create", "update", "delete"]  # noqa: Y015
+    _WhichOneofArgType_edit: _TypeAlias = _typing.Literal["edit", b"edit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_edit) -> _WhichOneofReturnType_edit | None: ...
+
+Global___ComplianceAssignmentEdit: _TypeAlias = ComplianceAssignmentEdit  # noqa: Y015
+
+@_typing.final
+class EditComplianceAssignmentsRequest(_message.Message):
+    """Asks for several edits of one policy in one write."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_COMPLIANCE_POLICY_ID_FIELD_NUMBER: _builtins.int
+    EDITS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    device_compliance_policy_id: _builtins.str
+    """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
+    validate_only: _builtins.bool
+    """Only to see what it would come to: nothing is written."""
+    etag: _builtins.str
+    """The etag of the set that the caller saw (REST: If-Match); empty for whatever is there."""
+    request_id: _builtins.str
+    """The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference."""
+    @_builtins.property
+    def edits(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplianceAssignmentEdit]:
+        """In this order, each on what those before it have left: 1 to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        device_compliance_policy_id: _builtins.str = ...,
+        edits: _abc.Iterable[Global___ComplianceAssignmentEdit] | None = ...,
+        validate_only: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_id", b"device_compliance_policy_id", "edits", b"edits", "etag", b"etag", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EditComplianceAssignmentsRequest: _TypeAlias = EditComplianceAssignmentsRequest  # noqa: Y015

@@ -4,7 +4,9 @@ import grpc
 import warnings
 
 from compliance_gateway.v1 import assignment_pb2 as compliance__gateway_dot_v1_dot_assignment__pb2
+from compliance_gateway.v1 import change_pb2 as compliance__gateway_dot_v1_dot_change__pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2
+from compliance_gateway.v1 import revision_pb2 as compliance__gateway_dot_v1_dot_revision__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -67,6 +69,26 @@ class ComplianceAssignmentServiceStub:
                 request_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ReplaceComplianceAssignmentsRequest.SerializeToString,
                 response_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ReplaceComplianceAssignmentsResponse.FromString,
                 _registered_method=True)
+        self.EditComplianceAssignments = channel.unary_unary(
+                '/compliance_gateway.v1.ComplianceAssignmentService/EditComplianceAssignments',
+                request_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.EditComplianceAssignmentsRequest.SerializeToString,
+                response_deserializer=compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.FromString,
+                _registered_method=True)
+        self.ListComplianceAssignmentRevisions = channel.unary_unary(
+                '/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignmentRevisions',
+                request_serializer=compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsRequest.SerializeToString,
+                response_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsResponse.FromString,
+                _registered_method=True)
+        self.GetComplianceAssignmentRevision = channel.unary_unary(
+                '/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignmentRevision',
+                request_serializer=compliance__gateway_dot_v1_dot_revision__pb2.GetComplianceAssignmentRevisionRequest.SerializeToString,
+                response_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.ComplianceAssignmentRevision.FromString,
+                _registered_method=True)
+        self.RestoreComplianceAssignments = channel.unary_unary(
+                '/compliance_gateway.v1.ComplianceAssignmentService/RestoreComplianceAssignments',
+                request_serializer=compliance__gateway_dot_v1_dot_revision__pb2.RestoreComplianceAssignmentsRequest.SerializeToString,
+                response_deserializer=compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.FromString,
+                _registered_method=True)
 
 
 class ComplianceAssignmentServiceServicer:
@@ -117,6 +139,35 @@ class ComplianceAssignmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EditComplianceAssignments(self, request, context):
+        """Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListComplianceAssignmentRevisions(self, request, context):
+        """What was done to a policy's assignments, by whomever, newest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetComplianceAssignmentRevision(self, request, context):
+        """One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreComplianceAssignments(self, request, context):
+        """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
+        has a revision of its own, which can be undone as well.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ComplianceAssignmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +200,26 @@ def add_ComplianceAssignmentServiceServicer_to_server(servicer, server):
                     servicer.ReplaceComplianceAssignments,
                     request_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ReplaceComplianceAssignmentsRequest.FromString,
                     response_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ReplaceComplianceAssignmentsResponse.SerializeToString,
+            ),
+            'EditComplianceAssignments': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditComplianceAssignments,
+                    request_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.EditComplianceAssignmentsRequest.FromString,
+                    response_serializer=compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.SerializeToString,
+            ),
+            'ListComplianceAssignmentRevisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListComplianceAssignmentRevisions,
+                    request_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsRequest.FromString,
+                    response_serializer=compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsResponse.SerializeToString,
+            ),
+            'GetComplianceAssignmentRevision': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetComplianceAssignmentRevision,
+                    request_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.GetComplianceAssignmentRevisionRequest.FromString,
+                    response_serializer=compliance__gateway_dot_v1_dot_revision__pb2.ComplianceAssignmentRevision.SerializeToString,
+            ),
+            'RestoreComplianceAssignments': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreComplianceAssignments,
+                    request_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.RestoreComplianceAssignmentsRequest.FromString,
+                    response_serializer=compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +385,114 @@ class ComplianceAssignmentService:
             '/compliance_gateway.v1.ComplianceAssignmentService/ReplaceComplianceAssignments',
             compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ReplaceComplianceAssignmentsRequest.SerializeToString,
             compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ReplaceComplianceAssignmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditComplianceAssignments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance_gateway.v1.ComplianceAssignmentService/EditComplianceAssignments',
+            compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.EditComplianceAssignmentsRequest.SerializeToString,
+            compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListComplianceAssignmentRevisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignmentRevisions',
+            compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsRequest.SerializeToString,
+            compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetComplianceAssignmentRevision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignmentRevision',
+            compliance__gateway_dot_v1_dot_revision__pb2.GetComplianceAssignmentRevisionRequest.SerializeToString,
+            compliance__gateway_dot_v1_dot_revision__pb2.ComplianceAssignmentRevision.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreComplianceAssignments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance_gateway.v1.ComplianceAssignmentService/RestoreComplianceAssignments',
+            compliance__gateway_dot_v1_dot_revision__pb2.RestoreComplianceAssignmentsRequest.SerializeToString,
+            compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.FromString,
             options,
             channel_credentials,
             insecure,

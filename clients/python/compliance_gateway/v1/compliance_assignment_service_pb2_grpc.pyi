@@ -35,13 +35,23 @@ Every answer has the trailer `request-id`, the id of the call; its entry in the 
 (reads and replays have none). `client-request-id` in the
 metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
 
+The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
+has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
+that names an `etag` is carried out only if the set is still that one; otherwise ABORTED, SET_CHANGED_SINCE, and nothing is
+written.
+
+A write with `validate_only` (AIP-163) answers what it would answer, or the error that it would come to, from a fresh read;
+nothing is written, in Graph or in the ledger, and its request id is not used up.
+
 A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer
 `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the ids in `rows`.
 """
 
 from collections import abc as _abc
 from compliance_gateway.v1 import assignment_pb2 as _assignment_pb2
+from compliance_gateway.v1 import change_pb2 as _change_pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as _compliance_assignment_service_pb2
+from compliance_gateway.v1 import revision_pb2 as _revision_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -87,6 +97,16 @@ class ComplianceAssignmentServiceStub:
     """Removes one assignment."""
     ReplaceComplianceAssignments: _grpc.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.ReplaceComplianceAssignmentsRequest, _compliance_assignment_service_pb2.ReplaceComplianceAssignmentsResponse]
     """Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set."""
+    EditComplianceAssignments: _grpc.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.EditComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]
+    """Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused."""
+    ListComplianceAssignmentRevisions: _grpc.UnaryUnaryMultiCallable[_revision_pb2.ListComplianceAssignmentRevisionsRequest, _revision_pb2.ListComplianceAssignmentRevisionsResponse]
+    """What was done to a policy's assignments, by whomever, newest first, a page at a time."""
+    GetComplianceAssignmentRevision: _grpc.UnaryUnaryMultiCallable[_revision_pb2.GetComplianceAssignmentRevisionRequest, _revision_pb2.ComplianceAssignmentRevision]
+    """One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more."""
+    RestoreComplianceAssignments: _grpc.UnaryUnaryMultiCallable[_revision_pb2.RestoreComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]
+    """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
+    has a revision of its own, which can be undone as well.
+    """
 
 @_typing.type_check_only
 class ComplianceAssignmentServiceAsyncStub(ComplianceAssignmentServiceStub):
@@ -109,6 +129,16 @@ class ComplianceAssignmentServiceAsyncStub(ComplianceAssignmentServiceStub):
     """Removes one assignment."""
     ReplaceComplianceAssignments: _aio.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.ReplaceComplianceAssignmentsRequest, _compliance_assignment_service_pb2.ReplaceComplianceAssignmentsResponse]  # type: ignore[assignment]
     """Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set."""
+    EditComplianceAssignments: _aio.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.EditComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]  # type: ignore[assignment]
+    """Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused."""
+    ListComplianceAssignmentRevisions: _aio.UnaryUnaryMultiCallable[_revision_pb2.ListComplianceAssignmentRevisionsRequest, _revision_pb2.ListComplianceAssignmentRevisionsResponse]  # type: ignore[assignment]
+    """What was done to a policy's assignments, by whomever, newest first, a page at a time."""
+    GetComplianceAssignmentRevision: _aio.UnaryUnaryMultiCallable[_revision_pb2.GetComplianceAssignmentRevisionRequest, _revision_pb2.ComplianceAssignmentRevision]  # type: ignore[assignment]
+    """One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more."""
+    RestoreComplianceAssignments: _aio.UnaryUnaryMultiCallable[_revision_pb2.RestoreComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]  # type: ignore[assignment]
+    """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
+    has a revision of its own, which can be undone as well.
+    """
 
 class ComplianceAssignmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """The assignments of Intune device compliance policies."""
@@ -164,5 +194,39 @@ class ComplianceAssignmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_assignment_service_pb2.ReplaceComplianceAssignmentsResponse, _abc.Awaitable[_compliance_assignment_service_pb2.ReplaceComplianceAssignmentsResponse]]:
         """Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set."""
+
+    @_abc_1.abstractmethod
+    def EditComplianceAssignments(
+        self,
+        request: _compliance_assignment_service_pb2.EditComplianceAssignmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_change_pb2.ComplianceAssignmentsChange, _abc.Awaitable[_change_pb2.ComplianceAssignmentsChange]]:
+        """Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused."""
+
+    @_abc_1.abstractmethod
+    def ListComplianceAssignmentRevisions(
+        self,
+        request: _revision_pb2.ListComplianceAssignmentRevisionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_revision_pb2.ListComplianceAssignmentRevisionsResponse, _abc.Awaitable[_revision_pb2.ListComplianceAssignmentRevisionsResponse]]:
+        """What was done to a policy's assignments, by whomever, newest first, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def GetComplianceAssignmentRevision(
+        self,
+        request: _revision_pb2.GetComplianceAssignmentRevisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_revision_pb2.ComplianceAssignmentRevision, _abc.Awaitable[_revision_pb2.ComplianceAssignmentRevision]]:
+        """One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more."""
+
+    @_abc_1.abstractmethod
+    def RestoreComplianceAssignments(
+        self,
+        request: _revision_pb2.RestoreComplianceAssignmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_change_pb2.ComplianceAssignmentsChange, _abc.Awaitable[_change_pb2.ComplianceAssignmentsChange]]:
+        """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
+        has a revision of its own, which can be undone as well.
+        """
 
 def add_ComplianceAssignmentServiceServicer_to_server(servicer: ComplianceAssignmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,74 @@
+"""What an edit would come to, on a fresh look that may be built upon: everything but the write (AIP-163)."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.assignments.edits import Edit
+from gateway.assignments.lease import leased
+from gateway.assignments.merge import merge
+from gateway.assignments.pending import Written, part_of
+from gateway.assignments.policy import Policy
+from gateway.errors import GatewayError, Reason
+
+# The longest pause between reads that are too old.
+OLD_READ_S = 2.0
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """written: as it would be; its rows have no ids yet where they are new. writes: of Graph's quota. wait: seconds that the
+    write would wait for its turn now."""
+
+    written: Written
+    writes: int
+    wait: float
+
+
+@dataclass(eq=False)
+class Preview:
+    """An edit that somebody wants to see. deadline: event loop's clock."""
+
+    edit: Edit
+    deadline: float
+    future: "asyncio.Future[Previewed]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def fail(self, error: GatewayError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error.copy())
+
+
+async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
+    """Answers all of them: each edit by itself, as if it came alone. Whether the look showed that a repair is needed."""
+    deadline = max(preview.deadline for preview in previews)
+    try:
+        while True:
+            async with leased(policy, deadline):
+                look, verdict = await policy.look(deadline)
+            if not verdict.old:
+                break
+            wait = min(max(verdict.fresh_at - policy.now(), 0.1), OLD_READ_S)
+            if asyncio.get_running_loop().time() + wait >= deadline:
+                raise GatewayError(Reason.READ_TOO_OLD, retry_after=wait)
+            await asyncio.sleep(wait)
+    except GatewayError as error:
+        for preview in previews:
+            preview.fail(error)
+        return False
+    for preview in previews:
+        if preview.future.done():
+            continue
+        merged = merge(look.rows, [preview.edit], verdict.repairs)
+        [outcome] = merged.outcomes
+        if isinstance(outcome, GatewayError):
+            preview.fail(outcome)
+            continue
+        rows = merged.rows.with_owned(look.rows)
+        part = part_of(outcome, merged.rows)
+        row = rows.row(part.key) if part.key else None
+        preview.future.set_result(
+            Previewed(
+                Written(row, rows, look.rows, pieces=part.pieces), writes=int(outcome.changed), wait=policy.turns.wait_now()
+            )
+        )
+    return bool(verdict.repairs)

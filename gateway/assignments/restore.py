@@ -1,0 +1,112 @@
+"""Edits that are made of several: what was there before, put back; and several edits, all or none. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from gateway.assignments.draft import Draft, owned, twins
+from gateway.assignments.edits import Applied, Edit, Restore, Together
+from gateway.assignments.rows import Row, Touch, target_of, value_of
+from gateway.errors import GatewayError, Reason, Violation, invalid
+from gateway.odata import canonical
+from gateway.odata.targets import NO_FILTER, Key, extra_properties, filter_of, text_of_json
+
+NOTHING_LEFT = "would leave no direct assignment; allow_empty confirms that"
+
+
+def restore(edit: Restore, draft: Draft) -> Applied:
+    """Judged by what it changes, before anything is told of what is there. Rows come back exactly as they were."""
+    keys = edit.wanted if edit.left is not None else {**edit.wanted, **draft.direct}
+    before = {key: draft.direct.get(key, ()) for key in keys}
+    differing = [key for key in keys if value_of(draft.of, edit.wanted.get(key, ())) != value_of(draft.of, before[key])]
+    edit.judge(*([target_of(row) for key in differing for row in rows.get(key, ())] for rows in (edit.wanted, before)))
+    left = edit.left
+    conflicts = [] if left is None else [key for key in differing if _differ(draft, left.get(key, ()), before[key])]
+    if conflicts and edit.on_conflict == "fail":
+        raise _conflict(edit, conflicts, before)
+    changing = differing if edit.on_conflict == "force" else [key for key in differing if key not in conflicts]
+    _check(edit, changing, draft)
+    for key in changing:
+        draft.put(key, edit.wanted.get(key, ()))
+    changes = draft.take_changes()
+    return Applied(None, changes, parts=tuple(_part(key, rows, changes) for key, rows in before.items()))
+
+
+def together(edit: Together, draft: Draft, apply: Callable[[Edit, Draft], Applied]) -> Applied:
+    """Raises an error that names every edit that is refused; the draft is as it was."""
+    changes: dict[Key, Touch] = {}
+    parts: list[Applied] = []
+    refused: dict[str, GatewayError] = {}
+    for name, one in zip(edit.names, edit.edits, strict=True):
+        try:
+            parts.append(apply(one, draft))
+        except GatewayError as error:
+            refused[name] = error
+            continue
+        for key, touch in parts[-1].changes.items():
+            changes[key] = Touch(changes[key].before if key in changes else touch.before, touch.after)
+    if refused:
+        draft.undo(changes)
+        raise _all_refused(refused)
+    return Applied(None, changes, parts=tuple(parts))
+
+
+def _part(key: Key, rows: Sequence[Row], changes: Mapping[Key, Touch]) -> Applied:
+    return Applied(key, {key: changes[key]} if key in changes else {}, rows[0] if rows else None)
+
+
+def _differ(draft: Draft, left: tuple[Row, ...], now: tuple[Row, ...]) -> bool:
+    """Whether somebody has changed the rows since they were left so; also what the gateway does not know of them."""
+    return value_of(draft.of, left) != value_of(draft.of, now) or _others(left) != _others(now)
+
+
+def _others(rows: Sequence[Row]) -> list[str]:
+    extras = (extra_properties(target_of(row)) for row in rows)
+    return sorted(canonical({name: value for name, value in extra.items() if value is not None}) for extra in extras)
+
+
+def _check(edit: Restore, changing: Sequence[Key], draft: Draft) -> None:
+    """Raises OWNED_BY_POLICY_SET, TARGET_ASSIGNED_TWICE, INVALID_FIELD."""
+    for key in changing:
+        rows = edit.wanted.get(key, ())
+        if rows and key in draft.owned:
+            raise owned(draft.of, draft.owned[key])
+        if len(rows) > 1:
+            raise twins(draft.of, rows)
+    draft.check_twins(but=changing)
+    if edit.left is None and draft.direct and not any(edit.wanted.values()) and not edit.allow_empty:
+        raise invalid("allow_empty", NOTHING_LEFT)
+
+
+def _conflict(edit: Restore, keys: Sequence[Key], now: Mapping[Key, tuple[Row, ...]]) -> GatewayError:
+    """Of each row all three versions: what was there before, what was left, what is there."""
+    left = edit.left or {}
+    told = []
+    for key in sorted(keys):
+        was, then, there = edit.wanted.get(key, ()), left.get(key, ()), now[key]
+        who = next((text_of_json(target_of(row)) for row in (*was, *then, *there)), "")
+        told.append(Violation(who, f"was {_words(was)}, was left {_words(then)}, and is {_words(there)} now"))
+    return GatewayError(Reason.RESTORE_CONFLICT, violations=tuple(told))
+
+
+def _words(rows: Sequence[Row]) -> str:
+    """A row in a few words: its kind, and its filter."""
+    if not rows:
+        return "not assigned"
+    return " and ".join(_of_row(target_of(row)) for row in rows)
+
+
+def _of_row(target: Mapping[str, object]) -> str:
+    filter_id, kind = filter_of(target)
+    name = text_of_json(target).partition(" ")[0]
+    return f"{name} without filter" if (filter_id, kind) == NO_FILTER else f"{name} with filter {kind} {filter_id}"
+
+
+def _all_refused(refused: Mapping[str, GatewayError]) -> GatewayError:
+    """One error for all; that something is not permitted comes first."""
+    errors = refused.values()
+    main = next((error for error in errors if error.reason is Reason.CALLER_NOT_PERMITTED), next(iter(errors)))
+    told = [
+        Violation(".".join(filter(None, (name, v.field))), v.rule)
+        for name, error in refused.items()
+        for v in error.violations or (Violation("", f"{error.reason.name}: {error.message}"),)
+    ]
+    return GatewayError(main.reason, violations=tuple(told), resource=main.resource, metadata=main.metadata)
