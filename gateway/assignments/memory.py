@@ -174,7 +174,10 @@ class Memory:
             if write.acked is not None or look.asked < old:
                 continue
             shows = bool(write.touched) and all(look.rows.value(key) == write.after(key) for key in write.touched)
-            if not shows or any(self._was_so_before(write, key, look) for key in write.touched):
+            if not shows:
+                continue
+            as_before = any(self._was_so_before(write, key, look) for key in write.touched)
+            if as_before and not any(self._explains_alone(write, key) for key in write.touched):
                 continue
             if self.is_protected({key: write.values[key][1] for key in write.touched}):
                 continue
@@ -188,6 +191,13 @@ class Memory:
             for other in (*self.writes.values(), *self._foreign)
             if other is not write
         )
+
+    def _explains_alone(self, write: PastWrite, key: Key) -> bool:
+        """Whether nothing else that we know of had this value there, before it or after: a set that shows it is one that the
+        write has made."""
+        value = write.after(key)
+        others = [other for other in (*self.writes.values(), *self._foreign) if other is not write]
+        return write.before(key) != value and all(value not in (other.before(key), other.after(key)) for other in others)
 
     def _differing(self, look: Look, expected: Mapping[Key, PastWrite], now: float) -> list[Key]:
         """The keys that are not as they were left. Notes when the others were seen so."""

@@ -123,3 +123,20 @@ def test_what_was_concluded_before_another_replica_wrote_is_dropped_but_for_grap
     known.recall([], ANOTHERS, 20.0)
     changes, foreign = known.unsaved()
     assert ([change.number for change in changes], foreign) == ([1], [])
+
+
+def test_a_move_that_lands_late_is_not_undone_by_half():
+    """The state machine, seed 614215126: the place that it left was empty before, shortly ago, so an old read would show that;
+    the place that it went to was not taken before."""
+    known = memory()
+    known.add(write(1, (), (A,), (A,), 0.0))
+    known.doubtful(1, {})
+    assert known.judge(look(0.5, A), 0.5).repairs == {}
+    assert known.writes[1].acked is not None
+    known.add(
+        PastWrite(COMPLIANCE, "write", {KEY: Touch((A,), ()), key_of(B): Touch((), (B,))}, look(0, B).rows, 2.0, number=2)
+    )
+    known.doubtful(2, {})
+    known.judge(look(2.1, A), 2.1)
+    verdict = known.judge(look(3.6, B), 3.6)
+    assert (dict(verdict.repairs), known.writes[2].acked) == ({}, 3.6)
