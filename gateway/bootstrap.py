@@ -171,7 +171,8 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         routes = Routes(config.graph.create_route, clock)
         writers = Writers(clients, WriterDeps(routes, ledger, ledger, patience, bounds, config.ledger.lease_s / 3))
         stack.push_async_callback(writers.close, config.server.drain_s)
-        service = AssignmentService(writers, PageTokens(lambda: ledger.secret))
+        service = AssignmentService(writers, PageTokens(lambda: ledger.secret), ledger)
+        stack.push_async_callback(service.close)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
         authenticate, gate = Authenticate(known), Gate()
         handler = pipeline(steps(config, audit, gate, authenticate, authorizer, idempotency), service)

@@ -1,20 +1,26 @@
 """What edits came to, and revisions -> responses. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import cast
 
 from compliance_gateway.v1 import change_pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment
+from compliance_gateway.v1.revision_pb2 import ComplianceAssignmentRevision as Revision
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from gateway.assignments.edits import Change
 from gateway.assignments.pending import Piece, Written
-from gateway.assignments.rows import Row
+from gateway.assignments.rows import Row, RowSet, Touch
+from gateway.changes import decoded
+from gateway.entry import Entry
 from gateway.errors import GatewayError, Reason
 from gateway.ledger.write import REMOVED
 from gateway.odata import ODataError, codec
+from gateway.operations import OPERATIONS
+from gateway.revision import Kept, RevisionKind
 
 ASSIGNMENT = codec(DeviceCompliancePolicyAssignment.DESCRIPTOR)
 OUTCOMES: Mapping[Change, change_pb2.ComplianceAssignmentOutcome.Outcome.ValueType] = {
@@ -22,6 +28,12 @@ OUTCOMES: Mapping[Change, change_pb2.ComplianceAssignmentOutcome.Outcome.ValueTy
     "updated": change_pb2.ComplianceAssignmentOutcome.OUTCOME_UPDATED,
     "removed": change_pb2.ComplianceAssignmentOutcome.OUTCOME_REMOVED,
     "unchanged": change_pb2.ComplianceAssignmentOutcome.OUTCOME_UNCHANGED,
+}
+KINDS: Mapping[RevisionKind, Revision.Kind.ValueType] = {
+    "write": Revision.KIND_WRITE,
+    "restore": Revision.KIND_RESTORE,
+    "repair": Revision.KIND_REPAIR,
+    "foreign": Revision.KIND_FOREIGN,
 }
 
 
@@ -74,6 +86,51 @@ def with_cost(answer: Message, etag: str, writes: int, wait: float) -> Message:
         answer.cost.MergeFrom(change_pb2.WriteCost(writes=writes))
         answer.cost.wait.FromMilliseconds(round(wait * 1000))
     return answer
+
+
+def revision_of(kept: Kept, touched: Iterable[Touch], base: RowSet | None = None, then: RowSet | None = None) -> Revision:
+    """touched: what it changed. base, then: the whole sets before and after, where they are to be told."""
+    calls = [entry for entry in kept.entries if entry.operation in OPERATIONS]
+    found = Revision(
+        number=kept.number,
+        kind=KINDS[kept.kind],
+        entries=map(_entry, calls),
+        changes=_changes(touched),
+        etag_before=kept.etag_before,
+        etag_after=kept.etag_after,
+        route=kept.route,
+        client_request_id=kept.client_request_id,
+        graph_request_id=next((entry.graph_request_id for entry in calls), ""),
+        foreign_changes=max((entry.foreign_changes for entry in calls), default=0),
+        assignments_before=assignments(base.rows if base else ()),
+        assignments_after=assignments(then.rows if then else ()),
+    )
+    found.write_time.FromMicroseconds(round(kept.written_at * 1e6))
+    if kept.repaired:
+        found.repair_time.FromJsonString(kept.repaired)
+    return found
+
+
+def _entry(entry: Entry) -> Revision.Entry:
+    found = Revision.Entry(
+        id=entry.id,
+        caller=entry.caller,
+        operation=entry.operation,
+        request_id=entry.request_id,
+        changes=_changes((one.before, one.after) for one in decoded(entry.changes or b"[]")),
+    )
+    found.call_time.FromJsonString(entry.began_at)
+    return found
+
+
+def _changes(
+    touched: Iterable[tuple[Sequence[Row], Sequence[Row]]],
+) -> Iterator[Revision.Change]:
+    """A line for each row; two for a key that stood twice."""
+    for pair in touched:
+        for before, after in zip_longest(*pair):
+            rows = (None if row is None else assignment(row) for row in (before, after))
+            yield Revision.Change(**dict(zip(("before", "after"), rows, strict=True)))
 
 
 ANSWERS: Mapping[str, Callable[[Written], Message]] = {

@@ -18,11 +18,13 @@ from gateway.graph.client import Permit
 async def create(
     policy: Policy,
     creations: Sequence[tuple[Pending, Applied]],
+    base: RowSet,
     rows: RowSet,
     permit: Permit,
     deadline: float,
 ) -> End:
-    """Sends the creations one after the other, and answers them; the rest of the batch has another round. rows: with theirs."""
+    """Sends the creations one after the other, and answers them; the rest of the batch has another round. base: the
+    set before; rows: the direct rows, with theirs."""
     sent: list[Sent] = []
     end: End = AT_ONCE
     for number, (pending, applied) in enumerate(creations):
@@ -30,7 +32,8 @@ async def create(
         try:
             if number:  # the batch's own permit was for the first
                 permit = await policy.upstream.permit(deadline)
-            outcome = await _create_one(policy, pending, applied, row, permit)
+            there = [*base.rows, *(one.created for one in sent if one.created is not None)]
+            outcome = await _create_one(policy, pending, applied, RowSet(policy.of, there), row, permit)
         except GatewayError as error:
             outcome = Retry(error)
         if isinstance(outcome, Retry):
@@ -42,10 +45,12 @@ async def create(
     return end
 
 
-async def _create_one(policy: Policy, pending: Pending, applied: Applied, row: Row, permit: Permit) -> list[Sent] | Retry:
+async def _create_one(
+    policy: Policy, pending: Pending, applied: Applied, base: RowSet, row: Row, permit: Permit
+) -> list[Sent] | Retry:
     """What went out; nothing, if Graph refused it and its caller was told."""
     touched = {key: Touch((), (row,)) for key in applied.touched}
-    write = PastWrite(policy.of, "write", touched, None, policy.now(), route="documented")
+    write = PastWrite(policy.of, "write", touched, None, policy.now(), route="documented", base=base)
     sent = await policy.write_down(write, [(pending, applied)], RowSet(policy.of, [row]))
     if sent is None:
         return AT_ONCE

@@ -32,7 +32,7 @@ async def leased(policy: Policy, deadline: float) -> AsyncIterator[Grant]:
     renewal = asyncio.create_task(_renew(leases, name, grant.generation, policy.deps.renew_s), name="lease renewal")
     try:
         policy.generation = grant.generation
-        policy.memory.recall(grant.revisions, grant.generation, policy.now())
+        policy.memory.recall(grant.revisions, grant.generation, policy.now(), grant.newest)
         yield grant
     finally:
         renewal.cancel()

@@ -10,10 +10,10 @@ from dataclasses import replace
 from operator import attrgetter
 
 from gateway.assignments.looks import Bounds, Look, Verdict
-from gateway.assignments.past_writes import PastWrite, decoded
-from gateway.assignments.rows import ABSENT, Row, Touch, Value, value_of
+from gateway.assignments.past_writes import PastWrite, decoded, decoded_rows, decoded_touches
+from gateway.assignments.rows import ABSENT, Row, RowSet, Touch, Value, value_of
 from gateway.odata.targets import Key
-from gateway.revision import Change, Revision
+from gateway.revision import Change, Kept, Revision
 from gateway.sets import AssignableSet
 
 NUMBER = attrgetter("number")
@@ -36,11 +36,12 @@ class Memory:
 
     # What the ledger has, and what it does not have yet.
 
-    def recall(self, revisions: Iterable[Revision], generation: int, now: float) -> None:
+    def recall(self, revisions: Iterable[Revision], generation: int, now: float, newest: Kept | None = None) -> None:
         """Takes up what the ledger has: revisions of other lives and replicas, whole; of known ones how far they have come.
 
         generation: of the lease. Where others had it since ours, what they did may be settled already and not be told: then
-        what we last saw is no measure of what comes.
+        what we last saw is no measure of what comes. newest: where all is settled, the last that took effect: what it left is
+        what has to be there, and whatever differs others have changed since.
         """
         if generation != self._generation + 1:
             self._known, self._foreign = None, []
@@ -53,6 +54,9 @@ class Memory:
                 self.writes[number].learn(revision, now)
             else:
                 self.writes[number] = decoded(self.of, revision, now)
+        if self._known is None and not self.writes and newest is not None and newest.base is not None:
+            rows = decoded_rows(self.of, newest.base).changed_by(decoded_touches(newest.touched))
+            self._known, self._first_asked = Look(rows, now - newest.age_s), float("-inf")
 
     def add(self, write: PastWrite) -> None:
         """A write that is in the ledger now, and about to be sent."""
@@ -133,22 +137,27 @@ class Memory:
             else:
                 foreign[key] = Touch(rows, look.rows.direct.get(key, ()))
         if foreign:
-            self.concede(foreign, now)
+            self.concede(foreign, now, look.rows)
         if not repairs:
             self._first_asked = self._first_asked if self._known else look.asked
             self._known = look
+            self._note_read(look)
             self._settle(look)
         return Verdict(repairs=repairs, repaired=frozenset(repaired), foreign=foreign)
 
-    def concede(self, changes: Mapping[Key, Touch], now: float) -> None:
-        """Others made these changes: from now on they are what has to be there."""
-        self._foreign.append(PastWrite(self.of, "foreign", changes, None, now, state="shown", acked=now, landed=now))
+    def concede(self, changes: Mapping[Key, Touch], now: float, rows: RowSet) -> None:
+        """Others made these changes: from now on they are what has to be there. rows: the set with them."""
+        base = rows.without(changes)
+        write = PastWrite(
+            self.of, "foreign", changes, None, now, state="shown", acked=now, landed=now, base=base, etag=rows.etag
+        )
+        self._foreign.append(write)
 
-    def hold(self, found: Mapping[Key, Touch], now: float) -> None:
+    def hold(self, found: Mapping[Key, Touch], now: float, rows: RowSet) -> None:
         """What is answered as being there already has to stay, while there is a write of ours that may undo it."""
         new = {key: touch for key, touch in found.items() if not self.is_protected({key: value_of(self.of, touch.after)})}
         if new and self.writes:
-            self.concede(new, now)
+            self.concede(new, now, rows)
 
     def ends_at(self) -> float | None:
         """After which moment a look has to be asked for so that all can be settled; None where all is."""
@@ -173,8 +182,7 @@ class Memory:
             old = write.written + (self._bounds.lag if write.kind == "repair" else 0.0)
             if write.acked is not None or look.asked < old:
                 continue
-            shows = bool(write.touched) and all(look.rows.value(key) == write.after(key) for key in write.touched)
-            if not shows:
+            if not write.shows(look.rows):
                 continue
             as_before = any(self._was_so_before(write, key, look) for key in write.touched)
             if as_before and not any(self._explains_alone(write, key) for key in write.touched):
@@ -253,6 +261,12 @@ class Memory:
             and self._landed_by(other) >= (since if other.landed is None else max(since, asked))
             for other in self.writes.values()
         )
+
+    def _note_read(self, look: Look) -> None:
+        """Of each write that shows for the first time, what Graph has made of it."""
+        for write in self.writes.values():
+            if write.acked is not None and write.read_back is None and write.kind != "foreign" and write.shows(look.rows):
+                write.read(look.rows, is_last=write.number == max(self.writes))
 
     def _settle(self, look: Look) -> None:
         """Forgets what can undo nothing any more, and what nothing can undo. From the oldest on: what was there before a change

@@ -3,20 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.assignments.rows import RowSet, Touch, Value, value_of
+from gateway.assignments.rows import RowSet, Touch, Value, target_of, value_of
+from gateway.changes import RowChange
+from gateway.changes import encoded as encoded_changes
 from gateway.odata import dumps, loads
-from gateway.odata.targets import Key
+from gateway.odata.targets import Key, text_of_json
 from gateway.revision import Change, Revision, RevisionKind, State
 from gateway.sets import AssignableSet
 
 
 @dataclass(eq=False)
 class PastWrite:
-    """touched: what it changed. sent: the set that went out, None where nothing but `touched` did (the documented route; what
-    others did). written, acked, landed: when it was written down, acknowledged, and known to have taken effect; the last two
-    None where they are not known. answered: how far it has come is Graph's own answer. Times are monotonic seconds. values: of
-    `touched`, before and after. told: Graph's ids in its answer, if there was one that said nothing. stored: how far it has
-    come by the ledger."""
+    """touched: what it changed, as sent, and once it was read back as Graph has it. base: the set before. sent: the set that
+    went out, None where nothing but `touched` did (the documented route; what others did). written, acked, landed: when it was
+    written down, acknowledged, and known to have taken effect; the last two None where they are not known. answered: how far
+    it has come is Graph's own answer. Times are monotonic seconds. values: of `touched`, before and after. told: Graph's ids in
+    its answer, if there was one that said nothing. stored: how far it has come by the ledger. etag: of the set after it, where
+    that was seen. read_back: `touched` as it was, encoded."""
 
     of: AssignableSet
     kind: RevisionKind
@@ -34,6 +37,9 @@ class PastWrite:
     values: Mapping[Key, tuple[Value, Value]] = field(init=False)
     told: Mapping[str, str] = field(default_factory=dict)
     stored: Change | None = None
+    base: RowSet | None = None
+    etag: str = ""
+    read_back: bytes | None = None
 
     def __post_init__(self) -> None:
         self.values = {
@@ -63,29 +69,42 @@ class PastWrite:
     def progress(self) -> Change:
         """How far it has come, as the ledger has to have it; `stored` is what it has."""
         acked, landed = self.acked is not None, self.landed is not None
-        return Change(self.number, self.state, acked=acked, landed=landed, answered=self.answered)
+        facts = {"acked": acked, "landed": landed, "answered": self.answered}
+        repaired = encoded_changes(changes_of(self.touched)) if self.kind == "repair" and acked else None
+        return Change(self.number, self.state, **facts, touched=self.read_back, etag=self.etag, changes=repaired)
+
+    def shows(self, rows: RowSet) -> bool:
+        """Whether all that it changed is as it left it."""
+        return bool(self.touched) and all(rows.value(key) == self.after(key) for key in self.touched)
+
+    def read(self, rows: RowSet, *, is_last: bool) -> None:
+        """It shows. is_last: nothing of ours was written after it, so that these rows are the set that it left."""
+        self.touched = {key: touch._replace(after=rows.direct.get(key, ())) for key, touch in self.touched.items()}
+        self.read_back = encoded_touches(self.touched)
+        self.etag = rows.etag if is_last else ""
 
     def encoded(self) -> Revision:
         """As the ledger keeps it."""
-        touched = [(key, before, after) for key, (before, after) in self.touched.items()]
+        changes = changes_of(self.touched) if self.kind == "foreign" else ()
         return Revision(
             kind=self.kind,
             owner=self.owner,
             route=self.route,
             client_request_id=self.client_request_id,
-            touched=_bytes(touched),
+            touched=encoded_touches(self.touched),
             sent=_bytes(self.sent.rows) if self.sent is not None else None,
             state=self.state,
+            base=_bytes(self.base.rows) if self.base is not None else None,
+            etag_before=self.base.etag if self.base is not None else "",
+            etag_after=self.etag,
+            changes=encoded_changes(changes) if changes else None,
         )
 
 
 def decoded(of: AssignableSet, revision: Revision, now: float) -> PastWrite:
     """The inverse of `encoded`. now: when the ledger said how long ago things were."""
-    touched = {
-        (key[0], key[1]): Touch(tuple(before), tuple(after))
-        for key, before, after in loads(revision.touched.decode("utf-8", "surrogatepass") or "[]")
-    }
-    sent = None if revision.sent is None else RowSet(of, loads(revision.sent.decode("utf-8", "surrogatepass")))
+    touched = decoded_touches(revision.touched)
+    sent = None if revision.sent is None else decoded_rows(of, revision.sent)
     write = PastWrite(
         of,
         revision.kind,
@@ -102,6 +121,28 @@ def decoded(of: AssignableSet, revision: Revision, now: float) -> PastWrite:
     )
     write.stored = write.progress()
     return write
+
+
+def changes_of(touched: Mapping[Key, Touch]) -> list[RowChange]:
+    """What was changed, for who reads the ledger. What was only found to be there is none."""
+    found = [(next(iter((*after, *before)), {}), before, after) for before, after in touched.values() if before != after]
+    return [RowChange(text_of_json(target_of(row)), before, after) for row, before, after in found]
+
+
+def encoded_touches(touched: Mapping[Key, Touch]) -> bytes:
+    """As the ledger keeps them."""
+    return _bytes([(key, before, after) for key, (before, after) in touched.items()])
+
+
+def decoded_touches(touched: bytes) -> dict[Key, Touch]:
+    """The inverse."""
+    values = loads(touched.decode("utf-8", "surrogatepass") or "[]")
+    return {(key[0], key[1]): Touch(tuple(before), tuple(after)) for key, before, after in values}
+
+
+def decoded_rows(of: AssignableSet, rows: bytes) -> RowSet:
+    """A whole set, as the ledger keeps it."""
+    return RowSet(of, loads(rows.decode("utf-8", "surrogatepass")))
 
 
 def _bytes(value: Sequence[object]) -> bytes:

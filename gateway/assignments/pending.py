@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from gateway.assignments.edits import Applied, Change, Edit
-from gateway.assignments.rows import ABSENT, Row, RowSet, Value, target_of, value_of
+from gateway.assignments.past_writes import changes_of
+from gateway.assignments.rows import ABSENT, Row, RowSet, Touch, Value, target_of, value_of
+from gateway.changes import encoded as encoded_changes
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.write import Write
 from gateway.odata import dumps, loads
@@ -85,12 +87,13 @@ def decoded(of: AssignableSet, written: bytes) -> Part:
 @dataclass(eq=False)
 class Pending:
     """prior: what was sent for it before, by this or another life of the gateway, while nobody knows what became of it. base:
-    the set before it was carried out, as far as that is known."""
+    the set before it was carried out, and applied: what was sent for it, as far as they are known."""
 
     edit: Edit
     write: Write
     prior: Part | None = None
     base: RowSet | None = None
+    applied: Applied | None = None
     future: "asyncio.Future[Written]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -100,7 +103,7 @@ class Pending:
 
     def unsent(self) -> None:
         """What was sent for it was surely not carried out."""
-        self.prior = None
+        self.prior = self.applied = self.base = None
         self.write.unsent()
 
     def finish(self, part: Part, rows: RowSet) -> None:
@@ -108,7 +111,10 @@ class Pending:
             return
         row = rows.row(part.key) if part.key else None
         pieces = [piece.shown(rows) for piece in part.pieces]
-        self.write.record.note(etag=rows.etag, etag_before=self.base.etag if self.base else None)
+        changes = self.write.entry.changes
+        if self.applied is not None:
+            changes = encoded_changes(changes_of(_as_read(self.applied.changes, rows)))
+        self.write.did(changes, self.base.etag if self.base is not None else self.write.entry.etag_before, rows.etag)
         self.future.set_result(Written(row, rows, self.base, self.write.entry.revision or 0, pieces))
 
     def fail(self, error: GatewayError) -> None:
@@ -118,6 +124,12 @@ class Pending:
         if self.write.entry.sent is not None and error.reason.kind in UNTOLD and error.reason is not Reason.NOT_CARRIED_OUT:
             error = GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=error.retry_after, metadata=error.metadata)
         self.future.set_exception(error.copy())
+
+
+def _as_read(changes: Mapping[Key, Touch], rows: RowSet) -> dict[Key, Touch]:
+    """With the rows that Graph has made of them, where they still are what was sent."""
+    same = {key for key, touch in changes.items() if rows.value(key) == value_of(rows.of, touch.after)}
+    return {key: touch._replace(after=rows.direct.get(key, ())) if key in same else touch for key, touch in changes.items()}
 
 
 def still_wanted(pendings: Iterable[Pending]) -> list[Pending]:

@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from gateway import changes
 from gateway.assignments.edits import Applied
 from gateway.assignments.looks import Bounds, Look, Verdict
 from gateway.assignments.memory import Memory
-from gateway.assignments.past_writes import PastWrite
+from gateway.assignments.past_writes import PastWrite, changes_of
 from gateway.assignments.patience import Patience
 from gateway.assignments.pending import Part, Pending, encoded, part_of
 from gateway.assignments.routes import Routes
@@ -126,7 +127,13 @@ class Policy:
         None where edits were taken over by another gateway, or too much time has passed. Raises LEASE_LOST, LEDGER_UNAVAILABLE.
         """
         asked, write.client_request_id = self.now(), str(uuid.uuid4())
-        entries = [p.write.sending(encoded(o, rows), write.route, write.client_request_id) for p, o in changed]
+        etag = write.base.etag if write.base is not None else ""
+        entries = [
+            pending.write.sending(
+                encoded(applied, rows), write.route, write.client_request_id, changes.encoded(changes_of(applied.changes)), etag
+            )
+            for pending, applied in changed
+        ]
         revision = replace(write.encoded(), generation=self.generation)
         write.number, ours = await self.deps.revisions.write_down(self.name, revision, entries, repaired)
         if not write.number:
@@ -139,7 +146,8 @@ class Policy:
         for (pending, _), entry in zip(changed, entries, strict=True):
             pending.write.sent(write.number, entry)
         sent = [Sent(pending, part_of(applied, rows), write) for pending, applied in changed]
-        for one in sent:
+        for one, (_, applied) in zip(sent, changed, strict=True):
+            one.pending.applied, one.pending.base = applied, write.base
             one.pending.prior = one.part  # whatever ends this round, it is not carried out as if it were new
         if write.written - asked > COMMIT_S:
             await self.take_back(sent, write)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.assignments.documented import create
-from gateway.assignments.edits import Add, Applied, Merged
+from gateway.assignments.edits import Add, Applied, Merged, Restore
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.looks import Look, Verdict
 from gateway.assignments.merge import merge
@@ -25,6 +25,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.graph.client import Permit
 from gateway.metrics import REPAIRS, WRITES_SAVED
 from gateway.odata.targets import Key
+from gateway.revision import RevisionKind
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
         plan = Plan(edits, look, merge(look.rows, [pending.edit for pending in edits], verdict.repairs), verdict)
         if not plan.merged.touched:
             if edits:
-                policy.memory.hold(plan.found(), policy.now())
+                policy.memory.hold(plan.found(), policy.now(), plan.look.rows)
                 await policy.save()
                 await policy.check_lease()
             _answer(policy, plan, look)
@@ -83,7 +84,7 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
         sends = True
         creations = _creations(plan) if policy.deps.routes.documented(policy.name.tenant) else []
         if creations:
-            return await create(policy, creations, plan.merged.rows, permit, deadline)
+            return await create(policy, creations, plan.look.rows, plan.merged.rows, permit, deadline)
         end = await _replace(policy, plan, permit)
         return AT_ONCE if verdict.repairs and isinstance(end, Done) else end
     finally:
@@ -114,7 +115,7 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
         pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=end - look.asked))
     elif prior.shows(look.rows):  # whoever did it, the wish holds; to carry it out anew would find its own row there already
         there = {key: look.rows.direct[key] for key in prior.values if key in look.rows.direct}
-        policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now())
+        policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now(), look.rows)
         await policy.save()
         pending.finish(prior, look.rows)
     else:
@@ -137,9 +138,9 @@ async def _replace(policy: Policy, plan: Plan, permit: Permit) -> End:
     """The route that replaces the set."""
     _check(policy, plan)
     changed, rows = plan.changed(), plan.merged.rows
-    write = PastWrite(
-        policy.of, "repair" if plan.verdict.repairs else "write", plan.touched(), rows, policy.now(), route="assign"
-    )
+    restores = any(isinstance(pending.edit, Restore) for pending, _ in changed)
+    kind: RevisionKind = "repair" if plan.verdict.repairs else "restore" if restores else "write"
+    write = PastWrite(policy.of, kind, plan.touched(), rows, policy.now(), route="assign", base=plan.look.rows)
     sent = await policy.write_down(write, changed, rows, plan.verdict.repaired)
     if sent is None:
         return AT_ONCE
@@ -178,7 +179,7 @@ def _refused(policy: Policy, plan: Plan, sent: Sequence[Sent], error: GatewayErr
     if plan.verdict.repairs:  # what Graph does not take back is given up, and said so: others' edits do not wait for it
         there = plan.look.rows.direct
         undone = {key: Touch(rows, there.get(key, ())) for key, rows in plan.verdict.repairs.items()}
-        policy.memory.concede(undone, policy.now())
+        policy.memory.concede(undone, policy.now(), plan.look.rows)
         log.error("Graph refuses a repair", extra=policy.where)
         return AT_ONCE
     if len(sent) > 1:
@@ -207,7 +208,7 @@ async def _look_back(policy: Policy, plan: Plan, sent: Sequence[Sent], write: Pa
         if write.acked is not None and len(shown) == len(sent):
             if seen:
                 _tell(policy, plan.batch, foreign, seen)
-            policy.memory.hold(plan.found(), policy.now())
+            policy.memory.hold(plan.found(), policy.now(), look.rows)
             await policy.save()
             _answer(policy, plan, look, len(plan.batch))
             end = Done()
@@ -239,7 +240,8 @@ def _tell(policy: Policy, batch: Sequence[Pending], foreign: Mapping[Key, Touch]
 def _answer(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> None:
     """Everybody, by what was merged and what the look shows."""
     for pending, outcome in zip(plan.batch, plan.merged.outcomes, strict=True):
-        policy.note(pending, shared_by)
+        if not shared_by or pending.write.entry.sent is not None:  # a write that it has no part in is none of its own
+            policy.note(pending, shared_by)
         if isinstance(outcome, GatewayError):
             pending.fail(outcome)
         else:

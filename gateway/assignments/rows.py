@@ -1,7 +1,7 @@
 """What a row is: Graph's JSON object for one assignment, kept whole; and the rows of a policy as one read showed them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -53,6 +53,18 @@ class RowSet:
     def with_owned(self, whole: "RowSet") -> "RowSet":
         """With the rows that policy sets have in another set."""
         return RowSet(self.of, [*self.rows, *whole.owned.values()])
+
+    def without(self, changes: Mapping[Key, Touch]) -> "RowSet":
+        """As it was before these changes."""
+        return self._changed({key: touch.before for key, touch in changes.items()})
+
+    def changed_by(self, changes: Mapping[Key, Touch]) -> "RowSet":
+        """As it is after these changes."""
+        return self._changed({key: touch.after for key, touch in changes.items()})
+
+    def _changed(self, direct: Mapping[Key, tuple[Row, ...]]) -> "RowSet":
+        new = {**self.direct, **direct}
+        return RowSet(self.of, [*(row for rows in new.values() for row in rows), *self.owned.values()])
 
     @cached_property
     def by_id(self) -> dict[str, list[Row]]:

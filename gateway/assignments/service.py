@@ -7,7 +7,9 @@ from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from google.protobuf.message import Message
 
 from gateway.assignments.answers import ANSWERS, assignment, assignments, with_cost
+from gateway.assignments.drift import Drift
 from gateway.assignments.edits import Edit
+from gateway.assignments.history import PastOfPolicies, policy_of
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.requests import EDITS
 from gateway.assignments.rows import RowSet, row_id
@@ -15,8 +17,8 @@ from gateway.assignments.upstream import Upstream
 from gateway.assignments.writers import Writers
 from gateway.call import ETAG, Call, Handler
 from gateway.errors import GatewayError, Reason
+from gateway.ledger.ledger import History
 from gateway.ledger.write import Write
-from gateway.revision import PolicyName
 
 DEFAULT_PAGE_SIZE = 100
 
@@ -24,18 +26,22 @@ DEFAULT_PAGE_SIZE = 100
 class AssignmentService:
     """Carries out the operations; the handler at the end of the pipeline."""
 
-    def __init__(self, writers: Writers, page_tokens: PageTokens) -> None:
-        self._writers, self._page_tokens = writers, page_tokens
+    def __init__(self, writers: Writers, page_tokens: PageTokens, history: History) -> None:
+        self._writers, self._page_tokens, self._drift = writers, page_tokens, Drift(history, writers)
+        self._past = PastOfPolicies(history, page_tokens)
         self._readers: Mapping[str, Handler] = {
             "GetComplianceAssignment": self._get,
             "ListComplianceAssignments": self._list,
+            "GetComplianceAssignmentRevision": self._past.get,
+            "ListComplianceAssignmentRevisions": self._past.list,
         }
 
     async def __call__(self, call: Call) -> Message:
         read = self._readers.get(call.operation.name)
         if read is not None:
             return await read(call)
-        edit = EDITS[call.operation.name](call.message, call.judge)
+        name = call.operation.name
+        edit = EDITS[name](call.message, call.judge) if name in EDITS else await self._past.restoration(call)
         return await self._preview(call, edit) if call.validates_only else await self._write(call, edit)
 
     async def _write(self, call: Call, edit: Edit) -> Message:
@@ -77,10 +83,10 @@ class AssignmentService:
     async def _read(self, call: Call) -> RowSet:
         name = policy_of(call)
         upstream = Upstream(self._writers.graphs[name.tenant], call.operation.set, name.policy, call.record)
-        return (await upstream.read(call.deadline)).rows
+        rows = (await upstream.read(call.deadline)).rows
+        self._drift.read(name, rows)
+        return rows
 
-
-def policy_of(call: Call) -> PolicyName:
-    """Which policy a call is about."""
-    request = cast(pb.ListComplianceAssignmentsRequest, call.message)
-    return PolicyName(call.tenant, call.operation.set.name, request.device_compliance_policy_id)
+    async def close(self) -> None:
+        """Nothing more comes."""
+        await self._drift.close()

@@ -5,7 +5,8 @@ names in any case; a target of a type that the protos do not know survives both 
 times as much. Whether input makes sense is judged by the rules in the protos, not here.
 """
 
-from gateway.odata.codec import Codec, ODataError, codec
+from gateway.odata.codec import Codec, codec
+from gateway.odata.fields import ODataError
 from gateway.odata.text import JsonError, canonical, dumps, loads, loads_strictly
 
 __all__ = ["Codec", "JsonError", "ODataError", "canonical", "codec", "dumps", "loads", "loads_strictly"]

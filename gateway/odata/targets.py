@@ -14,7 +14,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway.ids import GUID, canonical_guid, judged_id
-from gateway.odata.codec import TYPE, ZERO_GUID, type_key
+from gateway.odata.codec import TYPE, type_key
+from gateway.odata.fields import ZERO_GUID
 from gateway.odata.text import canonical, dumps
 
 Key = tuple[str, str]

@@ -9,7 +9,7 @@ import logging
 
 from google.protobuf.message import DecodeError, Message
 
-from gateway.call import Call, Caller, CallWarning, Handler, decoded
+from gateway.call import ETAG, Call, Caller, CallWarning, Handler, decoded
 from gateway.entry import Entry
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.ledger.ledger import Ledger
@@ -51,6 +51,8 @@ class Idempotency:
             if not (joined and write.recovered and _not_carried_out(result)):
                 break  # or else it was only found out about, and is ours to carry out now
         call.found(write=write)
+        if etag := (replayed or write.entry).etag:
+            call.record.trailers[ETAG] = etag
         if isinstance(result, GatewayError):
             raise result.copy()  # each caller gets an error of its own
         before = replayed or (write.entry if joined else None)

@@ -11,7 +11,7 @@ from protovalidate import Violation as RuleViolation
 from gateway.call import CORRELATION, CORRELATION_RULE, Call, Handler, correlation_id
 from gateway.errors import GatewayError, Reason, Violation, invalid
 from gateway.ids import canonical_guid
-from gateway.odata.codec import most_items
+from gateway.odata.fields import most_items
 
 TENANT_HEADER = "x-graph-tenant"
 # Shorter than protovalidate's own words, or with the rule that those leave out.

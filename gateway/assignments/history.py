@@ -1,0 +1,185 @@
+"""What was done to a policy's rows, from the ledger: told, and made into an edit that undoes it."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple, cast
+
+from compliance_gateway.v1 import revision_pb2 as pb
+from google.protobuf.message import Message
+
+from gateway.assignments.answers import revision_of
+from gateway.assignments.edits import OnConflict, Restore
+from gateway.assignments.page_tokens import PageTokens
+from gateway.assignments.past_writes import decoded_rows, decoded_touches
+from gateway.assignments.rows import RowSet, Touch, key_of
+from gateway.call import Call
+from gateway.changes import decoded
+from gateway.entry import OK, Entry
+from gateway.errors import GatewayError, Reason, invalid
+from gateway.ledger.ledger import History
+from gateway.odata.targets import Key
+from gateway.revision import Kept, PolicyName, RevisionKind
+from gateway.sets import SETS
+
+DEFAULT_PAGE_SIZE = 20
+# Rows of changes that a page may have, whatever its size: one revision more may go beyond it.
+ROWS_OF_A_PAGE = 2_000
+AHEAD_S = 5.0  # how far a clock may be ahead of ours
+ON_CONFLICT: Mapping[int, OnConflict] = {
+    pb.ON_CONFLICT_UNSPECIFIED: "fail",
+    pb.ON_CONFLICT_KEEP_CURRENT: "keep_current",
+    pb.ON_CONFLICT_FORCE: "force",
+}
+COMPARISON = re.compile(r"""\s*(kind|write_time)\s*(=|>=|<)\s*(?:"([^"]*)"|([\w:.+-]+))\s*""")
+KINDS: Mapping[str, RevisionKind] = {"WRITE": "write", "RESTORE": "restore", "REPAIR": "repair", "FOREIGN": "foreign"}
+FILTER_RULE = 'may hold kind = FOREIGN, write_time >= "2026-01-31T00:00:00Z", write_time < "…", with AND between them'
+
+
+class Wanted(NamedTuple):
+    """Which revisions. since, until: seconds since 1970."""
+
+    kinds: Sequence[RevisionKind] = ()
+    since: float | None = None
+    until: float | None = None
+
+
+class PastOfPolicies:
+    """Reads it."""
+
+    def __init__(self, ledger: History, page_tokens: PageTokens) -> None:
+        self._ledger, self._page_tokens = ledger, page_tokens
+
+    async def list(self, call: Call) -> Message:
+        """Raises INVALID_FIELD."""
+        request, policy = cast(pb.ListComplianceAssignmentRevisionsRequest, call.message), policy_of(call)
+        place = (f"{policy.set}/revisions/{request.filter}", policy.tenant, policy.policy)
+        below = self._page_tokens.offset(request.page_token, *place) if request.page_token else None
+        most = request.page_size or DEFAULT_PAGE_SIZE
+        found = await self._ledger.page(policy, below, most + 1, *wanted_of(request.filter))
+        told, rows = [], 0
+        for kept in found[:most]:
+            if rows > ROWS_OF_A_PAGE:
+                break
+            told.append(revision_of(kept, _touched(kept).values()))
+            rows += len(told[-1].changes)
+        more = len(found) > len(told)
+        token = self._page_tokens.token(*place, found[len(told) - 1].number) if more else ""
+        return pb.ListComplianceAssignmentRevisionsResponse(revisions=told, next_page_token=token)
+
+    async def get(self, call: Call) -> Message:
+        """Raises NOT_FOUND, REVISION_EXPIRED, REVISION_INCOMPLETE."""
+        request, policy = cast(pb.GetComplianceAssignmentRevisionRequest, call.message), policy_of(call)
+        whole = request.view == pb.REVISION_VIEW_FULL
+        kept = await self._kept(policy, request.number, whole=whole)
+        touched = _touched(kept)
+        base = _base(policy, kept) if whole else None
+        return revision_of(kept, touched.values(), base, base and base.changed_by(touched))
+
+    async def restoration(self, call: Call) -> Restore:
+        """The edit that undoes what the request names. Raises as `get` does, and INVALID_FIELD."""
+        request, policy = cast(pb.RestoreComplianceAssignmentsRequest, call.message), policy_of(call)
+        facts = {"allow_empty": request.allow_empty, "judge": call.judge, "etag": request.etag}
+        if request.scope != pb.RESTORE_SCOPE_WHOLE_SET:
+            touched = await self._touched_by(policy, request)
+            wanted, left = ({key: touch[at] for key, touch in touched.items()} for at in (0, 1))
+            return Restore(wanted, left, ON_CONFLICT[request.on_conflict], **facts)
+        if request.on_conflict:
+            raise invalid("on_conflict", "goes with the scope TOUCHED alone: a whole set takes the place of whatever is there")
+        kept = await self._kept(policy, await self._number(policy, request), whole=True)
+        return Restore(_base(policy, kept).changed_by(_touched(kept)).direct, **facts)
+
+    async def _touched_by(self, policy: PolicyName, request: pb.RestoreComplianceAssignmentsRequest) -> dict[Key, Touch]:
+        match request.WhichOneof("source"):
+            case "revision":
+                return _touched(await self._kept(policy, request.revision, whole=False))
+            case "entry":
+                entry = await self._entry(policy, request.entry)
+                if entry.changes is None and entry.revision is not None:
+                    raise GatewayError(Reason.REVISION_INCOMPLETE, "The entry is older than the ledger's memory of rows.")
+                changes = decoded(entry.changes or b"[]")
+                return {key_of((*one.before, *one.after)[0]): Touch(one.before, one.after) for one in changes}
+        raise invalid("time", "goes with the scope WHOLE_SET alone: say which revision is to be undone")
+
+    async def _number(self, policy: PolicyName, request: pb.RestoreComplianceAssignmentsRequest) -> int:
+        """Of the revision after which the set was as it is wanted."""
+        match request.WhichOneof("source"):
+            case "revision":
+                return request.revision
+            case "entry":
+                if (number := (await self._entry(policy, request.entry)).revision) is None:
+                    raise invalid("entry", "changed nothing: it has no revision")
+                return number
+        moment = request.time.seconds + request.time.nanos / 1e9
+        if moment > time.time() + AHEAD_S:
+            raise invalid("time", "lies in the future")
+        if (found := await self._ledger.at(policy, moment)) is None:
+            raise GatewayError(
+                Reason.NOT_FOUND, "The ledger knows nothing of the policy at that time.", resource=_named(policy)
+            )
+        return found
+
+    async def _kept(self, policy: PolicyName, number: int, *, whole: bool) -> Kept:
+        kept = await self._ledger.kept(policy, number, whole=whole)
+        if kept is not None:
+            return kept
+        first = await self._ledger.first(policy)
+        if first is not None and number < first:
+            raise GatewayError(Reason.REVISION_EXPIRED, resource=_named(policy, number))
+        raise GatewayError(Reason.NOT_FOUND, "The policy has no such revision.", resource=_named(policy, number))
+
+    async def _entry(self, policy: PolicyName, entry_id: str) -> Entry:
+        entry = await self._ledger.entry(policy.tenant, policy.policy, entry_id)
+        if entry is None:
+            raise GatewayError(Reason.NOT_FOUND, "The policy has no such entry.", resource=("entry", entry_id))
+        if entry.outcome != OK:
+            raise invalid("entry", "was not carried out: there is nothing to undo")
+        return entry
+
+
+def policy_of(call: Call) -> PolicyName:
+    """Which policy a call is about."""
+    request = cast(pb.GetComplianceAssignmentRevisionRequest, call.message)
+    return PolicyName(call.tenant, call.operation.set.name, request.device_compliance_policy_id)
+
+
+def wanted_of(text: str) -> Wanted:
+    """The filter of a list (a part of AIP-160). Raises INVALID_FIELD."""
+    found = Wanted()
+    for part in re.split(r"\bAND\b", text) if text.strip() else ():
+        match = COMPARISON.fullmatch(part)
+        if match is None:
+            raise invalid("filter", FILTER_RULE)
+        field, sign, quoted, bare = match.groups()
+        value = bare or quoted or ""
+        if field == "kind" and sign == "=" and value in KINDS:
+            found = found._replace(kinds=[KINDS[value]])
+        elif field == "write_time" and sign != "=":
+            found = found._replace(**{"since" if sign == ">=" else "until": _moment(value)})
+        else:
+            raise invalid("filter", FILTER_RULE)
+    return found
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise invalid("filter", FILTER_RULE) from None
+
+
+def _touched(kept: Kept) -> dict[Key, Touch]:
+    return {key: touch for key, touch in decoded_touches(kept.touched).items() if touch.before != touch.after}
+
+
+def _base(policy: PolicyName, kept: Kept) -> RowSet:
+    """The whole set before. Raises REVISION_INCOMPLETE."""
+    if kept.base is None:
+        raise GatewayError(Reason.REVISION_INCOMPLETE, "The revision is older than the ledger's memory of whole sets.")
+    return decoded_rows(SETS[policy.set], kept.base)
+
+
+def _named(policy: PolicyName, number: int = 0) -> tuple[str, str]:
+    return (f"{SETS[policy.set].policy_type}Revision", f"{policy.policy}/{number}" if number else policy.policy)
