@@ -196,6 +196,6 @@ async def test_a_row_that_others_removed_before_it_was_answered_is_not_created_a
             failure = await create(rig, group(0), requestId="once")
             assert (failure.status, failure.reason) == ("ABORTED", "SET_CHANGED")
         assert len(rig.writes()) == 1
-        [entry] = rig.entries()
+        [entry] = rig.entries(request_id="once")
         assert (entry.state, entry.outcome) == ("finished", "SET_CHANGED")
         assert isinstance(await create(rig, group(0), requestId="another"), Assignment)

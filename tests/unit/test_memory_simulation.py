@@ -104,7 +104,7 @@ class Writer:
     def tell_found(self, found: list, look: Look) -> None:
         """Wishes that are so already: held, if anything may undo them, and then told."""
         there = {key_of(row(group)): look.rows.direct.get(key_of(row(group)), ()) for group, _ in found}
-        self.memory.hold({key: Touch(rows, rows) for key, rows in there.items() if rows}, self.world.now)
+        self.memory.hold({key: Touch(rows, rows) for key, rows in there.items() if rows}, self.world.now, look.rows)
         if self.save():
             self.world.told += [(self.begun, self.world.now, *one) for one in found]
 
