@@ -109,11 +109,20 @@ class Memory:
 
     def expected(self) -> dict[Key, PastWrite]:
         """By key, the last write that was acknowledged, in the order in which they were written down: one that lands late comes
-        before what was asked for after it."""
+        before what was asked for after it. A repair says again what was asked for before it; where it says something else, nobody
+        knew yet, when it was made, that what came before was carried out, and that counts."""
         out: dict[Key, PastWrite] = {}
+        asked_for: dict[Key, PastWrite] = {}
         for write in (*sorted(self.writes.values(), key=NUMBER), *self._foreign):
-            if write.acked is not None:
+            if write.acked is None:
+                continue
+            if write.kind != "repair":
+                asked_for |= dict.fromkeys(write.touched, write)
                 out |= dict.fromkeys(write.touched, write)
+                continue
+            for key in write.touched:
+                if key not in asked_for or asked_for[key].after(key) == write.after(key):
+                    out[key] = write
         return out
 
     def judge(self, look: Look, now: float) -> Verdict:
@@ -254,7 +263,7 @@ class Memory:
             asked = since
         return any(
             other is not write
-            and (key not in other.touched or (write is not None and _order(other) < _order(write)))
+            and (key not in other.touched or (write is not None and _comes_before(other, write)))
             and other.sent is not None
             and other.after(key) not in (value, None)
             and other.after(key) == look.rows.value(key)
@@ -307,6 +316,8 @@ class Memory:
         return self._known.rows.direct.get(key, ()) if self._known else ()
 
 
-def _order(write: PastWrite) -> float:
-    """As they were written down; what the ledger does not have yet is the newest."""
-    return write.number or float("inf")
+def _comes_before(one: PastWrite, other: PastWrite) -> bool:
+    """As they were written down; what the ledger does not have yet is the newest. A repair that left something else than was
+    asked for before it did not know of that."""
+    number = other.number or float("inf")
+    return (one.number or float("inf")) < number or (one.kind == "repair" and other.kind != "repair")

@@ -36,6 +36,7 @@ class World:
     until: int = 0
     told: list[tuple[int, int, str, tuple | None]] = field(default_factory=list)  # begun, acknowledged, group, filter or None
     open: list[str] = field(default_factory=list)  # groups of which somebody was told that nobody knows
+    again: list[tuple[int, int, str, tuple | None]] = field(default_factory=list)  # revision, begun, group, filter or None
     foreign: list[tuple[int, str]] = field(default_factory=list)
     repairs: int = 0
 
@@ -69,11 +70,14 @@ class World:
         ]
 
     def conclude(self, generation: int, changes: list[Change], foreign: list[Revision]) -> list[int] | None:
-        holds = generation == self.generation
+        unaware = any(self.ledger[one.number][1]["acked"] and not (one.acked or one.answered) for one in changes)
+        holds = generation == self.generation and not unaware
         for change in changes:
             if not (holds or change.answered):
                 continue
             revision, moments = self.ledger[change.number]
+            if revision.state in ("settled", "void"):  # it stays as it is, whatever is found out later
+                continue
             for name in ("acked", "landed"):
                 if getattr(change, name) and moments[name] is None:
                     moments[name] = self.now

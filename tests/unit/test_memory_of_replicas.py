@@ -140,3 +140,28 @@ def test_a_move_that_lands_late_is_not_undone_by_half():
     known.judge(look(2.1, A), 2.1)
     verdict = known.judge(look(3.6, B), 3.6)
     assert (dict(verdict.repairs), known.writes[2].acked) == ({}, 3.6)
+
+
+def test_what_a_repair_undid_without_knowing_that_it_was_carried_out_is_done_again():
+    """The state machine, seed 604154250: a gateway was paused while Graph answered its deletion; another one put the row back,
+    since nobody knew yet; the first one woke up, and told its caller what Graph had said."""
+    known = memory()
+    known.add(write(1, (), (A,), (A,), 0.0))
+    known.doubtful(1, {})
+    known.judge(look(0.5, A), 0.5)
+    known.add(write(2, (A,), (), (), 2.0))
+    assert known.judge(look(3.3), 3.3).repairs == {KEY: (A,)}
+    back = write(3, (), (A,), (A,), 3.4)
+    back.kind = "repair"
+    known.add(back)
+    known.accepted(3, 3.5)
+    known.accepted(2, 4.0)
+    assert known.judge(look(5.5, A), 5.5).repairs == {KEY: ()}
+    gone = write(4, (A,), (), (), 5.6)
+    gone.kind = "repair"
+    known.add(gone)
+    known.accepted(4, 5.7)
+    for asked in (7.0, 12.5, 14.0, 16.0, 18.0):
+        verdict = known.judge(look(asked), asked)
+        assert (verdict.repairs, verdict.foreign, verdict.old) == ({}, {}, False)
+    assert known.writes == {}

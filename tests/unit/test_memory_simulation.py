@@ -80,6 +80,8 @@ class Writer:
         look, verdict = self.seen, self.verdict
         if verdict.old or not self.holds:
             return
+        if not verdict.repairs:
+            self.find_out()
         batch = [] if verdict.repairs else self.edits[: world.random.choice((1, 2))]
         wanted = [Remove(f"p_{g}") if v is None else Add(row(g, v != ("", ""))["target"], "replace") for g, v in batch]
         merged = merge(look.rows, wanted, verdict.repairs)
@@ -101,6 +103,17 @@ class Writer:
         parts = [(one, part_of(o, merged.rows)) for one, o in applied if o.touched]
         yield from self.send(write, parts, found)
 
+    def find_out(self) -> None:
+        """Who was told that nobody knows, and asks again, hears what has become known since."""
+        world = self.world
+        for again in list(world.again):
+            number, begun, group, value = again
+            write = self.memory.writes.get(number)
+            if (write.acked if write else world.ledger[number][1]["acked"]) is not None:
+                world.again.remove(again)
+                world.open.remove(group)
+                world.told.append((begun, world.now, group, value))
+
     def tell_found(self, found: list, look: Look) -> None:
         """Wishes that are so already: held, if anything may undo them, and then told."""
         there = {key_of(row(group)): look.rows.direct.get(key_of(row(group)), ()) for group, _ in found}
@@ -117,7 +130,8 @@ class Writer:
             world.put(sent)
         elif outcome == "late":
             world.flying.append((world.now + world.random.randint(1, LATE), sent))
-        yield
+        for _ in range(world.random.choice((1, 1, 1, 1, 40))):
+            yield  # a pause, while Graph has answered
         if outcome == "refused":
             self.memory.void(write.number)
             self.save()
@@ -139,6 +153,7 @@ class Writer:
                 self.tell_found(found, self.seen)
                 break
         world.open += [group for (group, _), _ in waiting]
+        world.again += [(write.number, self.begun, *one) for one, _ in waiting]
         self.in_hand = []
 
     def counts(self, write: PastWrite, part: Part) -> bool:
