@@ -129,7 +129,7 @@ async def main() -> None:
             values["server"]["drain_notice_s"] = 0
             values["ledger"] = {"url": url}
             fakes = {"transports": FromMemory} | ({"ledgers": NoLedger} if kind == "none" else {})
-            plugins.plug_in = lambda group, name, fakes=fakes: fakes.get(group) or plug_in(group, name)
+            plugins.plug_in = lambda group, *name, fakes=fakes: fakes.get(group) or plug_in(group, *name)
             door = await stack.enter_async_context(bootstrap.running(parse(values)))
             channels[kind] = await stack.enter_async_context(grpc.aio.insecure_channel(door.grpc))
         for number in range(ROUNDS):
