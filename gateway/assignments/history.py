@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from compliance_gateway.v1 import revision_pb2 as pb
 from google.protobuf.message import Message
@@ -58,14 +58,13 @@ class PastOfPolicies:
         below = self._page_tokens.offset(request.page_token, *place) if request.page_token else None
         most = request.page_size or DEFAULT_PAGE_SIZE
         found = await self._ledger.page(policy, below, most + 1, *wanted_of(request.filter))
-        told, rows = [], 0
-        for kept in found[:most]:
-            if rows > ROWS_OF_A_PAGE:
-                break
-            told.append(revision_of(kept, _touched(kept).values()))
-            rows += len(told[-1].changes)
-        more = len(found) > len(told)
-        token = self._page_tokens.token(*place, found[len(told) - 1].number) if more else ""
+        told, rows, seen = [], 0, 0
+        while seen < min(most, len(found)) and rows <= ROWS_OF_A_PAGE:
+            kept, seen = found[seen], seen + 1
+            if touched := _touched(kept):  # what was only found to be there changed nothing
+                told.append(revision_of(kept, touched.values()))
+                rows += len(touched)
+        token = self._page_tokens.token(*place, found[seen - 1].number) if len(found) > seen else ""
         return pb.ListComplianceAssignmentRevisionsResponse(revisions=told, next_page_token=token)
 
     async def get(self, call: Call) -> Message:
@@ -80,7 +79,7 @@ class PastOfPolicies:
     async def restoration(self, call: Call) -> Restore:
         """The edit that undoes what the request names. Raises as `get` does, and INVALID_FIELD."""
         request, policy = cast(pb.RestoreComplianceAssignmentsRequest, call.message), policy_of(call)
-        facts = {"allow_empty": request.allow_empty, "judge": call.judge, "etag": request.etag}
+        facts: dict[str, Any] = {"allow_empty": request.allow_empty, "judge": call.judge, "etag": request.etag}
         if request.scope != pb.RESTORE_SCOPE_WHOLE_SET:
             touched = await self._touched_by(policy, request)
             wanted, left = ({key: touch[at] for key, touch in touched.items()} for at in (0, 1))
@@ -156,7 +155,8 @@ def wanted_of(text: str) -> Wanted:
         if field == "kind" and sign == "=" and value in KINDS:
             found = found._replace(kinds=[KINDS[value]])
         elif field == "write_time" and sign != "=":
-            found = found._replace(**{"since" if sign == ">=" else "until": _moment(value)})
+            moment = _moment(value)
+            found = found._replace(since=moment) if sign == ">=" else found._replace(until=moment)
         else:
             raise invalid("filter", FILTER_RULE)
     return found

@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from gateway.assignments.looks import Bounds, Look, Verdict
 from gateway.assignments.past_writes import PastWrite, decoded, decoded_rows, decoded_touches
+from gateway.assignments.precedence import comes_before, explains_alone, last_said
 from gateway.assignments.rows import ABSENT, Row, RowSet, Touch, Value, value_of
 from gateway.odata.targets import Key
 from gateway.revision import Change, Kept, Revision
@@ -108,22 +109,8 @@ class Memory:
     # What a look means.
 
     def expected(self) -> dict[Key, PastWrite]:
-        """By key, the last write that was acknowledged, in the order in which they were written down: one that lands late comes
-        before what was asked for after it. A repair says again what was asked for before it; where it says something else, nobody
-        knew yet, when it was made, that what came before was carried out, and that counts."""
-        out: dict[Key, PastWrite] = {}
-        asked_for: dict[Key, PastWrite] = {}
-        for write in (*sorted(self.writes.values(), key=NUMBER), *self._foreign):
-            if write.acked is None:
-                continue
-            if write.kind != "repair":
-                asked_for |= dict.fromkeys(write.touched, write)
-                out |= dict.fromkeys(write.touched, write)
-                continue
-            for key in write.touched:
-                if key not in asked_for or asked_for[key].after(key) == write.after(key):
-                    out[key] = write
-        return out
+        """By key, the write that says what has to be there; see precedence.last_said."""
+        return last_said((*sorted(self.writes.values(), key=NUMBER), *self._foreign))
 
     def judge(self, look: Look, now: float) -> Verdict:
         """What the look shows of our writes, of late ones, and of others'. Looks come in the order in which they were asked
@@ -186,6 +173,7 @@ class Memory:
         """A write without a good answer whose changes all show is what has to be there from now on, unless an older state
         explains what shows. That it landed is not proven: somebody else may have done the same, and it may land all the
         same."""
+        known = (*self.writes.values(), *self._foreign)
         for write in self.writes.values():
             # What a repair puts back was there before, and an old read shows it.
             old = write.written + (self._bounds.lag if write.kind == "repair" else 0.0)
@@ -194,7 +182,7 @@ class Memory:
             if not write.shows(look.rows):
                 continue
             as_before = any(self._was_so_before(write, key, look) for key in write.touched)
-            if as_before and not any(self._explains_alone(write, key) for key in write.touched):
+            if as_before and not any(explains_alone(write, key, known) for key in write.touched):
                 continue
             if self.is_protected({key: write.values[key][1] for key in write.touched}):
                 continue
@@ -208,13 +196,6 @@ class Memory:
             for other in (*self.writes.values(), *self._foreign)
             if other is not write
         )
-
-    def _explains_alone(self, write: PastWrite, key: Key) -> bool:
-        """Whether nothing else that we know of had this value there, before it or after: a set that shows it is one that the
-        write has made."""
-        value = write.after(key)
-        others = [other for other in (*self.writes.values(), *self._foreign) if other is not write]
-        return write.before(key) != value and all(value not in (other.before(key), other.after(key)) for other in others)
 
     def _differing(self, look: Look, expected: Mapping[Key, PastWrite], now: float) -> list[Key]:
         """The keys that are not as they were left. Notes when the others were seen so."""
@@ -263,7 +244,7 @@ class Memory:
             asked = since
         return any(
             other is not write
-            and (key not in other.touched or (write is not None and _comes_before(other, write)))
+            and (key not in other.touched or (write is not None and comes_before(other, write)))
             and other.sent is not None
             and other.after(key) not in (value, None)
             and other.after(key) == look.rows.value(key)
@@ -314,10 +295,3 @@ class Memory:
 
     def _known_rows(self, key: Key) -> tuple[Row, ...]:
         return self._known.rows.direct.get(key, ()) if self._known else ()
-
-
-def _comes_before(one: PastWrite, other: PastWrite) -> bool:
-    """As they were written down; what the ledger does not have yet is the newest. A repair that left something else than was
-    asked for before it did not know of that."""
-    number = other.number or float("inf")
-    return (one.number or float("inf")) < number or (one.kind == "repair" and other.kind != "repair")

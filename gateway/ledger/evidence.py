@@ -28,6 +28,12 @@ def may_become(state: State, then: State, *, sender: bool) -> bool:
     return then in FORWARD[state] or (sender and then in SENDERS.get(state, ()))
 
 
+def is_unaware(known: Mapping[int, Revision], change: Change) -> bool:
+    """Whether it was concluded without knowing that the write was acknowledged: others have said so meanwhile."""
+    found = known.get(change.number)
+    return found is not None and found.acked_s is not None and not (change.acked or change.answered)
+
+
 def changed(revision: Revision, change: Change) -> Revision:
     """After a change that happens now, and that may be made. The set that was sent is of no use when it is over."""
     acked_s = 0.0 if change.acked and revision.acked_s is None else revision.acked_s

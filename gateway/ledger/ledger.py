@@ -145,7 +145,8 @@ class Revisions(Protocol):
         """What became of revisions, and what others were seen to do: the numbers that `foreign` got.
 
         generation: of the lease under which was looked. Raises LEASE_LOST where somebody else was granted the policy since, and
-        may have written what those looks were not judged by: then only what Graph answered is written down. Changes that
+        may have written what those looks were not judged by, or where somebody has acknowledged a write that they were judged
+        without: then only what Graph answered is written down. Changes that
         evidence does not allow (see ledger.evidence) are left out, as are those of settled revisions.
 
         What others did, and a repair when it is first known to have taken effect, is an entry of its own too, if its `changes`
@@ -209,8 +210,8 @@ class Store(Ledger, Leases, Revisions, History, Protocol):
         ...
 
 
-class LedgerReader(Protocol):
-    """The auditor's side of the same ledger: reads, needs no start, blocks, raises LedgerError."""
+class EntryReader(Protocol):
+    """The auditor's side of the entries: reads, needs no start, blocks, raises LedgerError."""
 
     def probe(self) -> None:
         """Whether a gateway could open it, or has it open: says nothing and changes nothing, or raises LedgerError."""
@@ -219,6 +220,18 @@ class LedgerReader(Protocol):
     def find(self, query: Query) -> Iterator[Entry]:
         """Oldest first by began_at; with `after`, by position."""
         ...
+
+    def ends(self) -> Ends:
+        """The ends of the chain."""
+        ...
+
+    def chained(self) -> AbstractContextManager[tuple[Ends, Iterator[Entry]]]:
+        """All that is kept of the chain at one moment, as chain.verify takes it."""
+        ...
+
+
+class HistoryReader(Protocol):
+    """The auditor's side of the revisions, in the same way."""
 
     def revisions(
         self,
@@ -239,10 +252,6 @@ class LedgerReader(Protocol):
         `request`, `answer` and `sent`."""
         ...
 
-    def ends(self) -> Ends:
-        """The ends of the chain."""
-        ...
 
-    def chained(self) -> AbstractContextManager[tuple[Ends, Iterator[Entry]]]:
-        """All that is kept of the chain at one moment, as chain.verify takes it."""
-        ...
+class LedgerReader(EntryReader, HistoryReader, Protocol):
+    """All that an auditor reads."""

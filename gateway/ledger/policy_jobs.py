@@ -13,7 +13,7 @@ from gateway.entry import Entry, utc_now
 from gateway.errors import GatewayError, Reason
 from gateway.ledger import history, notes, revisions
 from gateway.ledger.databases import Database
-from gateway.ledger.evidence import changed, may_become
+from gateway.ledger.evidence import changed, is_unaware, may_become
 from gateway.revision import Change, Grant, Kept, PolicyName, Revision
 
 PolicyKind = Literal["acquire", "renew", "release", "write_down", "conclude"]
@@ -107,7 +107,8 @@ class PolicyJobs:
     def _conclude(
         self, policy: PolicyName, generation: int, changes: Sequence[Change], foreign: Sequence[Revision]
     ) -> list[int]:
-        known, holds = self._unsettled[policy], self._leases[policy].held_by(self._me, generation)
+        known = self._unsettled[policy]
+        holds = self._leases[policy].held_by(self._me, generation) and not any(is_unaware(known, change) for change in changes)
         for change in changes:
             if not (holds or change.answered):
                 continue

@@ -28,7 +28,7 @@ PATIENCE_S = 60
 async def did(ledger: Any, number: int, *changes: RowChange, **facts: Any) -> Entry:
     """A finished entry of a write that changed rows."""
     entry = (await ledger.claim(intent(number, target=""))).entry
-    done = replace(entry, changes=encoded(changes), **facts).finished(OK, b"a")
+    done: Entry = replace(entry, changes=encoded(changes), **facts).finished(OK, b"a")
     assert await ledger.update([done]) == {done.id}
     return done
 
@@ -42,7 +42,7 @@ async def acked(ledger: Any, **fields: Any) -> int:
 
 async def settled(ledger: Any, **fields: Any) -> int:
     number = await acked(ledger, **fields)
-    await concluded(ledger, [Change(number, "settled")])
+    await concluded(ledger, [Change(number, "settled", acked=True)])
     return number
 
 
@@ -167,10 +167,10 @@ class HistoryContract(Ledgers):
         async with self.started() as ledger:
             number = await written(ledger, touched=b"sent", etag_after="guess")
             await concluded(ledger, [Change(number, "shown", acked=True, touched=b"seen", etag="seen")])
-            await concluded(ledger, [Change(number, "settled")])
+            await concluded(ledger, [Change(number, "settled", acked=True)])
             kept = await ledger.kept(POLICY, number, whole=False)
             assert (kept.touched, kept.etag_after) == (b"seen", "seen")
-            await concluded(ledger, [Change(number, "settled", touched=b"late", etag="late")])
+            await concluded(ledger, [Change(number, "settled", acked=True, touched=b"late", etag="late")])
             assert (await ledger.kept(POLICY, number, whole=False)) == replace(kept, age_s=pytest.approx(0, abs=PATIENCE_S))
 
     async def test_the_newest_is_told_to_who_does_not_know_it_once_all_is_settled(self) -> None:
@@ -178,17 +178,19 @@ class HistoryContract(Ledgers):
             assert (await granted(ledger)).newest is None
             number = await acked(ledger, base=b"[0]", touched=b"t", etag_after="e")
             assert (await granted(ledger)).newest is None, "it is not settled"
-            await concluded(ledger, [Change(number, "settled")])
-            newest = (await granted(ledger)).newest
+            await concluded(ledger, [Change(number, "settled", acked=True)])
+            newest: Any = (await granted(ledger)).newest
             assert (newest.number, newest.base, newest.touched, newest.etag_after) == (number, b"[0]", b"t", "e")
             assert 0 <= newest.age_s < PATIENCE_S
             assert (await granted(ledger, after=number)).newest is None
             void = await written(ledger)
             await concluded(ledger, [Change(void, "void")])
-            assert (await granted(ledger)).newest.number == number
+            newest = (await granted(ledger)).newest
+            assert newest.number == number
             assert (await granted(ledger, after=number)).newest is None
         async with self.started() as ledger:
-            assert (await granted(ledger)).newest.base == b"[0]", "another life asks"
+            newest = (await granted(ledger)).newest
+            assert newest.base == b"[0]", "another life asks"
 
     async def test_what_others_did_is_an_entry_too(self) -> None:
         async with self.started() as ledger:

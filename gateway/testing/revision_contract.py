@@ -11,7 +11,7 @@ from gateway.errors import GatewayError
 from gateway.ledger.chain import verify
 from gateway.ledger.ledger import Query
 from gateway.revision import Change, PolicyName, Revision, State
-from gateway.testing.lease_contract import POLICY, LeaseContract, concluded, known, written
+from gateway.testing.lease_contract import POLICY, LeaseContract, concluded, granted, known, written
 from gateway.testing.ledger_contract import intent
 
 
@@ -184,9 +184,9 @@ class RevisionContract(LeaseContract):
             await concluded(other, [Change(number, "shown", acked=True)])
             found = (await known(other))[number]
             assert (found.state, found.acked_s is None, found.landed_s) == ("shown", False, None)
-            await concluded(sender, [Change(number, "shown", landed=True)])
-            await concluded(other, [Change(number, "settled")])
-            await concluded(sender, [Change(number, "shown")])
+            await concluded(sender, [Change(number, "shown", acked=True, landed=True)])
+            await concluded(other, [Change(number, "settled", acked=True)])
+            await concluded(sender, [Change(number, "shown", acked=True)])
             assert await state(sender, number) == "settled"
             void = await written(sender)
             await concluded(sender, [Change(void, "void")])
@@ -202,6 +202,24 @@ class RevisionContract(LeaseContract):
                 await ledger.conclude(POLICY, stale, changes, [Revision()])
             found = await known(ledger)
             assert [(r.number, r.state, r.acked_s is None) for r in found.values()] == [(number, "shown", False)]
+
+    async def test_what_was_concluded_without_knowing_of_an_acknowledgement_is_not_taken(self) -> None:
+        """Another one said meanwhile what Graph had answered: whoever looked has to look anew."""
+        async with self.several(2) as ledgers:
+            if not ledgers:
+                return
+            paused, other = ledgers
+            grant = await granted(paused)
+            number, _ = await paused.write_down(POLICY, Revision(generation=grant.generation), [])
+            await paused.release(POLICY, grant.generation)
+            later = await granted(other)
+            answered = [Change(number, "shown", acked=True, landed=True, answered=True)]
+            with pytest.raises(GatewayError, match="LEASE_LOST"):
+                await paused.conclude(POLICY, grant.generation, answered)
+            with pytest.raises(GatewayError, match="LEASE_LOST"):
+                await other.conclude(POLICY, later.generation, [Change(number, "settled")])
+            assert await other.conclude(POLICY, later.generation, [Change(number, "shown", acked=True)]) == []
+            assert await state(other, number) == "shown"
 
     async def test_the_entries_of_a_write_are_its_senders_whoever_took_them_over(self) -> None:
         async with self.several(2) as ledgers:

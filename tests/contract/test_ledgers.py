@@ -22,8 +22,8 @@ from gateway.ledger.ledger import LedgerError, Query
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.ledger.store import Ages, Store
 from gateway.revision import Change, PolicyName, Revision
-from gateway.testing.lease_contract import POLICY, granted, written
 from gateway.testing.history_contract import HistoryContract
+from gateway.testing.lease_contract import POLICY, granted, written
 from gateway.testing.ledger_contract import LedgerContract, intent
 from gateway.testing.revision_contract import RevisionContract
 

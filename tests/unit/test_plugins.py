@@ -28,7 +28,8 @@ PROTOCOLS = (
     ledger.Leases,
     ledger.Revisions,
     ledger.Store,
-    ledger.LedgerReader,
+    ledger.EntryReader,
+    ledger.HistoryReader,
 )
 MOST_METHODS = 4
 
