@@ -1,18 +1,32 @@
 """How entries of the ledger look to people, and to programs. Callers choose some of the text: nothing here obeys it."""
 
 import csv
-import json
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
+from gateway.changes import RowChange, decoded
 from gateway.cli.loop import console
 from gateway.entry import Entry
+from gateway.ids import GUID
 from gateway.ledger.chain import facts
+from gateway.ledger.notes import FOREIGN, REPAIR
+from gateway.odata import dumps
+from gateway.odata.targets import filter_of, text_of_json
 
 # What a cell may not begin with, or a spreadsheet runs it; the wide ones are taken for the others where Japanese is written.
+VERSION = 1
+SHORTEST = 8
+MOST_CHANGES = 5
+HEAD = ("began (UTC)", "who", "did", "policy", "outcome", "entry")
+MOST_WIDE = (16, 13, 9, 12, 14, 10)
+OPERATION = re.compile(r"ComplianceAssignments?")
+OF_NOBODY = {FOREIGN: "somebody else", REPAIR: "the gateway"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
@@ -26,17 +40,29 @@ def row(entry: Entry) -> dict[str, Any]:
     return {**facts(entry), "state": entry.state, "position": entry.position, "hash": entry.hash}
 
 
+def changes_of(entry: Entry) -> tuple[RowChange, ...]:
+    """What it did to rows; nothing where what is kept of that cannot be read: `verify` says so."""
+    try:
+        return decoded(entry.changes) if entry.changes is not None else ()
+    except ValueError:
+        return ()
+
+
 def json_line(entry: Entry) -> str:
-    """In ASCII, so that nothing in it is more than text."""
-    return json.dumps(row(entry))
+    """In ASCII, so that nothing in it is more than text. version: of this form."""
+    changes = [{"target": c.target, "how": c.how, "before": c.before, "after": c.after} for c in changes_of(entry)]
+    return dumps({"version": VERSION, **row(entry), "changes": changes}, ascii_only=True)
 
 
 def write_csv(entries: Iterable[Entry], to: TextIO) -> None:
     """Text that a spreadsheet would take for a formula has a ' before it."""
-    writer = csv.DictWriter(to, list(row(Entry(id=""))), quoting=csv.QUOTE_ALL)
+    writer = csv.DictWriter(to, [*row(Entry(id="")), "before", "after"], quoting=csv.QUOTE_ALL)
     writer.writeheader()
     for entry in entries:
-        writer.writerow({name: _cell(value) for name, value in row(entry).items()})
+        changes = changes_of(entry)
+        sides = {"before": [one.before for one in changes], "after": [one.after for one in changes]}
+        values = {**row(entry), **{name: dumps(rows) if changes else "" for name, rows in sides.items()}}
+        writer.writerow({name: _cell(value) for name, value in values.items()})
 
 
 def _cell(value: Any) -> Any:
@@ -45,26 +71,114 @@ def _cell(value: Any) -> Any:
     return f"'{shown(value)}" if value.startswith(FORMULA) else shown(value)
 
 
-def table(entries: Sequence[Entry], *, head: bool = True) -> None:
-    """A line for each entry; folded where a terminal is too narrow."""
+def table(entries: Sequence[Entry], *, wide: bool = False, head: bool = True) -> None:
+    """A line for each entry, and below it what it changed."""
+    if wide:
+        _wide_table(entries, head=head)
+    else:
+        for line in lines(entries, head=head):
+            typer.echo(line)
+
+
+def _wide_table(entries: Sequence[Entry], *, head: bool) -> None:
+    """Whole ids; folded where a terminal is too narrow."""
     view = Table(box=None, pad_edge=False, show_header=head)
-    for column in ("began", "caller", "operation", "policy", "target or assignment", "outcome", "Graph"):
+    for column in ("began", "caller", "operation", "policy", "target or assignment", "outcome", "Graph", "entry"):
         view.add_column(column, overflow="fold")
     for entry in entries:
         graph = " ".join(filter(None, (str(entry.graph_status or ""), entry.graph_request_id)))
-        who = entry.caller or "(unknown)"
         when = entry.began_at[:19] + "Z"
         what = entry.target or entry.assignment
-        outcome = (entry.outcome or entry.state) + (f", {entry.times} times" if entry.times > 1 else "")
-        words = (when, who, entry.operation, entry.policy, what, outcome, graph)
+        words = (when, who(entry), entry.operation, entry.policy, what, outcome(entry), graph, entry.id)
         view.add_row(*(Text(shown(word)) for word in words))
     if entries or head:
         console().print(view)
 
 
+def lines(entries: Sequence[Entry], *, head: bool = True) -> Iterator[str]:
+    """In 80 columns, ids in as few letters as tell them apart here."""
+    changes = {entry.id: changes_of(entry) for entry in entries}
+    short = Shortened(ids_in(word for entry in entries for word in _words(entry, changes[entry.id])))
+    table = [HEAD, *(_line(entry, short) for entry in entries)]
+    widths = [min(max(map(len, column)), most) for column, most in zip(zip(*table, strict=True), MOST_WIDE, strict=True)]
+    for number, cells in enumerate(table):
+        if number or (head and entries):
+            yield "  ".join(_cut(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        if number:
+            yield from change_lines(changes[entries[number - 1].id], short)
+
+
+def _words(entry: Entry, changes: Sequence[RowChange]) -> Iterator[str]:
+    yield from (entry.id, entry.policy)
+    yield from (word for change in changes for side in (change.before, change.after) for row in side for word in words_of(change, row))
+
+
+def _line(entry: Entry, short: "Shortened") -> tuple[str, ...]:
+    did = OPERATION.sub("", entry.operation)
+    when = entry.began_at[:16].replace("T", " ")
+    return tuple(map(shown, (when, who(entry), did, short(entry.policy), outcome(entry), short(entry.id))))
+
+
+def _cut(text: str, width: int) -> str:
+    return (text if len(text) <= width else text[: width - 1] + "…").ljust(width)
+
+
+def who(entry: Entry) -> str:
+    """Who did it."""
+    return entry.caller or OF_NOBODY.get(entry.operation, "(unknown)")
+
+
+def outcome(entry: Entry) -> str:
+    """What came of it."""
+    return (entry.outcome or entry.state) + (f", {entry.times} times" if entry.times > 1 else "")
+
+
+def change_lines(changes: Sequence[RowChange], short: Callable[[str], str] = str, most: int = MOST_CHANGES) -> Iterator[str]:
+    """`- ` for a row that is gone, `+ ` for one that came; both where it changed."""
+    for change in changes[:most]:
+        for sign, rows in (("-", change.before), ("+", change.after)):
+            for row in rows:
+                yield shown(f"    {sign} {' '.join(map(short, words_of(change, row)))}")
+    if len(changes) > most:
+        yield f"    and {len(changes) - most} more: audit show tells all"
+
+
+def words_of(change: RowChange, row: Mapping[str, Any]) -> list[str]:
+    """Who is meant, and with which filter."""
+    target = row.get("target")
+    filter_id, kind = filter_of(target) if isinstance(target, dict) else ("", "")
+    return [*text_of_row(row, change.target).split(" "), *filter(None, (kind, filter_id))]
+
+
+def text_of_row(row: Mapping[str, Any], otherwise: str) -> str:
+    """Whom this row means: a change may make a group that was included an excluded one."""
+    target = row.get("target")
+    return text_of_json(target) if isinstance(target, dict) else otherwise
+
+
+class Shortened:
+    """Ids in as few letters as tell them apart, and at least 8; all else as it is."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        ordered = sorted(set(ids))
+        neighbours = zip(["", *ordered], ordered, [*ordered[1:], ""], strict=False)
+        self._short = {
+            one: one[: max(SHORTEST, *(len(os.path.commonprefix([one, other])) + 1 for other in (before, after)))]
+            for before, one, after in neighbours
+        }
+
+    def __call__(self, text: str) -> str:
+        return self._short.get(text, text)
+
+
+def ids_in(texts: Iterable[str]) -> Iterator[str]:
+    """Those of them that are ids."""
+    return (text for text in texts if GUID.fullmatch(text))
+
+
 def trace_lines(entry: Entry) -> Iterator[str]:
     """The way from caller to Graph."""
-    caller = entry.caller or "someone unknown"
+    caller = who(entry)
     yield shown(f"{entry.began_at}  {caller} called {entry.operation}" + (f" in {entry.tenant}" if entry.tenant else ""))
     shared = f", shared by {entry.shared_by} edits" if entry.shared_by > 1 else ""
     place = f"{entry.position}, hash {entry.hash}" if entry.position else ""

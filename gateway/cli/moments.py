@@ -1,0 +1,40 @@
+"""Moments as people say them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+from gateway.entry import utc_text
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+RULE = "has to be an ISO 8601 date or time, an age such as 90s, 15m, 2h or 7d, or a day in words such as yesterday or last tuesday"
+LONGEST = 64
+
+
+def moment_of(text: str) -> str:
+    """As entries tell the time: an ISO date or time (UTC unless it says otherwise), an age such as 90s, 15m, 2h, 7d, or a past
+    moment in English words: a day means its beginning in UTC. Empty for an empty text. Raises BadParameter."""
+    if not text:
+        return ""
+    age = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if age:
+        return utc_text(datetime.now(UTC) - timedelta(**{UNITS[age[2]]: int(age[1])}))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = _in_words(text)
+    return utc_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _in_words(text: str) -> datetime:
+    from dateparser.date import DateDataParser  # noqa: PLC0415 - a third of a second, for who needs it
+
+    settings = {"PREFER_DATES_FROM": "past", "TIMEZONE": "UTC", "RETURN_AS_TIMEZONE_AWARE": True, "RETURN_TIME_AS_PERIOD": True}
+    found = DateDataParser(languages=["en"], settings=settings).get_date_data(text) if len(text) <= LONGEST else None
+    if found is None or found.date_obj is None:
+        raise typer.BadParameter(RULE)
+    moment: datetime = found.date_obj
+    if found.period == "time":
+        return moment
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
