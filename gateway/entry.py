@@ -20,14 +20,16 @@ class Entry:
     duration_us; outcome: OK or a reason's name, empty while it runs; route, client_request_id, graph_request_id,
     graph_status: the write in Graph; assignment: its id; shared_by: how many edits went out in that write; times: how many
     refusals this entry stands for; revision: the number of the policy's revision that it went out in; foreign_changes: how
-    many changes by others were seen meanwhile; answer_digest: SHA-256 of the answer, in hex, empty where there is none.
+    many changes by others were seen meanwhile; answer_digest, changes_digest: SHA-256 of the answer and of `changes`, in hex,
+    empty where there is none; etag_before, etag: of the policy's set before and after, empty where they are not known.
 
     What an auditor reads besides: repaired: when the gateway put right what had undone it, empty where nothing had; it may
     come long after the entry was finished.
 
     What the gateway needs besides: state; owner: the number of the gateway that works on it, 0 for none; claim: holds the
     request id, None once it is free again; request: the message; sent: what was sent to Graph, as the policy's writer wrote
-    it down before; answer: the response, kept for replays. position, hash: the place in the chain.
+    it down before; answer: the response, kept for replays; changes: what it did to the policy's rows (see gateway.changes),
+    None where it did nothing that is known. position, hash: the place in the chain.
     """
 
     id: str
@@ -53,6 +55,9 @@ class Entry:
     revision: int | None = None
     foreign_changes: int = 0
     answer_digest: str = ""
+    changes_digest: str = ""
+    etag_before: str = ""
+    etag: str = ""
     repaired: str = ""
     state: State = "running"
     owner: int = 0
@@ -60,14 +65,21 @@ class Entry:
     request: bytes | None = None
     sent: bytes | None = None
     answer: bytes | None = None
+    changes: bytes | None = None
     position: int | None = None
     hash: str = ""
 
     def finished(self, outcome: str, answer: bytes | None = None) -> Self:
-        """Closed for good. With an answer the request id stays taken, without one it is free for another attempt."""
-        claim, digest = (None, "") if answer is None else (self.claim, digest_of(answer))
-        ended = replace(self.uncertain(outcome), answer_digest=digest)
-        return replace(ended, state="finished", claim=claim, request=None, sent=None, answer=answer)
+        """Closed for good. With an answer it was carried out, and the request id stays taken; without one it was not, and the
+        id is free for another attempt."""
+        ended = replace(self.uncertain(outcome), state="finished", request=None, sent=None)
+        if answer is None:
+            return replace(ended, claim=None).with_changes(None)
+        return replace(ended, answer=answer, answer_digest=digest_of(answer)).with_changes(self.changes)
+
+    def with_changes(self, changes: bytes | None) -> Self:
+        """With what it did, and its digest."""
+        return replace(self, changes=changes, changes_digest="" if changes is None else digest_of(changes))
 
     def uncertain(self, outcome: str) -> Self:
         """Ended, and nobody can tell yet whether it was carried out."""
@@ -86,9 +98,9 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def digest_of(answer: bytes) -> str:
-    """SHA-256 of an answer, in hex."""
-    return hashlib.sha256(answer).hexdigest()
+def digest_of(kept: bytes) -> str:
+    """SHA-256 of an answer, or of what a write did, in hex."""
+    return hashlib.sha256(kept).hexdigest()
 
 
 def claim_of(caller: str, tenant: str, request_id: str) -> str:

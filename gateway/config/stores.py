@@ -21,9 +21,11 @@ class LedgerConfig(Section):
     password_file: ExistingFile | None = None
     """The password of the PostgreSQL user."""
     answers_kept_days: float = Field(default=7, gt=0, le=36_500)
-    """How long the answers of writes are kept, and with them the request ids, and settled revisions."""
+    """How long the answers of writes are kept, and with them the request ids."""
     entries_kept_days: float | None = Field(default=None, gt=0, le=36_500)
     """How long entries are kept, not less than `answers_kept_days`; for ever if not said."""
+    revisions_kept_days: float = Field(default=400, ge=1, le=36_500)
+    """How long the history of policies is kept: what each write, repair and change by others did, and the set before it."""
     lease_s: float = Field(default=15, ge=1, le=300)
     """How long a gateway that stands still keeps others from writing a policy."""
 

@@ -12,10 +12,10 @@ from gateway.entry import OK, Entry, claim_of, digest_of, utc_now
 from gateway.ledger.ledger import Ends
 
 START = (0, "0" * 64)
-AFTER_THE_FACTS = ("state", "owner", "claim", "request", "sent", "answer", "position", "hash")
+AFTER_THE_FACTS = ("state", "owner", "claim", "request", "sent", "answer", "changes", "position", "hash")
 FACTS = tuple(field.name for field in fields(Entry) if field.name not in AFTER_THE_FACTS)
 # Facts that entries did not always have. A hash covers them where there is something in them: those of old stay true.
-LATER_FACTS = ("correlation_id", "revision", "foreign_changes", "answer_digest")
+LATER_FACTS = ("correlation_id", "revision", "foreign_changes", "answer_digest", "changes_digest", "etag_before", "etag")
 # Facts that come after an entry is finished, and so after its hash.
 NEVER_COVERED = ("repaired",)
 FIRST_FACTS = tuple(name for name in FACTS if name not in LATER_FACTS + NEVER_COVERED)
@@ -61,7 +61,15 @@ def fault(entry: Entry, previous: str) -> str:
         return "its answer is missing"
     if entry.claim not in (None, claim_of(entry.caller, entry.tenant, entry.request_id)):
         return "it holds a request id that is not its own"
-    return ""
+    return _fault_of_changes(entry)
+
+
+def _fault_of_changes(entry: Entry) -> str:
+    """They are kept as long as the entry; older versions had none."""
+    if entry.changes is None:
+        return "what it did is missing" if entry.changes_digest else ""
+    genuine = entry.changes_digest and _is_of(entry.changes, entry.changes_digest)
+    return "" if genuine else "what it did is not what was written down"
 
 
 def verify(entries: Iterable[Entry], ends: Ends, noted: Collection[tuple[int, str]] = ()) -> Iterator[str]:

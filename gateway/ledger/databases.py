@@ -17,13 +17,17 @@ WAIT_S = 3
 # The first key of the advisory locks that gateways hold while they live; the second is their number.
 LIVING = 0x6C656467
 ALONE = 0x6C656468
-READER = {"connect_timeout": WAIT_S, "application_name": "compliance-gateway audit"}
-WRITER = {
+# Whoever asks sees within half a minute that the server's machine is gone.
+PATIENCE = {
     "connect_timeout": WAIT_S,
     "tcp_user_timeout": WAIT_S * 1000,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
+}
+READER = {**PATIENCE, "application_name": "compliance-gateway audit"}
+WRITER = {
+    **PATIENCE,
     "application_name": "compliance-gateway",
     # The server sees within half a minute that a machine is gone; no statement of the ledger's takes seconds. A gateway that
     # is paused within a transaction is cut off before the others, who wait for its locks, give up.
@@ -56,6 +60,10 @@ class Database(Protocol):
 
     def take_time(self, connection: sa.Connection) -> None:
         """For the rest of the transaction statements may take as long as they need."""
+        ...
+
+    def hurry(self, connection: sa.Connection) -> None:
+        """For the rest of a reader's transaction statements may take no longer than a writer's."""
         ...
 
     def announce(self, connection: sa.Connection, me: int) -> None:
@@ -119,6 +127,9 @@ class Sqlite:
     def take_time(self, connection: sa.Connection) -> None:
         pass
 
+    def hurry(self, connection: sa.Connection) -> None:
+        pass
+
     def announce(self, connection: sa.Connection, me: int) -> None:
         pass
 
@@ -165,6 +176,9 @@ class Postgres:
     def take_time(self, connection: sa.Connection) -> None:
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
             connection.exec_driver_sql(f"SET LOCAL {setting} = 0")
+
+    def hurry(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{WAIT_S}s'")
 
     def announce(self, connection: sa.Connection, me: int) -> None:
         if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LIVING, me))):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from gateway.revision import Change, Revision, State
 
@@ -12,6 +13,7 @@ FORWARD: Mapping[State, tuple[State, ...]] = {
     "void": (),
     "settled": (),
 }
+OVER = tuple(state for state, then in FORWARD.items() if not then)
 # The sender saw what Graph answered. Others saw only what shows, and what did not show for them may have landed all the same.
 SENDERS: Mapping[State, tuple[State, ...]] = {"sent": ("doubtful", "void")}
 
@@ -22,12 +24,17 @@ def may_become(state: State, then: State, *, sender: bool) -> bool:
     sender: whether it is said by the gateway that sent the write.
     """
     if state == then:
-        return state not in ("settled", "void")
+        return state not in OVER
     return then in FORWARD[state] or (sender and then in SENDERS.get(state, ()))
 
 
 def changed(revision: Revision, change: Change) -> Revision:
-    """After a change that happens now, and that may be made."""
+    """After a change that happens now, and that may be made. The set that was sent is of no use when it is over."""
     acked_s = 0.0 if change.acked and revision.acked_s is None else revision.acked_s
     landed_s = 0.0 if change.landed and revision.landed_s is None else revision.landed_s
-    return replace(revision, state=change.state, acked_s=acked_s, landed_s=landed_s)
+    read_back: dict[str, Any] = {
+        "touched": revision.touched if change.touched is None else change.touched,
+        "etag_after": change.etag or revision.etag_after,
+        "sent": None if change.state in OVER else revision.sent,
+    }
+    return replace(revision, state=change.state, acked_s=acked_s, landed_s=landed_s, **read_back)

@@ -1,14 +1,16 @@
-"""What is forgotten, a batch at a time: answers and with them the request ids, settled revisions, the oldest entries of the
-chain. Each batch reads and changes a bounded number of rows, with an index that serves it. Runs inside the caller's
+"""What is forgotten, a batch at a time: answers and with them the request ids, revisions that are over, the oldest entries of
+the chain. Each batch reads and changes a bounded number of rows, with an index that serves it. Runs inside the caller's
 transaction."""
 
 from itertools import takewhile
 
 import sqlalchemy as sa
 
+from gateway.ledger import contents, touches
 from gateway.ledger.chain import CUT, cut
 from gateway.ledger.schema import chain, entries, revisions
 from gateway.ledger.statements import write
+from gateway.revision import State
 
 OLD_ANSWERS = (
     sa.select(entries.c.id)
@@ -22,13 +24,15 @@ OLD_ANSWERS = (
     .limit(sa.bindparam("most", type_=sa.Integer))
     .with_for_update(skip_locked=True)
 )
-OLD_REVISIONS = (
-    sa.select(*revisions.primary_key)
-    .where(sa.text("revisions.state IN ('settled', 'void')"), revisions.c.written_at < sa.bindparam("before"))
+# For each state with the literal that its index has.
+OLD_REVISIONS = {
+    state: sa.select(*revisions.primary_key, revisions.c.base)
+    .where(sa.text(f"revisions.state = '{state}'"), revisions.c.written_at < sa.bindparam("before"))
     .order_by(revisions.c.written_at)
     .limit(sa.bindparam("most", type_=sa.Integer))
     .with_for_update(skip_locked=True)
-)
+    for state in ("settled", "void")
+}
 
 
 def forget_answers(connection: sa.Connection, before: str, most: int) -> bool:
@@ -38,11 +42,14 @@ def forget_answers(connection: sa.Connection, before: str, most: int) -> bool:
     return len(ids) == most
 
 
-def forget_revisions(connection: sa.Connection, before: float, most: int) -> bool:
-    """Settled ones that were written down before, by the database's clock. Whether there may be more."""
-    found = connection.execute(OLD_REVISIONS, {"before": before, "most": most}).all()
+def forget_revisions(connection: sa.Connection, state: State, before: float, most: int) -> bool:
+    """Those in a state, settled or void, that were written down before, by the database's clock; and the sets that nothing else
+    refers to. Whether there may be more."""
+    found = connection.execute(OLD_REVISIONS[state], {"before": before, "most": most}).all()
     if found:
-        connection.execute(revisions.delete().where(sa.tuple_(*revisions.primary_key).in_([tuple(row) for row in found])))
+        these = sa.tuple_(*revisions.primary_key).in_([tuple(row[:-1]) for row in found])
+        connection.execute(revisions.delete().where(these))
+        contents.let_go(connection, [row.base for row in found if row.base is not None])
     return len(found) == most
 
 
@@ -58,6 +65,7 @@ def forget_entries(connection: sa.Connection, before: str, most: int) -> bool:
         return False
     last = old[-1]
     connection.execute(entries.delete().where(entries.c.position > tail, entries.c.position <= last.position))
+    touches.forget(connection, last.position)
     connection.execute(chain.update(), {"tail_position": last.position, "tail_hash": last.hash})
     said = cut(last.position, last.hash)
     write(connection, [said], {said.id: None})

@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from gateway.changes import How
 from gateway.entry import Entry
-from gateway.revision import Change, Grant, PolicyName, Revision
+from gateway.revision import Change, Grant, Kept, PolicyName, Revision
 
 
 class LedgerError(Exception):
@@ -31,8 +32,10 @@ class Claim:
 class Query:
     """Which entries to find; what is None or empty says nothing. All that is said has to hold.
 
-    target: a part of the target or of the assignment's id. since, until: of began_at, as entries tell the time; since is
-    included. any_id: any of an entry's ids. after: positions in the chain beyond this one. newest: at most so many.
+    target: a part of the target or of the assignment's id, in what was asked for. touched: whose row was changed: the kind of
+    target, its id or the beginning of it (4 letters or more), or both, as `group 0b1c2d3e`; how: what became of that row.
+    since, until: of began_at, as entries tell the time; since is included. any_id: any of an entry's ids. after: positions in
+    the chain beyond this one. newest: at most so many.
     """
 
     caller: str = ""
@@ -44,6 +47,8 @@ class Query:
     client_request_id: str = ""
     graph_request_id: str = ""
     target: str = ""
+    touched: str = ""
+    how: How | Literal[""] = ""
     any_id: str = ""
     since: str = ""
     until: str = ""
@@ -130,6 +135,7 @@ class Revisions(Protocol):
         long ago ours should have passed. Where some entries are not ours (see `update`), nothing is written, and the
         answer is 0 and the ids that are. repaired: numbers of earlier revisions which this one restores; their entries say
         so from now on. owner and the moments of the revision are the ledger's to say.
+        Of `changes` it keeps nothing: what a repair did is written down when it took effect, as `conclude` says.
         """
         ...
 
@@ -141,6 +147,9 @@ class Revisions(Protocol):
         generation: of the lease under which was looked. Raises LEASE_LOST where somebody else was granted the policy since, and
         may have written what those looks were not judged by: then only what Graph answered is written down. Changes that
         evidence does not allow (see ledger.evidence) are left out, as are those of settled revisions.
+
+        What others did, and a repair when it is first known to have taken effect, is an entry of its own too, if its `changes`
+        are said (see ledger.notes).
         """
         ...
 
@@ -149,7 +158,42 @@ class Revisions(Protocol):
         ...
 
 
-class Store(Ledger, Leases, Revisions, Protocol):
+class History(Protocol):
+    """What was done to a policy: its revisions that took effect, or may have. All raise LEDGER_UNAVAILABLE; none waits for what
+    is being written, or holds it up."""
+
+    async def page(
+        self,
+        policy: PolicyName,
+        below: int | None,
+        most: int,
+        kinds: Collection[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+    ) -> list[Kept]:
+        """At most so many, newest first, numbered below; of these kinds, all if none is said; written down since and before
+        until, in seconds since 1970."""
+        ...
+
+    async def kept(self, policy: PolicyName, number: int, *, whole: bool) -> Kept | None:
+        """One; None where it is not kept, or never took effect. whole: with its base."""
+        ...
+
+    async def at(self, policy: PolicyName, moment: float) -> int | None:
+        """The number of the newest that was written down by then, in seconds since 1970; None before the first."""
+        ...
+
+    async def first(self, policy: PolicyName) -> int | None:
+        """The number of the oldest that is kept."""
+        ...
+
+    async def entry(self, tenant: str, policy: str, entry_id: str) -> Entry | None:
+        """An entry of this policy, by its whole id, without `request`, `answer` and `sent`. None where there is none, and where
+        it is not what was written down."""
+        ...
+
+
+class Store(Ledger, Leases, Revisions, History, Protocol):
     """All that a kind of ledger gives to a gateway."""
 
     async def unsettled(self) -> list[PolicyName]:
@@ -174,6 +218,25 @@ class LedgerReader(Protocol):
 
     def find(self, query: Query) -> Iterator[Entry]:
         """Oldest first by began_at; with `after`, by position."""
+        ...
+
+    def revisions(
+        self,
+        tenant: str = "",
+        policy: str = "",
+        set: str = "",  # noqa: A002
+        newest: int | None = None,
+    ) -> Iterator[Kept]:
+        """Those that took effect, newest first, at most so many; what is empty says nothing."""
+        ...
+
+    def revision(self, policy: PolicyName, number: int) -> Kept | None:
+        """One with its base; None where it is not kept, or never took effect."""
+        ...
+
+    def entries_named(self, beginning: str) -> list[Entry]:
+        """The one with this id; or those whose id begins so, with 4 letters or more, some of them where there are many. Without
+        `request`, `answer` and `sent`."""
         ...
 
     def ends(self) -> Ends:

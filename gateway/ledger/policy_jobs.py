@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from gateway.changes import NOTHING
 from gateway.entry import Entry, utc_now
 from gateway.errors import GatewayError, Reason
-from gateway.ledger import revisions
+from gateway.ledger import history, notes, revisions
 from gateway.ledger.databases import Database
 from gateway.ledger.evidence import changed, may_become
-from gateway.revision import Change, Grant, PolicyName, Revision
+from gateway.revision import Change, Grant, Kept, PolicyName, Revision
 
 PolicyKind = Literal["acquire", "renew", "release", "write_down", "conclude"]
 
@@ -26,6 +27,7 @@ class PolicyJobs:
     """See ledger.Leases and ledger.Revisions for what each does.
 
     ours: tells which entries are the gateway's; asked after the leases are locked. entries: what is to be written of them.
+    notes: entries of the ledger's own, which are new.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class PolicyJobs:
         self._changes: list[tuple[PolicyName, Change]] = []
         self._repaired: list[tuple[PolicyName, int]] = []
         self.entries: list[Entry] = []
+        self.notes: list[Entry] = []
         self.kinds: Mapping[str, Callable[..., Any]] = {
             "acquire": self._acquire,
             "renew": self._renew,
@@ -70,7 +73,15 @@ class PolicyJobs:
         if not granted:
             return None
         unsettled = [revision for revision in self._unsettled[policy].values() if revision.state != "settled"]
-        return Grant(lease.generation, revisions.with_bodies(self._connection, policy, unsettled, after))
+        bodies = revisions.with_bodies(self._connection, policy, unsettled, after)
+        return Grant(lease.generation, bodies, None if unsettled else self._newest(policy, after))
+
+    def _newest(self, policy: PolicyName, after: int) -> Kept | None:
+        """Asked only where there may be one; what this transaction has not written yet, the database does not tell."""
+        pending = any(policy == about for about, _ in (*self._written, *self._changes))
+        if pending or self._leases[policy].numbers <= after:
+            return None
+        return history.newest(self._connection, policy, after, self._now)
 
     def _renew(self, policy: PolicyName, generation: int) -> bool:
         self._leases[policy], ours = self._leases[policy].renewed(self._me, generation, self._now, self._lease_s)
@@ -104,10 +115,19 @@ class PolicyJobs:
             if found is not None and may_become(found.state, change.state, sender=found.owner == self._me):
                 known[change.number] = changed(found, change)
                 self._changes.append((policy, change))
+                if found.kind == "repair" and not notes.took_effect(found):
+                    self._note(policy, replace(known[change.number], changes=change.changes))
         if not holds:
             raise GatewayError(Reason.LEASE_LOST)
         seen: dict[str, Any] = {"kind": "foreign", "state": "shown", "acked_s": 0.0, "landed_s": 0.0}
-        return [self._add(policy, replace(revision, **seen)) for revision in foreign]
+        numbers = [self._add(policy, replace(revision, **seen)) for revision in foreign]
+        for number in numbers:
+            self._note(policy, self._unsettled[policy][number])
+        return numbers
+
+    def _note(self, policy: PolicyName, revision: Revision) -> None:
+        if revision.changes and revision.changes != NOTHING and notes.took_effect(revision):
+            self.notes.append(notes.note(policy, revision, revision.changes))
 
     def _add(self, policy: PolicyName, revision: Revision) -> int:
         lease = self._leases[policy]

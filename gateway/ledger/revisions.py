@@ -1,6 +1,5 @@
 """What is asked of the tables of leases and revisions. Each function runs inside the caller's transaction."""
 
-import zlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.ledger import contents
+from gateway.ledger.evidence import OVER
 from gateway.ledger.leases import Lease, queue_from, queue_text
+from gateway.ledger.packing import packed, unpacked
 from gateway.ledger.schema import entries, leases, revisions
 from gateway.revision import Change, PolicyName, Revision
 
@@ -38,12 +40,14 @@ GIVEN = sa.select(
     sa.func.max(revisions.c.number).label("number"), sa.func.max(revisions.c.generation).label("generation")
 ).where(*_which(revisions))
 SAVE_LEASE = leases.update().where(*_which(leases))
-HEAD = sa.select(*(column for column in revisions.c if column.name not in ("touched", "sent")))
+BODIED = ("touched", "sent", "base")
+HEAD = sa.select(*(column for column in revisions.c if column.name not in BODIED))
 HEADS = HEAD.where(UNSETTLED, sa.tuple_(*_named(revisions)).in_(THESE)).order_by(revisions.c.number)
 BODIES = sa.select(revisions.c.number, revisions.c.touched, revisions.c.sent).where(
     UNSETTLED, *_which(revisions), revisions.c.number > sa.bindparam("after")
 )
 INSERT = revisions.insert()
+COLUMNS = tuple(column.name for column in revisions.c)
 NUMBERED: sa.BindParameter[Any] = sa.bindparam("which")
 ONE = HEAD.where(*_which(revisions), revisions.c.number == NUMBERED)
 CHANGE = (
@@ -53,6 +57,9 @@ CHANGE = (
         state=sa.bindparam("becomes"),
         acked_at=sa.func.coalesce(revisions.c.acked_at, sa.bindparam("acked", type_=sa.Double)),
         landed_at=sa.func.coalesce(revisions.c.landed_at, sa.bindparam("landed", type_=sa.Double)),
+        touched=sa.func.coalesce(sa.bindparam("touches", type_=sa.LargeBinary), revisions.c.touched),
+        etag_after=sa.func.coalesce(sa.bindparam("etag", type_=sa.Text), revisions.c.etag_after),
+        sent=sa.case((sa.bindparam("over", type_=sa.Boolean), sa.null()), else_=revisions.c.sent),
     )
 )
 # Without the set: see schema.POLICY.
@@ -105,7 +112,7 @@ def save(connection: sa.Connection, changed: Mapping[PolicyName, Lease]) -> None
 
 
 def heads(connection: sa.Connection, policies: Collection[PolicyName], now: float) -> dict[PolicyName, dict[int, Revision]]:
-    """The unsettled revisions by number, without `touched` and `sent`."""
+    """The unsettled revisions by number, without `touched`, `sent` and `base`."""
     found: dict[PolicyName, dict[int, Revision]] = defaultdict(dict)
     if not policies:
         return found
@@ -133,9 +140,7 @@ def with_bodies(connection: sa.Connection, policy: PolicyName, found: Sequence[R
         return tuple(found)
     bodies = {row.number: row for row in connection.execute(BODIES, _where(policy) | {"after": after})}
     return tuple(
-        replace(revision, touched=body.touched, sent=zlib.decompress(body.sent) if body.sent is not None else None)
-        if (body := bodies.get(revision.number))
-        else revision
+        replace(revision, touched=body.touched, sent=unpacked(body.sent)) if (body := bodies.get(revision.number)) else revision
         for revision in found
     )
 
@@ -143,22 +148,26 @@ def with_bodies(connection: sa.Connection, policy: PolicyName, found: Sequence[R
 def insert(connection: sa.Connection, written: Sequence[tuple[PolicyName, Revision]], now: float) -> None:
     """New ones, under their numbers."""
     if written:
+        contents.keep(connection, [revision.base for _, revision in written if revision.base is not None])
         connection.execute(INSERT, [_revision_row(policy, revision, now) for policy, revision in written])
 
 
 def _revision_row(policy: PolicyName, revision: Revision, now: float) -> dict[str, Any]:
-    sent = zlib.compress(revision.sent) if revision.sent is not None else None
     happened = {"acked_at": revision.acked_s, "landed_at": revision.landed_s}
     moments = {name: now - ago if ago is not None else None for name, ago in happened.items()}
-    return policy._asdict() | vars(revision) | moments | {"written_at": now, "sent": sent}
+    row = policy._asdict() | vars(revision) | moments | {"written_at": now}
+    row["sent"] = packed(revision.sent) if revision.sent is not None else None
+    row["base"] = contents.digest_of(revision.base) if revision.base is not None else None
+    return {name: row[name] for name in COLUMNS}
 
 
 def change(connection: sa.Connection, changes: Sequence[tuple[PolicyName, Change]], now: float) -> None:
     """Carries out changes that may be made (see evidence)."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         _where(policy)
         | {"which": made.number, "becomes": made.state}
         | {"acked": now if made.acked else None, "landed": now if made.landed else None}
+        | {"touches": made.touched, "etag": made.etag or None, "over": made.state in OVER}
         for policy, made in changes
     ]
     if rows:

@@ -23,6 +23,10 @@ class Blob(sa.LargeBinary):
         """None is needed: the drivers give bytes for bytes."""
 
 
+# Text in the order of its bytes, so that an index finds what begins with something.
+InOrder = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
 def _partial_index(name: str, where: str, *columns: str) -> sa.Index:
     return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
 
@@ -53,10 +57,25 @@ entries = sa.Table(
     sa.Column("foreign_changes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("repaired", sa.Text, nullable=False, server_default=""),
     sa.Column("answer_digest", sa.Text, nullable=False, server_default=""),
+    *(sa.Column(name, sa.Text, nullable=False, server_default="") for name in ("changes_digest", "etag_before", "etag")),
+    sa.Column("changes", Blob),
     _partial_index("entries_unfinished", "state <> 'finished'", "state"),
     # Its condition is statements.ANSWERED: expiry reads what is old and no more.
     _partial_index("entries_answered", "state = 'finished' AND claim IS NOT NULL", "ended_at"),
     _partial_index("entries_revision", "revision IS NOT NULL", "tenant", "policy", "revision"),
+)
+
+# Whom the finished entries touched, to find them by (see changes.Name): what `entries.changes` says, and of entries of versions
+# that had none, what they were asked to touch. position: of the entry; place: of the change in it. how: empty where not known.
+touches = sa.Table(
+    "touches",
+    metadata,
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    *(sa.Column(name, InOrder, nullable=False) for name in ("kind", "name", "how")),
+    sa.Index("touches_kind", "kind", "position"),
+    sa.Index("touches_name", "name", "position"),
+    sqlite_with_rowid=False,
 )
 
 # A row for each policy that was ever written. It is also what gateways lock who work on the policy's revisions.
@@ -71,7 +90,15 @@ leases = sa.Table(
     sa.Column("numbers", sa.Integer, nullable=False),
 )
 
-# Moments are seconds since 1970 by the database's clock.
+# Sets of rows, packed: each once, by its SHA-256. Revisions refer to them; what none refers to goes (see expiry).
+contents = sa.Table(
+    "contents",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("body", Blob, nullable=False),
+)
+
+# Moments are seconds since 1970 by the database's clock. base: the digest of its content.
 revisions = sa.Table(
     "revisions",
     metadata,
@@ -85,8 +112,12 @@ revisions = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("written_at", sa.Double, nullable=False),
     *(sa.Column(name, sa.Double) for name in ("acked_at", "landed_at")),
+    sa.Column("base", sa.LargeBinary),
+    *(sa.Column(name, sa.Text, nullable=False, server_default="") for name in ("etag_before", "etag_after")),
     _partial_index("revisions_unsettled", "state NOT IN ('settled', 'void')", *POLICY, "number"),
-    _partial_index("revisions_settled", "state IN ('settled', 'void')", "written_at"),
+    _partial_index("revisions_settled", "state = 'settled'", "written_at"),
+    _partial_index("revisions_void", "state = 'void'", "written_at"),
+    _partial_index("revisions_base", "base IS NOT NULL", "base"),
 )
 
 # One row: the ends of the chain (see ledger.Ends), how many gateways ever opened the ledger, and what they

@@ -3,26 +3,23 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
-import sqlalchemy as sa
-
 from gateway.config import LedgerConfig
 from gateway.entry import Entry
 from gateway.errors import GatewayError, Reason
-from gateway.ledger import schema, statements
 from gateway.ledger.databases import DownError, database_of
-from gateway.ledger.ledger import Claim, Ends, LedgerError, Query
-from gateway.ledger.store import Ages, JobKind, Store, why
+from gateway.ledger.ledger import Claim, LedgerError
+from gateway.ledger.reading import RETRY_S, SqlReader, unavailable
+from gateway.ledger.store import Ages, JobKind, Store
 from gateway.logs import log_bug
 from gateway.revision import Change, Grant, PolicyName, Revision
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 1.0
 EXPIRE_S = 3600.0
 MOST_JOBS = 500
 HANGS_S = 5.0
@@ -39,16 +36,20 @@ class Job(NamedTuple):
     future: "asyncio.Future[Any]"
 
 
-class SqlLedger:
-    """See ledger.Ledger, ledger.Leases, ledger.Revisions and ledger.LedgerReader."""
+class SqlLedger(SqlReader):
+    """See ledger.Ledger, ledger.Leases, ledger.Revisions; and reading for ledger.History and ledger.LedgerReader."""
 
     def __init__(self, settings: LedgerConfig) -> None:
-        self._database = database_of(settings.url, settings.password())
+        super().__init__(database_of(settings.url, settings.password()))
         kept = settings.entries_kept_days
-        ages = Ages(UNCERTAIN, timedelta(days=settings.answers_kept_days), timedelta(days=kept) if kept is not None else None)
+        ages = Ages(
+            UNCERTAIN,
+            answers=timedelta(days=settings.answers_kept_days),
+            entries=timedelta(days=kept) if kept is not None else None,
+            revisions=timedelta(days=settings.revisions_kept_days),
+        )
         self._store = Store(self._database, ages, settings.lease_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._up: bool | None = None
         self._fault = "not opened yet"
         self._known: set[str] = set()  # unfinished entries that somebody here works on
         self._waiting: list[Job] = []
@@ -135,41 +136,12 @@ class SqlLedger:
         self._up = False
         await self._in_thread(self._store.disconnect)
         self._thread.shutdown(wait=False)
+        self._reads.shutdown(wait=False)
         self._database.leave()
-
-    def probe(self) -> None:
-        if not self._database.is_there():
-            return
-        try:
-            with self._database.reader.connect() as connection, connection.begin():
-                schema.check_readable(connection)
-        except sa.exc.SQLAlchemyError as exc:
-            raise LedgerError(f"cannot be opened: {why(exc)}") from exc
-
-    def find(self, query: Query) -> Iterator[Entry]:
-        with self._reading() as connection:
-            yield from statements.find(connection, query)
-
-    def ends(self) -> Ends:
-        with self._reading() as connection:
-            return statements.ends(connection)
-
-    @contextlib.contextmanager
-    def chained(self) -> Iterator[tuple[Ends, Iterator[Entry]]]:
-        with self._reading() as connection:
-            yield statements.ends(connection), statements.chained(connection)
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        try:
-            with self._database.reader.connect() as connection, connection.begin():
-                yield connection
-        except sa.exc.SQLAlchemyError as exc:
-            raise LedgerError(f"cannot be read: {type(exc).__name__}; is it there, and of this version?") from exc
 
     async def _ask(self, kind: JobKind, arguments: Sequence[Any]) -> Any:
         if not self._up:
-            raise _unavailable()
+            raise unavailable()
         job = Job(kind, arguments, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         if self._working is None:
@@ -197,7 +169,7 @@ class SqlLedger:
             waiting, self._waiting = [*jobs, *self._waiting], []
             for job in waiting:
                 if not job.future.done():
-                    job.future.set_exception(_unavailable())
+                    job.future.set_exception(unavailable())
             self._working = None
 
     async def _tend(self) -> None:
@@ -259,7 +231,3 @@ def _answer(job: Job, result: Any) -> None:
         job.future.set_exception(GatewayError(Reason.INTERNAL))
     else:
         job.future.set_result(result)
-
-
-def _unavailable() -> GatewayError:
-    return GatewayError(Reason.LEDGER_UNAVAILABLE, retry_after=RETRY_S)

@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.entry import Entry
+from gateway.ledger import touches
 from gateway.ledger.chain import link
 from gateway.ledger.ledger import Claim, Ends, Query
+from gateway.ledger.packing import entry_of, row_of
 from gateway.ledger.replays import answer_of
 from gateway.ledger.schema import chain, entries, revisions
 
@@ -49,7 +51,7 @@ def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: C
     """Claims by one gateway, `me`; in the order of `wanted`. living: asked only where a claim is taken."""
     own = [replace(entry, owner=me) for entry in wanted]
     # In one order for all gateways: no deadlocks.
-    connection.execute(CLAIM[connection.dialect.name], sorted(map(vars, own), key=lambda row: row["claim"]))
+    connection.execute(CLAIM[connection.dialect.name], sorted(map(row_of, own), key=lambda row: row["claim"]))
     holders = dict(connection.execute(HOLDERS, {"claims": [entry.claim for entry in own]}).all())
     taken = [holders[entry.claim] for entry in own if holders.get(entry.claim, entry.id) != entry.id]
     others = {entry.id: entry for entry in _entries(connection, entries.c.id.in_(taken))} if taken else {}
@@ -86,12 +88,14 @@ def write(connection: sa.Connection, changed: Sequence[Entry], ours: Mapping[str
     in_order = sorted((entry for entry in changed if entry.id in ours), key=lambda entry: entry.state == "finished")
     latest = {entry.id: _with_revision(entry, ours[entry.id]) for entry in in_order}
     kept = _chained(connection, list(latest.values()))
-    new = [vars(entry) for entry in kept if not entry.owner]
+    rows = [(entry, row_of(entry)) for entry in kept]
+    new = [row for entry, row in rows if not entry.owner]
     if new:
         connection.execute(INSERT, new)
-    old = [{"which": entry.id} | {name: vars(entry)[name] for name in WRITTEN_LATER} for entry in kept if entry.owner]
+    old = [{"which": entry.id} | {name: row[name] for name in WRITTEN_LATER} for entry, row in rows if entry.owner]
     if old:
         connection.execute(UPDATE, old)
+    touches.insert(connection, [entry for entry in kept if entry.state == "finished"])
 
 
 def _with_revision(entry: Entry, known: int | None) -> Entry:
@@ -172,6 +176,8 @@ def find(connection: sa.Connection, query: Query) -> Iterator[Entry]:
         where.append(sa.or_(*(column[name] == query.any_id for name in ids)))
     if query.target:
         where.append(sa.or_(*(column[name].icontains(query.target, autoescape=True) for name in ("target", "assignment"))))
+    if query.touched or query.how:
+        where.append(column.position.in_(touches.positions_of(query.touched, query.how)))
     if query.since:
         where.append(column.began_at >= query.since)
     if query.until:
@@ -189,4 +195,4 @@ def _entries(
 ) -> Iterator[Entry]:
     statement = sa.select(entries).where(*where).order_by(*order).limit(limit).execution_options(yield_per=500)
     rows = connection.execute(statement)
-    return (Entry(**row) for row in rows.mappings())
+    return (entry_of(row) for row in rows.mappings())

@@ -26,12 +26,13 @@ DEADLOCKS = 3
 
 @dataclass(frozen=True)
 class Ages:
-    """How old things get. uncertain: before it is looked at again without a caller's asking. answers: and settled revisions.
-    entries: None is for ever."""
+    """How old things get. uncertain: before it is looked at again without a caller's asking. answers: and void revisions.
+    entries: None is for ever. revisions: those that are settled."""
 
     uncertain: timedelta
     answers: timedelta
     entries: timedelta | None
+    revisions: timedelta = timedelta(days=400)
 
 
 class Store:
@@ -145,20 +146,22 @@ class Store:
         }
         results = [_result(kinds[kind], arguments) for kind, arguments in jobs]
         changed = [entry for kind, entries in jobs if kind == "write" for entry in entries]
+        own: list[Entry] = []
         if policies:
             policies.finish()
-            changed += policies.entries
-        if changed:
-            statements.write(connection, changed, ours())
+            changed, own = changed + policies.entries, policies.notes
+        if changed or own:
+            statements.write(connection, [*changed, *own], {**ours(), **{entry.id: entry.revision for entry in own}})
         return results
 
     def _forget(self, connection: sa.Connection) -> bool:
         """A batch of what is too old. Whether there is more."""
         ages, most = self._ages, FORGOTTEN_AT_ONCE
-        settled_before = self._database.now(connection) - ages.answers.total_seconds()
+        now = self._database.now(connection)
         more = [
             expiry.forget_answers(connection, self._before(ages.answers), most),
-            expiry.forget_revisions(connection, settled_before, most),
+            expiry.forget_revisions(connection, "void", now - ages.answers.total_seconds(), most),
+            expiry.forget_revisions(connection, "settled", now - ages.revisions.total_seconds(), most),
             ages.entries is not None and expiry.forget_entries(connection, self._before(ages.entries), most),
         ]
         return any(more)

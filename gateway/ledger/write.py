@@ -4,7 +4,7 @@ outcome before it is answered; and the same request later gets the answer that t
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
@@ -73,17 +73,24 @@ class Write:
         self.entry, self.is_claimed = claim.entry, True
         return claim.entry if claim.answer == "done" else None
 
-    def sending(self, part: bytes, route: str, client_request_id: str) -> Entry:
-        """The entry as it has to be in the ledger before anything is sent."""
-        return replace(self.entry, sent=part, route=route, client_request_id=client_request_id)
+    def sending(
+        self, part: bytes, route: str, client_request_id: str, changes: bytes | None = None, etag_before: str = ""
+    ) -> Entry:
+        """The entry as it has to be in the ledger before anything is sent. changes, etag_before: see Entry."""
+        facts: dict[str, Any] = {"changes": changes, "etag_before": etag_before}
+        return replace(self.entry, sent=part, route=route, client_request_id=client_request_id, **facts)
 
     def sent(self, number: int, entry: Entry) -> None:
         """The entry is in the ledger, with the revision that it is a part of."""
         self.entry = replace(entry, revision=number)
 
+    def did(self, changes: bytes | None, etag_before: str, etag: str) -> None:
+        """What it did to the policy's rows, as it was read back; see Entry."""
+        self.entry = replace(self.entry, changes=changes, etag_before=etag_before, etag=etag)
+
     def unsent(self) -> None:
         """What was written down was surely not carried out."""
-        self.entry = replace(self.entry, sent=None, revision=None)
+        self.entry = replace(self.entry, sent=None, revision=None, changes=None, etag_before="", etag="")
 
     def replay(self, done: Entry) -> Answered:
         """What was answered before."""

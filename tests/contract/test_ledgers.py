@@ -22,12 +22,13 @@ from gateway.ledger.ledger import LedgerError, Query
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.ledger.store import Ages, Store
 from gateway.revision import Change, PolicyName, Revision
+from gateway.testing.history_contract import HistoryContract
 from gateway.testing.lease_contract import POLICY, granted, written
 from gateway.testing.ledger_contract import LedgerContract, intent
 from gateway.testing.revision_contract import RevisionContract
 
 
-class TestSqlite(LedgerContract, RevisionContract):
+class TestSqlite(LedgerContract, RevisionContract, HistoryContract):
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path):
         self.path = tmp_path / "ledger.db"
@@ -80,7 +81,7 @@ class TestSqlite(LedgerContract, RevisionContract):
             self.make().ends()
 
 
-class TestPostgres(LedgerContract, RevisionContract):
+class TestPostgres(LedgerContract, RevisionContract, HistoryContract):
     @pytest.fixture(autouse=True)
     def place(self, postgres: Server):
         self.server, self.url = postgres, postgres.new_database()

@@ -26,7 +26,7 @@ from gateway.testing.ledger_contract import intent
 LATER = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0005"
+revision, down_revision = "9999", "0006"
 
 def upgrade():
     op.add_column("entries", sa.Column("later", sa.Text, server_default="x"))
@@ -38,12 +38,12 @@ SLOW = {
 }
 TAKES_LONG = """
 from alembic import op
-revision, down_revision = "9999", "0005"
+revision, down_revision = "9999", "0006"
 
 def upgrade():
     op.execute({!r})
 """
-NEW = ("revision", "foreign_changes", "repaired", "answer_digest")
+NEW = ("revision", "foreign_changes", "repaired", "answer_digest", "changes_digest", "etag_before", "etag", "changes")
 
 
 def opened(url: str) -> sa.Connection:

@@ -126,6 +126,8 @@ async def test_settled_revisions_are_forgotten_and_others_never(url: str, monkey
     await concluded(ledger, [Change(number, "settled") for number in numbers[:5]])
     assert await batches(ledger) == 1, "they are young"
     ledger._store._ages = Ages(timedelta(0), timedelta(0), None)
+    assert await batches(ledger) == 1, "answers are forgotten sooner"
+    ledger._store._ages = Ages(timedelta(0), timedelta(0), None, revisions=timedelta(0))
     assert await batches(ledger) == 3
     with database_of(url, None).reader.connect() as connection:
         assert connection.exec_driver_sql("SELECT number FROM revisions").scalars().all() == [6]
@@ -135,7 +137,11 @@ async def test_settled_revisions_are_forgotten_and_others_never(url: str, monkey
 
 @pytest.mark.parametrize(
     ("statement", "before", "index"),
-    [(expiry.OLD_ANSWERS, "2002", "entries_answered"), (expiry.OLD_REVISIONS, 2e9, "revisions_settled")],
+    [
+        (expiry.OLD_ANSWERS, "2002", "entries_answered"),
+        (expiry.OLD_REVISIONS["settled"], 2e9, "revisions_settled"),
+        (expiry.OLD_REVISIONS["void"], 2e9, "revisions_void"),
+    ],
 )
 async def test_an_index_serves_it(url: str, statement: sa.Select, before: object, index: str):
     ledger = SqlLedger(LedgerConfig(url=url))

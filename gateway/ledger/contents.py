@@ -1,0 +1,54 @@
+"""Sets of rows as revisions refer to them: each kept once, packed, by the SHA-256 of what it was. Each function runs inside the
+caller's transaction.
+
+A content goes when no revision refers to it any more, and never under the hands of who is about to refer to it: whoever keeps
+one locks its row until the end of the transaction, whether it was there or not; whoever lets go of one locks it first, and then
+looks anew who refers to it. All lock in the order of digests.
+"""
+
+import hashlib
+from collections.abc import Collection
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.ledger.packing import packed, unpacked
+from gateway.ledger.schema import contents, revisions
+
+# Sets the digest to what it is, which takes the row's lock; to do nothing would take none.
+KEEP = {
+    name: (new := insert(contents)).on_conflict_do_update(index_elements=["digest"], set_={"digest": new.excluded.digest})
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+THESE = contents.c.digest.in_(sa.bindparam("digests", expanding=True))
+LOCK = sa.select(contents.c.digest).where(THESE).order_by(contents.c.digest).with_for_update()
+LET_GO = contents.delete().where(THESE, ~sa.exists().where(revisions.c.base == contents.c.digest))
+
+
+def digest_of(content: bytes) -> bytes:
+    """SHA-256: 32 bytes."""
+    return hashlib.sha256(content).digest()
+
+
+def keep(connection: sa.Connection, wanted: Collection[bytes]) -> None:
+    """Before a revision refers to them in the same transaction."""
+    if wanted:
+        rows = {digest_of(content): content for content in wanted}
+        connection.execute(
+            KEEP[connection.dialect.name], [{"digest": digest, "body": packed(rows[digest])} for digest in sorted(rows)]
+        )
+
+
+def let_go(connection: sa.Connection, digests: Collection[bytes]) -> None:
+    """Of those that no revision refers to any more, after the last that did was deleted in the same transaction."""
+    if digests:
+        these = {"digests": sorted(set(digests))}
+        # Two statements: what the second sees is what was committed when the first got its locks.
+        connection.execute(LOCK, these)
+        connection.execute(LET_GO, these)
+
+
+def content_of(digest: bytes | None, body: object) -> bytes | None:
+    """What was kept; None where it is something else, or none was."""
+    content = unpacked(body)
+    return content if isinstance(content, bytes) and digest_of(content) == digest else None
