@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from gateway.assignments.edits import Change
 from gateway.assignments.pending import Piece, Written
 from gateway.assignments.rows import Row, RowSet, Touch
-from gateway.changes import decoded
+from gateway.changes import NOTHING, decoded
 from gateway.entry import Entry
 from gateway.errors import GatewayError, Reason
 from gateway.ledger.write import REMOVED
@@ -117,7 +117,7 @@ def _entry(entry: Entry) -> Revision.Entry:
         caller=entry.caller,
         operation=entry.operation,
         request_id=entry.request_id,
-        changes=_changes((one.before, one.after) for one in decoded(entry.changes or b"[]")),
+        changes=_changes((one.before, one.after) for one in decoded(entry.changes or NOTHING)),
     )
     found.call_time.FromJsonString(entry.began_at)
     return found

@@ -15,7 +15,7 @@ from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.past_writes import decoded_rows, decoded_touches
 from gateway.assignments.rows import RowSet, Touch, key_of
 from gateway.call import Call
-from gateway.changes import decoded
+from gateway.changes import NOTHING, decoded
 from gateway.entry import OK, Entry
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.ledger.ledger import History
@@ -97,7 +97,7 @@ class PastOfPolicies:
                 entry = await self._entry(policy, request.entry)
                 if entry.changes is None and entry.revision is not None:
                     raise GatewayError(Reason.REVISION_INCOMPLETE, "The entry is older than the ledger's memory of rows.")
-                changes = decoded(entry.changes or b"[]")
+                changes = decoded(entry.changes or NOTHING)
                 return {key_of((*one.before, *one.after)[0]): Touch(one.before, one.after) for one in changes}
         raise invalid("time", "goes with the scope WHOLE_SET alone: say which revision is to be undone")
 

@@ -22,7 +22,8 @@ KEEP = {
 }
 THESE = contents.c.digest.in_(sa.bindparam("digests", expanding=True))
 LOCK = sa.select(contents.c.digest).where(THESE).order_by(contents.c.digest).with_for_update()
-LET_GO = contents.delete().where(THESE, ~sa.exists().where(revisions.c.base == contents.c.digest))
+IS_NONES = ~sa.exists().where(revisions.c.base == contents.c.digest)
+LET_GO = contents.delete().where(THESE, IS_NONES)
 
 
 def digest_of(content: bytes) -> bytes:

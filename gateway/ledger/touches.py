@@ -52,7 +52,8 @@ def positions_of(touched: str, how: str) -> sa.ColumnElement[bool] | sa.Select[A
         return POSITIONS.where(*only)
     kind, name = name_of(plain(touched))
     if name:
-        return POSITIONS.where(touches.c.kind == kind, _begins_with(name), *only)
+        # The kind as an expression: its index would lead to all that were ever touched of it.
+        return POSITIONS.where(touches.c.kind.concat("") == kind, _begins_with(name), *only)
     # Each with its index.
     return sa.union_all(
         POSITIONS.where(touches.c.kind == kind, *only), POSITIONS.where(_begins_with(kind.removeprefix("#")), *only)

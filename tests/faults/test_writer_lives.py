@@ -155,5 +155,5 @@ async def test_an_accepted_write_that_shows_late_beside_a_foreign_change_is_our_
     writers = Writers({"t": graph}, deps(NoLedger(), patience=Patience(doubt=0.0, sleep=at_once), bounds=Bounds(60.0, 60.0)))
     written = await writers.carry_out(write(60), COMPLIANCE, "p", edit)
     await writers.close(1)
-    assert FOREIGN in written.rows
+    assert FOREIGN in written.rows.rows
     assert graph.writes == 1

@@ -21,6 +21,10 @@ REQUESTS = {
     "UpdateComplianceAssignment": {"deviceCompliancePolicyAssignmentId": ASSIGNMENT, "assignment": {"target": TARGET}},
     "DeleteComplianceAssignment": {"deviceCompliancePolicyAssignmentId": ASSIGNMENT},
     "ReplaceComplianceAssignments": {"assignments": [{"target": TARGET}]},
+    "EditComplianceAssignments": {"edits": [{"delete": {"target": TARGET}}]},
+    "ListComplianceAssignmentRevisions": {},
+    "GetComplianceAssignmentRevision": {"number": 1},
+    "RestoreComplianceAssignments": {"revision": 1},
 }
 
 

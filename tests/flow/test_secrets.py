@@ -51,7 +51,7 @@ async def test_a_bug_is_internal_without_detail_and_logged_without_texts(documen
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("canary-detail") from ValueError("canary-cause")
 
-    monkeypatch.setattr("gateway.assignments.service.TARGET.to_json", broken)
+    monkeypatch.setattr("gateway.assignments.requests.TARGET.to_json", broken)
     with logged() as lines:
         async with gateway(documented) as rig:
             failure = await rig.call("CreateComplianceAssignment", GOOD)

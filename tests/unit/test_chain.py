@@ -122,9 +122,10 @@ def test_twins_are_found(index: int):
     assert list(verify(entries, ends)) == [f"entry twin: its position {index + 1} is another's, or not in the chain"]
 
 
-ANSWERED = Entry(
+BEGUN = Entry(
     id="e", caller="c", tenant="t", request_id="r", began_at="2026-01-01T00:00:00.000000Z", claim=claim_of("c", "t", "r")
-).finished(OK, b"answer")
+)
+ANSWERED = replace(BEGUN, changes=b"changes", etag_before="a", etag="b").finished(OK, b"answer")
 FORGED = {
     "another answer": {"answer": b"forged"},
     "no answer": {"answer": None},
@@ -132,6 +133,13 @@ FORGED = {
     "not finished": {"state": "running"},
     "bytes for text": {"caller": b"c"},
     "no digest": {"answer_digest": "", "answer": b"forged"},
+    "other changes": {"changes": b"forged"},
+    "no changes": {"changes": None},
+    "no changes and no digest": {"changes": None, "changes_digest": ""},
+    "changes without a digest": {"changes_digest": ""},
+    "changes as text": {"changes": "changes"},
+    "another set before": {"etag_before": "c"},
+    "another set after": {"etag": ""},
 }
 
 
@@ -142,6 +150,20 @@ def test_what_an_entry_is_answered_with_is_covered(name: str):
     assert list(verify([entry], ends)) == []
     assert list(verify([replace(entry, claim=None, answer=None)], ends)) == [], "answers are forgotten"
     assert len(list(verify([replace(entry, **FORGED[name])], ends))) == 1
+
+
+def test_what_was_added_to_an_entry_that_did_nothing_is_found():
+    nothing = BEGUN.finished(OK, b"answer")
+    entry = replace(nothing, position=1, hash=link(START[1], 1, nothing))
+    forged = replace(entry, changes=b"forged")
+    assert len(list(verify([forged], Ends(START, (1, entry.hash))))) == 1
+
+
+def test_what_was_not_carried_out_did_nothing():
+    begun = replace(BEGUN, changes=b"changes")
+    assert [begun.uncertain("OUTCOME_UNKNOWN").changes, begun.finished("NOT_FOUND").changes] == [b"changes", None]
+    assert begun.finished("SET_CHANGED", b"").changes == b"changes", "carried out, and there is no answer to it"
+    assert (begun.finished("NOT_FOUND").changes_digest, begun.uncertain("OUTCOME_UNKNOWN").changes_digest) == ("", "")
 
 
 def test_another_head_is_found():
@@ -165,3 +187,6 @@ def test_hashes_of_earlier_versions_are_still_true():
     assert link("0" * 64, 1, entry) == second
     hashes = {link("0" * 64, 1, replace(entry, revision=r, foreign_changes=f)) for r in (None, 1) for f in (0, 1)}
     assert len(hashes) == 4
+    facts = ("changes_digest", "etag_before", "etag")
+    assert {link("0" * 64, 1, replace(entry, **dict.fromkeys(facts, ""))), second} == {second}
+    assert len({link("0" * 64, 1, replace(entry, **{name: "x"})) for name in facts} | {second}) == 4

@@ -2,18 +2,25 @@
 names the entry."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
+from gateway.changes import RowChange, encoded
 from gateway.config import LedgerConfig
 from gateway.entry import OK, Entry
 from gateway.ledger.chain import link, verify
+from gateway.ledger.contents import digest_of
 from gateway.ledger.ledger import Query
-from gateway.ledger.schema import entries
+from gateway.ledger.packing import packed
+from gateway.ledger.schema import contents, entries
 from gateway.ledger.sql_ledger import SqlLedger
+from gateway.revision import Change
+from gateway.testing.lease_contract import POLICY, concluded, written
 from gateway.testing.ledger_contract import intent
 
+CHANGES = encoded([RowChange("group a", (), ({"id": "a"},))])
 # Of three answered requests, what is changed of the second, and what `verify` says of it.
 FORGERIES: dict[str, tuple[dict[str, object], str]] = {
     "its answer": ({"answer": b"forged"}, "entry 2: its answer is not the one that was given"),
@@ -21,6 +28,13 @@ FORGERIES: dict[str, tuple[dict[str, object], str]] = {
     "its answer, without a digest": ({"answer": b"forged", "answer_digest": ""}, "entry 2: changed or moved"),
     "its outcome": ({"outcome": "SET_CHANGED"}, "entry 2: changed or moved"),
     "its request's digest": ({"digest": "forged"}, "entry 2: changed or moved"),
+    "what it did": ({"changes": packed(b"forged")}, "entry 2: what it did is not what was written down"),
+    "what it did, to what unpacks to too much": ({"changes": packed(bytes(65 * 2**20))}, "entry 2: what it did is not"),
+    "what it did, to what is not packed": ({"changes": b"forged"}, "entry 2: what it did is not"),
+    "what it did, to half of it": ({"changes": packed(CHANGES)[:-8]}, "entry 2: what it did is not"),
+    "what it did, to nothing": ({"changes": None}, "entry 2: what it did is missing"),
+    "what it did, and its digest": ({"changes": None, "changes_digest": ""}, "entry 2: changed or moved"),
+    "the set after it": ({"etag": "forged"}, "entry 2: changed or moved"),
     "its hash": ({"hash": "f" * 64}, "entry 2: changed or moved"),
     "its position, to none": ({"position": None}, "its position None is another's, or not in the chain"),
     "its position, to one below zero": ({"position": -2}, "its position -2 is another's, or not in the chain"),
@@ -34,7 +48,8 @@ async def ledger(url: str) -> AsyncIterator[SqlLedger]:
     ledger = SqlLedger(LedgerConfig(url=url))
     await ledger.start()
     for number in (1, 2, 3):
-        await ledger.update([(await ledger.claim(intent(number))).entry.finished(OK, b"answer")])
+        entry = (await ledger.claim(intent(number))).entry
+        await ledger.update([replace(entry, changes=CHANGES).finished(OK, b"answer")])
     yield ledger
     await ledger.close()
 
@@ -69,6 +84,24 @@ async def test_what_was_changed_is_not_answered_again(ledger: SqlLedger, name: s
     execute(ledger, second().values(**change))
     assert (await answers(ledger))[1] == "forged"
     assert any(said in line for line in wrong_with(ledger))
+    assert len(list(ledger.find(Query()))) == 3, "an auditor can still look"
+
+
+async def test_what_was_changed_is_not_told_to_the_doors(ledger: SqlLedger):
+    [first, held, last] = ledger.find(Query())
+    execute(ledger, second().values(changes=packed(b"forged")))
+    found = [await ledger.entry("t", "p", entry.id) for entry in (first, held, last)]
+    assert [entry and entry.changes for entry in found] == [CHANGES, None, CHANGES]
+
+
+async def test_a_set_that_was_changed_is_none(ledger: SqlLedger):
+    """Nobody restores what was not there."""
+    numbers = [await written(ledger, base=base) for base in (b"[1]", b"[2]", b"[3]")]
+    await concluded(ledger, [Change(number, "settled", acked=True) for number in numbers])
+    these = [contents.c.digest == digest_of(base) for base in (b"[1]", b"[2]")]
+    execute(ledger, contents.update().where(these[0]).values(body=packed(b"forged")), contents.delete().where(these[1]))
+    found = [await ledger.kept(POLICY, number, whole=True) for number in numbers]
+    assert [kept.base for kept in found] == [None, None, b"[3]"]
 
 
 # Of columns that SQLite takes whatever kind of value in.
@@ -76,6 +109,8 @@ OTHER_KINDS = {
     "its answer, to text": ("answer = 'forged'", "its answer is not the one that was given"),
     "its answer, to the same as text": ("answer = 'answer'", "its answer is not the one that was given"),
     "its answer, to a number": ("answer = 7", "its answer is not the one that was given"),
+    "what it did, to text": ("changes = 'forged'", "what it did is not what was written down"),
+    "what it did, to a number": ("changes = 7", "what it did is not what was written down"),
     "its digest, to bytes": ("answer_digest = x'00'", "changed or moved"),
     "its caller, to bytes": ("caller = x'63'", "changed or moved"),
     "its hash, to bytes": ("hash = x'00'", "changed or moved"),

@@ -76,8 +76,8 @@ async def test_a_ledger_of_a_newer_gateway_is_refused_and_left_alone(url: str, t
         await SqlLedger(LedgerConfig(url=url)).start()
 
 
-def released(url: str) -> list[Entry]:
-    """A ledger as the released gateway left it: two finished entries, one unsent, one sent, one uncertain."""
+def released(url: str, version: str = "0002") -> list[Entry]:
+    """A ledger as a released gateway left it: two finished entries, one unsent, one sent, one uncertain."""
     done = [replace(intent(n, owner=1).finished(OK, b"answer"), answer_digest="") for n in (1, 2)]
     first = replace(done[0], position=1, hash=link(START[1], 1, done[0]))
     second = replace(done[1], position=2, hash=link(first.hash, 2, done[1]))
@@ -88,8 +88,8 @@ def released(url: str) -> list[Entry]:
     with opened(url) as connection, connection.begin():
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(schema.MIGRATIONS))
-        command.upgrade(config, "0002")
-        assert not sa.inspect(connection).has_table("revisions")
+        command.upgrade(config, version)
+        assert not sa.inspect(connection).has_table("touches")
         connection.execute(sa.table("entries", *map(sa.column, rows[0])).insert(), rows)
         connection.exec_driver_sql(f"UPDATE chain SET head_position = 2, head_hash = '{second.hash}', owners = 1")
     return entries
@@ -106,6 +106,8 @@ async def test_a_released_ledger_is_brought_up_to_date(url: str):
         uncertain.id: b"sent",
     }
     assert {(entry.revision, entry.foreign_changes, entry.repaired) for entry in ledger.find(Query())} == {(None, 0, "")}
+    touched = {touch: [found.request_id for found in ledger.find(Query(touched=touch))] for touch in ("group", "group 2", "3")}
+    assert touched == {"group": ["r1", "r2"], "group 2": ["r2"], "3": []}, "by what was asked for and carried out"
     again, [found] = await ledger.claim(intent(1)), ledger.find(Query(request_id="r5"))
     assert (again.answer, again.entry) == ("done", done)
     grant = await ledger.acquire(POLICY)
@@ -114,6 +116,22 @@ async def test_a_released_ledger_is_brought_up_to_date(url: str):
     assert await ledger.update([found.finished(OK, b"a")]) == {found.id}
     assert [entry.revision for entry in ledger.find(Query(after=2))] == [1]
     assert list(verify(ledger.find(Query(after=0)), ledger.ends())) == []
+    await ledger.close()
+
+
+async def test_revisions_of_earlier_versions_are_history_without_the_set_before_them(url: str):
+    released(url, "0005")
+    columns = (
+        "tenant, set, policy, number, generation, owner, kind, route, client_request_id, touched, state, written_at, acked_at"
+    )
+    values = "'t', 'deviceCompliancePolicies', 'p', 1, 1, 1, 'write', 'assign', 'c', '[]', 'settled', 7.0, 7.5"
+    with opened(url) as connection, connection.begin():
+        connection.exec_driver_sql(f"INSERT INTO revisions ({columns}) VALUES ({values})".replace(" set,", ' "set",'))
+    ledger = SqlLedger(LedgerConfig(url=url, revisions_kept_days=36_500))
+    await ledger.start()
+    kept = await ledger.kept(POLICY, 1, whole=True)
+    assert (kept.base, kept.etag_before, kept.etag_after, kept.written_at, kept.entries) == (None, "", "", 7.0, ())
+    assert (await ledger.acquire(POLICY)).newest.number == 1
     await ledger.close()
 
 
