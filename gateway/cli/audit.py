@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from gateway.cli.audit_chain import seal, verify_chain
 from gateway.changes import How
+from gateway.cli.audit_chain import seal, verify_chain
 from gateway.cli.audit_history import diff, show_entry
 from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
 from gateway.cli.audit_undo import undo
@@ -30,11 +30,15 @@ for name, command in (("verify", verify_chain), ("seal", seal), ("show", show_en
 Caller = Annotated[str, typer.Option(help="By this caller.")]
 Tenant = Annotated[str, typer.Option(help="In this tenant.")]
 Policy = Annotated[str, typer.Option(help="Of this policy.")]
-Target = Annotated[str, typer.Option(help="That touched this group or other target, such as all_devices: 4 letters of an id do.")]
+Target = Annotated[
+    str, typer.Option(help="That touched this group or other target, such as all_devices: 4 letters of an id do.")
+]
 Asked = Annotated[str, typer.Option(help="That asked for this target, carried out or not: a part of it is enough.")]
 Operation = Annotated[str, typer.Option(help="Such as CreateComplianceAssignment.")]
 Outcome = Annotated[str, typer.Option(help="OK, or a reason such as CALLER_NOT_PERMITTED.")]
-Since = Annotated[str, typer.Option(parser=moment_of, help='Begun then or later: 2026-01-31T12:00, 15m, 7d, "last tuesday"; UTC.')]
+Since = Annotated[
+    str, typer.Option(parser=moment_of, help='Begun then or later: 2026-01-31T12:00, 15m, 7d, "last tuesday"; UTC.')
+]
 Until = Annotated[str, typer.Option(parser=moment_of, help="Begun before.")]
 RequestId = Annotated[str, typer.Option(help="The caller's id of a write.")]
 GraphRequestId = Annotated[str, typer.Option(help="Graph's request-id.")]

@@ -1,7 +1,6 @@
 """How entries of the ledger look to people, and to programs. Callers choose some of the text: nothing here obeys it."""
 
 import csv
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
@@ -19,14 +18,16 @@ from gateway.ledger.notes import FOREIGN, REPAIR
 from gateway.odata import dumps
 from gateway.odata.targets import filter_of, text_of_json
 
-# What a cell may not begin with, or a spreadsheet runs it; the wide ones are taken for the others where Japanese is written.
 VERSION = 1
 SHORTEST = 8
 MOST_CHANGES = 5
 HEAD = ("began (UTC)", "who", "did", "policy", "outcome", "entry")
-MOST_WIDE = (16, 13, 9, 12, 14, 10)
+WHO, OUTCOME = HEAD.index("who"), HEAD.index("outcome")
+COLUMNS, GAP = 80, "  "
+MOST_WIDE = (16, COLUMNS, 13, COLUMNS, 14, COLUMNS)  # ids are never cut
 OPERATION = re.compile(r"ComplianceAssignments?")
 OF_NOBODY = {FOREIGN: "somebody else", REPAIR: "the gateway"}
+# What a cell may not begin with, or a spreadsheet runs it; the wide ones are taken for the others where Japanese is written.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
@@ -61,7 +62,7 @@ def write_csv(entries: Iterable[Entry], to: TextIO) -> None:
     for entry in entries:
         changes = changes_of(entry)
         sides = {"before": [one.before for one in changes], "after": [one.after for one in changes]}
-        values = {**row(entry), **{name: dumps(rows) if changes else "" for name, rows in sides.items()}}
+        values = {**row(entry), **{name: dumps(rows, ascii_only=True) if changes else "" for name, rows in sides.items()}}
         writer.writerow({name: _cell(value) for name, value in values.items()})
 
 
@@ -83,34 +84,53 @@ def table(entries: Sequence[Entry], *, wide: bool = False, head: bool = True) ->
 def _wide_table(entries: Sequence[Entry], *, head: bool) -> None:
     """Whole ids; folded where a terminal is too narrow."""
     view = Table(box=None, pad_edge=False, show_header=head)
-    for column in ("began", "caller", "operation", "policy", "target or assignment", "outcome", "Graph", "entry"):
+    for column in ("began", "caller", "operation", "policy", "target or assignment", "outcome", "Graph", "entry", "changes"):
         view.add_column(column, overflow="fold")
     for entry in entries:
         graph = " ".join(filter(None, (str(entry.graph_status or ""), entry.graph_request_id)))
         when = entry.began_at[:19] + "Z"
         what = entry.target or entry.assignment
         words = (when, who(entry), entry.operation, entry.policy, what, outcome(entry), graph, entry.id)
-        view.add_row(*(Text(shown(word)) for word in words))
+        changed = "\n".join(line.strip() for line in change_lines(changes_of(entry)))
+        view.add_row(*(Text(shown(word)) for word in words), Text(changed))
     if entries or head:
         console().print(view)
 
 
 def lines(entries: Sequence[Entry], *, head: bool = True) -> Iterator[str]:
-    """In 80 columns, ids in as few letters as tell them apart here."""
+    """In 80 columns, ids in as few letters as tell them apart here. What does not fit stands whole on a line of its own."""
     changes = {entry.id: changes_of(entry) for entry in entries}
     short = Shortened(ids_in(word for entry in entries for word in _words(entry, changes[entry.id])))
     table = [HEAD, *(_line(entry, short) for entry in entries)]
-    widths = [min(max(map(len, column)), most) for column, most in zip(zip(*table, strict=True), MOST_WIDE, strict=True)]
+    widths = _widths(table)
     for number, cells in enumerate(table):
         if number or (head and entries):
-            yield "  ".join(_cut(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+            yield GAP.join(_cut(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
         if number:
-            yield from change_lines(changes[entries[number - 1].id], short)
+            entry = entries[number - 1]
+            yield from (f"    {HEAD[at]}: {cells[at]}" for at in (WHO, OUTCOME) if len(cells[at]) > widths[at])
+            yield from change_lines(changes[entry.id], short)
+            if (asked := _asked(entry)) and not changes[entry.id]:
+                yield _cut(f"    asked for {GUID.sub(lambda found: short(found[0]), asked)}", COLUMNS).rstrip()
+
+
+def _asked(entry: Entry) -> str:
+    return shown(entry.target or entry.assignment)
+
+
+def _widths(table: Sequence[Sequence[str]]) -> list[int]:
+    """Who did it gets what the others leave."""
+    widths = [min(max(map(len, column)), most) for column, most in zip(zip(*table, strict=True), MOST_WIDE, strict=True)]
+    others = sum(widths) - widths[WHO] + len(GAP) * (len(widths) - 1)
+    widths[WHO] = min(widths[WHO], max(COLUMNS - others, SHORTEST))
+    return widths
 
 
 def _words(entry: Entry, changes: Sequence[RowChange]) -> Iterator[str]:
-    yield from (entry.id, entry.policy)
-    yield from (word for change in changes for side in (change.before, change.after) for row in side for word in words_of(change, row))
+    yield from (entry.id, entry.policy, *GUID.findall(_asked(entry)))
+    yield from (
+        word for change in changes for side in (change.before, change.after) for row in side for word in words_of(change, row)
+    )
 
 
 def _line(entry: Entry, short: "Shortened") -> tuple[str, ...]:
@@ -163,12 +183,16 @@ class Shortened:
         ordered = sorted(set(ids))
         neighbours = zip(["", *ordered], ordered, [*ordered[1:], ""], strict=False)
         self._short = {
-            one: one[: max(SHORTEST, *(len(os.path.commonprefix([one, other])) + 1 for other in (before, after)))]
-            for before, one, after in neighbours
+            one: one[: max(SHORTEST, _alike(before, one) + 1, _alike(one, after) + 1)] for before, one, after in neighbours
         }
 
     def __call__(self, text: str) -> str:
         return self._short.get(text, text)
+
+
+def _alike(one: str, other: str) -> int:
+    """How many letters at their beginning."""
+    return next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other)))
 
 
 def ids_in(texts: Iterable[str]) -> Iterator[str]:
@@ -189,11 +213,16 @@ def trace_lines(entry: Entry) -> Iterator[str]:
         ("policy", entry.policy),
         ("target", entry.target),
         ("route", entry.route and entry.route + shared),
+        ("revision", str(entry.revision or "")),
         ("client-request-id", entry.client_request_id),
         ("Graph's answer", str(entry.graph_status or "")),
         ("Graph's request-id", entry.graph_request_id),
         ("assignment", entry.assignment),
         ("outcome", entry.outcome or entry.state),
+        ("repaired", entry.repaired),
+        ("changes by others", str(entry.foreign_changes or "")),
+        ("set before", entry.etag_before),
+        ("set after", entry.etag),
         ("took", f"{entry.duration_us / 1e6:.3f} s" if entry.ended_at else ""),
         ("times", str(entry.times) if entry.times > 1 else ""),
         ("place in the chain", place),
