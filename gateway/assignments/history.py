@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from compliance_gateway.v1 import revision_pb2 as pb
+from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from google.protobuf.message import Message
 
 from gateway.assignments.answers import revision_of
