@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from gateway.changes import How
 from gateway.cli.audit_chain import seal, verify_chain
 from gateway.cli.audit_history import diff, show_entry
 from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
+from gateway.cli.audit_search import NAMED_IN_NEWEST, find, is_partial
 from gateway.cli.audit_undo import undo
 from gateway.cli.audit_views import json_line, table, trace_lines, write_csv
 from gateway.cli.moments import moment_of
@@ -20,6 +21,7 @@ from gateway.entry import Entry
 from gateway.ledger.ledger import Query
 
 PAUSE_S = 1.0
+PARTIAL = f"Requests that only named the target: of the newest {NAMED_IN_NEWEST} entries. --asked looks at all, and is slow."
 
 app = typer.Typer(help="Who did what: shows, follows, exports, verifies and seals the ledger.", add_completion=False)
 
@@ -30,9 +32,7 @@ for name, command in (("verify", verify_chain), ("seal", seal), ("show", show_en
 Caller = Annotated[str, typer.Option(help="By this caller.")]
 Tenant = Annotated[str, typer.Option(help="In this tenant.")]
 Policy = Annotated[str, typer.Option(help="Of this policy.")]
-Target = Annotated[
-    str, typer.Option(help="That touched this group or other target, such as all_devices: 4 letters of an id do.")
-]
+Target = Annotated[str, typer.Option(help="About this group or other target, such as all_devices: 4 letters of an id do.")]
 Asked = Annotated[str, typer.Option(help="That asked for this target, carried out or not: a part of it is enough.")]
 Operation = Annotated[str, typer.Option(help="Such as CreateComplianceAssignment.")]
 Outcome = Annotated[str, typer.Option(help="OK, or a reason such as CALLER_NOT_PERMITTED.")]
@@ -89,18 +89,19 @@ def show(
         client_request_id=client_request_id,
         graph_request_id=graph_request_id,
         target=asked,
-        touched=target,
-        how=_how(added=added, removed=removed),
         since=since,
         until=until,
     )
+    how = _how(added=added, removed=removed)
     with opened(config, ledger) as book:
         after = book.ends().head[0]
-        _print(list(book.find(replace(query, newest=newest))), as_json=as_json, wide=wide)
+        _print(find(book, replace(query, newest=newest), target, how), as_json=as_json, wide=wide, target=target)
+        if target and how is None and is_partial(book):
+            typer.echo(PARTIAL, err=True)
         while follow:
             time.sleep(PAUSE_S)
-            entries = list(book.find(replace(query, after=after)))
-            _print(entries, as_json=as_json, wide=wide, head=False)
+            entries = find(book, replace(query, after=after), target, how)
+            _print(entries, as_json=as_json, wide=wide, target=target, head=False)
             after = max((entry.position or 0 for entry in entries), default=after)
 
 
@@ -141,16 +142,16 @@ def export(
             typer.echo(json_line(entry))
 
 
-def _how(*, added: bool, removed: bool) -> How | Literal[""]:
+def _how(*, added: bool, removed: bool) -> How | None:
     if added and removed:
         raise typer.BadParameter("one of --added and --removed can be asked for: without them both are")
-    return "added" if added else "removed" if removed else ""
+    return "added" if added else "removed" if removed else None
 
 
-def _print(entries: Sequence[Entry], *, as_json: bool, wide: bool, head: bool = True) -> None:
+def _print(entries: Sequence[Entry], *, as_json: bool, wide: bool, target: str, head: bool = True) -> None:
     if as_json:
         for entry in entries:
             typer.echo(json_line(entry))
     else:
-        table(entries, wide=wide, head=head)
+        table(entries, wide=wide, head=head, target=target)
     sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
-from compliance_gateway.v1.revision_pb2 import RestoreComplianceAssignmentsRequest
+from compliance_gateway.v1.compliance_assignment_service_pb2 import RestoreComplianceAssignmentsRequest
 
 from gateway.assignments.rows import Touch, key_of, value_of
 from gateway.bootstrap import without_doors

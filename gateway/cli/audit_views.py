@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from gateway.changes import RowChange, decoded
-from gateway.cli.loop import console
 from gateway.entry import Entry
 from gateway.ids import GUID
 from gateway.ledger.chain import facts
@@ -22,6 +19,8 @@ VERSION = 1
 SHORTEST = 8
 MOST_CHANGES = 5
 HEAD = ("began (UTC)", "who", "did", "policy", "outcome", "entry")
+WIDE_HEAD = ("began", "who", "did", "policy", "outcome", "Graph", "entry")
+ASKED = "    asked for "
 WHO, OUTCOME = HEAD.index("who"), HEAD.index("outcome")
 COLUMNS, GAP = 80, "  "
 MOST_WIDE = (16, COLUMNS, 13, COLUMNS, 14, COLUMNS)  # ids are never cut
@@ -72,46 +71,58 @@ def _cell(value: Any) -> Any:
     return f"'{shown(value)}" if value.startswith(FORMULA) else shown(value)
 
 
-def table(entries: Sequence[Entry], *, wide: bool = False, head: bool = True) -> None:
-    """A line for each entry, and below it what it changed."""
-    if wide:
-        _wide_table(entries, head=head)
-    else:
-        for line in lines(entries, head=head):
-            typer.echo(line)
+def table(entries: Sequence[Entry], *, wide: bool = False, head: bool = True, target: str = "") -> None:
+    """A line for each entry, and below it what it changed: `target` first, for there may be more than can be told."""
+    for line in (wide_lines if wide else lines)(entries, head=head, target=target):
+        typer.echo(line)
 
 
-def _wide_table(entries: Sequence[Entry], *, head: bool) -> None:
-    """Whole ids; folded where a terminal is too narrow."""
-    view = Table(box=None, pad_edge=False, show_header=head)
-    for column in ("began", "caller", "operation", "policy", "target or assignment", "outcome", "Graph", "entry", "changes"):
-        view.add_column(column, overflow="fold")
-    for entry in entries:
-        graph = " ".join(filter(None, (str(entry.graph_status or ""), entry.graph_request_id)))
-        when = entry.began_at[:19] + "Z"
-        what = entry.target or entry.assignment
-        words = (when, who(entry), entry.operation, entry.policy, what, outcome(entry), graph, entry.id)
-        changed = "\n".join(line.strip() for line in change_lines(changes_of(entry)))
-        view.add_row(*(Text(shown(word)) for word in words), Text(changed))
-    if entries or head:
-        console().print(view)
+def wide_lines(entries: Sequence[Entry], *, head: bool = True, target: str = "") -> Iterator[str]:
+    """As wide as it takes: ids whole, and Graph's too."""
+    table = [WIDE_HEAD, *map(_wide_line, entries)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    below = [_below(entry, target, str) for entry in entries]
+    yield from _laid_out(table, widths, head=head and bool(entries), below=below)
 
 
-def lines(entries: Sequence[Entry], *, head: bool = True) -> Iterator[str]:
+def lines(entries: Sequence[Entry], *, head: bool = True, target: str = "") -> Iterator[str]:
     """In 80 columns, ids in as few letters as tell them apart here. What does not fit stands whole on a line of its own."""
-    changes = {entry.id: changes_of(entry) for entry in entries}
-    short = Shortened(ids_in(word for entry in entries for word in _words(entry, changes[entry.id])))
+    short = Shortened(ids_in(word for entry in entries for word in _words(entry, changes_of(entry))))
     table = [HEAD, *(_line(entry, short) for entry in entries)]
     widths = _widths(table)
+    below = [
+        [
+            *(f"    {HEAD[at]}: {cells[at]}" for at in (WHO, OUTCOME) if len(cells[at]) > widths[at]),
+            *(_cut(line, COLUMNS).rstrip() if line.startswith(ASKED) else line for line in _below(entry, target, short)),
+        ]
+        for entry, cells in zip(entries, table[1:], strict=True)
+    ]
+    yield from _laid_out(table, widths, head=head and bool(entries), below=below)
+
+
+def _laid_out(
+    table: Sequence[Sequence[str]], widths: Sequence[int], *, head: bool, below: Sequence[Sequence[str]]
+) -> Iterator[str]:
     for number, cells in enumerate(table):
-        if number or (head and entries):
+        if number or head:
             yield GAP.join(_cut(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
         if number:
-            entry = entries[number - 1]
-            yield from (f"    {HEAD[at]}: {cells[at]}" for at in (WHO, OUTCOME) if len(cells[at]) > widths[at])
-            yield from change_lines(changes[entry.id], short)
-            if (asked := _asked(entry)) and not changes[entry.id]:
-                yield _cut(f"    asked for {GUID.sub(lambda found: short(found[0]), asked)}", COLUMNS).rstrip()
+            yield from below[number - 1]
+
+
+def _below(entry: Entry, target: str, short: Callable[[str], str]) -> list[str]:
+    """What it changed; where that is nothing, what was asked for."""
+    changes = sorted(changes_of(entry), key=lambda change: target.lower() not in change.target.lower())
+    if changes:
+        return list(change_lines(changes, short))
+    asked = GUID.sub(lambda found: short(found[0]), _asked(entry))
+    return [f"{ASKED}{asked}"] if asked else []
+
+
+def _wide_line(entry: Entry) -> tuple[str, ...]:
+    graph = " ".join(filter(None, (str(entry.graph_status or ""), entry.graph_request_id)))
+    when = entry.began_at[:19] + "Z"
+    return tuple(map(shown, (when, who(entry), entry.operation, entry.policy, outcome(entry), graph, entry.id)))
 
 
 def _asked(entry: Entry) -> str:
