@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -271,3 +272,24 @@ async def test_long_names_and_many_changes_fit_80_columns(desk: Desk):
     assert guid(39) in wide
     code, _, err = await desk.audit("--config", str(desk.file), "--added", "--removed")
     assert (code, "one of --added and --removed" in " ".join(err.split())) == (2, True)
+
+
+RED = "\x1b[31m"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo terminals")
+@pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)], ids=["", "NO_COLOR"])
+async def test_a_terminal_shows_in_red_what_is_gone(desk: Desk, environment: dict[str, str], coloured: bool):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+    entry = entry_in(await desk.who_removed_it())
+    ours, theirs = os.openpty()
+    command = (sys.executable, "-m", "gateway", "audit", "show", entry, "--config", str(desk.file))
+    clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    process = await asyncio.create_subprocess_exec(*command, stdout=theirs, env={**clean, **environment})
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+    os.close(theirs)
+    out = (await asyncio.to_thread(os.read, ours, 100_000)).decode()
+    os.close(ours)
+    assert "removed all_devices" in out
+    assert (RED in out) == coloured

@@ -62,6 +62,9 @@ async def test_tables_and_exports_show_what_terminals_and_tables_would_obey(tmp_
         out = audit(*command, *at)
         assert is_plain(out)
         assert json.loads(out)["caller"] == caller, "as JSON has it: escaped, and nothing lost"
+    out = audit("show", json.loads(out)["id"], *at)
+    assert shown in out
+    assert is_plain(out)
 
 
 @pytest.mark.parametrize("caller", FORMULAS, ids=map(ascii, FORMULAS))

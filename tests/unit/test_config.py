@@ -177,6 +177,10 @@ CHANGES = {
         lambda v: v.update(callers={"jwt": {"mtls": jwt()["jwt"]["main"]}}),
         "is the prefix of callers with client certificates",
     ),
+    "an issuer under the name of who works with the command line": (
+        lambda v: v.update(callers={"jwt": {"operator": jwt()["jwt"]["main"]}}),
+        "is the prefix of who works with the command line",
+    ),
     "an issuer twice": (
         lambda v: v.update(callers={"jwt": {"a": jwt()["jwt"]["main"], "b": jwt()["jwt"]["main"]}}),
         "an issuer may be there once",
