@@ -25,7 +25,7 @@ from gateway.sets import SETS
 
 DEFAULT_PAGE_SIZE = 20
 # Rows of changes that a page may have, whatever its size: one revision more may go beyond it.
-ROWS_OF_A_PAGE = 2_000
+ROWS_OF_A_PAGE = 500
 AHEAD_S = 5.0  # how far a clock may be ahead of ours
 ON_CONFLICT: Mapping[int, OnConflict] = {
     pb.ON_CONFLICT_UNSPECIFIED: "fail",
