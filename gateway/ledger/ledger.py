@@ -221,25 +221,6 @@ class EntryReader(Protocol):
         """Oldest first by began_at; with `after`, by position."""
         ...
 
-    def revisions(
-        self,
-        tenant: str = "",
-        policy: str = "",
-        set: str = "",  # noqa: A002
-        newest: int | None = None,
-    ) -> Iterator[Kept]:
-        """Those that took effect, newest first, at most so many; what is empty says nothing."""
-        ...
-
-    def revision(self, policy: PolicyName, number: int) -> Kept | None:
-        """One with its base; None where it is not kept, or never took effect."""
-        ...
-
-    def entries_named(self, beginning: str) -> list[Entry]:
-        """The one with this id; or those whose id begins so, with 4 letters or more, some of them where there are many. Without
-        `request`, `answer` and `sent`."""
-        ...
-
     def ends(self) -> Ends:
         """The ends of the chain."""
         ...
