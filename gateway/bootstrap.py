@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.writers import Writers
-from gateway.call import Call, Handler, Step
+from gateway.call import Call, Caller, Handler, Step
 from gateway.config import Config, Server, exposed
 from gateway.doors.admin_door import AdminDoor
 from gateway.doors.grpc_door import GrpcDoor, channelz_json
@@ -36,6 +37,7 @@ from gateway.logs import log_bug
 from gateway.metrics import LEDGER_UP
 from gateway.pipeline.audit import Audit
 from gateway.pipeline.authenticate import Authenticate, Authenticator
+from gateway.pipeline.authenticators.operator import Operator
 from gateway.pipeline.authorize import Authorize, AuthorizeOperation, Authorizer
 from gateway.pipeline.deadline import deadline
 from gateway.pipeline.gate import Gate
@@ -151,18 +153,31 @@ async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object
         await asyncio.wait([task])
 
 
-@asynccontextmanager
-async def running(config: Config, clock: Clock = time.monotonic, source: Path | None = None) -> AsyncIterator[Addresses]:
-    """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start.
+@dataclass(frozen=True)
+class Core:
+    """What carries calls out, whoever brings them."""
 
-    source: the file that `config` is from, of which [callers.static] is read anew when it changes.
-    """
-    for line in exposed(config, source):
-        log.warning("a file is open to others; server.strict_files = true refuses it", extra={"file": line})
+    clients: Mapping[str, GraphClient]
+    ledger: Store
+    authorizer: Authorizer
+    audit: Audit
+    gate: Gate
+    idempotency: Idempotency
+    writers: Writers
+    service: AssignmentService
+
+    def handler(self, config: Config, authenticate: Step) -> Handler:
+        """Takes calls through all the steps."""
+        return pipeline(steps(config, self.audit, self.gate, authenticate, self.authorizer, self.idempotency), self.service)
+
+
+@asynccontextmanager
+async def carrying_out(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[Core]:
+    """Inside the block calls can be carried out; at its end all that has begun is written down. Raises ConfigError."""
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
-        authorizer, known = authorizer_of(config.authorization), authenticators(config.callers, source)
+        authorizer = authorizer_of(config.authorization)
         audit, idempotency = Audit(ledger), Idempotency(ledger)
         stack.push_async_callback(audit.close)
         stack.push_async_callback(idempotency.close)
@@ -173,20 +188,41 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         stack.push_async_callback(writers.close, config.server.drain_s)
         service = AssignmentService(writers, PageTokens(lambda: ledger.secret), ledger)
         stack.push_async_callback(service.close)
+        yield Core(clients, ledger, authorizer, audit, Gate(), idempotency, writers, service)
+
+
+@asynccontextmanager
+async def without_doors(config: Config, caller: Caller) -> AsyncIterator[Handler]:
+    """Takes calls from this process, all of them this caller's, through the same steps as those that come by a door. What it
+    leaves to be watched, and what dead gateways left, is for the gateways of the ledger. Raises ConfigError."""
+    async with carrying_out(config) as core:
+        yield core.handler(config, Authenticate((Operator(caller),)))
+
+
+@asynccontextmanager
+async def running(config: Config, clock: Clock = time.monotonic, source: Path | None = None) -> AsyncIterator[Addresses]:
+    """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start.
+
+    source: the file that `config` is from, of which [callers.static] is read anew when it changes.
+    """
+    for line in exposed(config, source):
+        log.warning("a file is open to others; server.strict_files = true refuses it", extra={"file": line})
+    async with carrying_out(config, clock) as core:
+        known = authenticators(config.callers, source)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
-        authenticate, gate = Authenticate(known), Gate()
-        handler = pipeline(steps(config, audit, gate, authenticate, authorizer, idempotency), service)
-        admit = pipeline((audit, gate, authenticate), welcome)
+        authenticate = Authenticate(known)
+        handler = core.handler(config, authenticate)
+        admit = pipeline((core.audit, core.gate, authenticate), welcome)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
         admin = AdminDoor(config.server, channelz_json)
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
-        recovering = partial(recover, ledger, idempotency, service, writers)
+        recovering = partial(recover, core)
         await recovering()  # before new edits come
-        saying = partial(publish_health, ledger, partial(health_of_all, config, clients, authorizer, known), doors)
+        saying = partial(publish_health, core.ledger, partial(health_of_all, config, core, known), doors)
         tending = partial(maintain, saying, recovering)
         reloads: list[Callable[[], Awaitable[object]]] = [
-            partial(asyncio.to_thread, authorizer.reload),
+            partial(asyncio.to_thread, core.authorizer.reload),
             *(authenticator.reload for authenticator in known),
         ]
         with suppress(TimeoutError):  # the doors open all the same, and say what is not well
@@ -200,9 +236,9 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
                 await beside.enter_async_context(repeating("ledger", TEND_S, tending))
                 for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
                     await beside.enter_async_context(repeating("reload", config.server.reload_s, reload))
-                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address, ledger.up)
+                yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address, core.ledger.up)
         finally:
-            await drain(config.server, gate, writers, doors)
+            await drain(config.server, core.gate, core.writers, doors)
 
 
 async def drain(settings: Server, gate: Gate, writers: Writers, doors: Sequence[Door]) -> None:
@@ -224,14 +260,12 @@ async def maintain(saying: Callable[[], Awaitable[None]], recovering: Callable[[
     await recovering()
 
 
-def health_of_all(
-    config: Config, clients: Mapping[str, GraphClient], authorizer: Authorizer, known: Sequence[Authenticator]
-) -> Mapping[str, str]:
+def health_of_all(config: Config, core: Core, known: Sequence[Authenticator]) -> Mapping[str, str]:
     """What the gateway depends on beside the ledger, by name: why it is not well, empty where it is."""
-    skewed = (client.skew.fault for client in clients.values())
+    skewed = (client.skew.fault for client in core.clients.values())
     return {
         **{name: why for authenticator in known for name, why in authenticator.health().items()},
-        **authorizer.health(),
+        **core.authorizer.health(),
         **health_of(config.server.tls, datetime.now(UTC)),
         "clock": next(filter(None, skewed), ""),
     }
@@ -246,9 +280,9 @@ async def publish_health(ledger: Ledger, others: Callable[[], Mapping[str, str]]
             await door.say_health(name, healthy=not why, why=why)
 
 
-async def recover(ledger: Store, idempotency: Idempotency, service: Handler, writers: Writers) -> None:
+async def recover(core: Core) -> None:
     """What dead gateways left, if the ledger is up: policies to watch, and writes to find out about."""
-    if ledger.up:
+    if core.ledger.up:
         with suppress(GatewayError):  # down again
-            writers.watch(await ledger.unsettled())
-            await idempotency.recover(service)
+            core.writers.watch(await core.ledger.unsettled())
+            await core.idempotency.recover(core.service)

@@ -10,27 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-from compliance_gateway.v1 import assignment_pb2 as pb
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_pb
 from google.protobuf.empty_pb2 import Empty
+from rest_history import ANSWERS, REQUESTS
+from rest_json import IF_EXISTS, assignment_json, assignment_of
 from rig import Failure, Rig, gateway
 from yarl import URL
 
 from gateway.emulator import Emulator
-
-GRAPH = "#microsoft.graph."
-NAMES = {
-    "group": ("groupAssignmentTarget", "groupId", "group_id"),
-    "exclusion_group": ("exclusionGroupAssignmentTarget", "groupId", "group_id"),
-    "all_licensed_users": ("allLicensedUsersAssignmentTarget", "", ""),
-    "all_devices": ("allDevicesAssignmentTarget", "", ""),
-    "configuration_manager_collection": ("configurationManagerCollectionAssignmentTarget", "collectionId", "collection_id"),
-}
-BASE = "deviceAndAppManagementAssignmentTarget"
-FILTER = "deviceAndAppManagementAssignmentFilter"
-KINDS = {1: "none", 2: "include", 3: "exclude"}
-SOURCES = {"direct": 1, "policySets": 2}
-IF_EXISTS = {1: "keep", 2: "replace"}
 
 
 @dataclass
@@ -42,93 +29,44 @@ class Reply:
     json: Any = field(repr=False)
 
 
-def target_json(target: pb.DeviceAndAppManagementAssignmentTarget) -> dict:
-    kind = target.WhichOneof("type")
-    if kind == "unknown":
-        return {"@odata.type": target.unknown.odata_type, **json.loads(target.unknown.json or "{}"), **filter_json(target)}
-    name, own, attribute = NAMES.get(kind or "", (BASE, "", ""))
-    value = getattr(getattr(target, kind), attribute) if kind and own else ""
-    more = json.loads(target.other_properties or "{}")
-    return {"@odata.type": GRAPH + name, **({own: value} if value else {}), **filter_json(target), **more}
-
-
-def filter_json(target: pb.DeviceAndAppManagementAssignmentTarget) -> dict:
-    out = {}
-    if target.device_and_app_management_assignment_filter_id:
-        out[f"{FILTER}Id"] = target.device_and_app_management_assignment_filter_id
-    if kind := target.device_and_app_management_assignment_filter_type:
-        out[f"{FILTER}Type"] = KINDS.get(kind, str(kind))
-    return out
-
-
-def assignment_json(assignment: pb.DeviceCompliancePolicyAssignment) -> dict:
-    out: dict = {"@odata.type": f"{GRAPH}deviceCompliancePolicyAssignment"}
-    if assignment.HasField("target"):
-        out["target"] = target_json(assignment.target)
-    return out
-
-
-def assignment_of(row: dict) -> pb.DeviceCompliancePolicyAssignment:
-    row = {k: v for k, v in row.items() if not k.startswith("@odata.")}
-    found = pb.DeviceCompliancePolicyAssignment(id=row.pop("id"), source_id=row.pop("sourceId", ""))
-    found.source = SOURCES.get(row.pop("source", ""), 0)
-    found.target.CopyFrom(target_of(row.pop("target")))
-    if row:
-        found.other_properties = compact(row)
-    return found
-
-
-def target_of(value: dict) -> pb.DeviceAndAppManagementAssignmentTarget:
-    value = dict(value)
-    full = value.pop("@odata.type")
-    target = pb.DeviceAndAppManagementAssignmentTarget()
-    target.device_and_app_management_assignment_filter_id = value.get(f"{FILTER}Id") or ""
-    named = {name: number for number, name in KINDS.items()}
-    target.device_and_app_management_assignment_filter_type = named.get(value.get(f"{FILTER}Type") or "", 0)
-    for kind, (name, own, attribute) in NAMES.items():
-        if full == GRAPH + name:
-            getattr(target, kind).SetInParent()
-            if own:
-                setattr(getattr(target, kind), attribute, value.pop(own))
-            others = {k: v for k, v in value.items() if not k.startswith(FILTER)}
-            target.other_properties = compact(others) if others else ""
-            return target
-    if full != GRAPH + BASE:
-        target.unknown.odata_type, target.unknown.json = full, compact(value)
-    return target
-
-
-def compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
 def request_of(operation: str, message: Any, version: str = "beta") -> tuple[str, str, Any, dict[str, str]]:
     """method, path with query, JSON (... for no body), headers."""
     policy = quote(message.device_compliance_policy_id, safe="")
     path = f"/{version}/deviceManagement/deviceCompliancePolicies" + (f"/{policy}" if policy else "('')")
-    headers = {"Idempotency-Key": message.request_id} if getattr(message, "request_id", "") else {}
+    given = [("Idempotency-Key", getattr(message, "request_id", "")), ("If-Match", getattr(message, "etag", ""))]
+    headers = {name: value for name, value in given if value}
+    method, path, body = _request_of(operation, message, path)
+    if getattr(message, "validate_only", False):
+        path += ("&" if "?" in path else "?") + "validateOnly=true"
+    return method, path, body, headers
+
+
+def _request_of(operation: str, message: Any, path: str) -> tuple[str, str, Any]:
+    """method, path with query, JSON."""
     kind = operation.removesuffix("Assignments").removesuffix("Assignment").removesuffix("Compliance")
+    if operation in REQUESTS:
+        return REQUESTS[operation](message, path)
     if kind == "Replace":
         body: dict = {"assignments": [assignment_json(a) for a in message.assignments]}
         if message.HasField("expected_count"):
             body["expectedCount"] = message.expected_count
         body |= {name: True for name, on in (("allowEmpty", message.allow_empty), ("keepFilters", message.keep_filters)) if on}
-        return "POST", f"{path}/assign", body, headers
+        return "POST", f"{path}/assign", body
     path += "/assignments"
     if kind == "Create":
         query = f"?ifExists={IF_EXISTS.get(message.if_exists, message.if_exists)}" if message.if_exists else ""
-        return "POST", path + query, assignment_json(message.assignment) if message.HasField("assignment") else None, headers
+        return "POST", path + query, assignment_json(message.assignment) if message.HasField("assignment") else None
     if kind == "List":
         pairs = [("$top", message.page_size), ("$skiptoken", message.page_token)]
         query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in pairs if value)
-        return "GET", f"{path}?{query}", ..., headers
+        return "GET", f"{path}?{query}", ...
     path += f"('{quote(message.device_compliance_policy_assignment_id, safe='')}')"
     if kind == "Update":
         names = message.update_mask.ToJsonString()
         query = [f"updateMask={quote(names)}"] if names else []
         query += ["keepFilter=true"] if message.keep_filter else []
-        return "PATCH", f"{path}?{'&'.join(query)}", assignment_json(message.assignment), headers
-    return {"Get": "GET", "Delete": "DELETE"}[kind], path, ..., headers
+        return "PATCH", f"{path}?{'&'.join(query)}", assignment_json(message.assignment)
+    return {"Get": "GET", "Delete": "DELETE"}[kind], path, ...
 
 
 def answer_of(operation: str, reply: Reply) -> Any:
@@ -140,7 +78,10 @@ def answer_of(operation: str, reply: Reply) -> Any:
     if operation == "ListComplianceAssignments":
         found = service_pb.ListComplianceAssignmentsResponse(assignments=map(assignment_of, reply.json["value"]))
         found.next_page_token = URL(reply.json.get("@odata.nextLink", "")).query.get("$skiptoken", "")
+        found.etag = reply.headers.get("etag", "")
         return found
+    if operation in ANSWERS:
+        return ANSWERS[operation](reply)
     if operation == "ReplaceComplianceAssignments":
         return service_pb.ReplaceComplianceAssignmentsResponse(assignments=map(assignment_of, reply.json["value"]))
     return assignment_of(reply.json)

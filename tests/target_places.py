@@ -14,7 +14,7 @@ from compliance_gateway.v1 import assignment_pb2 as pb
 from compliance_gateway.v1 import odata_pb2
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message_factory import GetMessageClass
-from rest_caller import NAMES
+from rest_json import NAMES
 from test_clients import TARGETS
 from typer.testing import CliRunner
 

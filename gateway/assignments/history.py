@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from compliance_gateway.v1 import revision_pb2 as pb
+from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from google.protobuf.message import Message
 
 from gateway.assignments.answers import revision_of
@@ -25,7 +25,7 @@ from gateway.sets import SETS
 
 DEFAULT_PAGE_SIZE = 20
 # Rows of changes that a page may have, whatever its size: one revision more may go beyond it.
-ROWS_OF_A_PAGE = 2_000
+ROWS_OF_A_PAGE = 500
 AHEAD_S = 5.0  # how far a clock may be ahead of ours
 ON_CONFLICT: Mapping[int, OnConflict] = {
     pb.ON_CONFLICT_UNSPECIFIED: "fail",

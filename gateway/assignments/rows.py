@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
+from json import JSONEncoder
 from typing import Any, NamedTuple
 
-from gateway.odata import canonical, dumps
+from gateway.odata import canonical
 from gateway.odata.targets import FILTER_ID, FILTER_TYPE, NO_FILTER, Key, filter_of, key_of_target, kind_of
 from gateway.sets import AssignableSet
 
@@ -15,6 +16,7 @@ Target = dict[str, Any]
 # What counts of the rows with one key, for comparing: empty for none; more than one where a key stands twice.
 Value = tuple[tuple[str, ...], ...]
 ABSENT: Value = ()
+IN_ORDER = JSONEncoder(sort_keys=True, default=str)
 
 
 class Touch(NamedTuple):
@@ -81,8 +83,9 @@ class RowSet:
     @cached_property
     def etag(self) -> str:
         """A digest of all rows, whatever their order and their annotations (AIP-154): 32 letters in quotes."""
-        texts = sorted(canonical({k: v for k, v in row.items() if "@" not in k}) for row in self.rows)
-        return f'"{sha256(dumps(texts).encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+        texts = sorted(IN_ORDER.encode({k: v for k, v in row.items() if "@" not in k}) for row in self.rows)
+        digest = sha256("\n".join(texts).encode()).hexdigest()
+        return f'"{digest[:32]}"'
 
     def value(self, key: Key) -> Value:
         return self.values.get(key, ABSENT)

@@ -1,52 +1,45 @@
 """`audit`: who did what through the gateway. Reads the ledger; the gateway may run meanwhile."""
 
-import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from gateway.changes import How
 from gateway.cli.audit_chain import seal, verify_chain
+from gateway.cli.audit_history import diff, show_entry
 from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
+from gateway.cli.audit_search import NAMED_IN_NEWEST, find, is_partial
+from gateway.cli.audit_undo import undo
 from gateway.cli.audit_views import json_line, table, trace_lines, write_csv
-from gateway.entry import Entry, utc_text
+from gateway.cli.moments import moment_of
+from gateway.entry import Entry
 from gateway.ledger.ledger import Query
 
 PAUSE_S = 1.0
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+PARTIAL = f"Requests that only named the target: of the newest {NAMED_IN_NEWEST} entries. --asked looks at all, and is slow."
 
 app = typer.Typer(help="Who did what: shows, follows, exports, verifies and seals the ledger.", add_completion=False)
 
-for name, command in (("verify", verify_chain), ("seal", seal)):
+for name, command in (("verify", verify_chain), ("seal", seal), ("show", show_entry), ("diff", diff), ("undo", undo)):
     app.command(name=name)(command)
-
-
-def _time(text: str) -> str:
-    """An ISO date or time (UTC unless it says otherwise), or an age such as 90s, 15m, 2h, 7d."""
-    if not text:
-        return ""
-    age = re.fullmatch(r"(\d{1,6})([smhd])", text)
-    if age:
-        return utc_text(datetime.now(UTC) - timedelta(**{UNITS[age[2]]: int(age[1])}))
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("has to be an ISO 8601 date or time, or an age such as 90s, 15m, 2h or 7d") from None
-    return utc_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 Caller = Annotated[str, typer.Option(help="By this caller.")]
 Tenant = Annotated[str, typer.Option(help="In this tenant.")]
 Policy = Annotated[str, typer.Option(help="Of this policy.")]
-Target = Annotated[str, typer.Option(help="For this group or other target: a part of it is enough.")]
+Target = Annotated[str, typer.Option(help="About this group or other target, such as all_devices: 4 letters of an id do.")]
+Asked = Annotated[str, typer.Option(help="That asked for this target, carried out or not: a part of it is enough.")]
 Operation = Annotated[str, typer.Option(help="Such as CreateComplianceAssignment.")]
 Outcome = Annotated[str, typer.Option(help="OK, or a reason such as CALLER_NOT_PERMITTED.")]
-Since = Annotated[str, typer.Option(parser=_time, help="Begun then or later: 2026-01-31, 2026-01-31T12:00, 15m, 7d.")]
-Until = Annotated[str, typer.Option(parser=_time, help="Begun before.")]
+Since = Annotated[
+    str, typer.Option(parser=moment_of, help='Begun then or later: 2026-01-31T12:00, 15m, 7d, "last tuesday"; UTC.')
+]
+Until = Annotated[str, typer.Option(parser=moment_of, help="Begun before.")]
 RequestId = Annotated[str, typer.Option(help="The caller's id of a write.")]
 GraphRequestId = Annotated[str, typer.Option(help="Graph's request-id.")]
 ClientRequestId = Annotated[str, typer.Option(help="The client-request-id that Graph was sent.")]
@@ -68,6 +61,9 @@ def show(
     tenant: Tenant = "",
     policy: Policy = "",
     target: Target = "",
+    added: Annotated[bool, typer.Option("--added", help="That added the target.")] = False,
+    removed: Annotated[bool, typer.Option("--removed", help="That removed the target.")] = False,
+    asked: Asked = "",
     operation: Operation = "",
     outcome: Outcome = "",
     since: Since = "",
@@ -77,9 +73,10 @@ def show(
     client_request_id: ClientRequestId = "",
     newest: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each entry.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Whole ids, and Graph's.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Goes on with what is finished from now on.")] = False,
 ) -> None:
-    """Show entries, oldest first. Subcommands: trace, export, verify, seal."""
+    """Show entries, oldest first, and what each has changed. Subcommands: show, diff, undo, trace, export, verify, seal."""
     if context.invoked_subcommand:
         return
     query = Query(
@@ -91,17 +88,20 @@ def show(
         request_id=request_id,
         client_request_id=client_request_id,
         graph_request_id=graph_request_id,
-        target=target,
+        target=asked,
         since=since,
         until=until,
     )
+    how = _how(added=added, removed=removed)
     with opened(config, ledger) as book:
         after = book.ends().head[0]
-        _print(list(book.find(replace(query, newest=newest))), as_json=as_json)
+        _print(find(book, replace(query, newest=newest), target, how), as_json=as_json, wide=wide, target=target)
+        if target and how is None and is_partial(book):
+            typer.echo(PARTIAL, err=True)
         while follow:
             time.sleep(PAUSE_S)
-            entries = list(book.find(replace(query, after=after)))
-            _print(entries, as_json=as_json, head=False)
+            entries = find(book, replace(query, after=after), target, how)
+            _print(entries, as_json=as_json, wide=wide, target=target, head=False)
             after = max((entry.position or 0 for entry in entries), default=after)
 
 
@@ -142,10 +142,16 @@ def export(
             typer.echo(json_line(entry))
 
 
-def _print(entries: list[Entry], *, as_json: bool, head: bool = True) -> None:
+def _how(*, added: bool, removed: bool) -> How | None:
+    if added and removed:
+        raise typer.BadParameter("one of --added and --removed can be asked for: without them both are")
+    return "added" if added else "removed" if removed else None
+
+
+def _print(entries: Sequence[Entry], *, as_json: bool, wide: bool, target: str, head: bool = True) -> None:
     if as_json:
         for entry in entries:
             typer.echo(json_line(entry))
     else:
-        table(entries, head=head)
+        table(entries, wide=wide, head=head, target=target)
     sys.stdout.flush()

@@ -1,10 +1,11 @@
 """`demo`: emulator and gateway in one process; the documentation's create example through the generated stub, then edits on
-the routes as they really are, then what the ledger says of it."""
+the routes as they really are, a mistake that is undone, and what the ledger says of it."""
 
 import asyncio
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from rich.markup import escape
 
 from gateway.bootstrap import running
 from gateway.cli.audit_views import table
+from gateway.cli.demo_history import show_history
 from gateway.cli.demo_live import show_live_edits
 from gateway.cli.emulator import CALLER, config_for
 from gateway.cli.loop import refuse, run
@@ -69,7 +71,8 @@ def demo(
 async def _demo(ledger: Path) -> bool:
     documented = await _with_gateway("documented", _show_documented, ledger)
     live = await _with_gateway("live", show_live_edits, ledger)
-    right = documented and live and _show_ledger(ledger)
+    history = await _with_gateway("live", partial(show_history, ledger), ledger)
+    right = documented and live and history and _show_ledger(ledger)
     console.print(f"[bold]{'Every answer was right.' if right else 'An answer was wrong.'}[/]")
     return right
 
@@ -127,8 +130,8 @@ def _show_ledger(ledger: Path) -> bool:
     console.print("[bold]Who assigned this policy to this group?[/]")
     console.print(f"  compliance-gateway audit --ledger {ledger} --policy {POLICY} --target {GROUP} --newest 1")
     book = ledger_reader_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
-    found = list(book.find(Query(policy=POLICY, target=GROUP, newest=1)))
-    table(found)
+    found = list(book.find(Query(policy=POLICY, touched=GROUP, newest=1)))
+    table(found, target=GROUP)
     console.print()
     return [(entry.caller, entry.outcome, entry.graph_status) for entry in found] == [(CALLER, OK, 201)]
 

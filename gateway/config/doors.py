@@ -27,9 +27,15 @@ def _one_caller_each(static: dict[str, str]) -> dict[str, str]:
 StaticCallers = Annotated[dict[Name, Annotated[str, Field(pattern=TOKEN_HASH)]], AfterValidator(_one_caller_each)]
 
 
-def _not_mtls(name: str) -> str:
-    if name == "mtls":
-        raise ValueError("is the prefix of callers with client certificates")
+RESERVED = {
+    "mtls": "is the prefix of callers with client certificates",
+    "operator": "is the prefix of who works with the command line",
+}
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(RESERVED[name])
     return name
 
 
@@ -219,7 +225,7 @@ class Callers(Section):
     """Callers with client certificates."""
     static: StaticCallers = Field(default_factory=dict, json_schema_extra={"read_anew": True})
     """Callers with tokens of the gateway's: caller name -> hash of its token; `compliance-gateway token NAME` makes both."""
-    jwt: dict[Annotated[Name, AfterValidator(_not_mtls)], JwtIssuer] = Field(default_factory=dict)
+    jwt: dict[Annotated[Name, AfterValidator(_not_reserved)], JwtIssuer] = Field(default_factory=dict)
     """Callers with JSON web tokens: an issuer each, by name."""
 
     @model_validator(mode="after")

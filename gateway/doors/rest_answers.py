@@ -53,8 +53,9 @@ def answer_of(
     if not message.DESCRIPTOR.fields:
         return RestAnswer(204)
     status, headers = 200, {}
-    if route.operation.name in CREATED:
-        status, row = 201, getattr(message, "id", "")
+    row = getattr(message, "id", "")
+    if route.operation.name in CREATED and row:  # what was only to be seen was not created
+        status = 201
         if len(row) <= VALUE_BYTES:  # one that Graph made longer is in the body
             headers["Location"] = f"{version}{policy}('{row}')"
     if minimal and route.operation.writes:

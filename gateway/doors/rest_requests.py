@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from buf.validate import validate_pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
-from compliance_gateway.v1 import odata_pb2, revision_pb2
+from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
 from google.protobuf.message import Message
 
@@ -36,7 +36,7 @@ ELSEWHERE = {
 }
 REQUIRED = {"assignments": "is required: the whole new set"}
 KEEPS_FILTERS = ("keep_filter", "keep_filters")
-VIEWS = {"basic": revision_pb2.REVISION_VIEW_BASIC, "full": revision_pb2.REVISION_VIEW_FULL}
+VIEWS = {"basic": pb.REVISION_VIEW_BASIC, "full": pb.REVISION_VIEW_FULL}
 IF_EXISTS = {"fail": pb.IF_EXISTS_UNSPECIFIED, "keep": pb.IF_EXISTS_KEEP, "replace": pb.IF_EXISTS_REPLACE}
 V1_REPLACES = "replace changes a filter, and v1.0 has none: use beta"
 FILTER_PROPERTIES = {

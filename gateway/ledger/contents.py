@@ -8,6 +8,7 @@ looks anew who refers to it. All lock in the order of digests.
 
 import hashlib
 from collections.abc import Collection
+from operator import itemgetter
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -31,13 +32,13 @@ def digest_of(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def keep(connection: sa.Connection, wanted: Collection[bytes]) -> None:
-    """Before a revision refers to them in the same transaction."""
-    if wanted:
-        rows = {digest_of(content): content for content in wanted}
-        connection.execute(
-            KEEP[connection.dialect.name], [{"digest": digest, "body": packed(rows[digest])} for digest in sorted(rows)]
-        )
+def keep(connection: sa.Connection, wanted: Collection[bytes]) -> dict[bytes, bytes]:
+    """Before a revision refers to them in the same transaction. Their digests."""
+    digests = {content: digest_of(content) for content in wanted}
+    rows = [{"digest": digest, "body": packed(content)} for content, digest in digests.items()]
+    if rows:
+        connection.execute(KEEP[connection.dialect.name], sorted(rows, key=itemgetter("digest")))
+    return digests
 
 
 def let_go(connection: sa.Connection, digests: Collection[bytes]) -> None:

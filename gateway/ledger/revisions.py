@@ -148,16 +148,17 @@ def with_bodies(connection: sa.Connection, policy: PolicyName, found: Sequence[R
 def insert(connection: sa.Connection, written: Sequence[tuple[PolicyName, Revision]], now: float) -> None:
     """New ones, under their numbers."""
     if written:
-        contents.keep(connection, [revision.base for _, revision in written if revision.base is not None])
-        connection.execute(INSERT, [_revision_row(policy, revision, now) for policy, revision in written])
+        bases = contents.keep(connection, {revision.base for _, revision in written if revision.base is not None})
+        connection.execute(INSERT, [_revision_row(policy, revision, now, bases) for policy, revision in written])
 
 
-def _revision_row(policy: PolicyName, revision: Revision, now: float) -> dict[str, Any]:
+def _revision_row(policy: PolicyName, revision: Revision, now: float, bases: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """bases: their digests."""
     happened = {"acked_at": revision.acked_s, "landed_at": revision.landed_s}
     moments = {name: now - ago if ago is not None else None for name, ago in happened.items()}
     row = policy._asdict() | vars(revision) | moments | {"written_at": now}
     row["sent"] = packed(revision.sent) if revision.sent is not None else None
-    row["base"] = contents.digest_of(revision.base) if revision.base is not None else None
+    row["base"] = bases[revision.base] if revision.base is not None else None
     return {name: row[name] for name in COLUMNS}
 
 

@@ -100,9 +100,9 @@ def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def dumps(value: Any) -> str:
-    """Compact JSON, in the order of the value's keys."""
-    return simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=False)
+def dumps(value: Any, *, ascii_only: bool = False) -> str:
+    """Compact JSON, in the order of the value's keys. ascii_only: everything else is escaped."""
+    return simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=ascii_only)
 
 
 def canonical(value: Any) -> str:

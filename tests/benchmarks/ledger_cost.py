@@ -46,12 +46,13 @@ class FromMemory:
         self._rows: dict[str, list[Any]] = {}
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
-        policy = request.url.split("/")[-2]
+        whole = "$expand" in request.url
+        policy = request.url.partition("?")[0].split("/")[-1 if whole else -2]
         if request.method == "POST":
             rows = loads(request.body or b"")["assignments"]
             self._rows[policy] = [{"source": "direct", **row, "id": f"{policy}_{i}"} for i, row in enumerate(rows)]
             return Response(200, {}, b"")
-        return Response(200, {}, dumps({"value": self._rows.get(policy, [])}).encode())
+        return Response(200, {}, dumps({"assignments" if whole else "value": self._rows.get(policy, [])}).encode())
 
     async def close(self) -> None:
         pass

@@ -16,7 +16,9 @@ from gateway.emulator import Emulator
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 # What differs from run to run: ids that Graph makes, times, and how many edits found others to share a write with.
-VARYING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+\.\d ms|\d writes|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+VARYING = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+\.\d ms|\d writes|\d{4}-\d\d-\d\d \d\d:\d\d|  [0-9a-f]{8}$", re.MULTILINE
+)
 
 
 def block(marker: str) -> str:

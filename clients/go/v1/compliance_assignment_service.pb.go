@@ -56,6 +56,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -119,6 +120,165 @@ func (x IfExists) Number() protoreflect.EnumNumber {
 // Deprecated: Use IfExists.Descriptor instead.
 func (IfExists) EnumDescriptor() ([]byte, []int) {
 	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{0}
+}
+
+// How much of a revision to tell.
+type RevisionView int32
+
+const (
+	// All but the whole sets.
+	RevisionView_REVISION_VIEW_UNSPECIFIED RevisionView = 0
+	// All but the whole sets.
+	RevisionView_REVISION_VIEW_BASIC RevisionView = 1
+	// The whole sets before and after as well.
+	RevisionView_REVISION_VIEW_FULL RevisionView = 2
+)
+
+// Enum value maps for RevisionView.
+var (
+	RevisionView_name = map[int32]string{
+		0: "REVISION_VIEW_UNSPECIFIED",
+		1: "REVISION_VIEW_BASIC",
+		2: "REVISION_VIEW_FULL",
+	}
+	RevisionView_value = map[string]int32{
+		"REVISION_VIEW_UNSPECIFIED": 0,
+		"REVISION_VIEW_BASIC":       1,
+		"REVISION_VIEW_FULL":        2,
+	}
+)
+
+func (x RevisionView) Enum() *RevisionView {
+	p := new(RevisionView)
+	*p = x
+	return p
+}
+
+func (x RevisionView) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RevisionView) Descriptor() protoreflect.EnumDescriptor {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[1].Descriptor()
+}
+
+func (RevisionView) Type() protoreflect.EnumType {
+	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[1]
+}
+
+func (x RevisionView) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RevisionView.Descriptor instead.
+func (RevisionView) EnumDescriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{1}
+}
+
+// How much a restoration is about.
+type RestoreScope int32
+
+const (
+	// As TOUCHED.
+	RestoreScope_RESTORE_SCOPE_UNSPECIFIED RestoreScope = 0
+	// Undoes what the revision, or the entry, did to the assignments that it touched, and leaves all others alone.
+	RestoreScope_RESTORE_SCOPE_TOUCHED RestoreScope = 1
+	// Makes the direct assignments what they were after that revision, or at that time. Those of policy sets stay.
+	RestoreScope_RESTORE_SCOPE_WHOLE_SET RestoreScope = 2
+)
+
+// Enum value maps for RestoreScope.
+var (
+	RestoreScope_name = map[int32]string{
+		0: "RESTORE_SCOPE_UNSPECIFIED",
+		1: "RESTORE_SCOPE_TOUCHED",
+		2: "RESTORE_SCOPE_WHOLE_SET",
+	}
+	RestoreScope_value = map[string]int32{
+		"RESTORE_SCOPE_UNSPECIFIED": 0,
+		"RESTORE_SCOPE_TOUCHED":     1,
+		"RESTORE_SCOPE_WHOLE_SET":   2,
+	}
+)
+
+func (x RestoreScope) Enum() *RestoreScope {
+	p := new(RestoreScope)
+	*p = x
+	return p
+}
+
+func (x RestoreScope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RestoreScope) Descriptor() protoreflect.EnumDescriptor {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[2].Descriptor()
+}
+
+func (RestoreScope) Type() protoreflect.EnumType {
+	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[2]
+}
+
+func (x RestoreScope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RestoreScope.Descriptor instead.
+func (RestoreScope) EnumDescriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{2}
+}
+
+// What to do with an assignment that somebody has changed since.
+type OnConflict int32
+
+const (
+	// Write nothing: RESTORE_CONFLICT names each of them.
+	OnConflict_ON_CONFLICT_UNSPECIFIED OnConflict = 0
+	// Leave it as it is now, and restore the others.
+	OnConflict_ON_CONFLICT_KEEP_CURRENT OnConflict = 1
+	// Restore it all the same.
+	OnConflict_ON_CONFLICT_FORCE OnConflict = 2
+)
+
+// Enum value maps for OnConflict.
+var (
+	OnConflict_name = map[int32]string{
+		0: "ON_CONFLICT_UNSPECIFIED",
+		1: "ON_CONFLICT_KEEP_CURRENT",
+		2: "ON_CONFLICT_FORCE",
+	}
+	OnConflict_value = map[string]int32{
+		"ON_CONFLICT_UNSPECIFIED":  0,
+		"ON_CONFLICT_KEEP_CURRENT": 1,
+		"ON_CONFLICT_FORCE":        2,
+	}
+)
+
+func (x OnConflict) Enum() *OnConflict {
+	p := new(OnConflict)
+	*p = x
+	return p
+}
+
+func (x OnConflict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OnConflict) Descriptor() protoreflect.EnumDescriptor {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[3].Descriptor()
+}
+
+func (OnConflict) Type() protoreflect.EnumType {
+	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[3]
+}
+
+func (x OnConflict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OnConflict.Descriptor instead.
+func (OnConflict) EnumDescriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{3}
 }
 
 // Asks to assign a policy to a target.
@@ -931,6 +1091,366 @@ func (x *EditComplianceAssignmentsRequest) GetRequestId() string {
 	return ""
 }
 
+// Asks for a page of a policy's revisions.
+type ListComplianceAssignmentRevisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
+	// How many revisions a page may have: 1 to 100; 0 is 20.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before, for the same policy and filter; empty for the first page.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which revisions (AIP-160): comparisons such as `kind = FOREIGN` and `write_time >= "2026-01-31T00:00:00Z"`, with AND between
+	// them; empty for all.
+	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListComplianceAssignmentRevisionsRequest) Reset() {
+	*x = ListComplianceAssignmentRevisionsRequest{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListComplianceAssignmentRevisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListComplianceAssignmentRevisionsRequest) ProtoMessage() {}
+
+func (x *ListComplianceAssignmentRevisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListComplianceAssignmentRevisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListComplianceAssignmentRevisionsRequest) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListComplianceAssignmentRevisionsRequest) GetDeviceCompliancePolicyId() string {
+	if x != nil {
+		return x.DeviceCompliancePolicyId
+	}
+	return ""
+}
+
+func (x *ListComplianceAssignmentRevisionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListComplianceAssignmentRevisionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListComplianceAssignmentRevisionsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+// A page of a policy's revisions.
+type ListComplianceAssignmentRevisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The page, newest first.
+	Revisions []*ComplianceAssignmentRevision `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	// Asks for the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListComplianceAssignmentRevisionsResponse) Reset() {
+	*x = ListComplianceAssignmentRevisionsResponse{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListComplianceAssignmentRevisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListComplianceAssignmentRevisionsResponse) ProtoMessage() {}
+
+func (x *ListComplianceAssignmentRevisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListComplianceAssignmentRevisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListComplianceAssignmentRevisionsResponse) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListComplianceAssignmentRevisionsResponse) GetRevisions() []*ComplianceAssignmentRevision {
+	if x != nil {
+		return x.Revisions
+	}
+	return nil
+}
+
+func (x *ListComplianceAssignmentRevisionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Asks for one revision.
+type GetComplianceAssignmentRevisionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
+	// Its number.
+	Number int64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// How much of it.
+	View          RevisionView `protobuf:"varint,3,opt,name=view,proto3,enum=compliance_gateway.v1.RevisionView" json:"view,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetComplianceAssignmentRevisionRequest) Reset() {
+	*x = GetComplianceAssignmentRevisionRequest{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetComplianceAssignmentRevisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetComplianceAssignmentRevisionRequest) ProtoMessage() {}
+
+func (x *GetComplianceAssignmentRevisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetComplianceAssignmentRevisionRequest.ProtoReflect.Descriptor instead.
+func (*GetComplianceAssignmentRevisionRequest) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetComplianceAssignmentRevisionRequest) GetDeviceCompliancePolicyId() string {
+	if x != nil {
+		return x.DeviceCompliancePolicyId
+	}
+	return ""
+}
+
+func (x *GetComplianceAssignmentRevisionRequest) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *GetComplianceAssignmentRevisionRequest) GetView() RevisionView {
+	if x != nil {
+		return x.View
+	}
+	return RevisionView_REVISION_VIEW_UNSPECIFIED
+}
+
+// Asks to undo a revision.
+type RestoreComplianceAssignmentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
+	// What to go back to.
+	//
+	// Types that are valid to be assigned to Source:
+	//
+	//	*RestoreComplianceAssignmentsRequest_Revision
+	//	*RestoreComplianceAssignmentsRequest_Entry
+	//	*RestoreComplianceAssignmentsRequest_Time
+	Source isRestoreComplianceAssignmentsRequest_Source `protobuf_oneof:"source"`
+	// How much of it.
+	Scope RestoreScope `protobuf:"varint,5,opt,name=scope,proto3,enum=compliance_gateway.v1.RestoreScope" json:"scope,omitempty"`
+	// What to do with what was changed since; for the scope TOUCHED alone.
+	OnConflict OnConflict `protobuf:"varint,6,opt,name=on_conflict,json=onConflict,proto3,enum=compliance_gateway.v1.OnConflict" json:"on_conflict,omitempty"`
+	// Has to be set for a restoration that would leave no direct assignment; otherwise INVALID_ARGUMENT.
+	AllowEmpty bool `protobuf:"varint,7,opt,name=allow_empty,json=allowEmpty,proto3" json:"allow_empty,omitempty"`
+	// Only to see what it would come to: nothing is written.
+	ValidateOnly bool `protobuf:"varint,9,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	Etag string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
+	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreComplianceAssignmentsRequest) Reset() {
+	*x = RestoreComplianceAssignmentsRequest{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreComplianceAssignmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreComplianceAssignmentsRequest) ProtoMessage() {}
+
+func (x *RestoreComplianceAssignmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreComplianceAssignmentsRequest.ProtoReflect.Descriptor instead.
+func (*RestoreComplianceAssignmentsRequest) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetDeviceCompliancePolicyId() string {
+	if x != nil {
+		return x.DeviceCompliancePolicyId
+	}
+	return ""
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetSource() isRestoreComplianceAssignmentsRequest_Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetRevision() int64 {
+	if x != nil {
+		if x, ok := x.Source.(*RestoreComplianceAssignmentsRequest_Revision); ok {
+			return x.Revision
+		}
+	}
+	return 0
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetEntry() string {
+	if x != nil {
+		if x, ok := x.Source.(*RestoreComplianceAssignmentsRequest_Entry); ok {
+			return x.Entry
+		}
+	}
+	return ""
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		if x, ok := x.Source.(*RestoreComplianceAssignmentsRequest_Time); ok {
+			return x.Time
+		}
+	}
+	return nil
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetScope() RestoreScope {
+	if x != nil {
+		return x.Scope
+	}
+	return RestoreScope_RESTORE_SCOPE_UNSPECIFIED
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetOnConflict() OnConflict {
+	if x != nil {
+		return x.OnConflict
+	}
+	return OnConflict_ON_CONFLICT_UNSPECIFIED
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetAllowEmpty() bool {
+	if x != nil {
+		return x.AllowEmpty
+	}
+	return false
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *RestoreComplianceAssignmentsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+type isRestoreComplianceAssignmentsRequest_Source interface {
+	isRestoreComplianceAssignmentsRequest_Source()
+}
+
+type RestoreComplianceAssignmentsRequest_Revision struct {
+	// The number of a revision of the policy.
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3,oneof"`
+}
+
+type RestoreComplianceAssignmentsRequest_Entry struct {
+	// The id of an entry in the ledger: one call's part of a revision.
+	Entry string `protobuf:"bytes,3,opt,name=entry,proto3,oneof"`
+}
+
+type RestoreComplianceAssignmentsRequest_Time struct {
+	// The set as it was then; for the scope WHOLE_SET alone.
+	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3,oneof"`
+}
+
+func (*RestoreComplianceAssignmentsRequest_Revision) isRestoreComplianceAssignmentsRequest_Source() {}
+
+func (*RestoreComplianceAssignmentsRequest_Entry) isRestoreComplianceAssignmentsRequest_Source() {}
+
+func (*RestoreComplianceAssignmentsRequest_Time) isRestoreComplianceAssignmentsRequest_Source() {}
+
 // See CreateComplianceAssignment.
 type ComplianceAssignmentEdit_Create struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -944,7 +1464,7 @@ type ComplianceAssignmentEdit_Create struct {
 
 func (x *ComplianceAssignmentEdit_Create) Reset() {
 	*x = ComplianceAssignmentEdit_Create{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1476,7 @@ func (x *ComplianceAssignmentEdit_Create) String() string {
 func (*ComplianceAssignmentEdit_Create) ProtoMessage() {}
 
 func (x *ComplianceAssignmentEdit_Create) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1523,7 @@ type ComplianceAssignmentEdit_Update struct {
 
 func (x *ComplianceAssignmentEdit_Update) Reset() {
 	*x = ComplianceAssignmentEdit_Update{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1535,7 @@ func (x *ComplianceAssignmentEdit_Update) String() string {
 func (*ComplianceAssignmentEdit_Update) ProtoMessage() {}
 
 func (x *ComplianceAssignmentEdit_Update) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1597,7 @@ type ComplianceAssignmentEdit_Delete struct {
 
 func (x *ComplianceAssignmentEdit_Delete) Reset() {
 	*x = ComplianceAssignmentEdit_Delete{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1609,7 @@ func (x *ComplianceAssignmentEdit_Delete) String() string {
 func (*ComplianceAssignmentEdit_Delete) ProtoMessage() {}
 
 func (x *ComplianceAssignmentEdit_Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1679,7 @@ var File_compliance_gateway_v1_compliance_assignment_service_proto protoreflect.
 
 const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "" +
 	"\n" +
-	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a!compliance_gateway/v1/odata.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\"\xd1\x02\n" +
+	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a!compliance_gateway/v1/odata.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x02\n" +
 	"!CreateComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12W\n" +
 	"\n" +
@@ -1248,11 +1768,53 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\x12\x12\n" +
 	"\x04etag\x18\x05 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId*P\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"\xbd\x01\n" +
+	"(ListComplianceAssignmentRevisionsRequest\x12=\n" +
+	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06filter\x18\x04 \x01(\tR\x06filter\"\xa6\x01\n" +
+	")ListComplianceAssignmentRevisionsResponse\x12Q\n" +
+	"\trevisions\x18\x01 \x03(\v23.compliance_gateway.v1.ComplianceAssignmentRevisionR\trevisions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb8\x01\n" +
+	"&GetComplianceAssignmentRevisionRequest\x12=\n" +
+	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x03R\x06number\x127\n" +
+	"\x04view\x18\x03 \x01(\x0e2#.compliance_gateway.v1.RevisionViewR\x04view\"\xce\x03\n" +
+	"#RestoreComplianceAssignmentsRequest\x12=\n" +
+	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12\x1c\n" +
+	"\brevision\x18\x02 \x01(\x03H\x00R\brevision\x12\x16\n" +
+	"\x05entry\x18\x03 \x01(\tH\x00R\x05entry\x120\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x04time\x129\n" +
+	"\x05scope\x18\x05 \x01(\x0e2#.compliance_gateway.v1.RestoreScopeR\x05scope\x12B\n" +
+	"\von_conflict\x18\x06 \x01(\x0e2!.compliance_gateway.v1.OnConflictR\n" +
+	"onConflict\x12\x1f\n" +
+	"\vallow_empty\x18\a \x01(\bR\n" +
+	"allowEmpty\x12#\n" +
+	"\rvalidate_only\x18\t \x01(\bR\fvalidateOnly\x12\x12\n" +
+	"\x04etag\x18\n" +
+	" \x01(\tR\x04etag\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\b \x01(\tR\trequestIdB\b\n" +
+	"\x06source*P\n" +
 	"\bIfExists\x12\x19\n" +
 	"\x15IF_EXISTS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eIF_EXISTS_KEEP\x10\x01\x12\x15\n" +
-	"\x11IF_EXISTS_REPLACE\x10\x022\xc5\v\n" +
+	"\x11IF_EXISTS_REPLACE\x10\x02*^\n" +
+	"\fRevisionView\x12\x1d\n" +
+	"\x19REVISION_VIEW_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13REVISION_VIEW_BASIC\x10\x01\x12\x16\n" +
+	"\x12REVISION_VIEW_FULL\x10\x02*e\n" +
+	"\fRestoreScope\x12\x1d\n" +
+	"\x19RESTORE_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15RESTORE_SCOPE_TOUCHED\x10\x01\x12\x1b\n" +
+	"\x17RESTORE_SCOPE_WHOLE_SET\x10\x02*^\n" +
+	"\n" +
+	"OnConflict\x12\x1b\n" +
+	"\x17ON_CONFLICT_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18ON_CONFLICT_KEEP_CURRENT\x10\x01\x12\x15\n" +
+	"\x11ON_CONFLICT_FORCE\x10\x022\xc5\v\n" +
 	"\x1bComplianceAssignmentService\x12\x8f\x01\n" +
 	"\x1aCreateComplianceAssignment\x128.compliance_gateway.v1.CreateComplianceAssignmentRequest\x1a7.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x89\x01\n" +
 	"\x17GetComplianceAssignment\x125.compliance_gateway.v1.GetComplianceAssignmentRequest\x1a7.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x8e\x01\n" +
@@ -1278,76 +1840,85 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(
 	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescData
 }
 
-var file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_compliance_gateway_v1_compliance_assignment_service_proto_goTypes = []any{
-	(IfExists)(0), // 0: compliance_gateway.v1.IfExists
-	(*CreateComplianceAssignmentRequest)(nil),         // 1: compliance_gateway.v1.CreateComplianceAssignmentRequest
-	(*GetComplianceAssignmentRequest)(nil),            // 2: compliance_gateway.v1.GetComplianceAssignmentRequest
-	(*ListComplianceAssignmentsRequest)(nil),          // 3: compliance_gateway.v1.ListComplianceAssignmentsRequest
-	(*ListComplianceAssignmentsResponse)(nil),         // 4: compliance_gateway.v1.ListComplianceAssignmentsResponse
-	(*UpdateComplianceAssignmentRequest)(nil),         // 5: compliance_gateway.v1.UpdateComplianceAssignmentRequest
-	(*DeleteComplianceAssignmentRequest)(nil),         // 6: compliance_gateway.v1.DeleteComplianceAssignmentRequest
-	(*ReplaceComplianceAssignmentsRequest)(nil),       // 7: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
-	(*ReplaceComplianceAssignmentsResponse)(nil),      // 8: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
-	(*ComplianceAssignmentEdit)(nil),                  // 9: compliance_gateway.v1.ComplianceAssignmentEdit
-	(*EditComplianceAssignmentsRequest)(nil),          // 10: compliance_gateway.v1.EditComplianceAssignmentsRequest
-	(*ComplianceAssignmentEdit_Create)(nil),           // 11: compliance_gateway.v1.ComplianceAssignmentEdit.Create
-	(*ComplianceAssignmentEdit_Update)(nil),           // 12: compliance_gateway.v1.ComplianceAssignmentEdit.Update
-	(*ComplianceAssignmentEdit_Delete)(nil),           // 13: compliance_gateway.v1.ComplianceAssignmentEdit.Delete
-	(*DeviceCompliancePolicyAssignment)(nil),          // 14: compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	(*fieldmaskpb.FieldMask)(nil),                     // 15: google.protobuf.FieldMask
-	(*DeviceAndAppManagementAssignmentTarget)(nil),    // 16: compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
-	(*ListComplianceAssignmentRevisionsRequest)(nil),  // 17: compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
-	(*GetComplianceAssignmentRevisionRequest)(nil),    // 18: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
-	(*RestoreComplianceAssignmentsRequest)(nil),       // 19: compliance_gateway.v1.RestoreComplianceAssignmentsRequest
-	(*emptypb.Empty)(nil),                             // 20: google.protobuf.Empty
-	(*ComplianceAssignmentsChange)(nil),               // 21: compliance_gateway.v1.ComplianceAssignmentsChange
-	(*ListComplianceAssignmentRevisionsResponse)(nil), // 22: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	(IfExists)(0),     // 0: compliance_gateway.v1.IfExists
+	(RevisionView)(0), // 1: compliance_gateway.v1.RevisionView
+	(RestoreScope)(0), // 2: compliance_gateway.v1.RestoreScope
+	(OnConflict)(0),   // 3: compliance_gateway.v1.OnConflict
+	(*CreateComplianceAssignmentRequest)(nil),         // 4: compliance_gateway.v1.CreateComplianceAssignmentRequest
+	(*GetComplianceAssignmentRequest)(nil),            // 5: compliance_gateway.v1.GetComplianceAssignmentRequest
+	(*ListComplianceAssignmentsRequest)(nil),          // 6: compliance_gateway.v1.ListComplianceAssignmentsRequest
+	(*ListComplianceAssignmentsResponse)(nil),         // 7: compliance_gateway.v1.ListComplianceAssignmentsResponse
+	(*UpdateComplianceAssignmentRequest)(nil),         // 8: compliance_gateway.v1.UpdateComplianceAssignmentRequest
+	(*DeleteComplianceAssignmentRequest)(nil),         // 9: compliance_gateway.v1.DeleteComplianceAssignmentRequest
+	(*ReplaceComplianceAssignmentsRequest)(nil),       // 10: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
+	(*ReplaceComplianceAssignmentsResponse)(nil),      // 11: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
+	(*ComplianceAssignmentEdit)(nil),                  // 12: compliance_gateway.v1.ComplianceAssignmentEdit
+	(*EditComplianceAssignmentsRequest)(nil),          // 13: compliance_gateway.v1.EditComplianceAssignmentsRequest
+	(*ListComplianceAssignmentRevisionsRequest)(nil),  // 14: compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
+	(*ListComplianceAssignmentRevisionsResponse)(nil), // 15: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	(*GetComplianceAssignmentRevisionRequest)(nil),    // 16: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
+	(*RestoreComplianceAssignmentsRequest)(nil),       // 17: compliance_gateway.v1.RestoreComplianceAssignmentsRequest
+	(*ComplianceAssignmentEdit_Create)(nil),           // 18: compliance_gateway.v1.ComplianceAssignmentEdit.Create
+	(*ComplianceAssignmentEdit_Update)(nil),           // 19: compliance_gateway.v1.ComplianceAssignmentEdit.Update
+	(*ComplianceAssignmentEdit_Delete)(nil),           // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Delete
+	(*DeviceCompliancePolicyAssignment)(nil),          // 21: compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	(*fieldmaskpb.FieldMask)(nil),                     // 22: google.protobuf.FieldMask
 	(*ComplianceAssignmentRevision)(nil),              // 23: compliance_gateway.v1.ComplianceAssignmentRevision
+	(*timestamppb.Timestamp)(nil),                     // 24: google.protobuf.Timestamp
+	(*DeviceAndAppManagementAssignmentTarget)(nil),    // 25: compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
+	(*emptypb.Empty)(nil),                             // 26: google.protobuf.Empty
+	(*ComplianceAssignmentsChange)(nil),               // 27: compliance_gateway.v1.ComplianceAssignmentsChange
 }
 var file_compliance_gateway_v1_compliance_assignment_service_proto_depIdxs = []int32{
-	14, // 0: compliance_gateway.v1.CreateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	21, // 0: compliance_gateway.v1.CreateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
 	0,  // 1: compliance_gateway.v1.CreateComplianceAssignmentRequest.if_exists:type_name -> compliance_gateway.v1.IfExists
-	14, // 2: compliance_gateway.v1.ListComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	14, // 3: compliance_gateway.v1.UpdateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	15, // 4: compliance_gateway.v1.UpdateComplianceAssignmentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	14, // 5: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	14, // 6: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	11, // 7: compliance_gateway.v1.ComplianceAssignmentEdit.create:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Create
-	12, // 8: compliance_gateway.v1.ComplianceAssignmentEdit.update:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Update
-	13, // 9: compliance_gateway.v1.ComplianceAssignmentEdit.delete:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Delete
-	9,  // 10: compliance_gateway.v1.EditComplianceAssignmentsRequest.edits:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit
-	14, // 11: compliance_gateway.v1.ComplianceAssignmentEdit.Create.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	0,  // 12: compliance_gateway.v1.ComplianceAssignmentEdit.Create.if_exists:type_name -> compliance_gateway.v1.IfExists
-	14, // 13: compliance_gateway.v1.ComplianceAssignmentEdit.Update.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	15, // 14: compliance_gateway.v1.ComplianceAssignmentEdit.Update.update_mask:type_name -> google.protobuf.FieldMask
-	16, // 15: compliance_gateway.v1.ComplianceAssignmentEdit.Delete.target:type_name -> compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
-	1,  // 16: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:input_type -> compliance_gateway.v1.CreateComplianceAssignmentRequest
-	2,  // 17: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:input_type -> compliance_gateway.v1.GetComplianceAssignmentRequest
-	3,  // 18: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:input_type -> compliance_gateway.v1.ListComplianceAssignmentsRequest
-	5,  // 19: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:input_type -> compliance_gateway.v1.UpdateComplianceAssignmentRequest
-	6,  // 20: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:input_type -> compliance_gateway.v1.DeleteComplianceAssignmentRequest
-	7,  // 21: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:input_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
-	10, // 22: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:input_type -> compliance_gateway.v1.EditComplianceAssignmentsRequest
-	17, // 23: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:input_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
-	18, // 24: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:input_type -> compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
-	19, // 25: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:input_type -> compliance_gateway.v1.RestoreComplianceAssignmentsRequest
-	14, // 26: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	14, // 27: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	4,  // 28: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:output_type -> compliance_gateway.v1.ListComplianceAssignmentsResponse
-	14, // 29: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	20, // 30: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:output_type -> google.protobuf.Empty
-	8,  // 31: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:output_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
-	21, // 32: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
-	22, // 33: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:output_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
-	23, // 34: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:output_type -> compliance_gateway.v1.ComplianceAssignmentRevision
-	21, // 35: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
-	26, // [26:36] is the sub-list for method output_type
-	16, // [16:26] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	21, // 2: compliance_gateway.v1.ListComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	21, // 3: compliance_gateway.v1.UpdateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	22, // 4: compliance_gateway.v1.UpdateComplianceAssignmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	21, // 5: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	21, // 6: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	18, // 7: compliance_gateway.v1.ComplianceAssignmentEdit.create:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Create
+	19, // 8: compliance_gateway.v1.ComplianceAssignmentEdit.update:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Update
+	20, // 9: compliance_gateway.v1.ComplianceAssignmentEdit.delete:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Delete
+	12, // 10: compliance_gateway.v1.EditComplianceAssignmentsRequest.edits:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit
+	23, // 11: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse.revisions:type_name -> compliance_gateway.v1.ComplianceAssignmentRevision
+	1,  // 12: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest.view:type_name -> compliance_gateway.v1.RevisionView
+	24, // 13: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.time:type_name -> google.protobuf.Timestamp
+	2,  // 14: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.scope:type_name -> compliance_gateway.v1.RestoreScope
+	3,  // 15: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.on_conflict:type_name -> compliance_gateway.v1.OnConflict
+	21, // 16: compliance_gateway.v1.ComplianceAssignmentEdit.Create.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	0,  // 17: compliance_gateway.v1.ComplianceAssignmentEdit.Create.if_exists:type_name -> compliance_gateway.v1.IfExists
+	21, // 18: compliance_gateway.v1.ComplianceAssignmentEdit.Update.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	22, // 19: compliance_gateway.v1.ComplianceAssignmentEdit.Update.update_mask:type_name -> google.protobuf.FieldMask
+	25, // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Delete.target:type_name -> compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
+	4,  // 21: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:input_type -> compliance_gateway.v1.CreateComplianceAssignmentRequest
+	5,  // 22: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:input_type -> compliance_gateway.v1.GetComplianceAssignmentRequest
+	6,  // 23: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:input_type -> compliance_gateway.v1.ListComplianceAssignmentsRequest
+	8,  // 24: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:input_type -> compliance_gateway.v1.UpdateComplianceAssignmentRequest
+	9,  // 25: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:input_type -> compliance_gateway.v1.DeleteComplianceAssignmentRequest
+	10, // 26: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:input_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
+	13, // 27: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:input_type -> compliance_gateway.v1.EditComplianceAssignmentsRequest
+	14, // 28: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:input_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
+	16, // 29: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:input_type -> compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
+	17, // 30: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:input_type -> compliance_gateway.v1.RestoreComplianceAssignmentsRequest
+	21, // 31: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	21, // 32: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	7,  // 33: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:output_type -> compliance_gateway.v1.ListComplianceAssignmentsResponse
+	21, // 34: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	26, // 35: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:output_type -> google.protobuf.Empty
+	11, // 36: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:output_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
+	27, // 37: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
+	15, // 38: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:output_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	23, // 39: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:output_type -> compliance_gateway.v1.ComplianceAssignmentRevision
+	27, // 40: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
+	31, // [31:41] is the sub-list for method output_type
+	21, // [21:31] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_compliance_gateway_v1_compliance_assignment_service_proto_init() }
@@ -1365,7 +1936,12 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_init() {
 		(*ComplianceAssignmentEdit_Update_)(nil),
 		(*ComplianceAssignmentEdit_Delete_)(nil),
 	}
-	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12].OneofWrappers = []any{
+	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[13].OneofWrappers = []any{
+		(*RestoreComplianceAssignmentsRequest_Revision)(nil),
+		(*RestoreComplianceAssignmentsRequest_Entry)(nil),
+		(*RestoreComplianceAssignmentsRequest_Time)(nil),
+	}
+	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[16].OneofWrappers = []any{
 		(*ComplianceAssignmentEdit_Delete_Id)(nil),
 		(*ComplianceAssignmentEdit_Delete_Target)(nil),
 	}
@@ -1374,8 +1950,8 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc), len(file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   13,
+			NumEnums:      4,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -96,6 +96,10 @@ methods! {
     update_compliance_assignment(UpdateComplianceAssignmentRequest) -> v1::DeviceCompliancePolicyAssignment;
     delete_compliance_assignment(DeleteComplianceAssignmentRequest) -> ();
     replace_compliance_assignments(ReplaceComplianceAssignmentsRequest) -> v1::ReplaceComplianceAssignmentsResponse;
+    edit_compliance_assignments(EditComplianceAssignmentsRequest) -> v1::ComplianceAssignmentsChange;
+    list_compliance_assignment_revisions(ListComplianceAssignmentRevisionsRequest) -> v1::ListComplianceAssignmentRevisionsResponse;
+    get_compliance_assignment_revision(GetComplianceAssignmentRevisionRequest) -> v1::ComplianceAssignmentRevision;
+    restore_compliance_assignments(RestoreComplianceAssignmentsRequest) -> v1::ComplianceAssignmentsChange;
 }
 
 impl Client {
@@ -184,6 +188,7 @@ macro_rules! named {
 
 named! {
     writes: CreateComplianceAssignmentRequest, UpdateComplianceAssignmentRequest, DeleteComplianceAssignmentRequest,
-        ReplaceComplianceAssignmentsRequest;
-    reads: GetComplianceAssignmentRequest, ListComplianceAssignmentsRequest
+        ReplaceComplianceAssignmentsRequest, EditComplianceAssignmentsRequest, RestoreComplianceAssignmentsRequest;
+    reads: GetComplianceAssignmentRequest, ListComplianceAssignmentsRequest, ListComplianceAssignmentRevisionsRequest,
+        GetComplianceAssignmentRevisionRequest
 }

@@ -76,6 +76,14 @@ func call(client *gateway.Client, a ask) (proto.Message, error) {
 		return client.UpdateComplianceAssignment(ctx, read(a, &v1.UpdateComplianceAssignmentRequest{}))
 	case "DeleteComplianceAssignment":
 		return client.DeleteComplianceAssignment(ctx, read(a, &v1.DeleteComplianceAssignmentRequest{}))
+	case "EditComplianceAssignments":
+		return client.EditComplianceAssignments(ctx, read(a, &v1.EditComplianceAssignmentsRequest{}))
+	case "ListComplianceAssignmentRevisions":
+		return client.ListComplianceAssignmentRevisions(ctx, read(a, &v1.ListComplianceAssignmentRevisionsRequest{}))
+	case "GetComplianceAssignmentRevision":
+		return client.GetComplianceAssignmentRevision(ctx, read(a, &v1.GetComplianceAssignmentRevisionRequest{}))
+	case "RestoreComplianceAssignments":
+		return client.RestoreComplianceAssignments(ctx, read(a, &v1.RestoreComplianceAssignmentsRequest{}))
 	}
 	return client.ReplaceComplianceAssignments(ctx, read(a, &v1.ReplaceComplianceAssignmentsRequest{}))
 }

@@ -45,6 +45,13 @@ public class Driver {
         case "ListComplianceAssignments" -> stub.listComplianceAssignments(ListComplianceAssignmentsRequest.parseFrom(request));
         case "UpdateComplianceAssignment" -> stub.updateComplianceAssignment(UpdateComplianceAssignmentRequest.parseFrom(request));
         case "DeleteComplianceAssignment" -> stub.deleteComplianceAssignment(DeleteComplianceAssignmentRequest.parseFrom(request));
+        case "EditComplianceAssignments" -> stub.editComplianceAssignments(EditComplianceAssignmentsRequest.parseFrom(request));
+        case "ListComplianceAssignmentRevisions" ->
+            stub.listComplianceAssignmentRevisions(ListComplianceAssignmentRevisionsRequest.parseFrom(request));
+        case "GetComplianceAssignmentRevision" ->
+            stub.getComplianceAssignmentRevision(GetComplianceAssignmentRevisionRequest.parseFrom(request));
+        case "RestoreComplianceAssignments" ->
+            stub.restoreComplianceAssignments(RestoreComplianceAssignmentsRequest.parseFrom(request));
         default -> stub.replaceComplianceAssignments(ReplaceComplianceAssignmentsRequest.parseFrom(request));
       });
     } catch (StatusRuntimeException e) {

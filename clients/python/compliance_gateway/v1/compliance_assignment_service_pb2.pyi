@@ -49,9 +49,11 @@ A write that went well, but may have undone a change that someone made in Graph 
 
 from collections import abc as _abc
 from compliance_gateway.v1 import assignment_pb2 as _assignment_pb2
+from compliance_gateway.v1 import revision_pb2 as _revision_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -88,6 +90,78 @@ IF_EXISTS_KEEP: IfExists.ValueType  # 1
 IF_EXISTS_REPLACE: IfExists.ValueType  # 2
 """Give it the filter of the request, in place, and answer it."""
 Global___IfExists: _TypeAlias = IfExists  # noqa: Y015
+
+class _RevisionView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RevisionViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RevisionView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVISION_VIEW_UNSPECIFIED: _RevisionView.ValueType  # 0
+    """All but the whole sets."""
+    REVISION_VIEW_BASIC: _RevisionView.ValueType  # 1
+    """All but the whole sets."""
+    REVISION_VIEW_FULL: _RevisionView.ValueType  # 2
+    """The whole sets before and after as well."""
+
+class RevisionView(_RevisionView, metaclass=_RevisionViewEnumTypeWrapper):
+    """How much of a revision to tell."""
+
+REVISION_VIEW_UNSPECIFIED: RevisionView.ValueType  # 0
+"""All but the whole sets."""
+REVISION_VIEW_BASIC: RevisionView.ValueType  # 1
+"""All but the whole sets."""
+REVISION_VIEW_FULL: RevisionView.ValueType  # 2
+"""The whole sets before and after as well."""
+Global___RevisionView: _TypeAlias = RevisionView  # noqa: Y015
+
+class _RestoreScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RestoreScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RestoreScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESTORE_SCOPE_UNSPECIFIED: _RestoreScope.ValueType  # 0
+    """As TOUCHED."""
+    RESTORE_SCOPE_TOUCHED: _RestoreScope.ValueType  # 1
+    """Undoes what the revision, or the entry, did to the assignments that it touched, and leaves all others alone."""
+    RESTORE_SCOPE_WHOLE_SET: _RestoreScope.ValueType  # 2
+    """Makes the direct assignments what they were after that revision, or at that time. Those of policy sets stay."""
+
+class RestoreScope(_RestoreScope, metaclass=_RestoreScopeEnumTypeWrapper):
+    """How much a restoration is about."""
+
+RESTORE_SCOPE_UNSPECIFIED: RestoreScope.ValueType  # 0
+"""As TOUCHED."""
+RESTORE_SCOPE_TOUCHED: RestoreScope.ValueType  # 1
+"""Undoes what the revision, or the entry, did to the assignments that it touched, and leaves all others alone."""
+RESTORE_SCOPE_WHOLE_SET: RestoreScope.ValueType  # 2
+"""Makes the direct assignments what they were after that revision, or at that time. Those of policy sets stay."""
+Global___RestoreScope: _TypeAlias = RestoreScope  # noqa: Y015
+
+class _OnConflict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnConflictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnConflict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_CONFLICT_UNSPECIFIED: _OnConflict.ValueType  # 0
+    """Write nothing: RESTORE_CONFLICT names each of them."""
+    ON_CONFLICT_KEEP_CURRENT: _OnConflict.ValueType  # 1
+    """Leave it as it is now, and restore the others."""
+    ON_CONFLICT_FORCE: _OnConflict.ValueType  # 2
+    """Restore it all the same."""
+
+class OnConflict(_OnConflict, metaclass=_OnConflictEnumTypeWrapper):
+    """What to do with an assignment that somebody has changed since."""
+
+ON_CONFLICT_UNSPECIFIED: OnConflict.ValueType  # 0
+"""Write nothing: RESTORE_CONFLICT names each of them."""
+ON_CONFLICT_KEEP_CURRENT: OnConflict.ValueType  # 1
+"""Leave it as it is now, and restore the others."""
+ON_CONFLICT_FORCE: OnConflict.ValueType  # 2
+"""Restore it all the same."""
+Global___OnConflict: _TypeAlias = OnConflict  # noqa: Y015
 
 @_typing.final
 class CreateComplianceAssignmentRequest(_message.Message):
@@ -570,3 +644,159 @@ class EditComplianceAssignmentsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EditComplianceAssignmentsRequest: _TypeAlias = EditComplianceAssignmentsRequest  # noqa: Y015
+
+@_typing.final
+class ListComplianceAssignmentRevisionsRequest(_message.Message):
+    """Asks for a page of a policy's revisions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_COMPLIANCE_POLICY_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    device_compliance_policy_id: _builtins.str
+    """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
+    page_size: _builtins.int
+    """How many revisions a page may have: 1 to 100; 0 is 20."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, for the same policy and filter; empty for the first page."""
+    filter: _builtins.str
+    """Which revisions (AIP-160): comparisons such as `kind = FOREIGN` and `write_time >= "2026-01-31T00:00:00Z"`, with AND between
+    them; empty for all.
+    """
+    def __init__(
+        self,
+        *,
+        device_compliance_policy_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_id", b"device_compliance_policy_id", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListComplianceAssignmentRevisionsRequest: _TypeAlias = ListComplianceAssignmentRevisionsRequest  # noqa: Y015
+
+@_typing.final
+class ListComplianceAssignmentRevisionsResponse(_message.Message):
+    """A page of a policy's revisions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last."""
+    @_builtins.property
+    def revisions(self) -> _containers.RepeatedCompositeFieldContainer[_revision_pb2.ComplianceAssignmentRevision]:
+        """The page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        revisions: _abc.Iterable[_revision_pb2.ComplianceAssignmentRevision] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revisions", b"revisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListComplianceAssignmentRevisionsResponse: _TypeAlias = ListComplianceAssignmentRevisionsResponse  # noqa: Y015
+
+@_typing.final
+class GetComplianceAssignmentRevisionRequest(_message.Message):
+    """Asks for one revision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_COMPLIANCE_POLICY_ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    device_compliance_policy_id: _builtins.str
+    """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
+    number: _builtins.int
+    """Its number."""
+    view: Global___RevisionView.ValueType
+    """How much of it."""
+    def __init__(
+        self,
+        *,
+        device_compliance_policy_id: _builtins.str = ...,
+        number: _builtins.int = ...,
+        view: Global___RevisionView.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_id", b"device_compliance_policy_id", "number", b"number", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetComplianceAssignmentRevisionRequest: _TypeAlias = GetComplianceAssignmentRevisionRequest  # noqa: Y015
+
+@_typing.final
+class RestoreComplianceAssignmentsRequest(_message.Message):
+    """Asks to undo a revision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_COMPLIANCE_POLICY_ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    ON_CONFLICT_FIELD_NUMBER: _builtins.int
+    ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    device_compliance_policy_id: _builtins.str
+    """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
+    revision: _builtins.int
+    """The number of a revision of the policy."""
+    entry: _builtins.str
+    """The id of an entry in the ledger: one call's part of a revision."""
+    scope: Global___RestoreScope.ValueType
+    """How much of it."""
+    on_conflict: Global___OnConflict.ValueType
+    """What to do with what was changed since; for the scope TOUCHED alone."""
+    allow_empty: _builtins.bool
+    """Has to be set for a restoration that would leave no direct assignment; otherwise INVALID_ARGUMENT."""
+    validate_only: _builtins.bool
+    """Only to see what it would come to: nothing is written."""
+    etag: _builtins.str
+    """The etag of the set that the caller saw (REST: If-Match); empty for whatever is there."""
+    request_id: _builtins.str
+    """The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """The set as it was then; for the scope WHOLE_SET alone."""
+
+    def __init__(
+        self,
+        *,
+        device_compliance_policy_id: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        entry: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        scope: Global___RestoreScope.ValueType = ...,
+        on_conflict: Global___OnConflict.ValueType = ...,
+        allow_empty: _builtins.bool = ...,
+        validate_only: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "revision", b"revision", "source", b"source", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_empty", b"allow_empty", "device_compliance_policy_id", b"device_compliance_policy_id", "entry", b"entry", "etag", b"etag", "on_conflict", b"on_conflict", "request_id", b"request_id", "revision", b"revision", "scope", b"scope", "source", b"source", "time", b"time", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["revision", "entry", "time"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___RestoreComplianceAssignmentsRequest: _TypeAlias = RestoreComplianceAssignmentsRequest  # noqa: Y015

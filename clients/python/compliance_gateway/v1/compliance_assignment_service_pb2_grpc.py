@@ -76,17 +76,17 @@ class ComplianceAssignmentServiceStub:
                 _registered_method=True)
         self.ListComplianceAssignmentRevisions = channel.unary_unary(
                 '/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignmentRevisions',
-                request_serializer=compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsRequest.SerializeToString,
-                response_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsResponse.FromString,
+                request_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ListComplianceAssignmentRevisionsRequest.SerializeToString,
+                response_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ListComplianceAssignmentRevisionsResponse.FromString,
                 _registered_method=True)
         self.GetComplianceAssignmentRevision = channel.unary_unary(
                 '/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignmentRevision',
-                request_serializer=compliance__gateway_dot_v1_dot_revision__pb2.GetComplianceAssignmentRevisionRequest.SerializeToString,
+                request_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.GetComplianceAssignmentRevisionRequest.SerializeToString,
                 response_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.ComplianceAssignmentRevision.FromString,
                 _registered_method=True)
         self.RestoreComplianceAssignments = channel.unary_unary(
                 '/compliance_gateway.v1.ComplianceAssignmentService/RestoreComplianceAssignments',
-                request_serializer=compliance__gateway_dot_v1_dot_revision__pb2.RestoreComplianceAssignmentsRequest.SerializeToString,
+                request_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.RestoreComplianceAssignmentsRequest.SerializeToString,
                 response_deserializer=compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.FromString,
                 _registered_method=True)
 
@@ -208,17 +208,17 @@ def add_ComplianceAssignmentServiceServicer_to_server(servicer, server):
             ),
             'ListComplianceAssignmentRevisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListComplianceAssignmentRevisions,
-                    request_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsRequest.FromString,
-                    response_serializer=compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsResponse.SerializeToString,
+                    request_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ListComplianceAssignmentRevisionsRequest.FromString,
+                    response_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ListComplianceAssignmentRevisionsResponse.SerializeToString,
             ),
             'GetComplianceAssignmentRevision': grpc.unary_unary_rpc_method_handler(
                     servicer.GetComplianceAssignmentRevision,
-                    request_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.GetComplianceAssignmentRevisionRequest.FromString,
+                    request_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.GetComplianceAssignmentRevisionRequest.FromString,
                     response_serializer=compliance__gateway_dot_v1_dot_revision__pb2.ComplianceAssignmentRevision.SerializeToString,
             ),
             'RestoreComplianceAssignments': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreComplianceAssignments,
-                    request_deserializer=compliance__gateway_dot_v1_dot_revision__pb2.RestoreComplianceAssignmentsRequest.FromString,
+                    request_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.RestoreComplianceAssignmentsRequest.FromString,
                     response_serializer=compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.SerializeToString,
             ),
     }
@@ -437,8 +437,8 @@ class ComplianceAssignmentService:
             request,
             target,
             '/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignmentRevisions',
-            compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsRequest.SerializeToString,
-            compliance__gateway_dot_v1_dot_revision__pb2.ListComplianceAssignmentRevisionsResponse.FromString,
+            compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ListComplianceAssignmentRevisionsRequest.SerializeToString,
+            compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.ListComplianceAssignmentRevisionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -464,7 +464,7 @@ class ComplianceAssignmentService:
             request,
             target,
             '/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignmentRevision',
-            compliance__gateway_dot_v1_dot_revision__pb2.GetComplianceAssignmentRevisionRequest.SerializeToString,
+            compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.GetComplianceAssignmentRevisionRequest.SerializeToString,
             compliance__gateway_dot_v1_dot_revision__pb2.ComplianceAssignmentRevision.FromString,
             options,
             channel_credentials,
@@ -491,7 +491,7 @@ class ComplianceAssignmentService:
             request,
             target,
             '/compliance_gateway.v1.ComplianceAssignmentService/RestoreComplianceAssignments',
-            compliance__gateway_dot_v1_dot_revision__pb2.RestoreComplianceAssignmentsRequest.SerializeToString,
+            compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.RestoreComplianceAssignmentsRequest.SerializeToString,
             compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.FromString,
             options,
             channel_credentials,

@@ -99,11 +99,11 @@ class ComplianceAssignmentServiceStub:
     """Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set."""
     EditComplianceAssignments: _grpc.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.EditComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]
     """Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused."""
-    ListComplianceAssignmentRevisions: _grpc.UnaryUnaryMultiCallable[_revision_pb2.ListComplianceAssignmentRevisionsRequest, _revision_pb2.ListComplianceAssignmentRevisionsResponse]
+    ListComplianceAssignmentRevisions: _grpc.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.ListComplianceAssignmentRevisionsRequest, _compliance_assignment_service_pb2.ListComplianceAssignmentRevisionsResponse]
     """What was done to a policy's assignments, by whomever, newest first, a page at a time."""
-    GetComplianceAssignmentRevision: _grpc.UnaryUnaryMultiCallable[_revision_pb2.GetComplianceAssignmentRevisionRequest, _revision_pb2.ComplianceAssignmentRevision]
+    GetComplianceAssignmentRevision: _grpc.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.GetComplianceAssignmentRevisionRequest, _revision_pb2.ComplianceAssignmentRevision]
     """One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more."""
-    RestoreComplianceAssignments: _grpc.UnaryUnaryMultiCallable[_revision_pb2.RestoreComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]
+    RestoreComplianceAssignments: _grpc.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.RestoreComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]
     """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
     has a revision of its own, which can be undone as well.
     """
@@ -131,11 +131,11 @@ class ComplianceAssignmentServiceAsyncStub(ComplianceAssignmentServiceStub):
     """Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set."""
     EditComplianceAssignments: _aio.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.EditComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]  # type: ignore[assignment]
     """Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused."""
-    ListComplianceAssignmentRevisions: _aio.UnaryUnaryMultiCallable[_revision_pb2.ListComplianceAssignmentRevisionsRequest, _revision_pb2.ListComplianceAssignmentRevisionsResponse]  # type: ignore[assignment]
+    ListComplianceAssignmentRevisions: _aio.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.ListComplianceAssignmentRevisionsRequest, _compliance_assignment_service_pb2.ListComplianceAssignmentRevisionsResponse]  # type: ignore[assignment]
     """What was done to a policy's assignments, by whomever, newest first, a page at a time."""
-    GetComplianceAssignmentRevision: _aio.UnaryUnaryMultiCallable[_revision_pb2.GetComplianceAssignmentRevisionRequest, _revision_pb2.ComplianceAssignmentRevision]  # type: ignore[assignment]
+    GetComplianceAssignmentRevision: _aio.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.GetComplianceAssignmentRevisionRequest, _revision_pb2.ComplianceAssignmentRevision]  # type: ignore[assignment]
     """One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more."""
-    RestoreComplianceAssignments: _aio.UnaryUnaryMultiCallable[_revision_pb2.RestoreComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]  # type: ignore[assignment]
+    RestoreComplianceAssignments: _aio.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.RestoreComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]  # type: ignore[assignment]
     """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
     has a revision of its own, which can be undone as well.
     """
@@ -206,15 +206,15 @@ class ComplianceAssignmentServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListComplianceAssignmentRevisions(
         self,
-        request: _revision_pb2.ListComplianceAssignmentRevisionsRequest,
+        request: _compliance_assignment_service_pb2.ListComplianceAssignmentRevisionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_revision_pb2.ListComplianceAssignmentRevisionsResponse, _abc.Awaitable[_revision_pb2.ListComplianceAssignmentRevisionsResponse]]:
+    ) -> _typing.Union[_compliance_assignment_service_pb2.ListComplianceAssignmentRevisionsResponse, _abc.Awaitable[_compliance_assignment_service_pb2.ListComplianceAssignmentRevisionsResponse]]:
         """What was done to a policy's assignments, by whomever, newest first, a page at a time."""
 
     @_abc_1.abstractmethod
     def GetComplianceAssignmentRevision(
         self,
-        request: _revision_pb2.GetComplianceAssignmentRevisionRequest,
+        request: _compliance_assignment_service_pb2.GetComplianceAssignmentRevisionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_revision_pb2.ComplianceAssignmentRevision, _abc.Awaitable[_revision_pb2.ComplianceAssignmentRevision]]:
         """One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more."""
@@ -222,7 +222,7 @@ class ComplianceAssignmentServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def RestoreComplianceAssignments(
         self,
-        request: _revision_pb2.RestoreComplianceAssignmentsRequest,
+        request: _compliance_assignment_service_pb2.RestoreComplianceAssignmentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_pb2.ComplianceAssignmentsChange, _abc.Awaitable[_change_pb2.ComplianceAssignmentsChange]]:
         """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and

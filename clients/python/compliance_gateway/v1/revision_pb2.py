@@ -22,38 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from compliance_gateway.v1 import assignment_pb2 as compliance__gateway_dot_v1_dot_assignment__pb2
 from compliance_gateway.v1 import odata_pb2 as compliance__gateway_dot_v1_dot_odata__pb2
-from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compliance_gateway/v1/revision.proto\x12\x15\x63ompliance_gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&compliance_gateway/v1/assignment.proto\x1a!compliance_gateway/v1/odata.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\t\n\x1c\x43omplianceAssignmentRevision\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x46\n\x04kind\x18\x02 \x01(\x0e\x32\x38.compliance_gateway.v1.ComplianceAssignmentRevision.Kind\x12.\n\nwrite_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12J\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x39.compliance_gateway.v1.ComplianceAssignmentRevision.Entry\x12K\n\x07\x63hanges\x18\x05 \x03(\x0b\x32:.compliance_gateway.v1.ComplianceAssignmentRevision.Change\x12\x13\n\x0b\x65tag_before\x18\x06 \x01(\t\x12\x12\n\netag_after\x18\x07 \x01(\t\x12/\n\x0brepair_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05route\x18\t \x01(\t\x12\x19\n\x11\x63lient_request_id\x18\n \x01(\t\x12\x18\n\x10graph_request_id\x18\x0b \x01(\t\x12\x17\n\x0f\x66oreign_changes\x18\x0c \x01(\x05\x12S\n\x12\x61ssignments_before\x18\r \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12R\n\x11\x61ssignments_after\x18\x0e \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x1a\xc6\x01\n\x05\x45ntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12-\n\tcall_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12K\n\x07\x63hanges\x18\x06 \x03(\x0b\x32:.compliance_gateway.v1.ComplianceAssignmentRevision.Change\x1a\x99\x01\n\x06\x43hange\x12G\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x46\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\"\x92\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n\nKIND_WRITE\x10\x01\x1a\t\xca\xda\x18\x05write\x12\x1d\n\x0cKIND_RESTORE\x10\x02\x1a\x0b\xca\xda\x18\x07restore\x12\x1b\n\x0bKIND_REPAIR\x10\x03\x1a\n\xca\xda\x18\x06repair\x12\x1d\n\x0cKIND_FOREIGN\x10\x04\x1a\x0b\xca\xda\x18\x07\x66oreign\"\xc8\x01\n(ListComplianceAssignmentRevisionsRequest\x12\x46\n\x1b\x64\x65vice_compliance_policy_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{1,128}$\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x06\x66ilter\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"\x8c\x01\n)ListComplianceAssignmentRevisionsResponse\x12\x46\n\trevisions\x18\x01 \x03(\x0b\x32\x33.compliance_gateway.v1.ComplianceAssignmentRevision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x01\n&GetComplianceAssignmentRevisionRequest\x12\x46\n\x1b\x64\x65vice_compliance_policy_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{1,128}$\x12!\n\x06number\x18\x02 \x01(\x03\x42\x11\xe2\x41\x01\x02\xbaH\n\"\x08\x18\xff\xff\xff\xff\x07(\x01\x12;\n\x04view\x18\x03 \x01(\x0e\x32#.compliance_gateway.v1.RevisionViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xfa\x03\n#RestoreComplianceAssignmentsRequest\x12\x46\n\x1b\x64\x65vice_compliance_policy_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{1,128}$\x12!\n\x08revision\x18\x02 \x01(\x03\x42\r\xbaH\n\"\x08\x18\xff\xff\xff\xff\x07(\x01H\x00\x12\'\n\x05\x65ntry\x18\x03 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^[0-9a-f-]{36}$H\x00\x12*\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12<\n\x05scope\x18\x05 \x01(\x0e\x32#.compliance_gateway.v1.RestoreScopeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12@\n\x0bon_conflict\x18\x06 \x01(\x0e\x32!.compliance_gateway.v1.OnConflictB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x13\n\x0b\x61llow_empty\x18\x07 \x01(\x08\x12\x15\n\rvalidate_only\x18\t \x01(\x08\x12(\n\x04\x65tag\x18\n \x01(\tB\x1a\xbaH\x17r\x12\x32\x10^\"[0-9a-f]{32}\"$\xd8\x01\x01\x12,\n\nrequest_id\x18\x08 \x01(\tB\x18\xbaH\x15r\x10\x32\x0e^[!-~]{1,128}$\xd8\x01\x01\x42\x0f\n\x06source\x12\x05\xbaH\x02\x08\x01*~\n\x0cRevisionView\x12(\n\x19REVISION_VIEW_UNSPECIFIED\x10\x00\x1a\t\xca\xda\x18\x05\x62\x61sic\x12\"\n\x13REVISION_VIEW_BASIC\x10\x01\x1a\t\xca\xda\x18\x05\x62\x61sic\x12 \n\x12REVISION_VIEW_FULL\x10\x02\x1a\x08\xca\xda\x18\x04\x66ull*\x8d\x01\n\x0cRestoreScope\x12*\n\x19RESTORE_SCOPE_UNSPECIFIED\x10\x00\x1a\x0b\xca\xda\x18\x07touched\x12&\n\x15RESTORE_SCOPE_TOUCHED\x10\x01\x1a\x0b\xca\xda\x18\x07touched\x12)\n\x17RESTORE_SCOPE_WHOLE_SET\x10\x02\x1a\x0c\xca\xda\x18\x08wholeSet*\x84\x01\n\nOnConflict\x12%\n\x17ON_CONFLICT_UNSPECIFIED\x10\x00\x1a\x08\xca\xda\x18\x04\x66\x61il\x12-\n\x18ON_CONFLICT_KEEP_CURRENT\x10\x01\x1a\x0f\xca\xda\x18\x0bkeepCurrent\x12 \n\x11ON_CONFLICT_FORCE\x10\x02\x1a\t\xca\xda\x18\x05\x66orceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compliance_gateway/v1/revision.proto\x12\x15\x63ompliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a!compliance_gateway/v1/odata.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\t\n\x1c\x43omplianceAssignmentRevision\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x46\n\x04kind\x18\x02 \x01(\x0e\x32\x38.compliance_gateway.v1.ComplianceAssignmentRevision.Kind\x12.\n\nwrite_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12J\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x39.compliance_gateway.v1.ComplianceAssignmentRevision.Entry\x12K\n\x07\x63hanges\x18\x05 \x03(\x0b\x32:.compliance_gateway.v1.ComplianceAssignmentRevision.Change\x12\x13\n\x0b\x65tag_before\x18\x06 \x01(\t\x12\x12\n\netag_after\x18\x07 \x01(\t\x12/\n\x0brepair_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05route\x18\t \x01(\t\x12\x19\n\x11\x63lient_request_id\x18\n \x01(\t\x12\x18\n\x10graph_request_id\x18\x0b \x01(\t\x12\x17\n\x0f\x66oreign_changes\x18\x0c \x01(\x05\x12S\n\x12\x61ssignments_before\x18\r \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12R\n\x11\x61ssignments_after\x18\x0e \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x1a\xc6\x01\n\x05\x45ntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12-\n\tcall_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12K\n\x07\x63hanges\x18\x06 \x03(\x0b\x32:.compliance_gateway.v1.ComplianceAssignmentRevision.Change\x1a\x99\x01\n\x06\x43hange\x12G\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x46\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\"\x92\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n\nKIND_WRITE\x10\x01\x1a\t\xca\xda\x18\x05write\x12\x1d\n\x0cKIND_RESTORE\x10\x02\x1a\x0b\xca\xda\x18\x07restore\x12\x1b\n\x0bKIND_REPAIR\x10\x03\x1a\n\xca\xda\x18\x06repair\x12\x1d\n\x0cKIND_FOREIGN\x10\x04\x1a\x0b\xca\xda\x18\x07\x66oreignb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance_gateway.v1.revision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REVISIONVIEW'].values_by_name["REVISION_VIEW_UNSPECIFIED"]._loaded_options = None
-  _globals['_REVISIONVIEW'].values_by_name["REVISION_VIEW_UNSPECIFIED"]._serialized_options = b'\312\332\030\005basic'
-  _globals['_REVISIONVIEW'].values_by_name["REVISION_VIEW_BASIC"]._loaded_options = None
-  _globals['_REVISIONVIEW'].values_by_name["REVISION_VIEW_BASIC"]._serialized_options = b'\312\332\030\005basic'
-  _globals['_REVISIONVIEW'].values_by_name["REVISION_VIEW_FULL"]._loaded_options = None
-  _globals['_REVISIONVIEW'].values_by_name["REVISION_VIEW_FULL"]._serialized_options = b'\312\332\030\004full'
-  _globals['_RESTORESCOPE'].values_by_name["RESTORE_SCOPE_UNSPECIFIED"]._loaded_options = None
-  _globals['_RESTORESCOPE'].values_by_name["RESTORE_SCOPE_UNSPECIFIED"]._serialized_options = b'\312\332\030\007touched'
-  _globals['_RESTORESCOPE'].values_by_name["RESTORE_SCOPE_TOUCHED"]._loaded_options = None
-  _globals['_RESTORESCOPE'].values_by_name["RESTORE_SCOPE_TOUCHED"]._serialized_options = b'\312\332\030\007touched'
-  _globals['_RESTORESCOPE'].values_by_name["RESTORE_SCOPE_WHOLE_SET"]._loaded_options = None
-  _globals['_RESTORESCOPE'].values_by_name["RESTORE_SCOPE_WHOLE_SET"]._serialized_options = b'\312\332\030\010wholeSet'
-  _globals['_ONCONFLICT'].values_by_name["ON_CONFLICT_UNSPECIFIED"]._loaded_options = None
-  _globals['_ONCONFLICT'].values_by_name["ON_CONFLICT_UNSPECIFIED"]._serialized_options = b'\312\332\030\004fail'
-  _globals['_ONCONFLICT'].values_by_name["ON_CONFLICT_KEEP_CURRENT"]._loaded_options = None
-  _globals['_ONCONFLICT'].values_by_name["ON_CONFLICT_KEEP_CURRENT"]._serialized_options = b'\312\332\030\013keepCurrent'
-  _globals['_ONCONFLICT'].values_by_name["ON_CONFLICT_FORCE"]._loaded_options = None
-  _globals['_ONCONFLICT'].values_by_name["ON_CONFLICT_FORCE"]._serialized_options = b'\312\332\030\005force'
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_WRITE"]._loaded_options = None
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_WRITE"]._serialized_options = b'\312\332\030\005write'
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_RESTORE"]._loaded_options = None
@@ -62,56 +42,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_REPAIR"]._serialized_options = b'\312\332\030\006repair'
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_FOREIGN"]._loaded_options = None
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_FOREIGN"]._serialized_options = b'\312\332\030\007foreign'
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST'].fields_by_name['device_compliance_policy_id']._loaded_options = None
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST'].fields_by_name['device_compliance_policy_id']._serialized_options = b'\342A\001\002\272H\032r\0302\026^[0-9A-Za-z_-]{1,128}$'
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST'].fields_by_name['filter']._loaded_options = None
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\200\004'
-  _globals['_GETCOMPLIANCEASSIGNMENTREVISIONREQUEST'].fields_by_name['device_compliance_policy_id']._loaded_options = None
-  _globals['_GETCOMPLIANCEASSIGNMENTREVISIONREQUEST'].fields_by_name['device_compliance_policy_id']._serialized_options = b'\342A\001\002\272H\032r\0302\026^[0-9A-Za-z_-]{1,128}$'
-  _globals['_GETCOMPLIANCEASSIGNMENTREVISIONREQUEST'].fields_by_name['number']._loaded_options = None
-  _globals['_GETCOMPLIANCEASSIGNMENTREVISIONREQUEST'].fields_by_name['number']._serialized_options = b'\342A\001\002\272H\n\"\010\030\377\377\377\377\007(\001'
-  _globals['_GETCOMPLIANCEASSIGNMENTREVISIONREQUEST'].fields_by_name['view']._loaded_options = None
-  _globals['_GETCOMPLIANCEASSIGNMENTREVISIONREQUEST'].fields_by_name['view']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].oneofs_by_name['source']._loaded_options = None
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].oneofs_by_name['source']._serialized_options = b'\272H\002\010\001'
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['device_compliance_policy_id']._loaded_options = None
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['device_compliance_policy_id']._serialized_options = b'\342A\001\002\272H\032r\0302\026^[0-9A-Za-z_-]{1,128}$'
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['revision']._loaded_options = None
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\n\"\010\030\377\377\377\377\007(\001'
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['entry']._loaded_options = None
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['entry']._serialized_options = b'\272H\023r\0212\017^[0-9a-f-]{36}$'
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['scope']._loaded_options = None
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['scope']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['on_conflict']._loaded_options = None
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['on_conflict']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['etag']._loaded_options = None
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\027r\0222\020^\"[0-9a-f]{32}\"$\330\001\001'
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\025r\0202\016^[!-~]{1,128}$\330\001\001'
-  _globals['_REVISIONVIEW']._serialized_start=2479
-  _globals['_REVISIONVIEW']._serialized_end=2605
-  _globals['_RESTORESCOPE']._serialized_start=2608
-  _globals['_RESTORESCOPE']._serialized_end=2749
-  _globals['_ONCONFLICT']._serialized_start=2752
-  _globals['_ONCONFLICT']._serialized_end=2884
-  _globals['_COMPLIANCEASSIGNMENTREVISION']._serialized_start=234
-  _globals['_COMPLIANCEASSIGNMENTREVISION']._serialized_end=1411
-  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY']._serialized_start=908
-  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY']._serialized_end=1106
-  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE']._serialized_start=1109
-  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE']._serialized_end=1262
-  _globals['_COMPLIANCEASSIGNMENTREVISION_KIND']._serialized_start=1265
-  _globals['_COMPLIANCEASSIGNMENTREVISION_KIND']._serialized_end=1411
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST']._serialized_start=1414
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSREQUEST']._serialized_end=1614
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSRESPONSE']._serialized_start=1617
-  _globals['_LISTCOMPLIANCEASSIGNMENTREVISIONSRESPONSE']._serialized_end=1757
-  _globals['_GETCOMPLIANCEASSIGNMENTREVISIONREQUEST']._serialized_start=1760
-  _globals['_GETCOMPLIANCEASSIGNMENTREVISIONREQUEST']._serialized_end=1968
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST']._serialized_start=1971
-  _globals['_RESTORECOMPLIANCEASSIGNMENTSREQUEST']._serialized_end=2477
+  _globals['_COMPLIANCEASSIGNMENTREVISION']._serialized_start=172
+  _globals['_COMPLIANCEASSIGNMENTREVISION']._serialized_end=1349
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY']._serialized_start=846
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY']._serialized_end=1044
+  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE']._serialized_start=1047
+  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE']._serialized_end=1200
+  _globals['_COMPLIANCEASSIGNMENTREVISION_KIND']._serialized_start=1203
+  _globals['_COMPLIANCEASSIGNMENTREVISION_KIND']._serialized_end=1349
 # @@protoc_insertion_point(module_scope)

@@ -57,6 +57,10 @@ async fn call(client: &Client, ask: &Value) -> Value {
         "ListComplianceAssignments" => carry_out!(list_compliance_assignments),
         "UpdateComplianceAssignment" => carry_out!(update_compliance_assignment),
         "DeleteComplianceAssignment" => carry_out!(delete_compliance_assignment),
+        "EditComplianceAssignments" => carry_out!(edit_compliance_assignments),
+        "ListComplianceAssignmentRevisions" => carry_out!(list_compliance_assignment_revisions),
+        "GetComplianceAssignmentRevision" => carry_out!(get_compliance_assignment_revision),
+        "RestoreComplianceAssignments" => carry_out!(restore_compliance_assignments),
         _ => carry_out!(replace_compliance_assignments),
     }
 }

@@ -1,0 +1,181 @@
+"""`audit show` and `audit diff`: what was done to rows, before and after. Reads the ledger alone."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+from typing import Annotated, Any
+
+import typer
+
+from gateway.assignments.past_writes import decoded_rows, decoded_touches
+from gateway.assignments.rows import Row, RowSet, Touch, target_of
+from gateway.changes import RowChange
+from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
+from gateway.cli.audit_views import changes_of, outcome, shown, trace_lines, who
+from gateway.entry import Entry
+from gateway.ids import canonical_guid
+from gateway.ledger.ledger import LedgerReader
+from gateway.odata import dumps
+from gateway.odata.targets import Key, text_of_json
+from gateway.revision import Kept, PolicyName
+from gateway.sets import SETS
+
+SHORTEST = 4
+NEWEST = 200
+COLOURS = {"-": typer.colors.RED, "+": typer.colors.GREEN}
+
+EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="Its id, or the beginning of it.")]
+OfPolicy = Annotated[str, typer.Option(help="The policy's id.")]
+OfTenant = Annotated[str, typer.Option(help="The tenant's name, where two have a policy of this id.")]
+
+
+def show_entry(entry: EntryId, config: ConfigFile = None, ledger: LedgerUrl = "") -> None:
+    """Show one entry whole: who, when, what, every id, and the rows before and after."""
+    with opened(config, ledger) as book:
+        found = the_entry(book, entry)
+    say(trace_lines(found))
+    say(lines_of(changes_of(found)) if found.changes is not None else [f"  {nothing_of(found)}"])
+
+
+def diff(
+    revision: Annotated[int, typer.Argument(metavar="REVISION", min=1, help="Its number, as `show` tells it.")],
+    policy: OfPolicy,
+    other: Annotated[int | None, typer.Argument(metavar="[REVISION]", min=1, help="Compares the sets after the two.")] = None,
+    tenant: OfTenant = "",
+    config: ConfigFile = None,
+    ledger: LedgerUrl = "",
+) -> None:
+    """Show what a revision of a policy changed; or, of two, how the set after the second differs from that after the first."""
+    with opened(config, ledger) as book:
+        name = the_policy(book, tenant, policy)
+        first = the_revision(book, name, revision)
+        second = the_revision(book, name, other) if other is not None else None
+    if second is None:
+        say(head_of(first))
+        say(lines_of(changes_between(touched_by(first))))
+        return
+    say([*head_of(first), *head_of(second), "The set after it, beside the set after the first:"])
+    say(lines_of(changes_between(_between(_set_after(first), _set_after(second)))))
+
+
+def the_entry(book: LedgerReader, beginning: str) -> Entry:
+    """The one that is meant; ends the command where there is none, or more than one."""
+    found = book.entries_named(beginning.lower())
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        short = f" {SHORTEST} letters are the least." if len(beginning) < SHORTEST else ""
+        raise stop(f"No entry has this id, or one that begins so.{short}")
+    raise stop("More than one entry begins so:", *(f"  {one.id}  {one.began_at}  {who(one)} {one.operation}" for one in found))
+
+
+def the_policy(book: LedgerReader, tenant: str, policy: str) -> PolicyName:
+    """The one that is meant, of those that have revisions."""
+    names = {kept.policy for kept in book.revisions(tenant, canonical_guid(policy), newest=NEWEST)}
+    if len(names) == 1:
+        return names.pop()
+    if not names:
+        raise stop("The ledger has no revision of this policy.")
+    raise stop(f"Say --tenant: {', '.join(sorted({name.tenant for name in names}))} have a policy of this id.")
+
+
+def the_revision(book: LedgerReader, policy: PolicyName, number: int) -> Kept:
+    """The one that is meant."""
+    kept = book.revision(policy, number)
+    if kept is None:
+        raise stop(f"The ledger has no revision {number} of this policy: it is too old, or never took effect.")
+    return kept
+
+
+def nothing_of(entry: Entry) -> str:
+    """Why an entry has no rows to show."""
+    if entry.outcome != "OK":
+        return "It changed nothing." if entry.state == "finished" else "What it changed is not known yet."
+    return "What it changed is not known: it changed nothing, or is older than the ledger's memory of rows."
+
+
+def stop(*lines: str) -> typer.Exit:
+    """Says why on stderr; exit status 1."""
+    for line in lines:
+        typer.echo(shown(line), err=True)
+    return typer.Exit(1)
+
+
+def say(lines: Sequence[str] | Iterator[str]) -> None:
+    """What is gone in red and what came in green, if a terminal shows it and NO_COLOR does not forbid it."""
+    for line in lines:
+        colour = COLOURS.get(line[4:5]) if line.startswith("    ") else None
+        typer.echo(typer.style(shown(line), fg=colour) if colour and _is_coloured() else shown(line))
+
+
+def _is_coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def head_of(kept: Kept) -> list[str]:
+    """A revision in a line, and its calls in one each."""
+    when = datetime.fromtimestamp(kept.written_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    repaired = f", repaired {kept.repaired}" if kept.repaired else ""
+    calls = [f"  {one.began_at}  {who(one)}  {one.operation}  {outcome(one)}  {one.id}" for one in kept.entries]
+    return [f"revision {kept.number} ({kept.kind}) of {kept.policy.policy} in {kept.policy.tenant}, {when}{repaired}", *calls]
+
+
+def touched_by(kept: Kept) -> dict[Key, Touch]:
+    """What it changed, by key."""
+    return {key: touch for key, touch in decoded_touches(kept.touched).items() if touch.before != touch.after}
+
+
+def changes_between(touched: Mapping[Key, Touch]) -> list[RowChange]:
+    """For showing."""
+    return [
+        RowChange(text_of_json(target_of((*before, *after)[0])), before, after)
+        for before, after in touched.values()
+        if before or after
+    ]
+
+
+def lines_of(changes: Sequence[RowChange]) -> Iterator[str]:
+    """Each row, property by property: `-` before, `+` after, neither where it is the same."""
+    if not changes:
+        yield "  no row"
+    for change in changes:
+        yield f"  {change.how} {change.target}"
+        for before, after in zip_longest(change.before, change.after):
+            old, new = (dict(properties(row or {})) for row in (before, after))
+            for name in {**old, **new}:
+                if old.get(name) == new.get(name):
+                    yield f"      {name}: {old[name]}"
+                    continue
+                yield from (f"    {sign} {name}: {side[name]}" for sign, side in (("-", old), ("+", new)) if name in side)
+
+
+def properties(row: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """A row's, and those of the objects in it: a path and JSON."""
+    for name, value in row.items():
+        if isinstance(value, dict) and value:
+            yield from properties(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", dumps(value)
+
+
+def _set_after(kept: Kept) -> RowSet:
+    if kept.base is None:
+        raise stop(f"The set before revision {kept.number} is not kept: it is older than the ledger's memory of whole sets.")
+    return decoded_rows(SETS[kept.policy.set], kept.base).changed_by(touched_by(kept))
+
+
+def _between(first: RowSet, second: RowSet) -> dict[Key, Touch]:
+    """What differs; rows of policy sets too, for they are part of the set."""
+    pairs = {key: Touch(_rows(first, key), _rows(second, key)) for key in {**_keys(first), **_keys(second)}}
+    return {key: touch for key, touch in pairs.items() if touch.before != touch.after}
+
+
+def _keys(rows: RowSet) -> Mapping[Key, object]:
+    return {**rows.direct, **rows.owned}
+
+
+def _rows(rows: RowSet, key: Key) -> tuple[Row, ...]:
+    owned = rows.owned.get(key)
+    return (*rows.direct.get(key, ()), *((owned,) if owned is not None else ()))

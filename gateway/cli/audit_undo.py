@@ -1,0 +1,194 @@
+"""`audit undo`: how to put back what an entry or a revision did; with the configuration and the right to, puts it back."""
+
+import asyncio
+import getpass
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from compliance_gateway.v1.compliance_assignment_service_pb2 import RestoreComplianceAssignmentsRequest
+
+from gateway.assignments.rows import Touch, key_of, value_of
+from gateway.bootstrap import without_doors
+from gateway.call import CALLER_NAME, Call, Caller, decoded
+from gateway.cli.audit_history import (
+    OfTenant,
+    changes_between,
+    nothing_of,
+    say,
+    stop,
+    the_entry,
+    the_policy,
+    the_revision,
+    touched_by,
+)
+from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
+from gateway.cli.audit_views import change_lines, changes_of, who
+from gateway.cli.loop import load_or_exit, refuse, run
+from gateway.config import Config, ConfigError
+from gateway.entry import Entry
+from gateway.errors import GatewayError
+from gateway.ledger.ledger import LedgerReader
+from gateway.odata import dumps
+from gateway.odata.targets import Key
+from gateway.operations import OPERATIONS, SERVICE
+from gateway.pipeline.validate import TENANT_HEADER
+from gateway.revision import Kept, PolicyName
+from gateway.sets import COMPLIANCE, SETS
+
+OPERATION = OPERATIONS["RestoreComplianceAssignments"]
+PREFIX = "operator"
+TIMEOUT_S = 120.0
+LOOKED_AT = 1_000  # revisions since, when it is told whether the rows were changed again
+POLICY = "device_compliance_policy_id"
+
+
+@dataclass(frozen=True)
+class Undoing:
+    """What is to be undone. source: `entry` and its id, or `revision` and its number. touched: what that did to rows."""
+
+    policy: PolicyName
+    source: Mapping[str, str | int]
+    number: int
+    touched: Mapping[Key, Touch]
+
+
+def undo(
+    what: Annotated[str, typer.Argument(metavar="ENTRY|REVISION", help="An entry's id, or the beginning of it; or a number.")],
+    config: ConfigFile = None,
+    ledger: LedgerUrl = "",
+    policy: Annotated[str, typer.Option(help="The policy's id: of a revision it has to be said.")] = "",
+    tenant: OfTenant = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Carry it out, as caller operator:USER; needs --config.")] = False,
+) -> None:
+    """Show what undoing a write would do, and the command that does it; with --config and --yes, carry it out.
+
+    It is carried out through the gateway's own steps: rules are applied, and it is an entry that can be undone too. A ledger in
+    a file has to be free for that: while a gateway runs, the command that is shown is the way."""
+    if yes and config is None:
+        raise typer.BadParameter("needs --config, which has the credentials and rules", param_hint="--yes")
+    with opened(config, ledger) as book:
+        undoing = _undoing(book, what, tenant, policy)
+        since = {} if yes else _since(book, undoing)
+    if config is None or not yes:
+        say(_preview(undoing, since))
+        say(["", *commands(undoing)])
+        return
+    try:
+        entry_id = run(carry_out(load_or_exit(config), undoing))
+    except ConfigError as exc:
+        refuse(exc.mistakes)
+        raise stop("A gateway that runs can do it:", *commands(undoing)) from None
+    except GatewayError as error:
+        words = [] if error.message and error.violations == () else [f"  {v.field}: {v.rule}" for v in error.violations]
+        raise stop(f"not undone: {error.reason.name}: {error.message}", *words) from None
+    with opened(config, ledger) as book:
+        say(_done(the_entry(book, entry_id)))
+
+
+async def carry_out(config: Config, undoing: Undoing) -> str:
+    """Through all the steps of a call. The id of its entry. Raises GatewayError, ConfigError."""
+    caller = operator()
+    message = RestoreComplianceAssignmentsRequest(request_id=str(uuid4()))
+    for name, value in {POLICY: undoing.policy.policy, **undoing.source}.items():
+        setattr(message, name, value)
+    async with without_doors(config, caller) as handler:
+        call = Call(
+            OPERATION,
+            decode=decoded(message),
+            metadata={TENANT_HEADER: (undoing.policy.tenant,)},
+            deadline=asyncio.get_running_loop().time() + TIMEOUT_S,
+            door="command",
+            policy=undoing.policy.policy,
+        )
+        await handler(call)
+    return call.id
+
+
+def operator() -> Caller:
+    """Who runs this command, by the system's own word; no environment variable counts where the system has users."""
+    try:
+        import pwd  # noqa: PLC0415 - not on Windows
+
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        name = getpass.getuser()
+    caller = f"{PREFIX}:{name}"
+    if not CALLER_NAME.fullmatch(caller):
+        raise stop("The name of this user cannot be a caller's: it has to be printable ASCII.")
+    return Caller(caller)
+
+
+def commands(undoing: Undoing) -> list[str]:
+    """For the caller's side, by REST and by gRPC. Nothing in them is more to a shell than text."""
+    path = next(rule.path for rule in OPERATION.http if rule.path.startswith("/beta/"))
+    url = path.format(**{POLICY: undoing.policy.policy})
+    tenant = f"{TENANT_HEADER}: {undoing.policy.tenant}"
+    body = dumps(undoing.source)
+    message = dumps({"deviceCompliancePolicyId": undoing.policy.policy, **undoing.source})
+    return [
+        "As a caller who may RestoreComplianceAssignments, with GATEWAY=https://… and TOKEN=…:",
+        f'  curl -sS -X POST "$GATEWAY"{shlex.quote(url)} \\',
+        f'    -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -H {shlex.quote(tenant)} \\',
+        f"    -d {shlex.quote(body)}",
+        "or, with GRPC=host:port:",
+        f'  grpcurl -H "authorization: Bearer $TOKEN" -H {shlex.quote(tenant)} \\',
+        f"    -d {shlex.quote(message)} \\",
+        f'    "$GRPC" {SERVICE.full_name}/{OPERATION.name}',
+    ]
+
+
+def _undoing(book: LedgerReader, what: str, tenant: str, policy: str) -> Undoing:
+    if policy and what.isascii() and what.isdecimal():
+        kept = the_revision(book, the_policy(book, tenant, policy), int(what))
+        return Undoing(kept.policy, {"revision": kept.number}, kept.number, touched_by(kept))
+    entry = the_entry(book, what)
+    if not (changes := changes_of(entry)):
+        raise stop(f"There is nothing to undo in entry {entry.id}. {nothing_of(entry)}")
+    touched = {key_of((*one.before, *one.after)[0]): Touch(one.before, one.after) for one in changes}
+    of = OPERATIONS[entry.operation].set if entry.operation in OPERATIONS else COMPLIANCE
+    name = PolicyName(entry.tenant, of.name, entry.policy)
+    return Undoing(name, {"entry": entry.id}, entry.revision or 0, touched)
+
+
+def _since(book: LedgerReader, undoing: Undoing) -> dict[Key, tuple[Kept, Touch]]:
+    """The newest revision that changed a row again, by key; as far as is looked."""
+    found: dict[Key, tuple[Kept, Touch]] = {}
+    for kept in book.revisions(*_ordered(undoing.policy), newest=LOOKED_AT):
+        if kept.number <= undoing.number:
+            break
+        for key, touch in touched_by(kept).items():
+            if key in undoing.touched:
+                found.setdefault(key, (kept, touch))
+    return found
+
+
+def _ordered(policy: PolicyName) -> tuple[str, str, str]:
+    return policy.tenant, policy.policy, policy.set
+
+
+def _preview(undoing: Undoing, since: Mapping[Key, tuple[Kept, Touch]]) -> Iterator[str]:
+    of, again = SETS[undoing.policy.set], {key: touch for key, (_, touch) in since.items()}
+    now = {key: again[key].after if key in again else touch.after for key, touch in undoing.touched.items()}
+    differing = {
+        key: Touch(now[key], touch.before)
+        for key, touch in undoing.touched.items()
+        if value_of(of, now[key]) != value_of(of, touch.before)
+    }
+    yield "By what the ledger knows, it would change:" if differing else "By what the ledger knows, it is undone already."
+    yield from change_lines(changes_between(differing), most=len(differing))
+    for key in differing:
+        if key in since and value_of(of, now[key]) != value_of(of, undoing.touched[key].after):
+            kept = since[key][0]
+            by = ", ".join(sorted({who(entry) for entry in kept.entries})) or "somebody else"
+            yield f"    changed since in revision {kept.number}, by {by}: RESTORE_CONFLICT, unless onConflict is said"
+
+
+def _done(entry: Entry) -> Iterator[str]:
+    changes = changes_of(entry)
+    yield f"undone by {entry.caller}, entry {entry.id}" if changes else "nothing was to be changed: it is so already"
+    yield from change_lines(changes, most=len(changes))

@@ -1,0 +1,273 @@
+"""Who took the All-devices assignment away last Tuesday, and how do I put it back? Asked of the printed answers."""
+
+import asyncio
+import json
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import pytest
+import tomli_w
+from edits_over_the_wire import MERGE, guid
+from rig import NO_QUOTA, QUICK, Failure, Rig, outcome
+from typer.testing import CliRunner
+
+from gateway.bootstrap import running
+from gateway.cli import app
+from gateway.cli.audit_undo import operator
+from gateway.cli.emulator import config_for
+from gateway.config import parse
+from gateway.emulator import Emulator
+from gateway.emulator.seeds import WINDOWS
+from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+
+CALLERS = ("onboarding", "reporting", "patching")
+FILTER = guid(77)
+DEVICES = {
+    "target": {
+        "allDevices": {},
+        "deviceAndAppManagementAssignmentFilterId": FILTER,
+        "deviceAndAppManagementAssignmentFilterType": 2,
+    }
+}
+EVERYBODY = "permit(principal, action, resource);"
+
+
+def group(number: int) -> dict:
+    return {"target": {"group": {"groupId": guid(number)}}}
+
+
+class Desk:
+    """A gateway's configuration, and who calls it."""
+
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        self.emulator, self.file = emulator, folder / "gateway.toml"
+        self.tokens = {caller: new_token() for caller in CALLERS}
+        self.values = config_for(emulator, "")
+        self.values["callers"]["static"] = {caller: hash_token(token) for caller, token in self.tokens.items()}
+        self.values["server"]["drain_notice_s"] = 0
+        self.values["graph"] |= NO_QUOTA | QUICK | MERGE["graph"]
+        self.values["authorization"] = {"rules_file": str(folder / "rules.cedar")}
+        self.values["ledger"] = {"url": f"sqlite:///{folder}/{secrets.token_hex(4)}.db"}
+        self.permit(EVERYBODY)
+        self.file.write_text(tomli_w.dumps(self.values))
+
+    def permit(self, rules: str) -> None:
+        Path(self.values["authorization"]["rules_file"]).write_text(rules)
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator[Rig]:
+        config = parse(self.values)
+        async with running(config) as doors, grpc.aio.insecure_channel(doors.grpc) as channel:
+            yield Rig(self.emulator, channel, doors.grpc, self.tokens["onboarding"], config.ledger, rest_address=doors.rest)
+
+    async def call(self, rig: Rig, caller: str, operation: str, **fields: object) -> object:
+        metadata = (("authorization", f"Bearer {self.tokens[caller]}"),)
+        answer = await rig.call(operation, {"deviceCompliancePolicyId": WINDOWS, **fields}, metadata=metadata)
+        assert not isinstance(answer, Failure), answer
+        return answer
+
+    async def take_away(self, rig: Rig) -> None:
+        """Somebody assigns all devices with a filter; others work on the policy; one of them replaces the set without it."""
+        await self.call(rig, "onboarding", "CreateComplianceAssignment", assignment=DEVICES)
+        await asyncio.gather(
+            self.call(rig, "patching", "CreateComplianceAssignment", assignment=group(1)),
+            self.call(rig, "onboarding", "CreateComplianceAssignment", assignment=group(2)),
+        )
+        self.lost = self.row(rig)
+        await self.call(rig, "reporting", "ReplaceComplianceAssignments", assignments=[group(1), group(3)])
+        assert self.row(rig) is None
+        await self.call(rig, "patching", "CreateComplianceAssignment", assignment=group(4))
+
+    def row(self, rig: Rig) -> dict | None:
+        """Of all devices, as Graph has it."""
+        rows = (row for row in rig.rows(WINDOWS) if "allDevices" in row["target"]["@odata.type"])
+        return json.loads(json.dumps(next(rows, None)))
+
+    async def audit(self, *arguments: str) -> tuple[int, str, str]:
+        """Off the loop, on which the emulator is."""
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    async def who_removed_it(self) -> str:
+        """The printed answer."""
+        at = ("--config", str(self.file))
+        code, out, err = await self.audit(*at, "--target", "all_devices", "--removed", "--since", "yesterday")
+        assert (code, err) == (0, "")
+        return out
+
+
+@pytest.fixture
+def desk(live: Emulator, tmp_path: Path) -> Desk:
+    return Desk(live, tmp_path)
+
+
+def entry_in(out: str) -> str:
+    """The last word of the first line below the head: the entry, in as few letters as there are."""
+    return out.splitlines()[1].split()[-1]
+
+
+async def test_who_took_it_away_and_how_is_it_put_back(desk: Desk):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+        others = list(rig.rows(WINDOWS))
+    out = await desk.who_removed_it()
+    head, line, *changes = out.splitlines()
+    assert line.startswith(f"{datetime.now(UTC):%Y-%m-%d }")
+    assert line.split()[2:4] == ["reporting", "Replace"]
+    assert changes[0] == f"    - all_devices include {FILTER[:8]}"
+    assert all(len(text) <= 80 for text in (head, line))
+    entry = entry_in(out)
+
+    code, shown, _ = await desk.audit("undo", entry, "--config", str(desk.file))
+    assert code == 0
+    assert f"    + all_devices include {FILTER}" in shown
+    assert "/restore" in shown
+    assert desk.row(rig) is None, "only shown"
+    code, done, err = await desk.audit("undo", entry, "--config", str(desk.file), "--yes")
+    assert (code, err) == (0, "")
+    assert f"undone by {operator().name}, entry" in done
+    assert f"    + all_devices include {FILTER}" in done
+    assert desk.row(rig) == desk.lost, "exactly as it was"
+    assert [row for row in rig.rows(WINDOWS) if row in others and row["target"].get("groupId") == guid(4)], "later work stays"
+
+    code, again, _ = await desk.audit("undo", entry, "--config", str(desk.file), "--yes")
+    assert (code, "it is so already" in again) == (0, True), again
+    [mine] = [one for one in rig.entries(operation="RestoreComplianceAssignments") if one.changes and one.revision]
+    assert mine.caller.startswith("operator:")
+    code, out, _ = await desk.audit("--config", str(desk.file), "--target", "all_devices", "--added")
+    assert [line.split()[2:4] for line in out.splitlines() if line[:2] == "20"] == [
+        ["onboarding", "Create"],
+        [mine.caller, "Restore"],
+    ]
+
+
+async def test_the_commands_that_are_printed_put_it_back(desk: Desk):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+        entry = entry_in(await desk.who_removed_it())
+        code, shown, err = await desk.audit("undo", entry, "--config", str(desk.file), "--yes")
+        assert code == 1
+        assert "is in use by another gateway" in err
+        assert "curl" in err
+        assert shown == ""
+        _, shown, _ = await desk.audit("undo", entry, "--ledger", rig.ledger.url)
+        command = re.search(r"^  curl .*?[^\\]\n", shown, re.MULTILINE | re.DOTALL)[0]
+        environment = {**os.environ, "GATEWAY": f"http://{rig.rest_address}", "TOKEN": rig.token}
+        process = await asyncio.create_subprocess_exec("bash", "-c", command, env=environment, stdout=asyncio.subprocess.PIPE)
+        answer, _ = await asyncio.wait_for(process.communicate(), 30)
+        assert "error" not in json.loads(answer)
+        assert desk.row(rig) == desk.lost
+
+
+async def test_rules_are_for_the_operator_too(desk: Desk):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+    entry = entry_in(await desk.who_removed_it())
+    desk.permit('permit(principal == Caller::"onboarding", action, resource);')
+    code, out, err = await desk.audit("undo", entry, "--config", str(desk.file), "--yes")
+    assert (code, out) == (1, "")
+    assert "not undone: CALLER_NOT_PERMITTED" in err
+    assert desk.row(rig) is None
+    [refused] = rig.entries(outcome="CALLER_NOT_PERMITTED")
+    assert refused.caller == operator().name
+
+
+async def test_what_was_changed_since_is_told_before_and_refused_then(desk: Desk):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+        plain = {"target": {"allDevices": {}}}
+        await desk.call(rig, "patching", "CreateComplianceAssignment", assignment=plain)
+    entry = entry_in(await desk.who_removed_it())
+    at = ("--config", str(desk.file))
+    _, shown, _ = await desk.audit("undo", entry, *at)
+    assert "by patching: RESTORE_CONFLICT" in shown
+    code, _, err = await desk.audit("undo", entry, *at, "--yes")
+    assert (code, "RESTORE_CONFLICT" in err) == (1, True)
+
+
+async def test_entries_and_revisions_are_shown_and_compared(desk: Desk):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+    at = ("--config", str(desk.file))
+    entry = entry_in(await desk.who_removed_it())
+    code, shown, _ = await desk.audit("show", entry, *at)
+    assert code == 0
+    [whole] = [one for one in rig.entries() if one.id.startswith(entry)]
+    for said in (whole.id, whole.request_id, whole.graph_request_id, whole.client_request_id, whole.etag, "reporting"):
+        assert said in shown
+    assert "  removed all_devices\n" in shown
+    assert f'    - target.deviceAndAppManagementAssignmentFilterId: "{FILTER}"\n' in shown
+    assert "\x1b" not in shown
+    number = str(whole.revision)
+    code, one, _ = await desk.audit("diff", number, "--policy", WINDOWS.upper(), *at)
+    assert code == 0
+    assert f"revision {number} (write) of {WINDOWS}" in one
+    assert "  removed all_devices\n" in one
+    code, two, _ = await desk.audit("diff", "1", number, "--policy", WINDOWS, *at)
+    assert code == 0
+    assert "  removed all_devices\n" in two
+    assert f"  added group {guid(3)}\n" in two
+    assert (await desk.audit("undo", number, "--policy", WINDOWS, *at))[1].count(f'{{"revision":{number}}}') == 1
+    for wrong in (("diff", "999", "--policy", WINDOWS), ("show", "ffffffffffff"), ("show", "ab"), ("undo", "ffffffffffff")):
+        code, out, err = await desk.audit(*wrong, *at)
+        assert (code, out) == (1, "")
+        assert err.startswith(("No entry has this id", "The ledger has no revision 999"))
+
+
+async def test_exports_have_before_and_after(desk: Desk):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+    at = ("--config", str(desk.file))
+    _, lines, _ = await desk.audit("export", *at)
+    [removed] = [line for line in map(json.loads, lines.splitlines()) if "removed" in [c["how"] for c in line["changes"]]]
+    assert removed["version"] == 1
+    change = next(change for change in removed["changes"] if change["target"] == "all_devices")
+    assert (change["before"], change["after"]) == ([desk.lost], [])
+    code, out, _ = await outcome("audit", "export", *at, "--format", "csv")
+    assert code == 0
+    assert '""' + desk.lost["id"] in out
+
+
+async def test_refused_requests_and_what_others_did_are_found_too(desk: Desk):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+        await desk.call(rig, "onboarding", "CreateComplianceAssignment", assignment=group(9))
+        again = {"deviceCompliancePolicyId": WINDOWS, "assignment": group(9)}
+        assert (await rig.call("CreateComplianceAssignment", again)).reason == "ALREADY_ASSIGNED"
+        rows = rig.rows(WINDOWS)
+        rows[:] = [row for row in rows if row["target"].get("groupId") != guid(9)]
+        await desk.call(rig, "patching", "CreateComplianceAssignment", assignment=group(5))
+        async with asyncio.timeout(20):
+            while not rig.entries(operation="ForeignChange"):
+                await asyncio.sleep(0.1)
+    code, out, _ = await desk.audit("--config", str(desk.file), "--target", guid(9)[:8])
+    assert code == 0
+    told = [line if line[:1] == " " else " ".join(line.split("  ")[2:3]) for line in out.splitlines()[1:]]
+    assert out.count(f"asked for group {guid(9)[:8]}") == 1
+    assert "somebody else" in out
+    assert f"    - group {guid(9)[:8]}" in told
+    code, out, _ = await desk.audit("--config", str(desk.file), "--target", guid(9)[:8], "--removed")
+    assert len([line for line in out.splitlines() if line[:2] == "20"]) == 1
+
+
+async def test_long_names_and_many_changes_fit_80_columns(desk: Desk):
+    async with desk.gateway() as rig:
+        await desk.take_away(rig)
+        await desk.call(rig, "patching", "ReplaceComplianceAssignments", assignments=[group(i) for i in range(20, 40)])
+    code, out, _ = await desk.audit("--config", str(desk.file), "--target", guid(39))
+    assert code == 0
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[2] == f"    + group {guid(39)[:8]}", "who was asked about comes first"
+    assert lines[-1].startswith("    and ")
+    _, wide, _ = await desk.audit("--config", str(desk.file), "--target", guid(39), "--wide")
+    assert guid(39) in wide
+    code, _, err = await desk.audit("--config", str(desk.file), "--added", "--removed")
+    assert (code, "one of --added and --removed" in " ".join(err.split())) == (2, True)
