@@ -20,7 +20,7 @@ def edit_json(edit: Any) -> dict:
     one, out = getattr(edit, kind or "create"), {}
     if not kind:
         return {}
-    if kind != "delete":
+    if kind != "delete" and one.HasField("assignment"):
         out["assignment"] = assignment_json(one.assignment)
     if getattr(one, "if_exists", 0):
         out["ifExists"] = IF_EXISTS.get(one.if_exists, str(one.if_exists))

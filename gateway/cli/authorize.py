@@ -67,5 +67,5 @@ def _as_served(target: dict[str, str]) -> dict[str, Any]:
     """The target as `serve` would read and send it. Raises ValueError where it would refuse it."""
     message = TARGET.from_json(target, strict=True)
     if broken := VALIDATOR.collect_violations(message):
-        raise ValueError("; ".join(f"{v.field}: {v.rule}" for v in map(violation_of, broken)))
+        raise ValueError("; ".join(f"{v.field}: {v.rule}" for v in (violation_of(one, message) for one in broken)))
     return TARGET.to_json(message)

@@ -126,7 +126,8 @@ def place_of(route: Route, path: str) -> str:
         name, bracket, index = segment.partition("[")
         found: FieldDescriptor | None = descriptor.fields_by_name.get(name) if descriptor else None
         if found is None:
-            places.append(segment)
+            if not descriptor or name not in descriptor.oneofs_by_name:  # JSON has the choices themselves
+                places.append(segment)
             continue
         if descriptor is UnknownAssignmentTarget.DESCRIPTOR:
             places.append(IN_UNKNOWN[name])

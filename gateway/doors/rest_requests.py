@@ -96,10 +96,11 @@ def _whole(route: Route, json: Any) -> Message:
     for name in own:
         if name in REQUIRED and json.get(name) is None:
             raise ODataError(name, REQUIRED[name])
-    for at, edit in enumerate(json.get("edits") or () if not route.beta else ()):
-        if str(edit.get("create", {}).get("ifExists")).lower() == "replace":
+    message = codec(route.operation.request.DESCRIPTOR, beta=route.beta).from_json(json, strict=True)
+    for at, edit in enumerate(getattr(message, "edits", ()) if not route.beta else ()):
+        if edit.create.if_exists == pb.IF_EXISTS_REPLACE:
             raise ODataError(f"edits[{at}].create.ifExists", V1_REPLACES)
-    return codec(route.operation.request.DESCRIPTOR, beta=route.beta).from_json(json, strict=True)
+    return message
 
 
 def _is_offered(field: str, route: Route) -> bool:

@@ -2,7 +2,7 @@
 has one spelling (see gateway.ids): for rules, writers, leases, page tokens, digests and the ledger alike."""
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.message import Message
 from protovalidate import Validator
@@ -38,7 +38,9 @@ class Validate:
         message: Any = await call.decode()
         message.device_compliance_policy_id = policy_id = canonical_guid(message.device_compliance_policy_id)
         call = call.found(message=message)
-        violations = tuple(_too_long(message)) or tuple(map(violation_of, VALIDATOR.collect_violations(message)))
+        violations = tuple(_too_long(message)) or tuple(
+            violation_of(found, message) for found in VALIDATOR.collect_violations(message)
+        )
         if violations:
             raise GatewayError(Reason.INVALID_FIELD, violations=violations)
         call.record.note(policy=policy_id, request_id=getattr(message, "request_id", "") or None)
@@ -65,12 +67,17 @@ def _too_long(message: Message) -> Iterator[Violation]:
             yield Violation(field.name, f"may have at most {most} items")
 
 
-def violation_of(violation: RuleViolation) -> Violation:
+def violation_of(violation: RuleViolation, request: Message) -> Violation:
     """Where and which rule, in our words."""
-    proto = violation.proto
-    path = ""
+    proto, descriptor = violation.proto, cast(Any, request.DESCRIPTOR)
+    path, words = "", WORDS.get(str(proto.rule_id), str(proto.message))
     for element in proto.field.elements if proto.field else ():
-        path += f".{element.field_name}" if path else str(element.field_name)
+        name = str(element.field_name)
+        path += f".{name}" if path else name
         if element.subscript is not None:
             path += f"[{element.subscript.value}]"
-    return Violation(path or "request", WORDS.get(str(proto.rule_id), str(proto.message)))
+        if name in descriptor.oneofs_by_name and name not in descriptor.fields_by_name:
+            words = f"needs one of {', '.join(field.name for field in descriptor.oneofs_by_name[name].fields)}"
+        elif (inner := descriptor.fields_by_name[name].message_type) is not None:
+            descriptor = inner
+    return Violation(path or "request", words)

@@ -167,7 +167,7 @@ def known() -> dict[str, Attack]:
 
 # Refused before it is known which operation it would be, and so in the log alone.
 NO_CALL = {"ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "HEADERS_TOO_LARGE"}
-NO_CALL_EITHER = {"no method of HTTP", "no host", "a preference too long", "an encoding too long"}
+NO_CALL_EITHER = {"no method of HTTP", "no host", "a preference too long", "an encoding too long", "an ETag too long"}
 
 
 # Wrong only to Graph, which is asked.

@@ -12,6 +12,9 @@ from gateway.emulator.seeds import FILTER, GROUP, WINDOWS
 POLICIES = "/deviceManagement/deviceCompliancePolicies"
 SET = f"/beta{POLICIES}/{WINDOWS}/assignments"
 ASSIGN = f"/beta{POLICIES}/{WINDOWS}/assign"
+EDIT = f"/beta{POLICIES}/{WINDOWS}/edit"
+EDIT_OF_V1 = EDIT.replace("beta", "v1.0")
+REVISIONS = f"/beta{POLICIES}/{WINDOWS}/revisions"
 ROW = f"{SET}/{WINDOWS}_{GROUP}"
 FILTER_ID, FILTER_TYPE = "deviceAndAppManagementAssignmentFilterId", "deviceAndAppManagementAssignmentFilterType"
 
@@ -95,6 +98,56 @@ MISTAKES: dict[str, Case] = {
     "a count beyond 32 bits": post({"assignments": [], "expectedCount": 1 << 31}, 400, WRONG, "expectedCount", path=ASSIGN),
     "a count that is true": post({"assignments": [], "expectedCount": True}, 400, WRONG, "expectedCount", path=ASSIGN),
     "a negative count": post({"assignments": [], "expectedCount": -1}, 400, WRONG, "expectedCount", path=ASSIGN),
+    "no edits": post({}, 400, WRONG, "edits", path=EDIT),
+    "edits by another name": post({"edit": []}, 400, WRONG, "edit", path=EDIT),
+    "edits that are none": post({"edits": 7}, 400, WRONG, "edits", path=EDIT),
+    "edits of v1.0 that are none": post({"edits": 7}, 400, WRONG, "edits", path=EDIT_OF_V1),
+    "an edit of v1.0 that is none": post({"edits": ["create"]}, 400, WRONG, "edits[0]", path=EDIT_OF_V1),
+    "a creation of v1.0 that is none": post({"edits": [{"create": 7}]}, 400, WRONG, "edits[0].create", path=EDIT_OF_V1),
+    "nothing for a creation of v1.0": post({"edits": [{"create": None}]}, 400, WRONG, "edits[0]", path=EDIT_OF_V1),
+    "two edits in one": post(
+        {"edits": [{"create": {"assignment": group()}, "delete": {"id": "x"}}]}, 400, WRONG, "edits[0]", path=EDIT
+    ),
+    "one by its id and its target": post(
+        {"edits": [{"delete": {"id": "x", **group()}}]}, 400, WRONG, "edits[0].delete", path=EDIT
+    ),
+    "an edit of another name": post({"edits": [{"remove": {"id": "x"}}]}, 400, WRONG, "edits[0].remove", path=EDIT),
+    "an edit misspelled": post(
+        {"edits": [{"create": {"assignment": group(), "ifexists": "keep"}}]}, 400, WRONG, "edits[0].create.ifexists", path=EDIT
+    ),
+    "an edit with ifExists that is none": post(
+        {"edits": [{"create": {"assignment": group(), "ifExists": "x"}}]}, 400, WRONG, "edits[0].create.ifExists", path=EDIT
+    ),
+    "an edit of v1.0 that replaces a filter": post(
+        {"edits": [{"create": {"assignment": group(), "ifExists": "replace"}}]},
+        400,
+        WRONG,
+        "edits[0].create.ifExists",
+        path=EDIT_OF_V1,
+    ),
+    "an edit of v1.0 with a filter": post(
+        {"edits": [{"create": {"assignment": group(1, **{FILTER_ID: FILTER, FILTER_TYPE: "include"})}}]},
+        400,
+        WRONG,
+        "edits[0].create.assignment.target",
+        path=EDIT_OF_V1,
+    ),
+    "1,001 edits": post({"edits": [{}] * 1001}, 400, WRONG, "edits", path=EDIT),
+    "validateOnly that is none": post(GOOD, 400, WRONG, "validateOnly", path=f"{SET}?validateOnly=yes"),
+    "validateOnly of a read": to(f"{SET}?validateOnly=true", 400, WRONG, "validateOnly"),
+    "an empty ETag": to(ROW, 400, WRONG, "If-Match", method="DELETE", If_Match=""),
+    "two ETags": to(ROW, 400, WRONG, "If-Match", method="DELETE", If_Match=f'"{"0" * 32}", "{"1" * 32}"'),
+    "an ETag in capitals": to(ROW, 400, WRONG, "If-Match", method="DELETE", If_Match=f'"{"A" * 32}"'),
+    "an ETag too long": to(ROW, 400, WRONG, "If-Match", method="DELETE", If_Match=f'"{"0" * 256}"'),
+    "a deletion unless it is there": to(ROW, 400, WRONG, "If-None-Match", method="DELETE", If_None_Match="*"),
+    "a revision that is none": to(f"{REVISIONS}/x", 400, WRONG, "number"),
+    "a revision of nothing": to(f"{REVISIONS}/0", 400, WRONG, "number"),
+    "a view that is none": to(f"{REVISIONS}/1?view=all", 400, WRONG, "view"),
+    "revisions by a filter that is none": to(f"{REVISIONS}?$filter=x", 400, WRONG, "$filter"),
+    "a restoration of two": post({"revision": 1, "entry": "x"}, 400, WRONG, "body", path=f"/beta{POLICIES}/{WINDOWS}/restore"),
+    "a restoration of a number that is text": post(
+        {"revision": "1"}, 400, WRONG, "revision", path=f"/beta{POLICIES}/{WINDOWS}/restore"
+    ),
     "$filter": to(f"{SET}?$filter=x", 400, WRONG, "$filter"),
     "$top that is none": to(f"{SET}?$top=-1", 400, WRONG, "$top"),
     "$top too large": to(f"{SET}?$top=1001", 400, WRONG, "$top"),
