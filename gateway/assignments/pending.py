@@ -72,7 +72,7 @@ def pieces_of(applied: Applied, sent: RowSet) -> Sequence[Piece]:
 def encoded(applied: Applied, sent: RowSet) -> bytes:
     """The part as an entry keeps it: the targets that the edit left, by key, null for none; and its pieces, if it has any."""
     touched = [(key, target_of(sent.direct[key][0]) if key in sent.direct else None) for key in sorted(applied.touched)]
-    pieces = {"pieces": pieces_of(applied, sent)} if applied.parts else {}
+    pieces = {"pieces": [list(piece) for piece in pieces_of(applied, sent)]} if applied.parts else {}  # JSON has no named ones
     return dumps({"key": applied.key, "touched": touched, **pieces}).encode("utf-8", "surrogatepass")
 
 

@@ -66,9 +66,7 @@ async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
         rows = merged.rows.with_owned(look.rows)
         part = part_of(outcome, merged.rows)
         row = rows.row(part.key) if part.key else None
-        preview.future.set_result(
-            Previewed(
-                Written(row, rows, look.rows, pieces=part.pieces), writes=int(outcome.changed), wait=policy.turns.wait_now()
-            )
-        )
+        written = Written(row, rows, look.rows, pieces=part.pieces)
+        writes = int(bool(merged.touched))  # a repair is one as well, and goes out first
+        preview.future.set_result(Previewed(written, writes, policy.turns.wait_now()))
     return bool(verdict.repairs)

@@ -51,7 +51,7 @@ async def until(condition: Callable[[], object], seconds: float = 30) -> None:
 def unsettled(rig: Rig) -> int:
     """How many writes the ledger still has an eye on."""
     with database_of(rig.ledger.url, rig.ledger.password()).reader.connect() as connection:
-        query = "SELECT count(*) FROM revisions WHERE state <> 'settled'"
+        query = "SELECT count(*) FROM revisions WHERE state NOT IN ('settled', 'void')"
         return int(connection.exec_driver_sql(query).scalar_one())
 
 

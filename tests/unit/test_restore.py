@@ -143,3 +143,9 @@ def test_an_etag_is_of_the_rows_whatever_their_order_and_their_annotations():
     first, second = merge([one, two], [Remove("p_1", etag=etag), Remove("p_2", etag=etag)]).outcomes
     assert isinstance(first, Applied)
     assert second.reason.name == "SET_CHANGED_SINCE", "the first one of the same write has changed it"
+
+
+def test_a_filter_that_the_caller_cannot_see_stays_also_where_only_the_filter_is_meant():
+    rows = [row(1, FILTERS[1])]
+    merged = merge(rows, [Retarget("p_1", target(1), filter_only=True, keep_filter=True)])
+    assert (text(merged.rows), merged.changed) == (text(rows), False)
