@@ -209,7 +209,7 @@ def fill(url: str) -> str:
                 if at < REVISIONS:
                     numbers[policy] += 1
                     entry = replace(entry, revision=numbers[policy])
-                    base = dumps([row]).encode()
+                    base = dumps([row, {"id": at}]).encode()
                     kept[schema.contents].append({"digest": contents.digest_of(base), "body": packed(base)})
                     name = {"tenant": "t", "set": "deviceCompliancePolicies", "policy": policy, "number": numbers[policy]}
                     facts = {"generation": 1, "owner": 1, "kind": "write", "route": "assign", "client_request_id": guid()}
