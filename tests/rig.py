@@ -4,10 +4,14 @@ import asyncio
 import json
 import logging
 import secrets
+import sqlite3
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,6 +25,8 @@ from gateway.cli.emulator import config_for
 from gateway.config import LedgerConfig, parse
 from gateway.emulator import Emulator
 from gateway.entry import Entry
+from gateway.ledger import schema
+from gateway.ledger.databases import database_of
 from gateway.ledger.ledger import Query
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.logs import formatter, quiet
@@ -149,6 +155,29 @@ def failure(error: grpc.RpcError) -> Failure:
     )
 
 
+@cache
+def empty_ledger() -> bytes:
+    """A file of SQLite's with the tables of this version. To make them takes longer than all else that a gateway does first."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "empty.db")
+        database = database_of(f"sqlite:///{path}", None)
+        database.occupy()
+        with database.writer.begin() as connection:
+            schema.migrate(connection)
+        database.leave()
+        return path.read_bytes()
+
+
+def new_ledger(folder: Path) -> str:
+    """The URL of an empty ledger with a secret of its own."""
+    path = folder / f"{secrets.token_hex(4)}.db"
+    path.touch(0o600)
+    path.write_bytes(empty_ledger())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE chain SET secret = ?", (secrets.token_bytes(32),))
+    return f"sqlite:///{path}"
+
+
 @asynccontextmanager
 async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterator[Rig]:
     """A gateway with the emulator's configuration; `sections` add to or replace its values."""
@@ -159,7 +188,8 @@ async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterat
     rules = emulator.folder / "everyone-may-all.cedar"
     rules.write_text("permit(principal, action, resource);")
     values["authorization"] = {"rules_file": str(rules)}
-    values["ledger"] = {"url": f"sqlite:///{emulator.folder}/{secrets.token_hex(4)}.db"}
+    if "url" not in sections.get("ledger", {}):
+        values["ledger"] = {"url": new_ledger(emulator.folder)}
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
     config = parse(values)
