@@ -5,7 +5,6 @@ import json
 import logging
 import secrets
 import sqlite3
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -19,6 +18,7 @@ from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import Complia
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from processes import Process
 
 from gateway.bootstrap import running
 from gateway.cli.emulator import config_for
@@ -219,27 +219,16 @@ def logged() -> Iterator[list[str]]:
         root.setLevel(level)
 
 
-async def command(*arguments: str) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+async def command(*arguments: str) -> tuple[Process, dict[str, Any]]:
     """Starts `python -m gateway …` and reads its ready line."""
-
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout
-    async with asyncio.timeout(30):
+    process = await Process().start(arguments)
+    async with asyncio.timeout(60):
         line = await process.stdout.readline()
     return process, json.loads(line)
 
 
 async def outcome(*arguments: str) -> tuple[int, str, str]:
     """Runs `python -m gateway …` to its end: exit status, stdout, stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    process = await Process().start(arguments)
     stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, stdout.decode(), stderr.decode()
