@@ -41,7 +41,7 @@ class Load:
             self.answers += 1
             if isinstance(answer, Failure):
                 self.failures.append(answer)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.5)  # more would only keep the machine busy
 
 
 async def until(lines: list[str], message: str) -> None:
