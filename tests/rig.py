@@ -219,6 +219,12 @@ def logged() -> Iterator[list[str]]:
         root.setLevel(level)
 
 
+def at_once(path: Path, text: str) -> None:
+    """A file that is written in place is empty for a moment, and whoever reads it anew then reads that."""
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").replace(path)
+
+
 async def command(*arguments: str) -> tuple[Process, dict[str, Any]]:
     """Starts `python -m gateway …` and reads its ready line."""
     process = await Process().start(arguments)
