@@ -17,14 +17,12 @@ from typing import IO
 class Process:
     """As asyncio has it. stderr: None where it goes into a file."""
 
-    stdout: asyncio.StreamReader
-    stderr: asyncio.StreamReader | None = None
     returncode: int | None = None
 
     async def start(self, arguments: tuple[str, ...], stderr: IO | None = None) -> "Process":
         """stderr: a file for it."""
         (out, out_end), (err, err_end), (status, status_end) = os.pipe(), os.pipe(), os.pipe()
-        self.stdout = await reading(out)
+        pipes = [await reading(out)]
         ends = [out_end, stderr.fileno() if stderr else err_end, status_end]
         socket.send_fds(host(), [json.dumps([arguments, os.getcwd(), dict(os.environ)]).encode() + b"\n"], ends)
         for end in (out_end, err_end, status_end):
@@ -32,23 +30,26 @@ class Process:
         if stderr:
             os.close(err)
         else:
-            self.stderr = await reading(err)
+            pipes.append(await reading(err))
         self.pid = int(host().recv(32))
-        self._ending = asyncio.create_task(self._end(await reading(status)))
+        self.stdout, *errors = [pipe.reader for pipe in pipes]
+        self.stderr = errors[0] if errors else None
+        self._ending = asyncio.create_task(self._end(await reading(status), pipes))
         return self
 
-    async def _end(self, status: asyncio.StreamReader) -> None:
-        self.returncode = int(await status.readline())
+    async def _end(self, status: "Pipe", pipes: list["Pipe"]) -> None:
+        self.returncode = int(await status.reader.read())
+        for pipe in (status, *pipes):
+            await pipe.closed.wait()
 
     async def wait(self) -> int | None:
         await asyncio.shield(self._ending)
         return self.returncode
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        out = await self.stdout.read()
-        err = await self.stderr.read() if self.stderr else b""
+        out, *err = await asyncio.gather(*(reader.read() for reader in (self.stdout, self.stderr) if reader))
         await self.wait()
-        return out, err
+        return out, b"".join(err)
 
     def send_signal(self, number: int) -> None:
         if self.returncode is not None:
@@ -63,18 +64,24 @@ class Process:
 
 
 class Pipe(asyncio.StreamReaderProtocol):
-    """Closed at its end."""
+    """Is closed when all that came is read."""
+
+    def __init__(self) -> None:
+        self.reader, self.closed = asyncio.StreamReader(), asyncio.Event()
+        super().__init__(self.reader)
 
     def eof_received(self) -> bool:
         super().eof_received()
         return False
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.closed.set()
 
-async def reading(descriptor: int) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    pipe = os.fdopen(descriptor, "rb")
-    await asyncio.get_running_loop().connect_read_pipe(lambda: Pipe(reader), pipe)
-    return reader
+
+async def reading(descriptor: int) -> Pipe:
+    _, pipe = await asyncio.get_running_loop().connect_read_pipe(Pipe, os.fdopen(descriptor, "rb"))
+    return pipe
 
 
 @cache
