@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,11 @@ class Rig:
 
     def entries(self, **query: Any) -> list[Entry]:
         """What the ledger has."""
-        return list(SqlLedger(self.ledger).find(Query(**query)))
+        return list(self._ledger.find(Query(**query)))
+
+    @cached_property
+    def _ledger(self) -> SqlLedger:
+        return SqlLedger(self.ledger)
 
     async def first_entries(self) -> list[Entry]:
         """What the ledger has once it has anything: nobody waits for the entry of a stranger's refusal."""
