@@ -3,13 +3,10 @@
 import asyncio
 import json
 import logging
-import secrets
-import sqlite3
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import Complia
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from ledgers import new_ledger
 from processes import Process
 
 from gateway.bootstrap import running
@@ -25,8 +23,6 @@ from gateway.cli.emulator import config_for
 from gateway.config import LedgerConfig, parse
 from gateway.emulator import Emulator
 from gateway.entry import Entry
-from gateway.ledger import schema
-from gateway.ledger.databases import database_of
 from gateway.ledger.ledger import Query
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.logs import formatter, quiet
@@ -157,29 +153,6 @@ def failure(error: grpc.RpcError) -> Failure:
         pushback_ms=int(pushback) if pushback is not None else None,
         seen=f"{error!r} {trailers!r} {status}",
     )
-
-
-@cache
-def empty_ledger() -> bytes:
-    """A file of SQLite's with the tables of this version. To make them takes longer than all else that a gateway does first."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "empty.db")
-        database = database_of(f"sqlite:///{path}", None)
-        database.occupy()
-        with database.writer.begin() as connection:
-            schema.migrate(connection)
-        database.leave()
-        return path.read_bytes()
-
-
-def new_ledger(folder: Path) -> str:
-    """The URL of an empty ledger with a secret of its own."""
-    path = folder / f"{secrets.token_hex(4)}.db"
-    path.touch(0o600)
-    path.write_bytes(empty_ledger())
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE chain SET secret = ?", (secrets.token_bytes(32),))
-    return f"sqlite:///{path}"
 
 
 @asynccontextmanager
