@@ -85,6 +85,7 @@ async def siege(live_emulator: Emulator, tmp_path_factory: pytest.TempPathFactor
     credentials = grpc.ssl_channel_credentials(CA.pem.encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gateway.pipeline.floods.SECOND", 0.05)
+        patch.setattr("gateway.doors.rest_door.LINGERING_S", 60.0)  # a busy machine takes longer to send a megabyte
         async with (
             gateway(live_emulator, **sections(folder)) as rig,
             grpc.aio.secure_channel(rig.address, credentials) as channel,
