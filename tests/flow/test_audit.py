@@ -5,11 +5,11 @@ import csv
 import io
 import json
 import sqlite3
-import sys
 
 import pytest
 from compliance_gateway.v1.compliance_assignment_service_pb2 import CreateComplianceAssignmentRequest
 from edits_over_the_wire import ASSIGN, MERGE, create, guid
+from processes import Process
 from rest_caller import rest
 from rig import Rig, gateway
 from typer.testing import CliRunner
@@ -239,11 +239,8 @@ async def test_verify_finds_what_was_done_to_the_ledger(live: Emulator, statemen
 async def test_following_shows_what_is_finished_from_now_on(live: Emulator):
     async with gateway(live, **MERGE) as rig:
         await create(rig, {"group": {"groupId": guid(0)}})
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "audit", *at(rig), "--json", "--follow", stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout
-        async with asyncio.timeout(20):
+        process = await Process().start(("audit", *at(rig), "--json", "--follow"))
+        async with asyncio.timeout(60):
             assert json.loads(await process.stdout.readline())["target"] == f"group {guid(0)}"
             await create(rig, {"group": {"groupId": guid(1)}})
             assert json.loads(await process.stdout.readline())["target"] == f"group {guid(1)}"
