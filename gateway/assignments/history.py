@@ -132,6 +132,8 @@ class PastOfPolicies:
         entry = await self._ledger.entry(policy.tenant, policy.policy, entry_id)
         if entry is None:
             raise GatewayError(Reason.NOT_FOUND, "The policy has no such entry.", resource=("entry", entry_id))
+        if entry.state != "finished" and entry.revision is not None:
+            raise invalid("entry", f"is of a write whose outcome is not known: undo revision {entry.revision}, if it took effect")
         if entry.outcome != OK:
             raise invalid("entry", "was not carried out: there is nothing to undo")
         return entry

@@ -43,3 +43,16 @@ async def test_what_became_of_it(live: Emulator, effect: str, late_s: float, rea
         is_back = {one["id"] for one in rig.rows(WINDOWS)} == {one["id"] for one in before}
         assert (entry.outcome, is_back) == (reason, reason == "OK")
         assert getattr(found, "reason", "OK") == reason
+
+
+async def test_of_an_entry_without_an_outcome_nobody_says_that_it_was_not_carried_out(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        live.world.faults.order([Fault(**ASSIGN, status=504, effect="late", late_s=0.8)])
+        row = f"{WINDOWS}_{FILTERED}"
+        gone = await ask(rig, "DeleteComplianceAssignment", deviceCompliancePolicyAssignmentId=row, requestId="gone")
+        assert gone.reason == "OUTCOME_UNKNOWN"
+        [entry] = rig.entries(request_id="gone")
+        failure = await ask(rig, "RestoreComplianceAssignments", entry=entry.id)
+        assert (failure.reason, failure.fields) == ("INVALID_FIELD", ["entry"])
+        assert "revision 1" in failure.message
+        assert "not carried out" not in failure.message
