@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 
 from gateway.assignments.edits import Edit
 from gateway.assignments.lease import leased
+from gateway.assignments.looks import Look, Verdict
 from gateway.assignments.merge import merge
 from gateway.assignments.patience import OLD_READ_S
 from gateway.assignments.pending import Written, part_of
 from gateway.assignments.policy import Policy
 from gateway.errors import GatewayError, Reason
+from gateway.graph.retries import backoff
+
+# Causes that the next look may not have: answers of Graph's that did not agree, and the turn of others.
+PASSING = (Reason.SET_CHANGED, Reason.LEASE_LOST)
 
 
 @dataclass(frozen=True)
@@ -38,17 +43,8 @@ class Preview:
 
 async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
     """Answers all of them: each edit by itself, as if it came alone. Whether the look showed that a repair is needed."""
-    deadline = max(preview.deadline for preview in previews)
     try:
-        while True:
-            async with leased(policy, deadline):
-                look, verdict = await policy.look(deadline)
-            if not verdict.old:
-                break
-            wait = min(max(verdict.fresh_at - policy.now(), 0.1), OLD_READ_S)
-            if asyncio.get_running_loop().time() + wait >= deadline:
-                raise GatewayError(Reason.READ_TOO_OLD, retry_after=wait)
-            await asyncio.sleep(wait)
+        look, verdict = await _looked(policy, max(preview.deadline for preview in previews))
     except GatewayError as error:
         for preview in previews:
             preview.fail(error)
@@ -68,3 +64,24 @@ async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
         writes = int(bool(merged.touched))  # a repair is one as well, and goes out first
         preview.future.set_result(Previewed(written, writes, policy.turns.wait_now()))
     return bool(verdict.repairs)
+
+
+async def _looked(policy: Policy, deadline: float) -> tuple[Look, Verdict]:
+    """A look that may be built upon. What passes is waited for, as a write would. Raises GatewayError."""
+    patience, attempt = policy.deps.patience, 0
+    while True:
+        try:
+            async with leased(policy, deadline):
+                look, verdict = await policy.look(deadline)
+            if not verdict.old:
+                return look, verdict
+            wait = min(max(verdict.fresh_at - policy.now(), 0.1), OLD_READ_S)
+            error = GatewayError(Reason.READ_TOO_OLD, retry_after=wait)
+        except GatewayError as exc:
+            error, attempt = exc, attempt + 1
+            if error.reason not in PASSING or attempt == patience.attempts:
+                raise
+            wait = min(backoff(attempt, patience.jitter()), OLD_READ_S)
+        if asyncio.get_running_loop().time() + wait >= deadline:
+            raise error
+        await patience.sleep(wait)
