@@ -24,7 +24,7 @@ def forget_revision(rig: Rig, number: int) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize(("effect", "late_s", "reason"), [("late", 0.8, "OK"), ("none", 0, "NOT_FOUND")])
+@pytest.mark.parametrize(("effect", "late_s", "reason"), [("late", 0.8, "OK"), ("none", 0, "REVISION_EXPIRED")])
 async def test_what_became_of_it(live: Emulator, effect: str, late_s: float, reason: str):
     before = live.world.intune.policies[WINDOWS].rows
     async with gateway(live, **MERGE) as rig:
