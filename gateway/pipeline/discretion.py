@@ -47,9 +47,12 @@ def blind_error(error: GatewayError, operation: str) -> GatewayError:
 
 
 def _without_other_reasons(error: GatewayError) -> GatewayError:
-    """Of several edits that are refused, those that break a rule; how many more were left out would count the others."""
+    """What breaks a rule whatever the rows are; how many more were left out would count the others."""
     own = tuple(violation for violation in error.violations if violation.reason is None)
-    return GatewayError(error.reason, violations=own) if error.more or own != error.violations else error
+    if own == error.violations and not error.more:
+        return error
+    metadata = {name: value for name, value in error.metadata.items() if name != "more_violations"}
+    return GatewayError(error.reason, violations=own, metadata=metadata)
 
 
 def blind_warning(warning: CallWarning) -> CallWarning:
