@@ -117,10 +117,12 @@ class Reason(Enum):
 
 @dataclass(frozen=True)
 class Violation:
-    """One broken rule: the field's path in the request (or the metadata key) and the rule in words."""
+    """One broken rule: the field's path in the request (or the metadata key) and the rule in words. reason: where it is another
+    than that of the whole error, as one of several edits may have."""
 
     field: str
     rule: str
+    reason: Reason | None = None
 
 
 def cut(text: str, most: int = VALUE_BYTES) -> str:
@@ -172,8 +174,8 @@ class GatewayError(Exception):
     more: int = 0
 
     def __post_init__(self) -> None:
-        cuts = [Violation(cut(v.field, VALUE_BYTES // 2), cut(v.rule)) for v in self.violations[:MOST]]
-        sizes = (len(f"{v.field}{v.rule}{self.reason.name}".encode()) + 12 for v in cuts)
+        cuts = [replace(v, field=cut(v.field, VALUE_BYTES // 2), rule=cut(v.rule)) for v in self.violations[:MOST]]
+        sizes = (len(f"{v.field}{v.rule}{(v.reason or self.reason).name}".encode()) + 12 for v in cuts)
         kept = tuple(cuts[: fitting(sizes, VIOLATIONS_BYTES)])
         self.more += len(self.violations) - len(kept)
         self.violations = kept

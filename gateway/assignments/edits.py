@@ -74,6 +74,13 @@ class Restore(Asked):
 
 
 @dataclass(frozen=True)
+class Untold(Asked):
+    """What was sent for it can be found out about; what it asks for cannot any more, and error says why."""
+
+    error: GatewayError
+
+
+@dataclass(frozen=True)
 class Together(Asked):
     """Several edits, one after the other: all of them or none. names: of each, in an error."""
 
@@ -81,7 +88,7 @@ class Together(Asked):
     names: tuple[str, ...]
 
 
-Edit = Add | Retarget | Remove | ReplaceAll | Restore | Together
+Edit = Add | Retarget | Remove | ReplaceAll | Restore | Untold | Together
 
 
 @dataclass(frozen=True)

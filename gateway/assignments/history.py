@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
@@ -40,9 +40,21 @@ FILTER_RULE = 'may hold kind = FOREIGN, write_time >= "2026-01-31T00:00:00Z", wr
 class Wanted(NamedTuple):
     """Which revisions. since, until: seconds since 1970."""
 
-    kinds: Sequence[RevisionKind] = ()
+    kinds: tuple[RevisionKind, ...] = ()
     since: float | None = None
     until: float | None = None
+
+    def of_kind(self, kind: RevisionKind) -> "Wanted":
+        """And of this kind; no revision is of two."""
+        return self._replace(kinds=(kind,)) if self.kinds in ((), (kind,)) else self.before(float("-inf"))
+
+    def after(self, moment: float) -> "Wanted":
+        """And not before this."""
+        return self._replace(since=moment if self.since is None else max(moment, self.since))
+
+    def before(self, moment: float) -> "Wanted":
+        """And before this."""
+        return self._replace(until=moment if self.until is None else min(moment, self.until))
 
 
 class PastOfPolicies:
@@ -132,6 +144,10 @@ class PastOfPolicies:
         entry = await self._ledger.entry(policy.tenant, policy.policy, entry_id)
         if entry is None:
             raise GatewayError(Reason.NOT_FOUND, "The policy has no such entry.", resource=("entry", entry_id))
+        if entry.state != "finished" and entry.revision is not None:
+            raise invalid(
+                "entry", f"is of a write whose outcome is not known: undo revision {entry.revision}, if it took effect"
+            )
         if entry.outcome != OK:
             raise invalid("entry", "was not carried out: there is nothing to undo")
         return entry
@@ -153,10 +169,9 @@ def wanted_of(text: str) -> Wanted:
         field, sign, quoted, bare = match.groups()
         value = bare or quoted or ""
         if field == "kind" and sign == "=" and value in KINDS:
-            found = found._replace(kinds=[KINDS[value]])
+            found = found.of_kind(KINDS[value])
         elif field == "write_time" and sign != "=":
-            moment = _moment(value)
-            found = found._replace(since=moment) if sign == ">=" else found._replace(until=moment)
+            found = found.after(_moment(value)) if sign == ">=" else found.before(_moment(value))
         else:
             raise invalid("filter", FILTER_RULE)
     return found

@@ -6,7 +6,7 @@ judge is asked about it: what was there and what comes, filters included.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from gateway.assignments.draft import Draft, check_others, missing, owned, taken
 from gateway.assignments.edits import (
@@ -21,6 +21,7 @@ from gateway.assignments.edits import (
     Restore,
     Retarget,
     Together,
+    Untold,
 )
 from gateway.assignments.restore import restore, together
 from gateway.assignments.rows import Row, RowSet, Target, keeping_filter, row_id, target_of, value_of, with_filter
@@ -179,11 +180,16 @@ def _replacement(edit: ReplaceAll, target: Target, there: Sequence[Row], at: str
     return with_filter(old, keeping_filter(target, old) if edit.keep_filters else target)
 
 
+def _refuse(edit: Untold, _: Draft) -> NoReturn:
+    raise edit.error.copy()
+
+
 APPLY: Mapping[type[Edit], Callable[[Any, Draft], Applied]] = {
     Add: _add,
     Retarget: _retarget,
     Remove: _remove,
     ReplaceAll: _replace_all,
     Restore: restore,
+    Untold: _refuse,
     Together: lambda edit, draft: together(edit, draft, apply),
 }

@@ -82,4 +82,4 @@ async def _fresh_look(policy: Policy, deadline: float) -> tuple[Look, Verdict]:
             wait = exc.retry_after or backoff(attempt - 1, policy.deps.patience.jitter())
         if asyncio.get_running_loop().time() + wait >= deadline:
             raise error
-        await asyncio.sleep(wait)
+        await policy.deps.patience.sleep(wait)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from gateway.assignments.edits import Merged
 from gateway.assignments.rows import Row, RowSet, row_id, target_of
-from gateway.errors import GatewayError, Kind, Reason
+from gateway.errors import GatewayError, Kind, Reason, Violation
 from gateway.odata.codec import TYPE
+from gateway.odata.targets import text_of_json
 
 MOST_SHOWN = 200  # of a name that a caller made up
 # Said of a whole tenant as well as of one edit.
@@ -41,7 +42,17 @@ def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
     beside = [row for key, found in before.items() if key in rows.owned and key in after for row in found]
     if not error.named and (beside or (kept and not placed)):
         return _old_row(error, rows, *beside[:1])
-    return _with_its_property(error, placed) if error.reason is Reason.GRAPH_PROPERTY_UNKNOWN else error
+    property_unknown = error.reason is Reason.GRAPH_PROPERTY_UNKNOWN
+    return _with_its_rows(_with_its_property(error, placed) if property_unknown else error, placed)
+
+
+def _with_its_rows(error: GatewayError, placed: list[Row]) -> GatewayError:
+    """Which of several rows Graph means. They have a reason of their own: it is for who may see rows."""
+    meant = [row for row in placed if _names(row) & error.named]
+    if len(placed) == 1 or not meant:
+        return error
+    told = (Violation(text_of_json(target_of(row)), error.message, error.reason) for row in meant)
+    return replace(error, violations=tuple(told))
 
 
 def _with_its_property(error: GatewayError, placed: list[Row]) -> GatewayError:

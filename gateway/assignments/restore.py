@@ -1,6 +1,7 @@
 """Edits that are made of several: what was there before, put back; and several edits, all or none. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.assignments.draft import Draft, owned, twins
 from gateway.assignments.edits import Applied, Edit, Restore, Together
@@ -105,8 +106,8 @@ def _all_refused(refused: Mapping[str, GatewayError]) -> GatewayError:
     errors = refused.values()
     main = next((error for error in errors if error.reason is Reason.CALLER_NOT_PERMITTED), next(iter(errors)))
     told = [
-        Violation(".".join(filter(None, (name, v.field))), v.rule)
+        replace(v, field=".".join(filter(None, (name, v.field))))
         for name, error in refused.items()
-        for v in error.violations or (Violation("", f"{error.reason.name}: {error.message}"),)
+        for v in error.violations or (Violation("", f"{error.reason.name}: {error.message}", error.reason),)
     ]
     return GatewayError(main.reason, violations=tuple(told), resource=main.resource, metadata=main.metadata)

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from gateway.assignments.answers import ANSWERS, assignment, assignments, with_cost
 from gateway.assignments.drift import Drift
-from gateway.assignments.edits import Edit
+from gateway.assignments.edits import Edit, Untold
 from gateway.assignments.history import PastOfPolicies, policy_of
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.requests import EDITS
@@ -41,8 +41,17 @@ class AssignmentService:
         if read is not None:
             return await read(call)
         name = call.operation.name
-        edit = EDITS[name](call.message, call.judge) if name in EDITS else await self._past.restoration(call)
+        edit = EDITS[name](call.message, call.judge) if name in EDITS else await self._restoration(call)
         return await self._preview(call, edit) if call.validates_only else await self._write(call, edit)
+
+    async def _restoration(self, call: Call) -> Edit:
+        """Of one that was sent before, what became of it does not depend on what the ledger still has."""
+        try:
+            return await self._past.restoration(call)
+        except GatewayError as error:
+            if not isinstance(call.write, Write) or call.write.entry.sent is None:
+                raise
+            return Untold(error)
 
     async def _write(self, call: Call, edit: Edit) -> Message:
         name = policy_of(call)

@@ -11,7 +11,7 @@ import typer
 
 from gateway.changes import How
 from gateway.cli.audit_chain import seal, verify_chain
-from gateway.cli.audit_history import diff, show_entry
+from gateway.cli.audit_history import MOST, diff, show_entry
 from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
 from gateway.cli.audit_search import NAMED_IN_NEWEST, find, is_partial
 from gateway.cli.audit_undo import undo
@@ -71,7 +71,7 @@ def show(
     request_id: RequestId = "",
     graph_request_id: GraphRequestId = "",
     client_request_id: ClientRequestId = "",
-    newest: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    newest: Annotated[int, typer.Option(min=1, max=MOST, help="At most so many.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each entry.")] = False,
     wide: Annotated[bool, typer.Option("--wide", help="Whole ids, and Graph's.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Goes on with what is finished from now on.")] = False,

@@ -23,6 +23,7 @@ from gateway.revision import Kept, PolicyName
 from gateway.sets import SETS
 
 SHORTEST = 4
+MOST = 2**31 - 1  # no revision has a greater number, and no database of ours takes any greater one
 NEWEST = 200
 COLOURS = {"-": typer.colors.RED, "+": typer.colors.GREEN}
 
@@ -40,9 +41,11 @@ def show_entry(entry: EntryId, config: ConfigFile = None, ledger: LedgerUrl = ""
 
 
 def diff(
-    revision: Annotated[int, typer.Argument(metavar="REVISION", min=1, help="Its number, as `show` tells it.")],
+    revision: Annotated[int, typer.Argument(metavar="REVISION", min=1, max=MOST, help="Its number, as `show` tells it.")],
     policy: OfPolicy,
-    other: Annotated[int | None, typer.Argument(metavar="[REVISION]", min=1, help="Compares the sets after the two.")] = None,
+    other: Annotated[
+        int | None, typer.Argument(metavar="[REVISION]", min=1, max=MOST, help="Compares the sets after the two.")
+    ] = None,
     tenant: OfTenant = "",
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
@@ -83,7 +86,7 @@ def the_policy(book: LedgerReader, tenant: str, policy: str) -> PolicyName:
 
 def the_revision(book: LedgerReader, policy: PolicyName, number: int) -> Kept:
     """The one that is meant."""
-    kept = book.revision(policy, number)
+    kept = book.revision(policy, number) if number <= MOST else None
     if kept is None:
         raise stop(f"The ledger has no revision {number} of this policy: it is too old, or never took effect.")
     return kept

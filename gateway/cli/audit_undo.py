@@ -33,6 +33,7 @@ from gateway.cli.loop import load_or_exit, refuse, run
 from gateway.config import Config, ConfigError
 from gateway.entry import Entry
 from gateway.errors import GatewayError
+from gateway.ids import canonical_guid
 from gateway.ledger.ledger import LedgerReader
 from gateway.odata import dumps
 from gateway.odata.targets import Key
@@ -167,10 +168,17 @@ def commands(undoing: Undoing) -> list[str]:
 
 
 def _undoing(book: LedgerReader, what: str, tenant: str, policy: str) -> Undoing:
-    if policy and what.isascii() and what.isdecimal():
+    is_number = what.isascii() and what.isdecimal()
+    if policy and is_number:
         kept = the_revision(book, the_policy(book, tenant, policy), int(what))
         return Undoing(kept.policy, {"revision": kept.number}, kept.number, touched_by(kept))
+    if is_number and not book.entries_named(what):
+        raise stop(f"No entry has this id, or one that begins so. To undo revision {what} of a policy, say --policy.")
     entry = the_entry(book, what)
+    if policy and canonical_guid(policy) != entry.policy:
+        raise stop(f"Entry {entry.id} is of policy {entry.policy}.")
+    if tenant and tenant != entry.tenant:
+        raise stop(f"Entry {entry.id} is of tenant {entry.tenant}.")
     if not (changes := changes_of(entry)):
         raise stop(f"There is nothing to undo in entry {entry.id}. {nothing_of(entry)}")
     touched = {key_of((*one.before, *one.after)[0]): Touch(one.before, one.after) for one in changes}

@@ -256,7 +256,9 @@ def status_of(error: GatewayError) -> status_pb2.Status:
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     if error.violations:
         rules = [
-            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.rule, reason=error.reason.name)
+            error_details_pb2.BadRequest.FieldViolation(
+                field=v.field, description=v.rule, reason=(v.reason or error.reason).name
+            )
             for v in error.violations
         ]
         details.append(error_details_pb2.BadRequest(field_violations=rules))

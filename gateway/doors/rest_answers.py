@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from gateway.doors.rest_requests import ANY, ELSEWHERE
 from gateway.doors.rest_routes import POLICIES, Route
-from gateway.errors import VALUE_BYTES, GatewayError, Reason, Violation, in_words
+from gateway.errors import VALUE_BYTES, GatewayError, Reason, in_words
 from gateway.odata import codec
 from gateway.odata.codec import TYPE, is_subtype
 
@@ -88,9 +88,9 @@ def _in_headers(message: Message) -> Iterator[tuple[str, str]]:
 def refusal_of(error: GatewayError, route: Route | None, request_id: str, correlation_id: str) -> RestAnswer:
     """Graph's error object, with our reason as its code and places as they are in Graph's JSON."""
     if error.violations and route:
-        places = tuple(Violation(place_of(route, v.field), _spelt(route, v.rule)) for v in error.violations)
+        places = tuple(replace(v, field=place_of(route, v.field), rule=_spelt(route, v.rule)) for v in error.violations)
         error = replace(error, violations=places, message=in_words(places, error.more))
-    details = [{"code": error.reason.name, "message": v.rule, "target": v.field} for v in error.violations]
+    details = [{"code": (v.reason or error.reason).name, "message": v.rule, "target": v.field} for v in error.violations]
     inner = {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "request-id": request_id,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from gateway.entry import Entry
 from gateway.ledger.contents import content_of
 from gateway.ledger.packing import BODIES, entry_of
-from gateway.ledger.schema import contents, entries, revisions
+from gateway.ledger.schema import contents, entries, leases, revisions
 from gateway.revision import Kept, PolicyName
 
 AT_ONCE = 100
@@ -73,8 +73,12 @@ def at(connection: sa.Connection, policy: PolicyName, moment: float) -> int | No
 
 
 def first(connection: sa.Connection, policy: PolicyName) -> int | None:
-    """The number of the oldest."""
-    return connection.scalar(sa.select(COLUMN.number).where(COUNTS, *of(policy)).order_by(COLUMN.number).limit(1))
+    """See ledger.History."""
+    oldest = connection.scalar(sa.select(COLUMN.number).where(*of(policy)).order_by(COLUMN.number).limit(1))
+    if oldest is not None:
+        return int(oldest)
+    given = connection.scalar(sa.select(leases.c.numbers).where(*(leases.c[name] == v for name, v in policy._asdict().items())))
+    return given + 1 if given else None
 
 
 def entry(connection: sa.Connection, tenant: str, policy: str, entry_id: str) -> Entry | None:

@@ -185,7 +185,8 @@ class History(Protocol):
         ...
 
     async def first(self, policy: PolicyName) -> int | None:
-        """The number of the oldest that is kept."""
+        """The number of the oldest that is kept, whatever became of it. Where none is any more, that of the next one; None
+        where there never was one."""
         ...
 
     async def entry(self, tenant: str, policy: str, entry_id: str) -> Entry | None:

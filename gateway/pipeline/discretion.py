@@ -39,11 +39,20 @@ def blind_error(error: GatewayError, operation: str) -> GatewayError:
     if operation in NAMED_BY_ID and error.reason in OF_THE_ROW:
         return GatewayError(Reason.NOT_FOUND)
     if error.reason not in TELLING:
-        return error
+        return _without_other_reasons(error)
     if error.reason is Reason.CALLER_NOT_PERMITTED:
         words = f"You have no permission {operation} for all that it would change."
         return GatewayError(error.reason, words, metadata={"permission": operation})
     return GatewayError(error.reason, retry_after=error.retry_after)
+
+
+def _without_other_reasons(error: GatewayError) -> GatewayError:
+    """What breaks a rule whatever the rows are; how many more were left out would count the others."""
+    own = tuple(violation for violation in error.violations if violation.reason is None)
+    if own == error.violations and not error.more:
+        return error
+    metadata = {name: value for name, value in error.metadata.items() if name != "more_violations"}
+    return GatewayError(error.reason, violations=own, metadata=metadata)
 
 
 def blind_warning(warning: CallWarning) -> CallWarning:

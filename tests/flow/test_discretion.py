@@ -50,7 +50,7 @@ async def rig(live: Emulator) -> AsyncIterator[Rig]:
 
 
 async def ask(rig: Rig, caller: str, operation: str, **fields: Any) -> Any:
-    name = f"{operation}ComplianceAssignment{'s' if operation in ('Replace', 'List') else ''}"
+    name = f"{operation}ComplianceAssignment{'s' if operation in ('Replace', 'List', 'Edit') else ''}"
     metadata = (("authorization", f"Bearer {TOKENS[caller]}"),)
     return await rig.call(name, {"deviceCompliancePolicyId": WINDOWS, **fields}, metadata=metadata)
 
@@ -100,6 +100,28 @@ async def test_a_refusal_tells_nothing_of_rows(rig: Rig, name: str):
     assert (told.resource, told.metadata) == ("", {})
     assert not any(word in told.message for word in (WINDOWS, "exclusion", "4", "77"))
     assert seen.message != told.message or seen.resource
+
+
+def more(target: dict) -> dict:
+    return {"create": {"assignment": target}}
+
+
+async def test_what_is_wrong_with_one_edit_tells_nothing_of_the_others(rig: Rig):
+    """Else one edit that can never be carried out would let a caller ask for every group, without a write."""
+    wrong = {"target": {**group(guid(1))["target"], "otherProperties": '{"made": "up"}'}}
+    edits = [more(wrong), more(group(FILTERED)), more(group(EXCLUDED)), {"delete": {"id": f"{WINDOWS}_{POLICY_SET_GROUP}"}}]
+    seen, told = [await ask(rig, caller, "Edit", edits=edits, validateOnly=True) for caller in ("ops", "writer")]
+    assert len(seen.fields) == len(edits)
+    assert (seen.reason, told.reason) == ("INVALID_FIELD", "INVALID_FIELD")
+    assert told.fields == ["edits[0].create.assignment.target.other_properties"]
+    alone = await ask(rig, "writer", "Edit", edits=edits[:1], validateOnly=True)
+    assert (told.message, told.metadata) == (alone.message, alone.metadata)
+    assert "edits[1]" not in told.seen
+    one, other = [
+        await ask(rig, "writer", "Edit", edits=[more(wrong)] * 20 + [more(group(whose))] * 2, validateOnly=True)
+        for whose in (FILTERED, guid(2))
+    ]
+    assert (one.reason, one.message, one.metadata) == (other.reason, other.message, other.metadata), "nor how many"
 
 
 async def test_what_only_the_rows_make_necessary_is_not_named(rig: Rig):

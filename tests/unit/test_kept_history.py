@@ -86,6 +86,17 @@ async def test_sets_go_with_the_last_revision_that_has_them(ledger: SqlLedger, m
     assert await written(ledger) == void + 1, "no number is given twice"
 
 
+async def test_what_was_let_go_of_is_told_from_what_never_was(ledger: SqlLedger):
+    """first: below it a revision is too old, and not unknown."""
+    void, last = await written(ledger), await settled(ledger)
+    await concluded(ledger, [Change(void, "void")])
+    assert await ledger.first(POLICY) == void, "it is there, and no revision that counts"
+    await forget(ledger, answers=ALL, revisions=ALL)
+    assert count(ledger, "revisions") == 0
+    assert await ledger.first(POLICY) == last + 1
+    assert await ledger.first(POLICY._replace(policy="other")) is None
+
+
 async def test_whom_entries_touched_goes_with_them(ledger: SqlLedger):
     for number in range(3):
         entry = (await ledger.claim(intent(number))).entry

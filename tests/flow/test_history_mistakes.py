@@ -1,0 +1,52 @@
+"""What `audit` says to who types its commands wrongly: one line, and never a traceback."""
+
+import asyncio
+
+import pytest
+from edits_over_the_wire import MERGE, create, group, guid
+from rig import Rig, gateway
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.emulator import Emulator
+from gateway.emulator.seeds import EMPTY, WINDOWS
+
+HUGE = "9" * 23
+
+
+async def audit(rig: Rig, *arguments: str) -> tuple[int, str]:
+    """Off the loop, on which the emulator is. Exit status, stderr."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *arguments, "--ledger", rig.ledger.url])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stderr
+
+
+WRONG = {
+    "a revision that no policy can have": (("undo", HUGE, "--policy", EMPTY), "no revision"),
+    "a revision that can be compared with nothing": (("diff", HUGE, "--policy", EMPTY), "2147483647"),
+    "a second one that there cannot be": (("diff", "1", HUGE, "--policy", EMPTY), "2147483647"),
+    "a revision without its policy": (("undo", "1"), "--policy"),
+    "an entry of another policy": (("undo", "ENTRY", "--policy", WINDOWS), EMPTY),
+    "an entry of another tenant": (("undo", "ENTRY", "--tenant", "contoso"), "emulator"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_what_is_wrong_is_told(live: Emulator, name: str):
+    arguments, said = WRONG[name]
+    async with gateway(live, **MERGE) as rig:
+        await create(rig, group(1))
+        [entry] = rig.entries()
+        code, err = await audit(rig, *(entry.id if word == "ENTRY" else word for word in arguments))
+        assert code
+        assert said in err
+        code, _ = await audit(rig, "undo", entry.id, "--policy", EMPTY.upper(), "--tenant", "emulator")
+        assert code == 0, "what is said twice and fits is not wrong"
+        assert guid(1) in {row["target"]["groupId"] for row in rig.rows(EMPTY)}
+
+
+async def test_more_entries_than_there_can_be(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        await create(rig, group(1))
+        code, err = await audit(rig, "--newest", HUGE)
+        assert (code, "2147483647" in err) == (2, True)
