@@ -45,6 +45,7 @@ from gateway.pipeline.idempotency import Idempotency
 from gateway.pipeline.limit import Limit
 from gateway.pipeline.validate import Validate
 from gateway.plugins import Clock, authenticators, authorizer_of, started_ledger, token_source, transport_of
+from gateway.quotas import QuotaFile, quota_of
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +127,13 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
             await stack.enter_async_context(repeating(f"credentials of {name}", config.server.reload_s, tokens.try_changed))
             transport = transport_of(config.graph, tenant)
             stack.push_async_callback(transport.close)
-            quota = Quota(config.graph.writes_per_20s, config.graph.requests_per_20s)
             clients[name] = GraphClient(
-                cloud_of(tenant).graph, transport, tokens, tenant=name, quota=quota, max_attempts=config.graph.max_attempts
+                cloud_of(tenant).graph,
+                transport,
+                tokens,
+                tenant=name,
+                quota=Quota(*quota_of(config)),
+                max_attempts=config.graph.max_attempts,
             )
         yield clients
 
@@ -224,6 +229,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         reloads: list[Callable[[], Awaitable[object]]] = [
             partial(asyncio.to_thread, core.authorizer.reload),
             *(authenticator.reload for authenticator in known),
+            QuotaFile({name: client.quota for name, client in core.clients.items()}, source).reload,
         ]
         with suppress(TimeoutError):  # the doors open all the same, and say what is not well
             async with asyncio.timeout(FIRST_RELOAD_S):

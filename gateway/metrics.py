@@ -19,7 +19,7 @@ LABELS = {
     "outcome": "Of a call: `OK`, `CANCELLED`, or a reason of `gateway/errors.py`; of a reload: `ok` or `refused`.",
     "status": "The HTTP status, or `none`.",
     "tenant": "The tenant's name in the configuration.",
-    "what": "`rules`, `certificates` or `static callers`.",
+    "what": "`rules`, `certificates`, `static callers` or `quota`.",
 }
 
 CALLS = Counter(
@@ -64,7 +64,7 @@ CERTIFICATE_EXPIRES = Gauge(
 )
 RELOADS = Counter(
     "compliance_gateway_reloads",
-    "Times that a file was read anew, by what it holds (rules, certificates, static callers) and whether it was taken: "
+    "Times that a file was read anew, by what it holds (rules, certificates, static callers, quota) and whether it was taken: "
     "`ok` or `refused`.",
     ["what", "outcome"],
 )
