@@ -15,12 +15,14 @@ from typing import NamedTuple, Protocol
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
+from gateway.assignments.drift import Drift
 from gateway.assignments.looks import Bounds
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.patience import Patience
 from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
+from gateway.assignments.sweep import Sweep
 from gateway.assignments.writers import Writers
 from gateway.call import Call, Caller, Handler, Step
 from gateway.config import Config, Server, exposed
@@ -170,6 +172,7 @@ class Core:
     idempotency: Idempotency
     writers: Writers
     service: AssignmentService
+    drift: Drift
 
     def handler(self, config: Config, authenticate: Step) -> Handler:
         """Takes calls through all the steps."""
@@ -191,9 +194,10 @@ async def carrying_out(config: Config, clock: Clock = time.monotonic) -> AsyncIt
         routes = Routes(config.graph.create_route, clock)
         writers = Writers(clients, WriterDeps(routes, ledger, ledger, patience, bounds, config.ledger.lease_s / 3))
         stack.push_async_callback(writers.close, config.server.drain_s)
-        service = AssignmentService(writers, PageTokens(lambda: ledger.secret), ledger)
-        stack.push_async_callback(service.close)
-        yield Core(clients, ledger, authorizer, audit, Gate(), idempotency, writers, service)
+        drift = Drift(ledger, writers, clock)
+        stack.push_async_callback(drift.close)
+        service = AssignmentService(writers, PageTokens(lambda: ledger.secret), ledger, drift)
+        yield Core(clients, ledger, authorizer, audit, Gate(), idempotency, writers, service, drift)
 
 
 @asynccontextmanager
@@ -242,6 +246,11 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
                 await beside.enter_async_context(repeating("ledger", TEND_S, tending))
                 for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
                     await beside.enter_async_context(repeating("reload", config.server.reload_s, reload))
+                if config.drift.every is not None:
+                    every_s, renew_s = config.drift.every.total_seconds(), config.ledger.lease_s / 3
+                    sweep = Sweep(core.ledger, core.clients, core.drift, every_s, config.graph.requests_per_20s, renew_s)
+                    for tenant in core.clients:
+                        await beside.enter_async_context(repeating("drift", sweep.pause_s, partial(sweep, tenant)))
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address, core.ledger.up)
         finally:
             await drain(config.server, core.gate, core.writers, doors)

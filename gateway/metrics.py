@@ -16,7 +16,7 @@ LABELS = {
     "method": "The HTTP method.",
     "number": "The credential's place in its tenant's list, from 0.",
     "operation": "The RPC's name.",
-    "outcome": "Of a call: `OK`, `CANCELLED`, or a reason of `gateway/errors.py`; of a reload: `ok` or `refused`.",
+    "outcome": "Of a call or read: `OK`, `CANCELLED`, or a reason of `gateway/errors.py`; of a reload: `ok` or `refused`.",
     "status": "The HTTP status, or `none`.",
     "tenant": "The tenant's name in the configuration.",
     "what": "`rules`, `certificates`, `static callers` or `quota`.",
@@ -47,6 +47,11 @@ REPAIRS = Counter(
 )
 FOREIGN_CHANGES = Counter(
     "compliance_gateway_foreign_changes", "Rows that others were seen to change, beside the gateway.", ["tenant"]
+)
+DRIFT_READS = Counter(
+    "compliance_gateway_drift_reads",
+    "Policies that were read by the sweep for drift, by how that ended.",
+    ["tenant", "outcome"],
 )
 UNSETTLED = Gauge("compliance_gateway_unsettled_policies", "Policies whose writes are still watched.", ["tenant"])
 TOKEN_ISSUED = Gauge(

@@ -1,8 +1,10 @@
 """A real gateway in front of a real emulator, for tests that go through the wire."""
 
 import asyncio
+import contextlib
 import json
 import logging
+import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -216,3 +218,22 @@ async def outcome(*arguments: str) -> tuple[int, str, str]:
     )
     stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, stdout.decode(), stderr.decode()
+
+
+async def on_a_terminal(*arguments: str, **environment: str) -> str:
+    """What `python -m gateway …` shows on a terminal, where all goes well. One read may give a part of it, and Linux says EIO
+    at its end."""
+    ours, theirs = os.openpty()
+    clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    command = (sys.executable, "-m", "gateway", *arguments)
+    process = await asyncio.create_subprocess_exec(*command, stdout=theirs, env=clean | environment)
+    os.close(theirs)
+
+    def shown() -> Iterator[bytes]:
+        with open(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):
+            while piece := terminal.read(4096):
+                yield piece
+
+    text = await asyncio.wait_for(asyncio.to_thread(lambda: b"".join(shown())), 60)
+    assert await process.wait() == 0
+    return text.decode()

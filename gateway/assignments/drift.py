@@ -2,6 +2,7 @@
 revision left has the policy looked at, as after a write; what that look finds becomes a revision of kind `foreign`."""
 
 import asyncio
+from collections.abc import Callable
 
 from gateway.assignments.rows import RowSet
 from gateway.assignments.writers import Writers
@@ -9,21 +10,28 @@ from gateway.errors import GatewayError
 from gateway.ledger.ledger import History
 from gateway.revision import PolicyName
 
-# Of how many policies the last etag is remembered, and how many may be asked about at once.
+# Of how many policies the last comparison is remembered, and how many may be compared at once.
 MOST_KNOWN, MOST_ASKED = 10_000, 8
+# For how long a set that differs is not compared again: the look that was asked for may fail, and what only rows of policy sets
+# differ in it does not find.
+DIFFERENT_S = 60.0
 
 
 class Drift:
-    """Sees what callers' reads show; it costs them nothing."""
+    """Sees what reads show; it costs callers nothing. now: monotonic seconds."""
 
-    def __init__(self, history: History, writers: Writers) -> None:
-        self._history, self._writers = history, writers
-        self._known: dict[PolicyName, str] = {}  # by policy, the etag of the last set that was compared
+    def __init__(self, history: History, writers: Writers, now: Callable[[], float]) -> None:
+        self._history, self._writers, self._now = history, writers, now
+        self._known: dict[
+            PolicyName, tuple[str, float]
+        ] = {}  # the etag of the last set that was compared, and until when it is
         self._asking: dict[PolicyName, asyncio.Task[None]] = {}
 
     def read(self, policy: PolicyName, rows: RowSet) -> None:
         """Somebody read this whole set."""
-        if self._known.get(policy) != rows.etag and policy not in self._asking and len(self._asking) < MOST_ASKED:
+        etag, until = self._known.get(policy, ("", 0.0))
+        is_known = etag == rows.etag and self._now() < until
+        if not is_known and policy not in self._asking and len(self._asking) < MOST_ASKED:
             task = asyncio.create_task(self._compare(policy, rows.etag), name="drift")
             self._asking[policy] = task
             task.add_done_callback(lambda _: self._asking.pop(policy, None))
@@ -40,9 +48,10 @@ class Drift:
             newest = next(iter(await self._history.page(policy, None, 1)), None)
         except GatewayError:  # the next read asks again
             return
-        if newest is not None and newest.state == "settled" and newest.etag_after != etag:
+        differs = newest is not None and newest.etag_after != etag
+        if differs and newest is not None and newest.state == "settled":
             self._writers.watch([policy])
         self._known.pop(policy, None)
-        self._known[policy] = etag
+        self._known[policy] = etag, self._now() + DIFFERENT_S if differs else float("inf")
         if len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]

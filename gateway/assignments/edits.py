@@ -14,22 +14,25 @@ OnConflict = Literal["fail", "keep_current", "force"]
 Change = Literal["created", "updated", "removed", "unchanged"]
 
 
-@dataclass(frozen=True)
-class Add:
-    """One more row. if_exists: what to do if the target has a row of the same kind.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Of every edit. judge: asked about each row that it changes or removes. etag: of the set that the caller saw; empty for
+    any."""
 
-    Of every edit: judge: asked about each row that it changes or removes. etag: of the set that the caller saw; empty for
-    any.
-    """
-
-    target: Target
-    if_exists: IfExists = "fail"
     judge: Judge = permit
     etag: str = ""
 
 
 @dataclass(frozen=True)
-class Retarget:
+class Add(Asked):
+    """One more row. if_exists: what to do if the target has a row of the same kind."""
+
+    target: Target
+    if_exists: IfExists = "fail"
+
+
+@dataclass(frozen=True)
+class Retarget(Asked):
     """Another target, or with `filter_only` only the filter of `target`, for the row with this id. keep_filter: a target
     without a filter means the one that the row has."""
 
@@ -37,36 +40,30 @@ class Retarget:
     target: Target
     filter_only: bool = False
     keep_filter: bool = False
-    judge: Judge = permit
-    etag: str = ""
 
 
 @dataclass(frozen=True)
-class Remove:
+class Remove(Asked):
     """No longer the row with this id, or with `target` the one to it, whatever its filter; all of them, where Graph has it
     twice. allow_missing: that there is none is no error."""
 
     row_id: str
-    judge: Judge = permit
-    etag: str = ""
     target: Target | None = None
     allow_missing: bool = False
 
 
 @dataclass(frozen=True)
-class ReplaceAll:
+class ReplaceAll(Asked):
     """Exactly these direct rows. See ReplaceComplianceAssignmentsRequest for the safeguards."""
 
     targets: tuple[Target, ...]
     expected_count: int | None = None
     allow_empty: bool = False
     keep_filters: bool = False
-    judge: Judge = permit
-    etag: str = ""
 
 
 @dataclass(frozen=True)
-class Restore:
+class Restore(Asked):
     """These rows by key, as they were; empty for none. left: what is there by key unless somebody changed it since; None where
     that does not matter, and every other direct row goes."""
 
@@ -74,17 +71,14 @@ class Restore:
     left: Mapping[Key, tuple[Row, ...]] | None = None
     on_conflict: OnConflict = "fail"
     allow_empty: bool = False
-    judge: Judge = permit
-    etag: str = ""
 
 
 @dataclass(frozen=True)
-class Together:
+class Together(Asked):
     """Several edits, one after the other: all of them or none. names: of each, in an error."""
 
     edits: tuple[Add | Retarget | Remove, ...]
     names: tuple[str, ...]
-    etag: str = ""
 
 
 Edit = Add | Retarget | Remove | ReplaceAll | Restore | Together

@@ -29,15 +29,22 @@ async def leased(policy: Policy, deadline: float) -> AsyncIterator[Grant]:
         if asyncio.get_running_loop().time() + ASK_S >= deadline:
             raise GatewayError(Reason.LEASE_HELD, retry_after=1.0)
         await asyncio.sleep(ASK_S)
-    renewal = asyncio.create_task(_renew(leases, name, grant.generation, policy.deps.renew_s), name="lease renewal")
-    try:
+    async with held(leases, name, grant.generation, policy.deps.renew_s):
         policy.generation = grant.generation
         policy.memory.recall(grant.revisions, grant.generation, policy.now(), grant.newest)
         yield grant
+
+
+@asynccontextmanager
+async def held(leases: Leases, name: PolicyName, generation: int, renew_s: float) -> AsyncIterator[None]:
+    """Renews a lease that was granted, and gives it back at the end of the block."""
+    renewal = asyncio.create_task(_renew(leases, name, generation, renew_s), name="lease renewal")
+    try:
+        yield
     finally:
         renewal.cancel()
         with contextlib.suppress(GatewayError):  # it ends by itself
-            await leases.release(name, grant.generation)
+            await leases.release(name, generation)
 
 
 async def _renew(leases: Leases, name: PolicyName, generation: int, every: float) -> None:

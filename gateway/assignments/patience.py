@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 # Between the first looks after a write; the last again and again. Terraform's provider looks 30 times, 2 s apart.
 PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+# The longest pause between reads that are too old.
+OLD_READ_S = 2.0
 
 
 @dataclass(frozen=True)

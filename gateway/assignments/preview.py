@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from gateway.assignments.edits import Edit
 from gateway.assignments.lease import leased
 from gateway.assignments.merge import merge
+from gateway.assignments.patience import OLD_READ_S
 from gateway.assignments.pending import Written, part_of
 from gateway.assignments.policy import Policy
 from gateway.errors import GatewayError, Reason
-
-# The longest pause between reads that are too old.
-OLD_READ_S = 2.0
 
 
 @dataclass(frozen=True)

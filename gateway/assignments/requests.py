@@ -27,43 +27,43 @@ FILTER_ONLY = {
 
 
 def create(request: pb.CreateComplianceAssignmentRequest, judge: Judge) -> Edit:
-    return Add(_target_of(request.assignment), IF_EXISTS[request.if_exists], judge, request.etag)
+    return Add(_target_of(request.assignment), IF_EXISTS[request.if_exists], judge=judge, etag=request.etag)
 
 
 def update(request: pb.UpdateComplianceAssignmentRequest, judge: Judge) -> Edit:
     by_filter = _is_of_filter(request.update_mask)
     row_id, target = request.device_compliance_policy_assignment_id, _target_of(request.assignment)
-    return Retarget(row_id, target, by_filter, request.keep_filter, judge, request.etag)
+    return Retarget(row_id, target, by_filter, request.keep_filter, judge=judge, etag=request.etag)
 
 
 def delete(request: pb.DeleteComplianceAssignmentRequest, judge: Judge) -> Edit:
-    return Remove(request.device_compliance_policy_assignment_id, judge, request.etag)
+    return Remove(request.device_compliance_policy_assignment_id, judge=judge, etag=request.etag)
 
 
 def replace(request: pb.ReplaceComplianceAssignmentsRequest, judge: Judge) -> Edit:
     targets = tuple(_target_of(one, f"assignments[{at}]") for at, one in enumerate(request.assignments))
     expected = request.expected_count if request.HasField("expected_count") else None
-    return ReplaceAll(targets, expected, request.allow_empty, request.keep_filters, judge, request.etag)
+    return ReplaceAll(targets, expected, request.allow_empty, request.keep_filters, judge=judge, etag=request.etag)
 
 
 def edit(request: pb.EditComplianceAssignmentsRequest, judge: Judge) -> Edit:
     names = [f"edits[{at}].{one.WhichOneof('edit')}" for at, one in enumerate(request.edits)]
     edits = [_single(one, name, judge) for one, name in zip(request.edits, names, strict=True)]
-    return Together(tuple(edits), tuple(names), request.etag)
+    return Together(tuple(edits), tuple(names), etag=request.etag)
 
 
 def _single(one: pb.ComplianceAssignmentEdit, at: str, judge: Judge) -> Add | Retarget | Remove:
     match one.WhichOneof("edit"):
         case "create":
-            return Add(_target_of(one.create.assignment, f"{at}.assignment"), IF_EXISTS[one.create.if_exists], judge)
+            return Add(_target_of(one.create.assignment, f"{at}.assignment"), IF_EXISTS[one.create.if_exists], judge=judge)
         case "update":
             by_filter = _is_of_filter(one.update.update_mask, f"{at}.update_mask")
             target = _target_of(one.update.assignment, f"{at}.assignment")
-            return Retarget(one.update.id, target, by_filter, one.update.keep_filter, judge)
+            return Retarget(one.update.id, target, by_filter, one.update.keep_filter, judge=judge)
         case _:
             by_target = one.delete.WhichOneof("assignment") == "target"
             target_of = _target(one.delete.target, f"{at}.target") if by_target else None
-            return Remove(one.delete.id, judge, target=target_of, allow_missing=one.delete.allow_missing)
+            return Remove(one.delete.id, judge=judge, target=target_of, allow_missing=one.delete.allow_missing)
 
 
 def _is_of_filter(mask: FieldMask, at: str = "update_mask") -> bool:

@@ -26,8 +26,8 @@ DEFAULT_PAGE_SIZE = 100
 class AssignmentService:
     """Carries out the operations; the handler at the end of the pipeline."""
 
-    def __init__(self, writers: Writers, page_tokens: PageTokens, history: History) -> None:
-        self._writers, self._page_tokens, self._drift = writers, page_tokens, Drift(history, writers)
+    def __init__(self, writers: Writers, page_tokens: PageTokens, history: History, drift: Drift) -> None:
+        self._writers, self._page_tokens, self._drift = writers, page_tokens, drift
         self._past = PastOfPolicies(history, page_tokens)
         self._readers: Mapping[str, Handler] = {
             "GetComplianceAssignment": self._get,
@@ -86,7 +86,3 @@ class AssignmentService:
         rows = (await upstream.read(call.deadline)).rows
         self._drift.read(name, rows)
         return rows
-
-    async def close(self) -> None:
-        """Nothing more comes."""
-        await self._drift.close()

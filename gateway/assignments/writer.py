@@ -15,9 +15,10 @@ from functools import partial
 from gateway.assignments.batch import Batch, Crowd
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.lease import leased
+from gateway.assignments.patience import OLD_READ_S
 from gateway.assignments.pending import Pending, apart, fail, still_wanted
 from gateway.assignments.policy import Policy, WriterDeps
-from gateway.assignments.preview import OLD_READ_S, Preview, show
+from gateway.assignments.preview import Preview, show
 from gateway.assignments.round import carry_out
 from gateway.assignments.watch import Watch, after_look, begun
 from gateway.errors import GatewayError, Kind, Reason

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from gateway.config.base import NAME, NAME_RULE, PATTERNS, ConfigError, Name, Section
 from gateway.config.doors import Authorization, Callers, Server, StaticSection, Tls
+from gateway.config.drift import Drift
 from gateway.config.exposure import exposed
 from gateway.config.quota import Quota
 from gateway.config.stores import LedgerConfig
@@ -41,6 +42,8 @@ class Config(Section):
     """How callers share each tenant's quota."""
     ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
     """The record of every write."""
+    drift: Drift = Drift()
+    """How changes by others are found."""
 
     @model_validator(mode="before")
     @classmethod

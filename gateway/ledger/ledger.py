@@ -194,7 +194,16 @@ class History(Protocol):
         ...
 
 
-class Store(Ledger, Leases, Revisions, History, Protocol):
+class Rota(Protocol):
+    """Which policy is to be looked at next, for drift. Raises LEDGER_UNAVAILABLE."""
+
+    async def due(self, tenant: str, every_s: float) -> PolicyName | None:
+        """Of the policies that were ever written, the one that was due longest ago, and not within `every_s` seconds. It is
+        given once: it was due now. None where there is none."""
+        ...
+
+
+class Store(Ledger, Leases, Revisions, History, Rota, Protocol):
     """All that a kind of ledger gives to a gateway."""
 
     async def unsettled(self) -> list[PolicyName]:

@@ -39,6 +39,20 @@ NEW_LEASE = {
 GIVEN = sa.select(
     sa.func.max(revisions.c.number).label("number"), sa.func.max(revisions.c.generation).label("generation")
 ).where(*_which(revisions))
+# Waits for nobody's lock, so that it is in nobody's way, whatever else its transaction has locked.
+IS_DUE = (
+    sa.select(*_named(leases))
+    .where(leases.c.tenant == sa.bindparam("in_tenant"), leases.c.numbers > 0, leases.c.looked_at <= sa.bindparam("before"))
+    .order_by(leases.c.looked_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+DUE = (
+    leases.update()
+    .where(sa.tuple_(*_named(leases)).in_(IS_DUE))
+    .values(looked_at=sa.bindparam("at"))
+    .returning(*_named(leases))
+)
 SAVE_LEASE = leases.update().where(*_which(leases))
 BODIED = ("touched", "sent", "base")
 HEAD = sa.select(*(column for column in revisions.c if column.name not in BODIED))
@@ -109,6 +123,12 @@ def save(connection: sa.Connection, changed: Mapping[PolicyName, Lease]) -> None
     """Leases that are locked."""
     if changed:
         connection.execute(SAVE_LEASE, [_where(policy) | _lease_row(lease) for policy, lease in changed.items()])
+
+
+def due(connection: sa.Connection, tenant: str, every_s: float, now: float) -> PolicyName | None:
+    """See ledger.Rota."""
+    row = connection.execute(DUE, {"in_tenant": tenant, "before": now - every_s, "at": now}).one_or_none()
+    return PolicyName(*row) if row is not None else None
 
 
 def heads(connection: sa.Connection, policies: Collection[PolicyName], now: float) -> dict[PolicyName, dict[int, Revision]]:

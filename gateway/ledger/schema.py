@@ -78,7 +78,8 @@ touches = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# A row for each policy that was ever written. It is also what gateways lock who work on the policy's revisions.
+# A row for each policy that was ever written. It is also what gateways lock who work on the policy's revisions. looked_at:
+# when it was last due for the sweep (see ledger.Rota), in seconds since 1970.
 leases = sa.Table(
     "leases",
     metadata,
@@ -88,6 +89,8 @@ leases = sa.Table(
     sa.Column("until", sa.Double, nullable=False),
     sa.Column("queue", sa.Text, nullable=False),
     sa.Column("numbers", sa.Integer, nullable=False),
+    sa.Column("looked_at", sa.Double, nullable=False, server_default="0"),
+    sa.Index("leases_looked_at", "tenant", "looked_at"),
 )
 
 # Sets of rows, packed: each once, by its SHA-256. Revisions refer to them; what none refers to goes (see expiry).

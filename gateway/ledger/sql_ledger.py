@@ -37,7 +37,7 @@ class Job(NamedTuple):
 
 
 class SqlLedger(SqlReader):
-    """See ledger.Ledger, ledger.Leases, ledger.Revisions; and reading for ledger.History and ledger.LedgerReader."""
+    """See ledger.Ledger, Leases, Revisions and Rota there; and reading for ledger.History and ledger.LedgerReader."""
 
     def __init__(self, settings: LedgerConfig) -> None:
         super().__init__(database_of(settings.url, settings.password()))
@@ -102,6 +102,9 @@ class SqlLedger(SqlReader):
 
     async def unsettled(self) -> list[PolicyName]:
         return await self._ask("unwatched", ())  # type: ignore[no-any-return]
+
+    async def due(self, tenant: str, every_s: float) -> PolicyName | None:
+        return await self._ask("due", (tenant, every_s))  # type: ignore[no-any-return]
 
     @property
     def up(self) -> bool:

@@ -16,7 +16,7 @@ from gateway.ledger.databases import Database, DownError
 from gateway.ledger.ledger import LedgerError
 from gateway.ledger.policy_jobs import PolicyJobs, PolicyKind
 
-JobKind = Literal["claim", "take_over", "write", "expire", "unwatched", "recall"] | PolicyKind
+JobKind = Literal["claim", "take_over", "write", "expire", "unwatched", "recall", "due"] | PolicyKind
 Job = tuple[JobKind, Sequence[Any]]  # with its arguments; those of "claim" and "write" are entries
 POLICY_KINDS = get_args(PolicyKind)
 # Rows of each kind that one transaction forgets: about 40 ms on two cores, for which other jobs wait.
@@ -141,6 +141,7 @@ class Store:
             "expire": lambda: self._forget(connection),
             "unwatched": lambda: revisions.unwatched(connection, living()),
             "recall": lambda policy, number: revisions.one(connection, policy, number, self._database.now(connection)),
+            "due": lambda tenant, every_s: revisions.due(connection, tenant, every_s, self._database.now(connection)),
             "write": lambda *entries: {entry.id for entry in entries} & ours().keys(),
             **(policies.kinds if policies else {}),
         }

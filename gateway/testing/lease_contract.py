@@ -151,3 +151,29 @@ class LeaseContract(Ledgers):
 
             await asyncio.gather(*map(take_turns, range(len(ledgers))))
             assert not ledgers or min(turns) >= 6, turns
+
+    async def test_each_policy_that_was_written_is_due_once(self) -> None:
+        """See Rota."""
+        names = [PolicyName("t", POLICY.set, f"p{number}") for number in range(3)]
+        async with self.started() as ledger:
+            assert await ledger.due("t", 60) is None
+            for name in names:
+                await written(ledger, policy=name)
+            await granted(ledger, PolicyName("t", POLICY.set, "never written"))
+            await written(ledger, policy=PolicyName("another", POLICY.set, "p0"))
+            due = [await ledger.due("t", 60) for _ in (1, 2, 3)]
+            assert sorted(due) == names
+            assert await ledger.due("t", 60) is None
+            assert [await ledger.due("t", 0) for _ in range(6)] == due * 2, "who was due longest ago is first"
+        async with self.started() as ledger:
+            assert await ledger.due("t", 60) is None, "the next gateway goes on where this one was"
+
+    async def test_what_is_due_waits_for_no_lock(self) -> None:
+        async with self.several(2) as ledgers:
+            names = [PolicyName("t", POLICY.set, f"p{number}") for number in range(20)]
+            for name in names if ledgers else ():
+                await written(ledgers[0], policy=name)
+            found = await asyncio.gather(*(ledger.due("t", 60) for ledger in ledgers for _ in names))
+            given = sorted(filter(None, found))
+            assert len(set(given)) == len(given), "none is given twice"
+            assert set(given) <= set(names)

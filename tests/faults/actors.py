@@ -38,6 +38,8 @@ class ThroughGateways:
 
     async def attempt(self, policy: str, op: Op, request_id: str, timeout: float) -> Answer:
         operation, fields = request_for(policy, op)
+        if op.name == "undo":
+            fields = {"entry": await asyncio.to_thread(self._entry, op.undoes)}
         request = {"deviceCompliancePolicyId": policy, "requestId": request_id, **fields}
         answer = await self.rng.choice(self.rigs).call(operation, request, timeout=timeout)
         if not isinstance(answer, Failure):
@@ -45,6 +47,11 @@ class ThroughGateways:
         if answer.status in NOT_NOW:
             return Answer("", answer.reason == "OUTCOME_UNKNOWN", min(answer.retry_after or 0.05, 1.0))
         return Answer(answer.status if answer.status in (EXISTS, MISSING, BAD) else f"{answer.status} {answer.reason}")
+
+    def _entry(self, request_id: str) -> str:
+        """Of what was carried out under this request id."""
+        [entry] = (entry.id for entry in self.rigs[0].entries(request_id=request_id) if entry.outcome == OK)
+        return entry
 
     async def read(self, policy: str) -> None:
         rig = self.rng.choice(self.rigs)
@@ -54,13 +61,17 @@ class ThroughGateways:
             await rig.call("GetComplianceAssignment", fields)
 
 
-def request_for(policy: str, op: Op) -> tuple[str, dict]:
+def request_for(policy: str, op: Op) -> tuple[str, dict]:  # noqa: PLR0911 - a table
     """The RPC and the fields of its request."""
     row_id = {"deviceCompliancePolicyAssignmentId": f"{policy}_{op.group}"}
     match op.name:
         case "create":
             if_exists = ["fail", "keep", "replace"].index(op.if_exists)
             return "CreateComplianceAssignment", {"assignment": proto_row(op.group, op.kind), "ifExists": if_exists}
+        case "undo":
+            return "RestoreComplianceAssignments", {}
+        case "edit":
+            return "EditComplianceAssignments", {"edits": [edit_for(policy, part) for part in op.parts]}
         case "poison":
             return "CreateComplianceAssignment", {"assignment": {"target": COLLECTION}}
         case "delete":
@@ -70,6 +81,14 @@ def request_for(policy: str, op: Op) -> tuple[str, dict]:
             return "ReplaceComplianceAssignments", {"assignments": rows}
     mask = {"updateMask": "target.deviceAndAppManagementAssignmentFilterId"} if op.filter_only else {}
     return "UpdateComplianceAssignment", {**row_id, "assignment": proto_row(op.to or op.group, op.kind), **mask}
+
+
+def edit_for(policy: str, op: Op) -> dict:
+    """As a part of a request to edit."""
+    fields = request_for(policy, op)[1]
+    if (row_id := fields.pop("deviceCompliancePolicyAssignmentId", None)) is not None:
+        fields["id"] = row_id
+    return {"update" if op.name == "move" else op.name: fields}
 
 
 def proto_row(group: str, kind: Kind) -> dict:

@@ -3,7 +3,7 @@
 A caller's groups are its own, so it knows what has to be there, unless others touched them or an outcome stayed open.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,13 +13,15 @@ KINDS: tuple[Kind, ...] = (("group", "none"), ("group", "include"), ("group", "e
 ANY: frozenset[Value] = frozenset((None, *KINDS, ("exclusion", "include"), ("exclusion", "exclude")))
 ABSENT: frozenset[Value] = frozenset((None,))
 OK, EXISTS, MISSING, BAD = "OK", "ALREADY_EXISTS", "NOT_FOUND", "INVALID_ARGUMENT"
+CONFLICT = "FAILED_PRECONDITION RESTORE_CONFLICT"
 OPEN = "OPEN"  # nobody told the caller what came of it, and it stopped asking
 
 
 @dataclass(frozen=True)
 class Op:
     """A wish. name: create (if_exists), update (in place; filter_only), move (to another group), delete, replace (`whole`: all
-    of the caller's groups of that policy, with None for those that go), poison (never carried out)."""
+    of the caller's groups of that policy, with None for those that go), edit (`parts`, all or none), undo (of what the request
+    id `undoes` did: `whole` was there before it, `left` after it), poison (never carried out)."""
 
     name: str
     group: str = ""
@@ -28,11 +30,15 @@ class Op:
     filter_only: bool = False
     to: str = ""
     whole: tuple[tuple[str, Value], ...] = ()
+    left: tuple[tuple[str, Value], ...] = ()
+    undoes: str = ""
+    parts: tuple["Op", ...] = ()
 
     @property
     def groups(self) -> tuple[str, ...]:
         """All that it may touch."""
-        return tuple(group for group, _ in self.whole) or tuple(filter(None, (self.group, self.to)))
+        of_parts = dict.fromkeys(group for part in self.parts for group in part.groups)
+        return tuple(of_parts) or tuple(group for group, _ in self.whole) or tuple(filter(None, (self.group, self.to)))
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,12 @@ def step(op: Op, state: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:  #
             return BAD, {}
         case "replace":
             return OK, dict(op.whole)
+        case "edit":
+            return _together(op.parts, state)
+        case "undo":
+            changed = [group for group, value in op.whole if state.get(group) != value]
+            as_left = all(state.get(group) == value for group, value in op.left if group in changed)
+            return (OK, dict(op.whole)) if as_left else (CONFLICT, {})
         case "create" if now is None:
             return OK, {op.group: op.kind}
         case "create" if op.if_exists == "fail" or now[0] != op.kind[0]:
@@ -76,6 +88,25 @@ def step(op: Op, state: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:  #
         case "move":
             return OK, {op.group: None, op.to: op.kind}
     raise ValueError(op.name)
+
+
+def _together(parts: Iterable[Op], state: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:
+    refused, now = [], dict(state)
+    for part in parts:
+        answer, changes = step(part, now)
+        refused += [answer] if answer != OK else []
+        now |= changes
+    groups = [group for part in parts for group in part.groups]
+    return (refused[0], {}) if refused else (OK, {group: now.get(group) for group in groups})
+
+
+def undo_of(ask: Ask, before: Mapping[str, frozenset[Value]], left: Mapping[str, frozenset[Value]]) -> Op | None:
+    """What undoes it, by what was possible before it and after it; None where that is not certain, or it changed nothing."""
+    if ask.answer != OK or any(len(values) != 1 for values in (*before.values(), *left.values())):
+        return None
+    pairs = {group: (next(iter(before[group])), next(iter(left[group]))) for group in before if before[group] != left[group]}
+    whole, then = (tuple((group, pair[at]) for group, pair in pairs.items()) for at in (0, 1))
+    return Op("undo", whole=whole, left=then, undoes=ask.request_id) if pairs else None
 
 
 def after(ask: Ask, possible: Mapping[str, frozenset[Value]]) -> dict[str, frozenset[Value]] | None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from asks import ABSENT, ANY, BAD, OK, OPEN, Ask, Value, after, wanted
+from asks import ABSENT, ANY, BAD, OK, OPEN, Ask, Value, after, undo_of, wanted
 from moves import Move, Place, Row, moves_of, place_of, value_of
 
 SLOW_S = 0.25  # a request that takes longer is late: its sender may have been killed meanwhile
@@ -95,15 +95,10 @@ class _Judge:
 
     def _story(self, place: Place) -> list[str]:
         """The last that happened there, for a person to read."""
+        wishes = [(ask, self._wished(ask, place[1])) for ask in self.asks[place]]
         told = [
-            (
-                ask.answered,
-                (
-                    f"{ask.caller} {ask.op.name} {value_of_op(ask, place)} {ask.asked % 1000:.2f}: {ask.answer}"
-                    f" {ask.request_id[:8]}"
-                ),
-            )
-            for ask in self.asks[place]
+            (ask.answered, f"{ask.caller} {ask.op.name} {wish} {ask.asked % 1000:.2f}: {ask.answer} {ask.request_id[:8]}")
+            for ask, wish in wishes
         ]
         mine = {b.write: request_id[:8] for request_id, b in (self.e.entries or {}).items()}
         seen = [
@@ -123,28 +118,32 @@ class _Judge:
 
     def _strays(self, place: Place) -> list[float]:
         """When something changed there that no answer tells of: others did it, or what nobody waited for any more."""
-        opened = [
-            (ask.answered, wanted(ask, dict.fromkeys(ask.op.groups, ANY)).get(place[1], set()))
-            for ask in self.asks[place]
-            if ask.answer == OPEN
-        ]
+        opened = [(ask.answered, self._wished(ask, place[1])) for ask in self.asks[place] if ask.answer == OPEN]
         return [
             move.at
             for move in self.moves[place]
             if not move.ours or any(move.at > at and value_of(move.after) in values for at, values in opened)
         ]
 
+    @staticmethod
+    def _wished(ask: Ask, group: str) -> set[Value]:
+        """What it may leave there."""
+        return wanted(ask, dict.fromkeys(ask.op.groups, ANY)).get(group, set())
+
     # Callers' own rows.
 
     def _owned(self) -> None:
         possible: dict[Place, frozenset[Value]] = {}
         windows: list[tuple[Place, Ask, set[Value]]] = []
+        certain: set[str] = set()  # request ids, of which can be told what undoes them
         for ask in sorted(self.e.asks, key=lambda ask: ask.answered):
             places = {group: (ask.policy, group) for group in ask.op.groups}
             self._let_others_in(places.values(), possible, ask)
             own = {group: possible.get(place, ABSENT) for group, place in places.items()}
             windows += [(places[group], ask, values) for group, values in wanted(ask, own).items()]
             left = after(ask, own)
+            if ask.op.name == "undo" and ask.op.undoes not in certain:
+                left = dict.fromkeys(own, ANY)
             if left is None:
                 dues = {name: sorted(map(str, values)) for name, values in own.items()}
                 if ask.op.name != "poison" or ask.answer != BAD:
@@ -152,6 +151,8 @@ class _Judge:
                 left = dict.fromkeys(own, ANY)
             possible |= {places[group]: values for group, values in left.items()}
             self._touched_meanwhile(places.values(), possible, ask)
+            if undo_of(ask, own, {group: possible[place] for group, place in places.items()}) is not None:
+                certain.add(ask.request_id)
         for place in self.asks:
             self._at_rest(place, possible.get(place, ABSENT))
         self._count_arrivals(windows)
@@ -292,9 +293,3 @@ class _Judge:
                 self._say("outcomes", (ask.policy, ask.request_id), f"told OK, {booked}")
             elif ask.answer not in (OK, OPEN) and booked is not None and booked.outcome == OK:
                 self._say("outcomes", (ask.policy, ask.request_id), f"told {ask.answer}, {booked}")
-
-
-def value_of_op(ask: Ask, place: Place) -> object:
-    if ask.op.name in ("delete", "replace"):
-        return dict(ask.op.whole).get(place[1])
-    return ask.op.kind if place[1] != ask.op.group or not ask.op.to else None

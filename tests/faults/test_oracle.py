@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import pytest
-from asks import OK, OPEN, Ask, Op, after, step
+from asks import CONFLICT, OK, OPEN, Ask, Op, after, step
 from moves import CONTROL
 from oracle import Booked, Evidence, Verdict, judge
 
@@ -99,6 +99,37 @@ def test_others_who_remove_a_row_are_the_reason():
     assert told(ask("create", 1), effects=created).counts["own rows that others changed"] == 1
     early = ((0.1, CONTROL, (row("g"),)), (0.2, CONTROL, ()), (1, "a", (row("g"),)), (2, "b", ()))
     assert kinds(told(ask("create", 1), effects=early)) == {"lost"}
+
+
+def undo(at: float, undoes: str, before: Any, left: Any, answer: str = OK) -> Ask:
+    return Ask(
+        "caller", P, Op("undo", whole=(("g", before),), left=(("g", left),), undoes=undoes), f"undo@{at}", answer, at, at + 0.1
+    )
+
+
+def test_what_is_undone_is_as_it_was():
+    changed = (ask("create", 1), ask("update", 2, kind=INCLUDE))
+    undone = undo(3, "update@2", GROUP, INCLUDE)
+    assert told(*changed, undone, finals=(row("g"),)).good
+    assert kinds(told(*changed, undone, finals=(row("g", INCLUDE),))) == {"lost"}
+    assert kinds(told(*changed, undo(3, "create@1", None, GROUP), finals=(row("g"),))) == {"surprises"}, "it was updated since"
+    assert told(*changed, undo(3, "create@1", None, GROUP, CONFLICT), finals=(row("g", INCLUDE),)).good
+    assert kinds(told(*changed, undo(3, "update@2", GROUP, INCLUDE, CONFLICT), finals=(row("g", INCLUDE),))) == {"surprises"}
+
+
+def test_what_undoes_something_that_others_touched_may_leave_anything():
+    moves = ((1, "a", (row("g"),)), (1.5, CONTROL, ()), (2, "b", (row("g", INCLUDE),)), (3, "c", ()))
+    created = (ask("create", 1), ask("create", 2, kind=INCLUDE, if_exists="replace"))
+    assert told(*created, undo(3, "create@2", GROUP, INCLUDE), effects=moves).good
+
+
+def test_several_edits_are_all_or_none():
+    both = Op("edit", parts=(Op("create", "g"), Op("update", "h", kind=INCLUDE)))
+    assert (step(both, {"g": None, "h": None}), step(both, {"g": None, "h": GROUP})) == (
+        ("NOT_FOUND", {}),
+        (OK, {"g": GROUP, "h": INCLUDE}),
+    )
+    assert both.groups == ("g", "h")
 
 
 def test_a_row_that_nobody_asked_for_is_seen():

@@ -30,7 +30,7 @@ from gateway.assignments.patience import Patience
 from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import Routes
 from gateway.assignments.writers import Writers
-from gateway.call import Record, permit
+from gateway.call import Record
 from gateway.cli.emulator import config_for
 from gateway.doors.connections import cut
 from gateway.emulator import Emulator
@@ -164,7 +164,7 @@ async def test_a_write_that_comes_when_the_writers_have_closed_is_told(sent: byt
     writers.watch([policy])
     write = Write(NoLedger(), Entry(id="one", tenant="contoso", sent=sent), Record(), 0.0)
     with pytest.raises(GatewayError) as caught:
-        await writers.carry_out(write, SETS["deviceCompliancePolicies"], EMPTY, Add({}, "fail", permit))
+        await writers.carry_out(write, SETS["deviceCompliancePolicies"], EMPTY, Add({}))
     assert (caught.value.reason.name, len(writers)) == (reason, 0)
 
 

@@ -96,6 +96,7 @@ def figures_of(seed: int, workload: Workload, verdict: Verdict) -> dict[str, Any
         "faults": figures.faults.total(),
         "late": figures.faults["late"],
         "foreign writes": figures.foreign,
+        "undone": figures.undone,
         **verdict.counts,
         **{name: len(found) for name, found in verdict.wrong.items()},
     }
@@ -142,7 +143,7 @@ async def test_the_naive_way_loses_rows_in_the_same_workload(live: Emulator):
 
 @pytest.mark.long
 async def test_long(live: Emulator, postgres: Postgres, tmp_path: Path):
-    """50,000 operations: half of them with one gateway, half with three."""
+    """50,000 operations, 10,000 of them undone again: half of them with one gateway, half with three."""
     runs = []
     for number in range(LONG):
         seed = new_seed()
@@ -155,4 +156,5 @@ async def test_long(live: Emulator, postgres: Postgres, tmp_path: Path):
     print(table(runs))
     assert all(run.good for run in runs)
     assert sum(run.figures["operations"] for run in runs) >= 50_000
+    assert sum(run.figures["undone"] for run in runs) >= 10_000
     assert (await theirs(as_new(live), new_seed(), Load(5_000))).verdict.wrong["lost"]

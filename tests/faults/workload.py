@@ -1,4 +1,4 @@
-"""A random workload over many callers and policies: all six operations, each caller one after the other, on groups of its own;
+"""A random workload over many callers and policies: all operations, each caller one after the other, on groups of its own;
 others who write at any moment; and what goes wrong in Graph. What comes of it is for the oracle to say.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from actors import Answer, graph_row
-from asks import ABSENT, ANY, BAD, KINDS, OPEN, Ask, Op, Value, after
+from asks import ABSENT, ANY, BAD, KINDS, OK, OPEN, Ask, Op, Value, after, undo_of
 from rig import unthrottle
 
 from gateway.emulator import Emulator
@@ -21,6 +21,8 @@ from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import ROWS
 
 GROUPS = 3
+# How often, beside each other.
+WEIGHTS = {"create": 6, "update": 3, "move": 1, "delete": 2, "replace": 1, "edit": 2, "undo": 7, "read": 1, "poison": 0.3}
 SHARED = [f"shared-{i}" for i in range(8)]
 FOREIGN = "000000f0"  # the groups of others begin so
 ASSIGN, LIST = {"method": "POST", "path": "/assign$"}, {"method": "GET", "path": "/assignments"}
@@ -57,6 +59,7 @@ class Figures:
     unknown: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     foreign: int = 0
+    undone: int = 0
 
 
 def group_id(caller: int, number: int) -> str:
@@ -73,6 +76,7 @@ class Caller:
         self.groups = [group_id(number, i) for i in range(GROUPS)]
         self.possible: dict[tuple[str, str], frozenset[Value]] = {}
         self.timeout = 0.4 if number % 8 == 0 else TIMEOUT_S
+        self.undos: list[tuple[str, Op]] = []  # of the last changes that it is sure of
         self._plan = self._in_turn() if number % 3 == 0 else self._at_random()
 
     async def work(self, operations: int, is_enough: Callable[[], bool]) -> None:
@@ -94,15 +98,17 @@ class Caller:
                     policy,
                     Op("create", group, self.rng.choice(KINDS), "replace" if len(self._of(policy, group)) > 1 else "fail"),
                 )
+            if self.rng.random() < 0.5:
+                yield policy, self._edit(policy)
             for group in self.groups:
-                yield policy, Op("delete", group)
+                yield self._undo() or (policy, Op("delete", group))
 
     def _at_random(self) -> Iterator[tuple[str, Op | None]]:
         while True:
             rng, policy = self.rng, self.rng.choice(SHARED)
             group, other = rng.sample(self.groups, 2)
             kind = rng.choice(KINDS)
-            name = rng.choices(["create", "update", "move", "delete", "replace", "read", "poison"], [6, 3, 1, 3, 1, 1, 0.3])[0]
+            name = rng.choices([*WEIGHTS], [*WEIGHTS.values()])[0]
             match name:
                 case "create":
                     yield policy, Op("create", group, kind, rng.choice(["fail", "fail", "keep", "replace"]))
@@ -115,10 +121,29 @@ class Caller:
                     yield self.own, self._replacement()
                 case "read":
                     yield self.own, None
+                case "edit":
+                    yield policy, self._edit(policy)
+                case "undo":
+                    yield self._undo() or (policy, Op("delete", group))
                 case "poison":
                     yield policy, Op("poison", group)
                 case _:
                     yield policy, Op("delete", group)
+
+    def _edit(self, policy: str) -> Op:
+        """Something of each of two groups; seldom refused."""
+        parts = []
+        for group in self.rng.sample(self.groups, 2):
+            there = self._of(policy, group) != ABSENT and self.rng.random() < 0.95
+            names = ["delete", "update"] if there else ["create"]
+            parts.append(Op(self.rng.choice(names), group, self.rng.choice(KINDS)))
+        return Op("edit", parts=tuple(parts))
+
+    def _undo(self) -> tuple[str, Op] | None:
+        """Of the last change, as a rule."""
+        if not self.undos:
+            return None
+        return self.undos.pop() if self.rng.random() < 0.9 else self.undos.pop(0)
 
     def _replacement(self) -> Op:
         kept = set(self.rng.sample(self.groups, self.rng.randrange(1, len(self.groups) + 1)))
@@ -139,9 +164,13 @@ class Caller:
                 break
             await asyncio.sleep(answer.wait)
         ask = Ask(str(self.number), policy, op, request_id, answer.name or OPEN, asked, time.time(), attempts, unknown)
-        left = after(ask, {group: self._of(policy, group) for group in op.groups}) or dict.fromkeys(op.groups, ANY)
+        before = {group: self._of(policy, group) for group in op.groups}
+        left = after(ask, before) or dict.fromkeys(op.groups, ANY)
+        if (undo := undo_of(ask, before, left)) is not None:
+            self.undos = [*self.undos[-3:], (policy, undo)]
         self.possible |= {(policy, group): values for group, values in left.items()}
         self.figures.answers[ask.answer] += 1
+        self.figures.undone += op.name == "undo" and ask.answer == OK
         self.figures.attempts += attempts
         self.figures.unknown += unknown
         if ask.answer != BAD or op.name != "poison":

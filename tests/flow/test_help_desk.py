@@ -1,7 +1,6 @@
 """Who took the All-devices assignment away last Tuesday, and how do I put it back? Asked of the printed answers."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import grpc
 import pytest
 import tomli_w
 from edits_over_the_wire import MERGE, guid
-from rig import NO_QUOTA, QUICK, Failure, Rig, outcome
+from rig import NO_QUOTA, QUICK, Failure, Rig, on_a_terminal, outcome
 from typer.testing import CliRunner
 
 from gateway.bootstrap import running
@@ -278,27 +277,12 @@ async def test_long_names_and_many_changes_fit_80_columns(desk: Desk):
 RED = "\x1b[31m"
 
 
-def everything_written(terminal: int) -> str:
-    """What a terminal shows until its other end is closed: one read of it may give a part, and Linux says EIO at its end."""
-    shown = b""
-    with open(terminal, "rb", buffering=0) as ours, contextlib.suppress(OSError):
-        while piece := ours.read(4096):
-            shown += piece
-    return shown.decode()
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo terminals")
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)], ids=["", "NO_COLOR"])
 async def test_a_terminal_shows_in_red_what_is_gone(desk: Desk, environment: dict[str, str], coloured: bool):
     async with desk.gateway() as rig:
         await desk.take_away(rig)
     entry = entry_in(await desk.who_removed_it())
-    ours, theirs = os.openpty()
-    command = (sys.executable, "-m", "gateway", "audit", "show", entry, "--config", str(desk.file))
-    clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    process = await asyncio.create_subprocess_exec(*command, stdout=theirs, env={**clean, **environment})
-    os.close(theirs)
-    out = await asyncio.wait_for(asyncio.to_thread(everything_written, ours), 60)
-    assert await process.wait() == 0
+    out = await on_a_terminal("audit", "show", entry, "--config", str(desk.file), **environment)
     assert "removed all_devices" in out
     assert (RED in out) == coloured

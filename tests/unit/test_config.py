@@ -63,6 +63,19 @@ CHANGES = {
     "metrics at the doors": (lambda v: v.update(server={"metrics": "loopback"}), "metrics: is no more: /metrics is at admin"),
     "an admin door off loopback": (lambda v: v.update(server={"admin": "0.0.0.0:9464"}), "admin: asks for no token"),
     "an admin door nowhere": (lambda v: v.update(server={"admin": "9464"}), "server.admin: "),
+    "a sweep without a unit": (
+        lambda v: v.update(drift={"every": 15}),
+        'every: has to be a whole number with s, m, h or d, as "15m"',
+    ),
+    "a sweep of nothing": (lambda v: v.update(drift={"every": "0m"}), "drift.every: has to be a whole number"),
+    "a sweep that never rests": (
+        lambda v: v.update(drift={"every": "59s"}),
+        "from 1m to 30d",
+    ),
+    "a sweep once a year": (
+        lambda v: v.update(drift={"every": "365d"}),
+        "from 1m to 30d",
+    ),
     "no callers": (lambda v: v.pop("callers"), "callers: is required"),
     "no authorisation": (lambda v: v.pop("authorization"), "authorization: is required"),
     "locks that are no more": (
