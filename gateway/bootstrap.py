@@ -35,7 +35,6 @@ from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
 from gateway.ledger.ledger import Ledger, Store
-from gateway.logs import log_bug
 from gateway.metrics import LEDGER_UP
 from gateway.pipeline.audit import Audit
 from gateway.pipeline.authenticate import Authenticate, Authenticator
@@ -48,6 +47,7 @@ from gateway.pipeline.limit import Limit
 from gateway.pipeline.validate import Validate
 from gateway.plugins import Clock, authenticators, authorizer_of, started_ledger, token_source, transport_of
 from gateway.quotas import QuotaFile, quota_of
+from gateway.repeating import repeating
 
 log = logging.getLogger(__name__)
 
@@ -138,26 +138,6 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
                 max_attempts=config.graph.max_attempts,
             )
         yield clients
-
-
-@asynccontextmanager
-async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Inside the block, `step` runs again and again, `pause` seconds apart; what nobody foresaw is logged, and ends nothing."""
-
-    async def again() -> None:
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await step()
-            except Exception as exc:  # noqa: BLE001 - nobody awaits this task
-                log_bug(log, exc, task=name)
-
-    task = asyncio.create_task(again(), name=name)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 @dataclass(frozen=True)
