@@ -46,7 +46,7 @@ from gateway.pipeline.idempotency import Idempotency
 from gateway.pipeline.limit import Limit
 from gateway.pipeline.validate import Validate
 from gateway.plugins import Clock, authenticators, authorizer_of, started_ledger, token_source, transport_of
-from gateway.quotas import QuotaFile, quota_of
+from gateway.quotas import BEAT_S, QuotaFile, Replicas, quota_of
 from gateway.repeating import repeating
 
 log = logging.getLogger(__name__)
@@ -165,6 +165,11 @@ async def carrying_out(config: Config, clock: Clock = time.monotonic) -> AsyncIt
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
+        quotas = {name: client.quota for name, client in clients.items()}
+        replicas = Replicas(quotas, ledger)
+        stack.push_async_callback(replicas.leave)
+        await replicas.ask()
+        await stack.enter_async_context(repeating("shares", BEAT_S, replicas.ask))
         authorizer = authorizer_of(config.authorization)
         audit, idempotency = Audit(ledger), Idempotency(ledger)
         stack.push_async_callback(audit.close)

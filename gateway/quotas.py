@@ -1,16 +1,23 @@
-"""The quota of each tenant, as the configuration has it: made, and changed while the gateway runs."""
+"""The quota of each tenant: as the configuration has it, also while the gateway runs, and as replicas divide it."""
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.config import Config, ConfigError, load
+from gateway.errors import GatewayError
 from gateway.files import version_of
 from gateway.graph.quota import Quota, Sharing, Weight
+from gateway.ledger.ledger import Shares
 from gateway.metrics import RELOADS
 
 log = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+LEASE_S = 5.0  # how long a share is as it was while the ledger cannot be asked
+UNKNOWN_REPLICAS = 10  # as many may there be, before the ledger could be asked
 
 
 def quota_of(config: Config) -> tuple[int, int, Sharing]:
@@ -18,6 +25,44 @@ def quota_of(config: Config) -> tuple[int, int, Sharing]:
     weights = {name: Weight(caller.weight, caller.priority) for name, caller in config.quota.weights.items()}
     sharing = Sharing(weights, config.quota.reserve, config.quota.most_waiting)
     return config.graph.writes_per_20s, config.graph.requests_per_20s, sharing
+
+
+class Replicas:
+    """What this replica has of each tenant's quota. Where the ledger is for one gateway alone, that is all of it.
+
+    While the ledger cannot be asked, the last share goes on, but for no more than one of as many parts as there were replicas;
+    writes wait for the ledger anyhow.
+    """
+
+    def __init__(self, quotas: Mapping[str, Quota], ledger: Shares) -> None:
+        self._ledger = ledger
+        self._turns = [(tenant, turns) for tenant, quota in quotas.items() for turns in (quota.writes, quota.requests)]
+        self._replicas, self._asked_at = UNKNOWN_REPLICAS, -math.inf
+        if ledger.is_shared:
+            for _, turns in self._turns:
+                turns.share(max(turns.window.limit.ceiling // UNKNOWN_REPLICAS, 1), 0)
+
+    async def ask(self) -> None:
+        """For the shares of now; every BEAT_S."""
+        if not self._ledger.is_shared:
+            return
+        now = asyncio.get_running_loop().time()
+        try:
+            answers = await self._ledger.share([turns.stake(tenant) for tenant, turns in self._turns])
+        except GatewayError:
+            if now > self._asked_at + LEASE_S:
+                for _, turns in self._turns:
+                    turns.cut(self._replicas)
+            return
+        self._asked_at, self._replicas = now, answers[0].replicas
+        for (_, turns), granted in zip(self._turns, answers, strict=True):
+            turns.share(granted.share, granted.untold, granted.closed_s)
+
+    async def leave(self) -> None:
+        """What is not used is for the others."""
+        for _, turns in self._turns:
+            turns.share(0)
+        await self.ask()
 
 
 class QuotaFile:

@@ -10,11 +10,12 @@ FIRST_S = 1.0  # a window is closed so long by a refusal that says nothing, then
 
 
 class Limit:
-    """Turns in 20 s. ceiling: it is never more; the configuration says it. closed_until: nothing is sent before.
-    refusals: by Graph, since it took a request."""
+    """Turns in 20 s. ceiling: it is never more; the configuration says it. closed_until: nothing is sent before;
+    others_closed_until: nor before that, as other replicas were told, which is not told again. refusals: by Graph, since it
+    took a request."""
 
     def __init__(self, ceiling: int) -> None:
-        self.ceiling, self.closed_until = ceiling, 0.0
+        self.ceiling, self.closed_until, self.others_closed_until = ceiling, 0.0, 0.0
         self._assumed, self._since = float(ceiling), 0.0
         self._fell_at = -math.inf
         self.refusals = 0

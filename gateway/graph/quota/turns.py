@@ -5,15 +5,17 @@ served before its deadline is refused at once, as far as that can be foreseen, w
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from gateway.errors import GatewayError, Reason
 from gateway.graph.quota.fair_queue import FairQueue, Weight
+from gateway.graph.quota.limit import WINDOW_S
 from gateway.graph.quota.told_times import Bidder, ToldTimes
 from gateway.graph.quota.window import RESERVE, Window
+from gateway.stake import Stake
 
 ANSWER_S = 0.05  # a refusal has to reach its caller before the deadline
 NEVER_S = 3600.0  # what is told where even told times ran out; nobody is expected
@@ -29,6 +31,7 @@ class Sharing(NamedTuple):
 
 
 EVENLY = Sharing()
+MOST_TOLD = 100  # callers that other replicas are told of
 
 
 @dataclass(eq=False)
@@ -60,6 +63,9 @@ class Turns:
         self.window, self.told_times = Window(limit, reserve), ToldTimes()
         self.queue: FairQueue[Bid] = FairQueue(sharing.weights, sharing.reserve, max(limit * sharing.reserve, 1.0))
         self._urgent: OrderedDict[Bid, None] = OrderedDict()
+        self._used: deque[tuple[float, str]] = deque()  # by whom turns were taken, and when that is no matter any more
+        self._share: int | None = None
+        self._taken = self._told = 0  # turns so far, and of those, what other replicas know of
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -93,7 +99,7 @@ class Turns:
         ]  # all claim, not just the first
         bid.payer = bid.payer or next(iter(bid.bidders)).caller
         if not self.waiting and not self.window.wait(now, urgent=urgent):
-            self.window.take(now)
+            self._take(now, bid.payer)
             return
         self._enter(bid, now, deadline, urgent=urgent, is_told=is_told)
         self.give()
@@ -152,6 +158,36 @@ class Turns:
         if self.window.limit.refusals:
             self.window.limit.refusals = 0
 
+    def used_by(self) -> Counter[str]:
+        """Turns that were taken in the last 20 s, by who paid for them."""
+        now = _now()
+        return Counter(payer for end, payer in self._used if end > now)
+
+    def stake(self, tenant: str) -> Stake:
+        """What other replicas are told."""
+        now, self._told = _now(), self._taken
+        wanted = self.used_by() + Counter(self.queue.waiting())
+        callers = {caller: (self.queue.weight(caller), turns) for caller, turns in wanted.most_common(MOST_TOLD)}
+        used = self.window.used(now)
+        holds = max(used, self.window.size(now) if self._share is None else self._share)
+        limit = self.window.limit
+        return Stake(tenant, self.name, used, holds, limit.at(now), max(limit.closed_until - now, 0.0), callers)
+
+    def share(self, share: int | None, untold: int | None = None, closed_s: float = 0.0) -> None:
+        """What replicas leave to this one, after `stake` was told; see Window.set_share. closed_s: others were told by Graph to
+        send nothing for so long."""
+        now, self._share = _now(), share
+        since = self._taken - self._told
+        self.window.set_share(now, share, None if untold is None else max(untold - since, 0))
+        if closed_s:
+            self.window.limit.others_closed_until = max(self.window.limit.others_closed_until, now + closed_s)
+        self.give()
+
+    def cut(self, replicas: int) -> None:
+        """Nobody can be asked for a share: the last one goes on, but for one of so many parts."""
+        part = max(self.window.limit.ceiling // replicas, 1)
+        self.share(part if self._share is None else min(self._share, part))
+
     def change(self, limit: int, sharing: Sharing) -> None:
         """The configuration says so from now on. No debts and no bursts come of it, and who waits keeps its place."""
         self.sharing = sharing
@@ -173,8 +209,15 @@ class Turns:
             bid = self._next()
             bid.turns = None
             if not bid.turn.done():  # or else it is being cancelled
-                self.window.take(now)
+                self._take(now, bid.payer)
                 bid.turn.set_result(None)
+
+    def _take(self, now: float, payer: str) -> None:
+        self.window.take(now)
+        self._taken += 1
+        self._used.append((now + WINDOW_S, payer))
+        while self._used[0][0] <= now:
+            self._used.popleft()
 
     def _next(self) -> Bid:
         """Who is; there is one."""

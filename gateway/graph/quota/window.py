@@ -11,7 +11,7 @@ from gateway.graph.quota.limit import WINDOW_S, Limit
 MARGIN_S = 0.05  # Graph's clock need not run exactly as fast as ours
 BURST = 0.05  # of the limit: so many turns at once after a rest, and at most a second that is missed after them
 RESERVE = 0.5  # of the burst: what those who are not urgent leave to those who are, where that is wanted
-SHARE_S = 1.0  # who has no share may have one by then
+SHARE_S = 0.5  # who has no share may have one by then
 ENOUGH = 1 - 1e-9  # of a turn: sums of floats are not exact
 
 
@@ -22,6 +22,7 @@ class Window:
         self.limit = Limit(ceiling)
         self._reserve = reserve
         self._share: int | None = None
+        self._untold: int | None = None  # turns that may be taken before the next share
         self._now = self._at = 0.0
         self._tokens = float(self._burst(ceiling))
         self._most: float | None = None  # tokens that there may be while somebody waits
@@ -45,7 +46,7 @@ class Window:
     def wait(self, now: float, *, urgent: bool = True) -> float:
         """Seconds until the next turn could be taken, if nobody else does."""
         now, size = self._settle(now), self.size(now)
-        if not size:
+        if not size or self._untold == 0:
             return SHARE_S
         needed = 1 + self._left(size, urgent)
         pace = (needed - self._tokens) * WINDOW_S / size if self._tokens < needed - 1 + ENOUGH else 0.0
@@ -56,12 +57,14 @@ class Window:
             room = self._ends[too_many] - now
         else:  # turns that are not answered yet
             room = self.interval(now)
-        return max(pace, room, self.limit.closed_until - now)
+        return max(pace, room, self.limit.closed_until - now, self.limit.others_closed_until - now)
 
     def take(self, now: float) -> None:
         """A turn; `wait` was 0."""
         self._settle(now)
         self._most = None
+        if self._untold is not None:
+            self._untold -= 1
         self._tokens -= 1
         self._open += 1
 
@@ -82,10 +85,11 @@ class Window:
         self._most = 1.0 + self._left(self.size(self._now), urgent)
         self._tokens = min(self._tokens, self._most)
 
-    def set_share(self, now: float, share: int | None) -> None:
-        """What replicas leave to this one from now on; None: all. Turns that count already go on to."""
+    def set_share(self, now: float, share: int | None, untold: int | None = None) -> None:
+        """What replicas leave to this one from now on; None: all. Turns that count already go on to. untold: how many may be
+        taken before it is asked again; None: any."""
         self._settle(now)
-        self._share = share
+        self._share, self._untold = share, untold
         self._tokens = min(self._tokens, self._burst(self.size(self._now)))
 
     def change(self, now: float, ceiling: int) -> None:
