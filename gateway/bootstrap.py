@@ -20,6 +20,7 @@ from gateway.assignments.looks import Bounds
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.patience import Patience
 from gateway.assignments.policy import WriterDeps
+from gateway.assignments.quota_view import gauge, json_of
 from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.sweep import Sweep
@@ -209,7 +210,8 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         admit = pipeline((core.audit, core.gate, authenticate), welcome)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
-        admin = AdminDoor(config.server, channelz_json)
+        quotas = {name: client.quota for name, client in core.clients.items()}
+        admin = AdminDoor(config.server, channelz_json, partial(json_of, quotas))
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, core)
         await recovering()  # before new edits come
@@ -218,7 +220,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         reloads: list[Callable[[], Awaitable[object]]] = [
             partial(asyncio.to_thread, core.authorizer.reload),
             *(authenticator.reload for authenticator in known),
-            QuotaFile({name: client.quota for name, client in core.clients.items()}, source).reload,
+            QuotaFile(quotas, source).reload,
         ]
         with suppress(TimeoutError):  # the doors open all the same, and say what is not well
             async with asyncio.timeout(FIRST_RELOAD_S):
@@ -229,6 +231,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
             await saying()
             async with AsyncExitStack() as beside:
                 await beside.enter_async_context(repeating("ledger", TEND_S, tending))
+                await beside.enter_async_context(repeating("metrics", TEND_S, partial(gauge, quotas)))
                 for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
                     await beside.enter_async_context(repeating("reload", config.server.reload_s, reload))
                 if config.drift.every is not None:

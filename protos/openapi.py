@@ -143,6 +143,8 @@ def _success(operation: Operation, beta: bool, comments: Any, schemas: Json) -> 
             ("client-request-id", "The caller's own, where it sent one."),
             ("compliance-gateway-request-id", "Of a write: the request id it was carried out under."),
             ("compliance-gateway-warning", "REPLAYED, or FOREIGN_CHANGE_UNDONE with the rows."),
+            ("ratelimit-policy", "The caller's own share of the tenant's quota (draft-ietf-httpapi-ratelimit-headers)."),
+            ("ratelimit", "What is left of it."),
         )
     }
     nothing = {"204": {"description": "Carried out; no body.", "headers": ids}}

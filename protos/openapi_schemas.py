@@ -42,7 +42,8 @@ def _name_at(file: FileDescriptorProto, path: list[int]) -> str:
 
 def reference(descriptor: Descriptor, beta: bool, comments: dict[str, str], schemas: Json) -> Json:
     odata_type = descriptor.GetOptions().Extensions[odata_pb2.odata_type]
-    name = f"{'beta' if beta else 'v1.0'}.{odata_type.rpartition('.')[2]}"
+    own = descriptor.name[:1].lower() + descriptor.name[1:]
+    name = f"{'beta' if beta else 'v1.0'}.{odata_type.rpartition('.')[2] or own}"
     if name not in schemas:
         schemas[name] = {}  # it may refer to itself
         schemas[name] = _schema(descriptor, odata_type, beta, comments, schemas)
@@ -57,7 +58,7 @@ def _schema(descriptor: Descriptor, odata_type: str, beta: bool, comments: dict[
     if not members:
         required = [TYPE] if "Target" in descriptor.name else []  # which of the subtypes it is
         required += [f.json_name for f in shown if is_required(f)]
-        named = {TYPE: {"type": "string", "enum": _spellings(odata_type)}}
+        named = {TYPE: {"type": "string", "enum": _spellings(odata_type)}} if odata_type else {}
         return {**about, **({"required": required} if required else {}), "properties": {**named, **properties}}
     known = {f.message_type.GetOptions().Extensions[odata_pb2.odata_type]: f.message_type for f in members}
     references = {name: reference(found, beta, comments, schemas) for name, found in known.items() if name}

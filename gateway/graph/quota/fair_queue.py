@@ -75,12 +75,12 @@ class FairQueue(Generic[Item]):
         """Of a caller, whether it waits or not."""
         return self._weights.get(caller, Weight()).weight
 
-    def share(self, caller: str, expected: int = 0) -> float:
-        """About which part of all turns this caller may have beside those who wait, or so many who are expected; one more may
-        come any time."""
+    def share(self, caller: str, expected: float = 0.0, spare: float = 0.0) -> float:
+        """Which part of all turns this caller may have beside those who wait. expected: the weight of others, if that is more;
+        spare: what is left free beside them."""
         weight = self.weight(caller)
         others = self._active - (weight if self._counts(caller) else 0.0)
-        return weight / (max(others, expected - 1.0, 0.0) + weight + 1.0)
+        return weight / (max(others, expected) + weight + spare)
 
     def set_weights(self, weights: Mapping[str, Weight], reserve: float) -> None:
         """From now on; those who wait keep their places."""

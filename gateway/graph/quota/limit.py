@@ -35,6 +35,10 @@ class Limit:
         elif now >= self._since:
             self._assumed, self._since = self.at(now), max(now, self.closed_until)  # it does not rise while it is closed
 
+    def closed_for(self, now: float) -> float:
+        """Seconds until something may be sent again."""
+        return max(self.closed_until - now, self.others_closed_until - now, 0.0)
+
     def close(self, until: float) -> None:
         """Nothing is sent before."""
         self.closed_until = max(self.closed_until, until)

@@ -64,19 +64,25 @@ class Turns:
         self.queue: FairQueue[Bid] = FairQueue(sharing.weights, sharing.reserve, max(limit * sharing.reserve, 1.0))
         self._urgent: OrderedDict[Bid, None] = OrderedDict()
         self._used: deque[tuple[float, str]] = deque()  # by whom turns were taken, and when that is no matter any more
+        self._used_by: Counter[str] = Counter()
         self._share: int | None = None
         self._taken = self._told = 0  # turns so far, and of those, what other replicas know of
         self._timer: asyncio.TimerHandle | None = None
 
+    @staticmethod
+    def now() -> float:
+        """The event loop's clock, of which all times here are."""
+        return asyncio.get_running_loop().time()
+
     @property
     def are_scarce(self) -> bool:
         """Whether a turn would have to be waited for."""
-        return bool(self.waiting or self.window.wait(_now()))
+        return bool(self.waiting or self.window.wait(self.now()))
 
     @property
     def interval(self) -> float:
         """Seconds between turns in the long run."""
-        return self.window.interval(_now())
+        return self.window.interval(self.now())
 
     @property
     def waiting(self) -> int:
@@ -85,13 +91,13 @@ class Turns:
 
     def wait_now(self, caller: str = "") -> float:
         """Seconds that a turn which is asked for now would be waited for."""
-        now = _now()
+        now = self.now()
         return self._wait_with(now, self.queue.turns_before(caller)) if self.are_scarce else 0.0
 
     async def take(self, deadline: float, bid: Bid, *, urgent: bool = False) -> None:
         """Waits for a turn; deadline: event loop's clock. It has to come to `answered` or `give_back`. Raises QUOTA_EXHAUSTED,
         at once where it can be foreseen that the turn would come too late; DEADLINE_EXCEEDED."""
-        now = _now()
+        now = self.now()
         if now >= deadline:
             raise GatewayError(Reason.DEADLINE_EXCEEDED)
         is_told = bool(self.told_times) and True in [
@@ -109,7 +115,7 @@ class Turns:
         except TimeoutError:
             if not _was_given(bid):
                 self._withdraw(bid)
-                raise self._refusal(bid, _now(), self._wait(bid, _now())) from None
+                raise self._refusal(bid, self.now(), self._wait(bid, self.now())) from None
         except asyncio.CancelledError:
             self._withdraw(bid)
             if _was_given(bid):
@@ -134,23 +140,23 @@ class Turns:
 
     def joined(self, bid: Bid, bidder: Bidder) -> None:
         """One more waits for it, and may be served sooner than those before."""
-        if self.told_times.claim(bidder, _now()):
+        if self.told_times.claim(bidder, self.now()):
             self.queue.push_due(bidder.caller, bid)
         else:
             self.queue.push(bidder.caller, bid)
 
     def answered(self) -> None:
         """A turn that was taken is used, and Graph has answered."""
-        self.window.answered(_now())
+        self.window.answered(self.now())
 
     def give_back(self) -> None:
         """A turn that was taken and not used."""
-        self.window.give_back(_now())
+        self.window.give_back(self.now())
         self.give()
 
     def refused(self, retry_after: float | None) -> None:
         """Graph answered 429; see Limit.refused."""
-        self.window.limit.refused(_now(), retry_after)
+        self.window.limit.refused(self.now(), retry_after)
         self.give()
 
     def accepted(self) -> None:
@@ -160,12 +166,21 @@ class Turns:
 
     def used_by(self) -> Counter[str]:
         """Turns that were taken in the last 20 s, by who paid for them."""
-        now = _now()
-        return Counter(payer for end, payer in self._used if end > now)
+        now = self.now()
+        while self._used and self._used[0][0] <= now:
+            _, payer = self._used.popleft()
+            self._used_by[payer] -= 1
+            if not self._used_by[payer]:
+                del self._used_by[payer]
+        return self._used_by
+
+    def share_of(self, caller: str) -> int:
+        """Turns in 20 s that are this caller's, beside those who wait now."""
+        return max(int(self.window.size(self.now()) * self.queue.share(caller)), 1)
 
     def stake(self, tenant: str) -> Stake:
         """What other replicas are told."""
-        now, self._told = _now(), self._taken
+        now, self._told = self.now(), self._taken
         wanted = self.used_by() + Counter(self.queue.waiting())
         callers = {caller: (self.queue.weight(caller), turns) for caller, turns in wanted.most_common(MOST_TOLD)}
         used = self.window.used(now)
@@ -176,7 +191,7 @@ class Turns:
     def share(self, share: int | None, untold: int | None = None, closed_s: float = 0.0) -> None:
         """What replicas leave to this one, after `stake` was told; see Window.set_share. closed_s: others were told by Graph to
         send nothing for so long."""
-        now, self._share = _now(), share
+        now, self._share = self.now(), share
         since = self._taken - self._told
         self.window.set_share(now, share, None if untold is None else max(untold - since, 0))
         if closed_s:
@@ -192,7 +207,7 @@ class Turns:
         """The configuration says so from now on. No debts and no bursts come of it, and who waits keeps its place."""
         self.sharing = sharing
         self.queue.set_weights(sharing.weights, sharing.reserve)
-        self.window.change(_now(), limit)
+        self.window.change(self.now(), limit)
         self.give()
 
     def give(self) -> None:
@@ -201,7 +216,7 @@ class Turns:
             self._timer.cancel()
             self._timer = None
         while self.waiting:
-            now, urgent = _now(), bool(self._urgent)
+            now, urgent = self.now(), bool(self._urgent)
             if wait := self.window.wait(now, urgent=urgent):
                 self.window.hold(now, urgent=urgent)
                 self._timer = asyncio.get_running_loop().call_later(wait, self.give)
@@ -216,8 +231,7 @@ class Turns:
         self.window.take(now)
         self._taken += 1
         self._used.append((now + WINDOW_S, payer))
-        while self._used[0][0] <= now:
-            self._used.popleft()
+        self.used_by()[payer] += 1
 
     def _next(self) -> Bid:
         """Who is; there is one."""
@@ -250,7 +264,7 @@ class Turns:
         told = min((time for bidder in bid.bidders if (time := self.told_times.told(bidder, now))), default=None)
         if told is None:
             payer = min((bidder.caller for bidder in bid.bidders), key=self.queue.turns_before)
-            share = self.queue.share(payer, len(self.told_times.counts()))
+            share = self.queue.share(payer, len(self.told_times.counts()) - 1.0, spare=1.0)  # one more may come any time
             told = self.told_times.tell(bid.bidders, payer, now + wait, now, self.window.interval(now), share)
         retry_after = max(wait, NEVER_S) if told is None else max(told - now, 0.001)
         facts = {"window": self.name, "reserved": str(told is not None).lower()}
@@ -268,10 +282,6 @@ class Quota:
         """See Turns.change."""
         self.writes.change(writes, sharing)
         self.requests.change(requests, sharing)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _was_given(bid: Bid) -> bool:

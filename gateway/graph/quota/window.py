@@ -57,7 +57,7 @@ class Window:
             room = self._ends[too_many] - now
         else:  # turns that are not answered yet
             room = self.interval(now)
-        return max(pace, room, self.limit.closed_until - now, self.limit.others_closed_until - now)
+        return max(pace, room, self.limit.closed_for(now))
 
     def take(self, now: float) -> None:
         """A turn; `wait` was 0."""
