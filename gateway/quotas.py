@@ -12,6 +12,7 @@ from gateway.files import version_of
 from gateway.graph.quota import Quota, Sharing, Weight
 from gateway.ledger.ledger import Shares
 from gateway.metrics import RELOADS
+from gateway.stake import Granted
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Replicas:
         self._replicas, self._asked_at = UNKNOWN_REPLICAS, -math.inf
         if ledger.is_shared:
             for _, turns in self._turns:
-                turns.share(max(turns.window.limit.ceiling // UNKNOWN_REPLICAS, 1), 0)
+                turns.share(Granted(max(turns.window.limit.ceiling // UNKNOWN_REPLICAS, 1), 0, UNKNOWN_REPLICAS, 0.0))
 
     async def ask(self) -> None:
         """For the shares of now; every BEAT_S."""
@@ -56,12 +57,12 @@ class Replicas:
             return
         self._asked_at, self._replicas = now, answers[0].replicas
         for (_, turns), granted in zip(self._turns, answers, strict=True):
-            turns.share(granted.share, granted.untold, granted.closed_s)
+            turns.share(granted)
 
     async def leave(self) -> None:
         """What is not used is for the others."""
         for _, turns in self._turns:
-            turns.share(0)
+            turns.share(Granted(0, 0, self._replicas, 0.0))
         await self.ask()
 
 

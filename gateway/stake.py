@@ -9,8 +9,8 @@ class Stake(NamedTuple):
     """What one replica has to do with one window of a tenant's quota.
 
     used: turns that count now. holds: those, and what may be taken before it says more. limit: what it takes the window's limit
-    to be. closed_s: for so long Graph told it to send nothing. wanted: by caller, its weight, and the turns in 20 s that it
-    uses and waits for.
+    to be. closed_s: for so long Graph told it to send nothing. wanted: by caller, its weight, the turns that it took in 20 s,
+    and those that it waits for, or is told to come back for.
     """
 
     tenant: str
@@ -19,14 +19,16 @@ class Stake(NamedTuple):
     holds: int
     limit: float
     closed_s: float
-    wanted: Mapping[str, tuple[float, int]]
+    wanted: Mapping[str, tuple[float, int, int]]
 
 
 class Granted(NamedTuple):
     """share: of the window, in turns. untold: how many of them may be taken before the next word. replicas: how many divide the
-    window. closed_s: as far as others were told by Graph."""
+    window. closed_s: as far as others were told by Graph. parts: of callers who wait at other replicas (too), how many times as
+    much of each waits at this one as at one on average."""
 
     share: int
     untold: int
     replicas: int
     closed_s: float
+    parts: Mapping[str, float] = {}

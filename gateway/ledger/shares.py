@@ -6,6 +6,7 @@ change while somebody watches it for LAPSE_S is dead, and what it sent does not 
 connection cannot write a revision down, so it sends nothing more; what it did not use is free at once.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -36,7 +37,8 @@ def granted(me: int, mine: Stake, rows: Mapping[int, Row], of_the_gone: int = 0)
     share = max(min(divided(limit, stakes)[me], free), 0)
     beat = rows[me].beat + 1 if me in rows else 1
     closed_s = max((stake.closed_s for stake in others.values()), default=0.0)
-    return Row(me, beat, mine._replace(holds=max(mine.holds, share))), Granted(share, _untold(limit), len(stakes), closed_s)
+    row = Row(me, beat, mine._replace(holds=max(mine.holds, share)))
+    return row, Granted(share, _untold(limit), len(stakes), closed_s, _parts(me, stakes))
 
 
 def divided(limit: int, stakes: Mapping[int, Stake]) -> dict[int, int]:
@@ -44,17 +46,22 @@ def divided(limit: int, stakes: Mapping[int, Stake]) -> dict[int, int]:
     others. Each has at least LEAST, if there are so many turns."""
     least = max(int(limit * LEAST), 1) if limit >= len(stakes) else 0
     left = limit - least * len(stakes)
-    wanted: dict[str, int] = {}
-    weights: dict[str, float] = {}
+    weights, wanted, waiting = dict[str, float](), Counter[str](), Counter[str]()
     for stake in stakes.values():
-        for caller, (weight, turns) in stake.wanted.items():
-            wanted[caller] = wanted.get(caller, 0) + turns
+        for caller, (weight, took, waits) in stake.wanted.items():
             weights[caller] = weight
+            wanted[caller] += took + waits
+            waiting[caller] += waits
     gets = fair(float(left), wanted, weights)
     rest = (left - sum(gets.values())) / len(stakes)
     exact = {
+        # Where it waits it gets its turns, however few it took there: what was divided badly does not stay so.
         owner: rest
-        + sum(gets[caller] * turns / wanted[caller] for caller, (_, turns) in stake.wanted.items() if wanted[caller])
+        + sum(
+            gets[caller] * (waits / waiting[caller] if waiting[caller] else took / wanted[caller])
+            for caller, (_, took, waits) in stake.wanted.items()
+            if wanted[caller]
+        )
         for owner, stake in stakes.items()
     }
     whole = {owner: least + int(part + 1e-9) for owner, part in exact.items()}
@@ -62,6 +69,20 @@ def divided(limit: int, stakes: Mapping[int, Stake]) -> dict[int, int]:
     for owner in by_rest[: limit - sum(whole.values())]:
         whole[owner] += 1
     return whole
+
+
+def _parts(me: int, stakes: Mapping[int, Stake]) -> dict[str, float]:
+    """How many times as much of each caller waits at this replica as at one on average; of those who wait at others, too."""
+    waiting = Counter[str]()
+    for stake in stakes.values():
+        for caller, (_, _, waits) in stake.wanted.items():
+            waiting[caller] += waits
+    mine = {caller: waits for caller, (_, _, waits) in stakes[me].wanted.items()}
+    return {
+        caller: max(len(stakes) * mine.get(caller, 0) / waits, 0.1)
+        for caller, waits in waiting.items()
+        if waits > mine.get(caller, 0)
+    }
 
 
 def fair(turns: float, wanted: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from gateway.testing.ledger_contract import Ledgers
 
 def stake(holds: int = 0, wants: int = 0, window: str = "writes") -> Stake:
     """Of a window of 100 turns."""
-    return Stake("contoso", window, min(holds, wants), holds, 100.0, 0.0, {"ops": (1.0, wants)})
+    return Stake("contoso", window, min(holds, wants), holds, 100.0, 0.0, {"ops": (1.0, 0, wants)})
 
 
 class ShareContract(Ledgers):

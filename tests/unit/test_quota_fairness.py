@@ -127,3 +127,12 @@ def test_weights_may_change_while_callers_wait():
     queue.set_weights({"a": Weight(4)}, 0.0)
     got = Counter(queue.pop()[0] for _ in range(100))
     assert got["a"] == pytest.approx(80, abs=2)
+
+
+def test_a_caller_that_waits_here_alone_has_all_of_its_weight_here():
+    """Of three queues that divide all turns; the elephants wait at each."""
+    elephants = {f"elephant {number}": 300 for number in range(10)}
+    queue = queue_of({}, **elephants, alone=300)
+    queue.set_parts(dict.fromkeys(elephants, 1.0), 3.0)
+    got = Counter(queue.pop()[0] for _ in range(260))
+    assert got["alone"] == pytest.approx(60, abs=3)

@@ -14,7 +14,7 @@ from gateway.stake import Stake
 
 
 def stake(**wanted: int) -> Stake:
-    return Stake("t", "writes", 0, 0, 100, 0.0, {caller: (1.0, turns) for caller, turns in wanted.items()})
+    return Stake("t", "writes", 0, 0, 100, 0.0, {caller: (1.0, 0, turns) for caller, turns in wanted.items()})
 
 
 def test_where_nobody_wants_anything_all_have_as_much():
@@ -52,6 +52,19 @@ def test_weights_count_and_nobody_gets_more_than_it_wants():
     assert fair(100, {"a": 10, "b": 1000}, {"a": 1, "b": 4}) == {"a": 10, "b": 90}
 
 
+def test_what_was_divided_badly_does_not_stay_so():
+    """Who has little took little; what waits there counts."""
+    rich = stake()._replace(wanted={"a": (1.0, 90, 50)})
+    poor = stake()._replace(wanted={"a": (1.0, 10, 50)})
+    assert divided(100, {1: rich, 2: poor}) == {1: 50, 2: 50}
+
+
+def test_a_replica_knows_which_part_of_a_caller_waits_at_it():
+    rows = {2: Row(2, 1, stake(everywhere=30, elsewhere=9)), 3: Row(3, 1, stake(everywhere=30))}
+    _, got = granted(1, stake(everywhere=30, here=5), rows)
+    assert got.parts == {"everywhere": 1.0, "elsewhere": 0.1}, "who waits here alone has all of its weight here"
+
+
 @dataclass
 class Replica:
     """As gateway.quotas has it: takes what its share gives, and says what it holds."""
@@ -67,7 +80,7 @@ class Replica:
 
     def beat(self, table: dict[int, Row], alive: set[int], now: float, wants: int) -> None:
         used = self.window.used(now)
-        mine = Stake("t", "w", used, max(self.share, used), self.window.limit.at(now), 0.0, {"a": (1.0, used + wants)})
+        mine = Stake("t", "w", used, max(self.share, used), self.window.limit.at(now), 0.0, {"a": (1.0, used, wants)})
         rows, held, over = self.watched.counting(table.values(), alive, now)
         for row in over:
             del table[row.owner]

@@ -43,6 +43,8 @@ class FairQueue(Generic[Item]):
     def __init__(self, weights: Mapping[str, Weight], reserve: float = 0.0, most_owed: float = 10.0) -> None:
         self._weights, self._reserve, self._most_owed = weights, reserve, most_owed
         self._owed = most_owed
+        self._parts: Mapping[str, float] = {}
+        self._other_part = 1.0
         self._queues: dict[str, OrderedDict[Item, None]] = {}
         self._callers: dict[Item, set[str]] = {}
         # Start tags of the callers who wait, with a number for those who have the same; and in order, by priority.
@@ -75,24 +77,34 @@ class FairQueue(Generic[Item]):
         """Of a caller, whether it waits or not."""
         return self._weights.get(caller, Weight()).weight
 
+    def _here(self, caller: str) -> float:
+        """Its weight among those who wait here."""
+        return self.weight(caller) * self._parts.get(caller, self._other_part)
+
+    def set_parts(self, parts: Mapping[str, float], other: float) -> None:
+        """Callers wait in several queues that divide all turns: a caller's weight in this one is so many times its own; other:
+        that of callers that are not named."""
+        self._parts, self._other_part = parts, other
+        self._active = sum(map(self._here, (*self._queues, *self._ahead)))
+
     def share(self, caller: str, expected: float = 0.0, spare: float = 0.0) -> float:
         """Which part of all turns this caller may have beside those who wait. expected: the weight of others, if that is more;
         spare: what is left free beside them."""
-        weight = self.weight(caller)
+        weight = self._here(caller)
         others = self._active - (weight if self._counts(caller) else 0.0)
         return weight / (max(others, expected) + weight + spare)
 
     def set_weights(self, weights: Mapping[str, Weight], reserve: float) -> None:
         """From now on; those who wait keep their places."""
         self._weights, self._reserve = weights, reserve
-        self._active = sum(map(self.weight, (*self._queues, *self._ahead)))
+        self._active = sum(map(self._here, (*self._queues, *self._ahead)))
         self._order = {False: [], True: []}
         for head in self._starts.values():
             insort(self._order[self._has_priority(head.caller)], head)
 
     def turns_before(self, caller: str) -> float:
         """About how many turns come before that of one more item of this caller."""
-        weight, time = self.weight(caller), self._time
+        weight, time = self._here(caller), self._time
         start = self._starts[caller].start if caller in self._starts else self._start(caller)
         start += self.waits(caller) / weight
         by_time = max(start - time, 0.0) * (self._active + (0.0 if self._counts(caller) else weight))
@@ -114,7 +126,7 @@ class FairQueue(Generic[Item]):
             start = self._start(caller)
             if caller in self._ahead:
                 self._forget(caller)
-            self._active += self.weight(caller)
+            self._active += self._here(caller)
             self._place(caller, start)
         self._queues[caller][item] = None
 
@@ -131,7 +143,7 @@ class FairQueue(Generic[Item]):
             del queue[item]
             if not queue:
                 del self._queues[caller]
-                self._active -= self.weight(caller)
+                self._active -= self._here(caller)
                 self._remember(caller, self._displace(caller))
         if not (self._callers or self._due):  # shares are of what is scarce, and nothing is: what was is forgotten
             self._time = self._active = 0.0
@@ -160,7 +172,7 @@ class FairQueue(Generic[Item]):
         self._owed = min(self._owed + self._reserve, self._most_owed)
         if not len(self):
             return
-        step = 1.0 / self.weight(caller)
+        step = 1.0 / self._here(caller)
         self._time = max(self._time + (1.0 / self._active if self._active else step), self._earliest())
         if self.waits(caller) > 1:
             self._place(caller, self._displace(caller) + step, again=True)
@@ -202,12 +214,12 @@ class FairQueue(Generic[Item]):
         if start > self._time:
             self._ahead[caller] = start
             insort(self._ahead_order, (start, caller))
-            self._active += self.weight(caller)
+            self._active += self._here(caller)
 
     def _forget(self, caller: str) -> float:
         start = self._ahead.pop(caller)
         del self._ahead_order[bisect_left(self._ahead_order, (start, caller))]
-        self._active -= self.weight(caller)
+        self._active -= self._here(caller)
         return start
 
     def _counts(self, caller: str) -> bool:

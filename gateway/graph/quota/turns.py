@@ -15,7 +15,7 @@ from gateway.graph.quota.fair_queue import FairQueue, Weight
 from gateway.graph.quota.limit import WINDOW_S
 from gateway.graph.quota.told_times import Bidder, ToldTimes
 from gateway.graph.quota.window import RESERVE, Window
-from gateway.stake import Stake
+from gateway.stake import Granted, Stake
 
 ANSWER_S = 0.05  # a refusal has to reach its caller before the deadline
 NEVER_S = 3600.0  # what is told where even told times ran out; nobody is expected
@@ -181,27 +181,32 @@ class Turns:
     def stake(self, tenant: str) -> Stake:
         """What other replicas are told."""
         now, self._told = self.now(), self._taken
-        wanted = self.used_by() + Counter(self.queue.waiting())
-        callers = {caller: (self.queue.weight(caller), turns) for caller, turns in wanted.most_common(MOST_TOLD)}
+        took, waits = self.used_by(), Counter(self.queue.waiting()) + Counter(self.told_times.counts())
+        callers = {
+            caller: (self.queue.weight(caller), took[caller], waits[caller])
+            for caller, _ in (took + waits).most_common(MOST_TOLD)
+        }
         used = self.window.used(now)
         holds = max(used, self.window.size(now) if self._share is None else self._share)
         limit = self.window.limit
         return Stake(tenant, self.name, used, holds, limit.at(now), max(limit.closed_until - now, 0.0), callers)
 
-    def share(self, share: int | None, untold: int | None = None, closed_s: float = 0.0) -> None:
-        """What replicas leave to this one, after `stake` was told; see Window.set_share. closed_s: others were told by Graph to
-        send nothing for so long."""
-        now, self._share = self.now(), share
+    def share(self, granted: Granted) -> None:
+        """What replicas leave to this one, after `stake` was told."""
+        now, self._share = self.now(), granted.share
         since = self._taken - self._told
-        self.window.set_share(now, share, None if untold is None else max(untold - since, 0))
-        if closed_s:
-            self.window.limit.others_closed_until = max(self.window.limit.others_closed_until, now + closed_s)
+        self.window.set_share(now, granted.share, max(granted.untold - since, 0), granted.replicas)
+        self.queue.set_parts(granted.parts, float(granted.replicas))
+        limit = self.window.limit
+        limit.others_closed_until = max(limit.others_closed_until, now + granted.closed_s if granted.closed_s else 0.0)
         self.give()
 
     def cut(self, replicas: int) -> None:
         """Nobody can be asked for a share: the last one goes on, but for one of so many parts."""
         part = max(self.window.limit.ceiling // replicas, 1)
-        self.share(part if self._share is None else min(self._share, part))
+        self._share = part if self._share is None else min(self._share, part)
+        self.window.set_share(self.now(), self._share)
+        self.give()
 
     def change(self, limit: int, sharing: Sharing) -> None:
         """The configuration says so from now on. No debts and no bursts come of it, and who waits keeps its place."""

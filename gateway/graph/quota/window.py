@@ -22,6 +22,7 @@ class Window:
         self.limit = Limit(ceiling)
         self._reserve = reserve
         self._share: int | None = None
+        self._replicas = 1
         self._untold: int | None = None  # turns that may be taken before the next share
         self._now = self._at = 0.0
         self._tokens = float(self._burst(ceiling))
@@ -31,7 +32,7 @@ class Window:
 
     def size(self, now: float) -> int:
         """How many turns may count at a time."""
-        whole = max(int(self.limit.at(now) + 1e-9), 1)
+        whole = self._whole(now)
         return whole if self._share is None else min(self._share, whole)
 
     def used(self, now: float) -> int:
@@ -41,7 +42,7 @@ class Window:
 
     def interval(self, now: float) -> float:
         """Seconds between turns in the long run."""
-        return WINDOW_S / max(self.size(now), 1)
+        return WINDOW_S / max(self.size(now), self._whole(now) // self._replicas, 1)
 
     def wait(self, now: float, *, urgent: bool = True) -> float:
         """Seconds until the next turn could be taken, if nobody else does."""
@@ -85,11 +86,11 @@ class Window:
         self._most = 1.0 + self._left(self.size(self._now), urgent)
         self._tokens = min(self._tokens, self._most)
 
-    def set_share(self, now: float, share: int | None, untold: int | None = None) -> None:
+    def set_share(self, now: float, share: int | None, untold: int | None = None, replicas: int = 1) -> None:
         """What replicas leave to this one from now on; None: all. Turns that count already go on to. untold: how many may be
-        taken before it is asked again; None: any."""
+        taken before it is asked again; None: any. replicas: how many there are; who waits here has its part soon."""
         self._settle(now)
-        self._share, self._untold = share, untold
+        self._share, self._untold, self._replicas = share, untold, replicas
         self._tokens = min(self._tokens, self._burst(self.size(self._now)))
 
     def change(self, now: float, ceiling: int) -> None:
@@ -108,6 +109,9 @@ class Window:
             self._tokens = min(self._tokens + (now - self._at) * size / WINDOW_S, most)
             self._at = now
         return now
+
+    def _whole(self, now: float) -> int:
+        return max(int(self.limit.at(now) + 1e-9), 1)
 
     def _left(self, size: int, urgent: bool) -> int:
         return 0 if urgent else int(self._burst(size) * self._reserve)
