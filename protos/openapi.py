@@ -8,16 +8,15 @@ from typing import Any
 from compliance_gateway.v1 import assignment_pb2 as pb
 from compliance_gateway.v1 import odata_pb2
 from google.protobuf.descriptor import FieldDescriptor
-from openapi_schemas import TYPE, Json, property_of, reference, rules_of
+from openapi_answers import JSON, answers, error_schema, refusals, refused
+from openapi_schemas import TYPE, Json, choices, is_required, property_of, reference, rules_of
 
 from gateway.doors.rest_answers import CREATED
 from gateway.doors.rest_batch import MOST
-from gateway.doors.rest_requests import ELSEWHERE, IF_EXISTS, KEEPS_FILTERS
+from gateway.doors.rest_requests import ELSEWHERE, IF_EXISTS, KEEPS_FILTERS, REQUIRED, VIEWS
 from gateway.doors.rest_routes import WHOLE
-from gateway.errors import Kind, Reason
 from gateway.operations import OPERATIONS, SERVICE, HttpRule, Operation
 
-JSON = "application/json"
 POLICY, GROUP = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32", "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
 ASSIGNMENT_TYPE = pb.DeviceCompliancePolicyAssignment.DESCRIPTOR.GetOptions().Extensions[odata_pb2.odata_type]
 EXAMPLES = {
@@ -27,8 +26,24 @@ EXAMPLES = {
         {TYPE: "microsoft.graph.deviceAndAppManagementAssignmentTarget"},
     ),
 }
-# Reasons of the door itself, which no operation of a document's reader meets.
-NOT_OF_OPERATIONS = {Reason.ROUTE_UNKNOWN, Reason.METHOD_NOT_ALLOWED, Reason.DEPENDENCY_FAILED, Reason.CALLER_GONE}
+OWN_EXAMPLES = {
+    "EditComplianceAssignments": {
+        "several": {
+            "summary": "One more group, and one less",
+            "value": {
+                "edits": [
+                    {"create": {"assignment": {"target": EXAMPLES["group"][1]}, "ifExists": "keep"}},
+                    {"delete": {"id": f"{POLICY}_{GROUP}", "allowMissing": True}},
+                ]
+            },
+        }
+    },
+    "RestoreComplianceAssignments": {
+        "revision": {"summary": "Undoes a revision", "value": {"revision": 7}},
+        "time": {"summary": "The set as it was", "value": {"time": "2026-01-31T12:00:00Z", "scope": "wholeSet"}},
+    },
+}
+IN_HEADERS = ("request_id", "etag")
 HEADERS: dict[str, Json] = {
     "x-graph-tenant": {
         "description": "The configured tenant; may be left out where the caller may use exactly one.",
@@ -47,7 +62,7 @@ HEADERS: dict[str, Json] = {
 
 def document(comments: dict[str, str]) -> Json:
     """comments: what the protos say of each full name; see openapi_schemas.comments_of."""
-    schemas: Json = {"error": _error_schema()}
+    schemas: Json = {"error": error_schema()}
     paths: Json = {}
     for operation in OPERATIONS.values():
         for rule in operation.http:
@@ -71,7 +86,7 @@ def document(comments: dict[str, str]) -> Json:
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
-            "responses": {str(status): _refusal(reasons) for status, reasons in _reasons().items()},
+            "responses": refusals(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token that this gateway knows."},
                 "certificate": {"type": "mutualTLS", "description": "A client certificate, where the gateway takes them."},
@@ -95,7 +110,7 @@ def _operation(operation: Operation, rule: HttpRule, comments: dict[str, str], s
     parameters = [_parameter(f, comments, "path") for f in fields if f.name in in_path]
     hidden = () if beta else KEEPS_FILTERS
     parameters += [
-        _parameter(f, comments, "header" if f.name == "request_id" else "query")
+        _parameter(f, comments, "header" if f.name in IN_HEADERS else "query")
         for f in fields
         if f.name in ELSEWHERE and f.name not in hidden
     ]
@@ -103,6 +118,9 @@ def _operation(operation: Operation, rule: HttpRule, comments: dict[str, str], s
     if operation.name in CREATED:
         about = "`*`: create only what is not there, which is the rule without `ifExists` as well."
         parameters.append({"name": "If-None-Match", "in": "header", "description": about, "schema": {"enum": ["*"]}})
+    elif "etag" in operation.response.DESCRIPTOR.fields_by_name and not operation.writes:
+        about = "Etags that the caller has, or `*`: where one of them is the set's, 304 and no body."
+        parameters.append({"name": "If-None-Match", "in": "header", "description": about, "schema": {"type": "string"}})
     summary, _, rest = comments[f"{SERVICE.full_name}.{operation.name}"].partition(". ")
     out: Json = {
         "operationId": f"{operation.name}.{name}",
@@ -113,7 +131,7 @@ def _operation(operation: Operation, rule: HttpRule, comments: dict[str, str], s
     }
     if rule.body:
         out["requestBody"] = _request_body(operation, rule, in_path, beta, comments, schemas)
-    out["responses"] = {**_success(operation, beta, comments, schemas), **_refusals()}
+    out["responses"] = {**answers(operation, beta, comments, schemas), **refused(operation, has_body=bool(rule.body))}
     return out
 
 
@@ -122,46 +140,20 @@ def _request_body(operation: Operation, rule: HttpRule, in_path: list[str], beta
     if rule.body == WHOLE:
         hidden = () if beta else KEEPS_FILTERS
         own = [f for f in descriptor.fields if f.name not in (*in_path, *ELSEWHERE, *hidden)]
+        required = [f.json_name for f in own if is_required(f) or f.name in REQUIRED]
         schema = {
             "type": "object",
-            "required": ["assignments"],
+            **({"required": required} if required else {}),
             "properties": {f.json_name: property_of(f, beta, comments, schemas) for f in own},
+            **choices(descriptor),
         }
-        examples = {name: {"summary": s, "value": {"assignments": [{"target": t}]}} for name, (s, t) in EXAMPLES.items()}
+        examples = OWN_EXAMPLES.get(operation.name) or {
+            name: {"summary": s, "value": {"assignments": [{"target": t}]}} for name, (s, t) in EXAMPLES.items()
+        }
     else:
         schema = reference(descriptor.fields_by_name[rule.body].message_type, beta, comments, schemas)
         examples = {name: {"summary": s, "value": {TYPE: ASSIGNMENT_TYPE, "target": t}} for name, (s, t) in EXAMPLES.items()}
     return {"required": True, "content": {JSON: {"schema": schema, "examples": examples}}}
-
-
-def _success(operation: Operation, beta: bool, comments: Any, schemas: Json) -> Json:
-    response = operation.response.DESCRIPTOR
-    ids = {
-        name: {"description": about, "schema": {"type": "string"}}
-        for name, about in (
-            ("request-id", "The gateway's id of this answer; the ledger's entry has it."),
-            ("client-request-id", "The caller's own, where it sent one."),
-            ("compliance-gateway-request-id", "Of a write: the request id it was carried out under."),
-            ("compliance-gateway-warning", "REPLAYED, or FOREIGN_CHANGE_UNDONE with the rows."),
-            ("ratelimit-policy", "The caller's own share of the tenant's quota (draft-ietf-httpapi-ratelimit-headers)."),
-            ("ratelimit", "What is left of it."),
-        )
-    }
-    nothing = {"204": {"description": "Carried out; no body.", "headers": ids}}
-    if not response.fields:
-        return nothing
-    if rows := response.fields_by_name.get("assignments"):
-        row = reference(rows.message_type, beta, comments, schemas)
-        properties: Json = {"@odata.context": {"type": "string"}, "value": {"type": "array", "items": row}}
-        if "next_page_token" in response.fields_by_name:
-            properties["@odata.nextLink"] = {"type": "string", "description": "The next page; absent on the last."}
-        schema: Json = {"type": "object", "required": ["value"], "properties": properties}
-    else:
-        schema = reference(response, beta, comments, schemas)
-    status, words = ("201", "Created.") if operation.name in CREATED else ("200", "Carried out.")
-    headers = {**ids, "Location": {"schema": {"type": "string"}}} if status == "201" else ids
-    body = {status: {"description": words, "headers": headers, "content": {JSON: {"schema": schema}}}}
-    return {**body, **nothing} if operation.writes else body
 
 
 def _parameter(field: FieldDescriptor, comments: dict[str, str], place: str) -> Json:
@@ -169,8 +161,12 @@ def _parameter(field: FieldDescriptor, comments: dict[str, str], place: str) -> 
     schema = rules_of(field, "path" if place == "path" else name)
     if field.name == "if_exists":
         schema = {"type": "string", "enum": list(IF_EXISTS)}
+    elif field.name == "view":
+        schema = {"type": "string", "enum": list(VIEWS)}
     elif field.name == "update_mask":
         schema = {"type": "string"}
+    elif field.name == "etag":
+        schema = {**schema, "pattern": f"^([*]|{schema['pattern'].strip('^$')})$"}
     out = {"name": name, "in": place, "description": comments.get(field.full_name, ""), "schema": schema}
     if place == "path":
         example = f"{POLICY}_{GROUP}" if "assignment" in field.name else POLICY
@@ -204,59 +200,13 @@ def _batch(name: str) -> Json:
             {"name": header, "in": "header", **HEADERS[header]} for header in ("x-graph-tenant", "client-request-id")
         ],
         "requestBody": {"required": True, "content": {JSON: {"schema": body, "example": {"requests": [get]}}}},
-        "responses": {"200": {"description": "All answers.", "content": {JSON: {"schema": answer}}}, **_refusals()},
+        "responses": {"200": {"description": "All answers.", "content": {JSON: {"schema": answer}}}, **refused(None)},
     }
 
 
 def _page(about: str, kind: str, statuses: Iterable[int]) -> Json:
     answer = {"description": about, "content": {kind: {"schema": {"type": "object"}}}}
     return {"tags": ["health"], "summary": about.rstrip("."), "security": [], "responses": {str(s): answer for s in statuses}}
-
-
-def _error_schema() -> Json:
-    text = {"type": "string"}
-    detail = {"type": "object", "properties": {"code": text, "message": text, "target": text}}
-    error = {
-        "type": "object",
-        "required": ["code", "message", "innerError"],
-        "properties": {
-            "code": {
-                "type": "string",
-                "description": "The reason: stable, made for programs.",
-                "enum": [r.name for r in Reason],
-            },
-            "message": text,
-            "target": {"type": "string", "description": "What was not found, or is there."},
-            "details": {"type": "array", "description": "Each broken rule, and where.", "items": detail},
-            "innerError": {
-                "type": "object",
-                "description": "request-id, client-request-id, date; Graph's ids, status and code where Graph answered.",
-                "additionalProperties": text,
-            },
-        },
-    }
-    return {"type": "object", "required": ["error"], "properties": {"error": error}}
-
-
-def _reasons() -> dict[int, list[Reason]]:
-    found: dict[int, list[Reason]] = {}
-    for reason in Reason:
-        if reason not in NOT_OF_OPERATIONS:
-            found.setdefault(reason.http, []).append(reason)
-    return dict(sorted(found.items()))
-
-
-def _refusals() -> Json:
-    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in _reasons()}
-
-
-def _refusal(reasons: list[Reason]) -> Json:
-    headers: Json = {"request-id": {"schema": {"type": "string"}}}
-    if any(reason.kind in (Kind.RESOURCE_EXHAUSTED, Kind.UNAVAILABLE, Kind.ABORTED) for reason in reasons):
-        headers["Retry-After"] = {"description": "Seconds, where a retry makes sense.", "schema": {"type": "integer"}}
-    words = "\n".join(f"* `{reason.name}`: {reason.meaning}" for reason in reasons)
-    content = {JSON: {"schema": {"$ref": "#/components/schemas/error"}}}
-    return {"description": words, "headers": headers, "content": content}
 
 
 def _camel(name: str) -> str:

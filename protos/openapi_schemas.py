@@ -16,6 +16,14 @@ Json = dict[str, Any]
 TYPE = "@odata.type"
 GUID = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 
+# Messages that are a text in JSON.
+TEXTS: dict[str, Json] = {
+    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+    "google.protobuf.Duration": {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,9})?s$"},
+    "google.protobuf.FieldMask": {"type": "string"},
+}
+BITS = {FieldDescriptor.TYPE_INT32: 32, FieldDescriptor.TYPE_INT64: 64}
+
 
 def comments_of(files: FileDescriptorSet) -> dict[str, str]:
     """The leading comments, by full name. files: with source info."""
@@ -42,8 +50,8 @@ def _name_at(file: FileDescriptorProto, path: list[int]) -> str:
 
 def reference(descriptor: Descriptor, beta: bool, comments: dict[str, str], schemas: Json) -> Json:
     odata_type = descriptor.GetOptions().Extensions[odata_pb2.odata_type]
-    own = descriptor.name[:1].lower() + descriptor.name[1:]
-    name = f"{'beta' if beta else 'v1.0'}.{odata_type.rpartition('.')[2] or own}"
+    own = descriptor.full_name.removeprefix(f"{descriptor.file.package}.")  # a type that Graph does not have
+    name = f"{'beta' if beta else 'v1.0'}.{odata_type.rpartition('.')[2] or own[0].lower() + own[1:]}"
     if name not in schemas:
         schemas[name] = {}  # it may refer to itself
         schemas[name] = _schema(descriptor, odata_type, beta, comments, schemas)
@@ -51,7 +59,7 @@ def reference(descriptor: Descriptor, beta: bool, comments: dict[str, str], sche
 
 
 def _schema(descriptor: Descriptor, odata_type: str, beta: bool, comments: dict[str, str], schemas: Json) -> Json:
-    members = [f for f in descriptor.fields if f.containing_oneof and f.message_type]
+    members = [f for f in descriptor.fields if f.containing_oneof and is_subtype(f)]
     shown = [f for f in descriptor.fields if _is_shown(f, beta)]
     properties: Json = {f.json_name: property_of(f, beta, comments, schemas) for f in shown}
     about = {"type": "object", "description": comments.get(descriptor.full_name, "")}
@@ -59,7 +67,8 @@ def _schema(descriptor: Descriptor, odata_type: str, beta: bool, comments: dict[
         required = [TYPE] if "Target" in descriptor.name else []  # which of the subtypes it is
         required += [f.json_name for f in shown if is_required(f)]
         named = {TYPE: {"type": "string", "enum": _spellings(odata_type)}} if odata_type else {}
-        return {**about, **({"required": required} if required else {}), "properties": {**named, **properties}}
+        needed = {"required": required} if required else {}
+        return {**about, **needed, "properties": {**named, **properties}, **choices(descriptor)}
     known = {f.message_type.GetOptions().Extensions[odata_pb2.odata_type]: f.message_type for f in members}
     references = {name: reference(found, beta, comments, schemas) for name, found in known.items() if name}
     name = f"{'beta' if beta else 'v1.0'}.otherAssignmentTarget"
@@ -87,7 +96,7 @@ def _spellings(odata_type: str) -> list[str]:
 
 def _is_shown(field: FieldDescriptor, beta: bool) -> bool:
     options = field.GetOptions()
-    if options.Extensions[odata_pb2.odata_other_properties] or is_subtype(field):
+    if options.Extensions[odata_pb2.odata_other_properties] or options.Extensions[odata_pb2.odata_header] or is_subtype(field):
         return False
     return beta or not options.Extensions[odata_pb2.odata_beta]
 
@@ -96,19 +105,32 @@ def is_required(field: FieldDescriptor) -> bool:
     return field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
+def choices(descriptor: Descriptor) -> Json:
+    """Of the choices that have to be made, one each."""
+    required = [one for one in descriptor.oneofs if one.GetOptions().Extensions[validate_pb2.oneof].required]
+    found = [{"oneOf": [{"required": [f.json_name]} for f in one.fields]} for one in required if not is_subtype(one.fields[0])]
+    return found[0] if found else {}
+
+
+def _is_choice(field: FieldDescriptor) -> bool:
+    return field.containing_oneof is not None and len(field.containing_oneof.fields) > 1
+
+
 def property_of(field: FieldDescriptor, beta: bool, comments: dict[str, str], schemas: Json) -> Json:
     out: Json = {"description": comments.get(field.full_name, "")}
-    if field.message_type:
+    if field.message_type and field.message_type.full_name in TEXTS:
+        out |= TEXTS[field.message_type.full_name]
+    elif field.message_type:
         inner = reference(field.message_type, beta, comments, schemas)
         rules = field.GetOptions().Extensions[validate_pb2.field].repeated
-        most = {"maxItems": rules.max_items} if rules.max_items else {}
-        out |= {"type": "array", "items": inner, **most} if field.is_repeated else inner
+        bounds = {"minItems": rules.min_items, "maxItems": rules.max_items}
+        out |= {"type": "array", "items": inner, **{k: v for k, v in bounds.items() if v}} if field.is_repeated else inner
     elif field.enum_type:
         names = [value.GetOptions().Extensions[odata_pb2.odata_name] for value in field.enum_type.values]
-        out |= {"type": ["string", "null"], "enum": [*filter(None, names), None]}
+        out |= {"type": ["string", "null"], "enum": [*dict.fromkeys(filter(None, names)), None]}
     else:
         out |= rules_of(field, field.json_name)
-        if not is_required(field):
+        if not (is_required(field) or _is_choice(field)):
             out["type"] = [out["type"], "null"]
     if field_behavior_pb2.OUTPUT_ONLY in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]:
         out["readOnly"] = True
@@ -120,10 +142,10 @@ def rules_of(field: FieldDescriptor, at: str) -> Json:
     rules = field.GetOptions().Extensions[validate_pb2.field]
     if field.type == FieldDescriptor.TYPE_BOOL:
         return {"type": "boolean"}
-    if field.type == FieldDescriptor.TYPE_INT32:
-        least = 1 if at == "$top" else rules.int32.gte
-        most = rules.int32.lte if rules.int32.HasField("lte") else (1 << 31) - 1
-        return {"type": "integer", "minimum": least, "maximum": most}
+    if bits := BITS.get(field.type):
+        bounds = rules.int32 if bits == 32 else rules.int64
+        least = 1 if at == "$top" else bounds.gte
+        return {"type": "integer", "minimum": least, "maximum": bounds.lte if bounds.HasField("lte") else (1 << bits - 1) - 1}
     text = rules.string
     pattern = GUID if text.uuid else text.pattern
     longest = {"maxLength": text.max_len} if text.HasField("max_len") else {}

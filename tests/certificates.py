@@ -3,7 +3,7 @@
 import datetime
 import ipaddress
 import time
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import jwt
@@ -16,12 +16,32 @@ NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
 
 
-@dataclass
 class Pair:
-    """A key and its certificate."""
+    """A key and its certificate, made when they are first asked for: a key takes a tenth of a second."""
 
-    key: rsa.RSAPrivateKey
-    certificate: x509.Certificate
+    def __init__(self, name: str, issuer: "Pair | None", days: float, authority: bool, uris: tuple[str, ...]) -> None:
+        self.name, self.issuer, self.days, self.authority, self.uris = name, issuer, days, authority, uris
+
+    @cached_property
+    def key(self) -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    @cached_property
+    def certificate(self) -> x509.Certificate:
+        addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.UniformResourceIdentifier, self.uris)]
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self.name)])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.issuer.certificate.subject if self.issuer else subject)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - 2 * DAY)
+            .not_valid_after(NOW + self.days * DAY)
+            .add_extension(x509.BasicConstraints(ca=self.authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+        )
+        return builder.sign((self.issuer or self).key, hashes.SHA256())
 
     @property
     def key_pem(self) -> bytes:
@@ -47,25 +67,7 @@ def new_pair(
     name: str = "app", issuer: Pair | None = None, days: float = 30, *, authority: bool = False, uris: tuple[str, ...] = ()
 ) -> Pair:
     """Valid from two days ago for so many days from now; self-signed without an issuer. For 127.0.0.1 and the URIs."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.certificate.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - 2 * DAY)
-        .not_valid_after(NOW + days * DAY)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.UniformResourceIdentifier, uris)]
-            ),
-            critical=False,
-        )
-    )
-    return Pair(key, builder.sign(issuer.key if issuer else key, hashes.SHA256()))
+    return Pair(name, issuer, days, authority, uris)
 
 
 def public_pem(key: rsa.RSAPrivateKey) -> str:

@@ -1,8 +1,10 @@
 """Fixtures: one emulator for each routes mode and session, as new for each test."""
 
 import asyncio
+import gc
 import os
 import secrets
+import sys
 
 import machine
 import postgres_server
@@ -15,6 +17,9 @@ from gateway.emulator.control import reset
 from gateway.emulator.registration import App
 from gateway.emulator.unconfirmed import Unconfirmed
 
+# Each worker, and each process that a test starts, would compile everything anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Tests start processes while gRPC's threads run; its handlers of a fork break the process then. Read when grpc is imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
@@ -56,6 +61,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker("property")
         if machine.needs_of(item):
             item.add_marker("machine")
+
+
+def pytest_collection_finish():
+    """Thousands of tests live to the end: no collection of garbage has to look at them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

@@ -5,11 +5,12 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +18,8 @@ from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import Complia
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from ledgers import new_ledger
+from processes import Process
 
 from gateway.bootstrap import running
 from gateway.cli.emulator import config_for
@@ -103,7 +106,11 @@ class Rig:
 
     def entries(self, **query: Any) -> list[Entry]:
         """What the ledger has."""
-        return list(SqlLedger(self.ledger).find(Query(**query)))
+        return list(self._ledger.find(Query(**query)))
+
+    @cached_property
+    def _ledger(self) -> SqlLedger:
+        return SqlLedger(self.ledger)
 
     async def first_entries(self) -> list[Entry]:
         """What the ledger has once it has anything: nobody waits for the entry of a stranger's refusal."""
@@ -164,7 +171,8 @@ async def gateway(emulator: Emulator, **sections: dict[str, Any]) -> AsyncIterat
     rules = emulator.folder / "everyone-may-all.cedar"
     rules.write_text("permit(principal, action, resource);")
     values["authorization"] = {"rules_file": str(rules)}
-    values["ledger"] = {"url": f"sqlite:///{emulator.folder}/{secrets.token_hex(4)}.db"}
+    if "url" not in sections.get("ledger", {}):
+        values["ledger"] = {"url": new_ledger(emulator.folder)}
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
     config = parse(values)
@@ -194,28 +202,23 @@ def logged() -> Iterator[list[str]]:
         root.setLevel(level)
 
 
-async def command(*arguments: str) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
-    """Starts `python -m gateway …` and reads its ready line."""
+def at_once(path: Path, text: str) -> None:
+    """A file that is written in place is empty for a moment, and whoever reads it anew then reads that."""
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").replace(path)
 
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout
-    async with asyncio.timeout(30):
+
+async def command(*arguments: str) -> tuple[Process, dict[str, Any]]:
+    """Starts `python -m gateway …` and reads its ready line."""
+    process = await Process().start(arguments)
+    async with asyncio.timeout(60):
         line = await process.stdout.readline()
     return process, json.loads(line)
 
 
 async def outcome(*arguments: str) -> tuple[int, str, str]:
     """Runs `python -m gateway …` to its end: exit status, stdout, stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    process = await Process().start(arguments)
     stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, stdout.decode(), stderr.decode()
 

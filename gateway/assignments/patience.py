@@ -5,10 +5,14 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+from gateway.errors import Kind
+
 # Between the first looks after a write; the last again and again. Terraform's provider looks 30 times, 2 s apart.
 PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 # The longest pause between reads that are too old.
 OLD_READ_S = 2.0
+# What may be otherwise when it is tried again.
+MAY_PASS = (Kind.RESOURCE_EXHAUSTED, Kind.UNAVAILABLE, Kind.ABORTED)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 from gateway.assignments.edits import Edit
 from gateway.assignments.lease import leased
+from gateway.assignments.looks import Look, Verdict
 from gateway.assignments.merge import merge
-from gateway.assignments.patience import OLD_READ_S
+from gateway.assignments.patience import MAY_PASS, OLD_READ_S
 from gateway.assignments.pending import Written, part_of
 from gateway.assignments.policy import Policy
 from gateway.errors import GatewayError, Reason
+from gateway.graph.retries import backoff
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,7 @@ async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
     """Answers all of them: each edit by itself, as if it came alone. Whether the look showed that a repair is needed."""
     deadline = max(preview.deadline for preview in previews)
     try:
-        while True:
-            async with leased(policy, deadline):
-                look, verdict = await policy.look(deadline)
-            if not verdict.old:
-                break
-            wait = min(max(verdict.fresh_at - policy.now(), 0.1), OLD_READ_S)
-            if asyncio.get_running_loop().time() + wait >= deadline:
-                raise GatewayError(Reason.READ_TOO_OLD, retry_after=wait)
-            await asyncio.sleep(wait)
+        look, verdict = await _fresh_look(policy, deadline)
     except GatewayError as error:
         for preview in previews:
             preview.fail(error)
@@ -68,3 +62,24 @@ async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
         writes = int(bool(merged.touched))  # a repair is one as well, and goes out first
         preview.future.set_result(Previewed(written, writes, policy.turns.wait_now()))
     return bool(verdict.repairs)
+
+
+async def _fresh_look(policy: Policy, deadline: float) -> tuple[Look, Verdict]:
+    """One that may be built upon. What may pass is waited for, as a write would. Raises GatewayError."""
+    attempt = 1
+    while True:
+        try:
+            async with leased(policy, deadline):
+                look, verdict = await policy.look(deadline)
+            if not verdict.old:
+                return look, verdict
+            error = GatewayError(Reason.READ_TOO_OLD, retry_after=max(verdict.fresh_at - policy.now(), 0.1))
+            wait = min(error.retry_after or 0.0, OLD_READ_S)
+        except GatewayError as exc:
+            if exc.reason.kind not in MAY_PASS or attempt == policy.deps.patience.attempts:
+                raise
+            error, attempt = exc, attempt + 1
+            wait = exc.retry_after or backoff(attempt - 1, policy.deps.patience.jitter())
+        if asyncio.get_running_loop().time() + wait >= deadline:
+            raise error
+        await asyncio.sleep(wait)

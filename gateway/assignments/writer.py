@@ -15,13 +15,13 @@ from functools import partial
 from gateway.assignments.batch import Batch, Crowd
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.lease import leased
-from gateway.assignments.patience import OLD_READ_S
+from gateway.assignments.patience import MAY_PASS, OLD_READ_S
 from gateway.assignments.pending import Pending, apart, fail, still_wanted
 from gateway.assignments.policy import Policy, WriterDeps
 from gateway.assignments.preview import Preview, show
 from gateway.assignments.round import carry_out
 from gateway.assignments.watch import Watch, after_look, begun
-from gateway.errors import GatewayError, Kind, Reason
+from gateway.errors import GatewayError, Reason
 from gateway.graph.client import GraphClient, Permit
 from gateway.graph.quota import Bid, Bidder
 from gateway.graph.retries import backoff
@@ -32,7 +32,6 @@ from gateway.sets import AssignableSet
 
 log = logging.getLogger(__name__)
 
-MAY_PASS = (Kind.RESOURCE_EXHAUSTED, Kind.UNAVAILABLE, Kind.ABORTED)
 # Causes that pass by themselves, in a time that is known: waited for until the deadline, however many rounds that takes.
 PATIENT = (Reason.GRAPH_THROTTLED, Reason.READ_TOO_OLD)
 # How long a round that only watches may take.

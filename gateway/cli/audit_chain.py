@@ -3,7 +3,7 @@ database."""
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
-from gateway.entry import Entry, utc_now
+from gateway.entry import utc_now
 from gateway.ledger.chain import verify
-from gateway.ledger.ledger import Ends
+from gateway.ledger.derived import Verifiable
+from gateway.ledger.ledger import Ends, LedgerReader
 from gateway.ledger.seals import Seal, SealError, read_seals, sealed
 
 
@@ -26,7 +27,8 @@ def verify_chain(
     seals: Annotated[Path | None, typer.Option(help="The file that `seal` appends to; needs --public-key.")] = None,
     public_key: Annotated[Path | None, typer.Option(help="Of the key that sealed: Ed25519, PEM.")] = None,
 ) -> None:
-    """Check the hash chain over all finished entries. Exit 1 if an entry was changed, removed or moved.
+    """Check the hash chain over all finished entries, and what is kept beside it: whom they touched, and the sets before
+    revisions. Exit 1 if anything of it was changed, removed or moved.
 
     With seals, a chain that was computed anew is found too.
     """
@@ -37,8 +39,8 @@ def verify_chain(
         raise typer.BadParameter("go together", param_hint="--seals and --public-key")
     known = _seals(seals, _public_key(public_key)) if seals and public_key else None
     heads = [(int(match[1]), match[2])] if match else []
-    with opened(config, ledger) as book, book.chained() as (ends, entries):
-        _check(entries, ends, heads, known)
+    with opened(config, ledger) as book:
+        ends = _check(book, heads, known)
     upto = f", sealed up to {max(seal.position for seal in known)}" if known else ""
     typer.echo(f"The chain is whole: {ends.head[0] - ends.tail[0]} entries{upto}. head {ends.head[0]}:{ends.head[1]}")
 
@@ -55,8 +57,8 @@ def seal(
     """
     private = _private_key(key)
     known = (_seals(to, private.public_key(), "--to") if to.exists() else None) or None
-    with opened(config, ledger) as book, book.chained() as (ends, entries):
-        _check(entries, ends, [], known)
+    with opened(config, ledger) as book:
+        ends = _check(book, [], known)
     line = sealed(ends.head, utc_now(), private).model_dump_json()
     try:
         with to.open("a", encoding="utf-8") as file:
@@ -68,16 +70,19 @@ def seal(
     typer.echo(line)
 
 
-def _check(entries: Iterable[Entry], ends: Ends, noted: Sequence[tuple[int, str]], seals: Sequence[Seal] | None) -> None:
+def _check(book: LedgerReader, noted: Sequence[tuple[int, str]], seals: Sequence[Seal] | None) -> Ends:
     """Ends the command with a line for each fault. seals: those of what was let go of since say nothing any more."""
-    telling = [seal.head for seal in seals or () if seal.position >= ends.tail[0]]
-    wrong = list(verify(entries, ends, [*noted, *telling]))
+    with book.chained() as (ends, entries):
+        telling = [seal.head for seal in seals or () if seal.position >= ends.tail[0]]
+        wrong = list(verify(entries, ends, [*noted, *telling]))
     if seals is not None and not telling:
         wrong.append(f"seals: none of the {len(seals)} is of anything that is kept; a file of its own begins anew")
+    wrong += book.beside() if isinstance(book, Verifiable) else ()
     for line in wrong:
         typer.echo(line)
     if wrong:
         raise typer.Exit(1)
+    return ends
 
 
 def _seals(path: Path, key: Ed25519PublicKey, option: str = "--seals") -> list[Seal]:

@@ -5,12 +5,13 @@ import getpass
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Annotated
 from uuid import uuid4
 
 import typer
-from compliance_gateway.v1.compliance_assignment_service_pb2 import RestoreComplianceAssignmentsRequest
+from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 
 from gateway.assignments.rows import Touch, key_of, value_of
 from gateway.bootstrap import without_doors
@@ -47,6 +48,21 @@ LOOKED_AT = 1_000  # revisions since, when it is told whether the rows were chan
 POLICY = "device_compliance_policy_id"
 
 
+class OnConflict(StrEnum):
+    """What to do with rows that somebody has changed since."""
+
+    KEEP_CURRENT = "keep-current"
+    FORCE = "force"
+
+
+# In JSON at REST and at gRPC, for the message, and of a row that was changed since.
+CHOICES: Mapping[OnConflict | None, tuple[str, str, pb.OnConflict.ValueType, str]] = {
+    None: ("", "", pb.ON_CONFLICT_UNSPECIFIED, "RESTORE_CONFLICT, unless --on-conflict says what to do"),
+    OnConflict.KEEP_CURRENT: ("keepCurrent", "ON_CONFLICT_KEEP_CURRENT", pb.ON_CONFLICT_KEEP_CURRENT, "stays as it is"),
+    OnConflict.FORCE: ("force", "ON_CONFLICT_FORCE", pb.ON_CONFLICT_FORCE, "restored all the same"),
+}
+
+
 @dataclass(frozen=True)
 class Undoing:
     """What is to be undone. source: `entry` and its id, or `revision` and its number. touched: what that did to rows."""
@@ -55,6 +71,7 @@ class Undoing:
     source: Mapping[str, str | int]
     number: int
     touched: Mapping[Key, Touch]
+    on_conflict: OnConflict | None = None
 
 
 def undo(
@@ -63,6 +80,12 @@ def undo(
     ledger: LedgerUrl = "",
     policy: Annotated[str, typer.Option(help="The policy's id: of a revision it has to be said.")] = "",
     tenant: OfTenant = "",
+    on_conflict: Annotated[
+        OnConflict | None,
+        typer.Option(
+            help="Rows that somebody has changed since: leave them, or restore them all the same. Else nothing is done."
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Carry it out, as caller operator:USER; needs --config.")] = False,
 ) -> None:
     """Show what undoing a write would do, and the command that does it; with --config and --yes, carry it out.
@@ -72,7 +95,7 @@ def undo(
     if yes and config is None:
         raise typer.BadParameter("needs --config, which has the credentials and rules", param_hint="--yes")
     with opened(config, ledger) as book:
-        undoing = _undoing(book, what, tenant, policy)
+        undoing = replace(_undoing(book, what, tenant, policy), on_conflict=on_conflict)
         since = {} if yes else _since(book, undoing)
     if config is None or not yes:
         say(_preview(undoing, since))
@@ -93,7 +116,7 @@ def undo(
 async def carry_out(config: Config, undoing: Undoing) -> str:
     """Through all the steps of a call. The id of its entry. Raises GatewayError, ConfigError."""
     caller = operator()
-    message = RestoreComplianceAssignmentsRequest(request_id=str(uuid4()))
+    message = pb.RestoreComplianceAssignmentsRequest(request_id=str(uuid4()), on_conflict=CHOICES[undoing.on_conflict][2])
     for name, value in {POLICY: undoing.policy.policy, **undoing.source}.items():
         setattr(message, name, value)
     async with without_doors(config, caller) as handler:
@@ -128,8 +151,9 @@ def commands(undoing: Undoing) -> list[str]:
     path = next(rule.path for rule in OPERATION.http if rule.path.startswith("/beta/"))
     url = path.format(**{POLICY: undoing.policy.policy})
     tenant = f"{TENANT_HEADER}: {undoing.policy.tenant}"
-    body = dumps(undoing.source)
-    message = dumps({"deviceCompliancePolicyId": undoing.policy.policy, **undoing.source})
+    at_rest, at_grpc = ({"onConflict": word} if word else {} for word in CHOICES[undoing.on_conflict][:2])
+    body = dumps({**undoing.source, **at_rest})
+    message = dumps({"deviceCompliancePolicyId": undoing.policy.policy, **undoing.source, **at_grpc})
     return [
         "As a caller who may RestoreComplianceAssignments, with GATEWAY=https://… and TOKEN=…:",
         f'  curl -sS -X POST "$GATEWAY"{shlex.quote(url)} \\',
@@ -179,13 +203,18 @@ def _preview(undoing: Undoing, since: Mapping[Key, tuple[Kept, Touch]]) -> Itera
         for key, touch in undoing.touched.items()
         if value_of(of, now[key]) != value_of(of, touch.before)
     }
-    yield "By what the ledger knows, it would change:" if differing else "By what the ledger knows, it is undone already."
-    yield from change_lines(changes_between(differing), most=len(differing))
-    for key in differing:
-        if key in since and value_of(of, now[key]) != value_of(of, undoing.touched[key].after):
-            kept = since[key][0]
-            by = ", ".join(sorted({who(entry) for entry in kept.entries})) or "somebody else"
-            yield f"    changed since in revision {kept.number}, by {by}: RESTORE_CONFLICT, unless onConflict is said"
+    conflicts = [
+        key for key in differing if key in since and value_of(of, now[key]) != value_of(of, undoing.touched[key].after)
+    ]
+    left = conflicts if undoing.on_conflict is OnConflict.KEEP_CURRENT else []
+    changing = {key: touch for key, touch in differing.items() if key not in left}
+    words = "would change:" if changing else "would change nothing." if left else "is undone already."
+    yield f"By what the ledger knows, it {words}"
+    yield from change_lines(changes_between(changing), most=len(changing))
+    for key in conflicts:
+        kept = since[key][0]
+        by = ", ".join(sorted({who(entry) for entry in kept.entries})) or "somebody else"
+        yield f"    changed since in revision {kept.number}, by {by}: {CHOICES[undoing.on_conflict][3]}"
 
 
 def _done(entry: Entry) -> Iterator[str]:

@@ -13,7 +13,7 @@ from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.doors.rest_requests import ELSEWHERE
+from gateway.doors.rest_requests import ANY, ELSEWHERE
 from gateway.doors.rest_routes import POLICIES, Route
 from gateway.errors import VALUE_BYTES, GatewayError, Reason, Violation, in_words
 from gateway.odata import codec
@@ -62,7 +62,7 @@ def answer_of(
         entity = {"OData-EntityId": headers["Location"]} if headers else {}
         return RestAnswer(204, {**headers, **entity, "Preference-Applied": "return=minimal"})
     headers |= {name: value for name, value in _in_headers(message) if value}
-    if ETAG in headers and headers[ETAG] in known:
+    if ETAG in headers and not {ANY, headers[ETAG]}.isdisjoint(known):
         return RestAnswer(304, headers)
     listed = next((name for name in LISTED if name in message.DESCRIPTOR.fields_by_name), "")
     graphs = message.DESCRIPTOR.GetOptions().Extensions[odata_pb2.odata_type] or listed == "assignments"

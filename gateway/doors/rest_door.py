@@ -35,7 +35,7 @@ from gateway.doors.rest_http import (
     with_ids,
 )
 from gateway.doors.rest_pages import Pages
-from gateway.doors.rest_requests import Headers, check_lengths, message_of
+from gateway.doors.rest_requests import Headers, check_lengths, known_etags, message_of
 from gateway.doors.rest_routes import not_allowed, route_of, template_of
 from gateway.doors.tls import Certificates
 from gateway.errors import GatewayError, Reason, invalid
@@ -47,7 +47,6 @@ WARNING = "compliance-gateway-warning"
 VERSION = re.compile(r"/(v1\.0|beta)/", re.IGNORECASE)
 BATCH_PATH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
 MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\b", re.IGNORECASE)
-ETAGS = re.compile(r'"[^"]*"')
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\b", re.IGNORECASE)
 # A body may take half of the time that its call has: the rest is for the operation.
 BODY_SHARE = 2
@@ -185,7 +184,7 @@ class RestDoor:
         except GatewayError as error:
             answer = refusal_of(error, route, call.id, correlation_id(call.metadata))
         else:
-            known = ETAGS.findall(", ".join(incoming.headers.get("if-none-match", ())))
+            known = () if route.operation.writes else known_etags(incoming.headers)
             answer = answer_of(route, message, incoming.root, query, minimal=minimal, known=known)
         return _with_record(answer, call)
 

@@ -18,6 +18,10 @@ from gateway.odata import ODataError, codec
 # Headers that are searched before anybody knows who sends them; each may have so many characters.
 SEARCHED = ("Prefer", "Content-Encoding", "If-Match", "If-None-Match")
 LONGEST_HEADER = 256
+# RFC 9110 §8.8.3: an etag, weak or not; a list of them may have empty elements.
+ETAG = r'(?:W/)?("[!#-~\x80-\U0010ffff]*")'
+ETAGS = re.compile(rf"[ \t,]*{ETAG}(?:[ \t]*,[ \t,]*{ETAG})*[ \t,]*")
+ANY = "*"
 
 Headers = Mapping[str, tuple[str, ...]]
 
@@ -187,6 +191,19 @@ READERS: Mapping[str, Callable[[Message, str, str, str], None]] = {
 }
 
 
+def known_etags(headers: Headers) -> list[str]:
+    """What a reader has already (If-None-Match), weak or not; `*` for whatever there is. Raises ODataError."""
+    given = headers.get("if-none-match")
+    if given is None:
+        return []
+    text = ", ".join(given)
+    if text.strip() == ANY:
+        return [ANY]
+    if not ETAGS.fullmatch(text):
+        raise ODataError("If-None-Match", 'has to be *, or etags in quotes with commas between, such as "1", W/"2"')
+    return re.findall(ETAG, text)
+
+
 def _read_headers(message: Any, headers: Headers) -> None:
     """Idempotency-Key, and conditions on a write; those of a read are the answer's (see rest_answers)."""
     request_id = _one(headers, "Idempotency-Key")
@@ -195,12 +212,13 @@ def _read_headers(message: Any, headers: Headers) -> None:
             raise ODataError("Idempotency-Key", "may not be empty")
         message.request_id = request_id
     if not hasattr(message, "request_id"):
+        known_etags(headers)  # whether they can be read
         return
     if_match, if_none_match = _one(headers, "If-Match"), _one(headers, "If-None-Match")
-    if if_match not in (None, "*"):
+    if if_match not in (None, ANY):
         message.etag = if_match or '""'  # an empty one is no etag, and has to be refused
     creates = isinstance(message, pb.CreateComplianceAssignmentRequest)
-    if if_none_match is not None and not (creates and if_none_match == "*"):
+    if if_none_match is not None and not (creates and if_none_match == ANY):
         raise ODataError("If-None-Match", "may be * on a creation, and stand on a list")
     if if_none_match is not None and getattr(message, "if_exists", None):
         raise ODataError("If-None-Match", "contradicts ifExists")

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gateway.entry import Entry
 from gateway.errors import GatewayError, Reason
-from gateway.ledger import history, replays, schema, statements
+from gateway.ledger import derived, history, replays, schema, statements
 from gateway.ledger.databases import Database
 from gateway.ledger.ledger import Ends, LedgerError, Query
 from gateway.ledger.store import why
@@ -80,6 +80,11 @@ class SqlReader:
     def chained(self) -> Iterator[tuple[Ends, Iterator[Entry]]]:
         with self._reading() as connection:
             yield statements.ends(connection), statements.chained(connection)
+
+    def beside(self) -> Iterator[str]:
+        """See derived.Verifiable."""
+        with self._reading() as connection:
+            yield from derived.faults(connection)
 
     def revisions(self, tenant: str = "", policy: str = "", set: str = "", newest: int | None = None) -> Iterator[Kept]:  # noqa: A002
         with self._reading() as connection:

@@ -19,15 +19,16 @@ POSITIONS = sa.select(touches.c.position)
 
 def insert(connection: sa.Connection, finished: Sequence[Entry]) -> None:
     """Of entries that have their place in the chain."""
-    rows = [row for entry in finished if entry.changes is not None for row in _rows(entry.position, entry.changes)]
+    rows = [row for entry in finished if entry.changes is not None for row in rows_of(entry.position, entry.changes)]
     if rows:
         connection.execute(INSERT, rows)
 
 
-def _rows(position: int | None, changes: bytes) -> Iterator[dict[str, Any]]:
+def rows_of(position: int | None, changes: bytes) -> Iterator[dict[str, Any]]:
+    """What the table has of an entry."""
     try:
         touched = touched_by(changes)
-    except ValueError:  # somebody changed it in the database, and `verify` says so
+    except (ValueError, AttributeError):  # somebody changed it in the database, and `verify` says so
         return
     for place, (target, how) in enumerate(touched):
         kind, name = name_of(plain(target))

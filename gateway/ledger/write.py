@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from gateway.call import Record
+from gateway.changes import NOTHING
 from gateway.entry import OK, Entry
 from gateway.errors import GatewayError, Reason
 from gateway.ledger.ledger import Ledger
@@ -90,7 +91,7 @@ class Write:
 
     def unsent(self) -> None:
         """What was written down was surely not carried out."""
-        self.entry = replace(self.entry, sent=None, revision=None, changes=None, etag_before="", etag="")
+        self.entry = replace(self.entry, sent=None, revision=None, changes=NOTHING, etag_before="", etag="")
 
     def replay(self, done: Entry) -> Answered:
         """What was answered before."""

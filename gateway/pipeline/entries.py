@@ -1,6 +1,7 @@
 """A call as an entry of the ledger: never a body, and of the target only what says who is meant."""
 
 import hashlib
+import itertools
 import uuid
 from collections.abc import Iterable
 from typing import Any
@@ -9,10 +10,11 @@ from google.protobuf.message import Message
 
 from gateway.call import Call, correlation_id
 from gateway.entry import Entry, claim_of, utc_now
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Reason
 from gateway.odata.targets import BASE, text_of
 
 LONGEST = 512
+MOST_TARGETS = 16
 
 
 def intent(call: Call) -> Entry:
@@ -51,6 +53,8 @@ def refusal(call: Call, error: GatewayError) -> Entry:
         tenant=call.tenant,
         operation=call.operation.name,
         policy=_clean(getattr(message, "device_compliance_policy_id", call.policy)),
+        target=_first_targets_of(message) if error.reason is Reason.CALLER_NOT_PERMITTED and message is not None else "",
+        assignment=_clean(getattr(message, "device_compliance_policy_assignment_id", "")),
         request_id=_clean(getattr(message, "request_id", "")),
         began_at=utc_now(),
     )
@@ -64,6 +68,11 @@ def target_of(message: Message) -> str:
     """
     targets = [target for target in _targets(message) if target != BASE or not hasattr(message, "update_mask")]
     return ", ".join(map(_clean, targets))
+
+
+def _first_targets_of(message: Message) -> str:
+    """As many as an entry may say of a call that came to nothing."""
+    return _clean(", ".join(itertools.islice(map(_clean, _targets(message)), MOST_TARGETS)))
 
 
 def _targets(message: Message) -> Iterable[str]:

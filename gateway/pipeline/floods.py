@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 SECOND = 1.0
 # Those alike may differ in these; an entry for many says what is the same in all.
-OF_EACH = ("tenant", "policy", "request_id", "correlation_id")
+OF_EACH = ("tenant", "policy", "target", "assignment", "request_id", "correlation_id")
 # A caller may be refused at so many places in a second before they are told together.
 KINDS_OF_A_CALLER = 20
 

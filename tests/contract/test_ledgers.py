@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from ledgers import new_ledger
 from postgres_server import Server
 
 from gateway.config import LedgerConfig
@@ -32,7 +33,7 @@ from gateway.testing.share_contract import ShareContract
 class TestSqlite(LedgerContract, RevisionContract, HistoryContract, ShareContract):
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path):
-        self.path = tmp_path / "ledger.db"
+        self.path = Path(new_ledger(tmp_path, "ledger.db").removeprefix("sqlite:///"))
 
     def make(self) -> SqlLedger | None:
         """Each test has one gateway after the other; of several at once see test_two_gateways_at_once."""
@@ -56,6 +57,7 @@ class TestSqlite(LedgerContract, RevisionContract, HistoryContract, ShareContrac
             assert await ledger.renew(POLICY, grant.generation)
 
     async def test_the_file_is_the_owners_alone_and_durable(self):
+        self.path.unlink()  # it makes its own
         async with self.started() as ledger:
             assert self.path.stat().st_mode & 0o077 == 0
             connection = ledger._store._connection
@@ -72,11 +74,13 @@ class TestSqlite(LedgerContract, RevisionContract, HistoryContract, ShareContrac
             await self.make().start()
 
     def test_an_auditor_makes_no_file(self):
+        self.path.unlink()
         with pytest.raises(LedgerError, match="cannot be read"):
             self.make().ends()
         assert not self.path.exists()
 
     def test_an_auditor_is_told_of_a_file_that_is_none(self):
+        self.path.unlink()
         sqlite3.connect(self.path).execute("CREATE TABLE t (x)")
         with pytest.raises(LedgerError, match="cannot be read"):
             self.make().ends()

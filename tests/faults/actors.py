@@ -1,6 +1,7 @@
 """Two ways to edit a policy's assignments: through gateways, and as the tools do it today."""
 
 import asyncio
+import contextlib
 import random
 import uuid
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from moves import value_of
 from rig import Failure, Rig
 
 from gateway.emulator import Emulator
+from gateway.ledger.ledger import LedgerError
 
 FILTER = "51627384-95a6-4b7c-88d9-eafb0c1d2e34"
 FILTER_TYPES = {"none": 0, "include": 2, "exclude": 3}
@@ -39,7 +41,7 @@ class ThroughGateways:
     async def attempt(self, policy: str, op: Op, request_id: str, timeout: float) -> Answer:
         operation, fields = request_for(policy, op)
         if op.name == "undo":
-            fields = {"entry": await asyncio.to_thread(self._entry, op.undoes)}
+            fields = {"entry": await self._entry(op.undoes)}
         request = {"deviceCompliancePolicyId": policy, "requestId": request_id, **fields}
         answer = await self.rng.choice(self.rigs).call(operation, request, timeout=timeout)
         if not isinstance(answer, Failure):
@@ -48,10 +50,14 @@ class ThroughGateways:
             return Answer("", answer.reason == "OUTCOME_UNKNOWN", min(answer.retry_after or 0.05, 1.0))
         return Answer(answer.status if answer.status in (EXISTS, MISSING, BAD) else f"{answer.status} {answer.reason}")
 
-    def _entry(self, request_id: str) -> str:
-        """Of what was carried out under this request id."""
-        [entry] = (entry.id for entry in self.rigs[0].entries(request_id=request_id) if entry.outcome == OK)
-        return entry
+    async def _entry(self, request_id: str) -> str:
+        """Of what was carried out under this request id; a database that is busy is asked again."""
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(LedgerError):
+                    entries = await asyncio.to_thread(self.rigs[0].entries, request_id=request_id)
+                    return next(entry.id for entry in entries if entry.outcome == OK)
+                await asyncio.sleep(0.5)
 
     async def read(self, policy: str) -> None:
         rig = self.rng.choice(self.rigs)

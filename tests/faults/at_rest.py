@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 
+import sqlalchemy as sa
 from rig import Rig
 
 from gateway.emulator import Emulator
@@ -41,16 +43,21 @@ def repaired(rig: Rig) -> set[str]:
     return {entry.request_id for entry in rig.entries() if entry.repaired}
 
 
-async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30, pause: float = 0.02) -> None:
     """Until it holds. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause)
+
+
+@cache
+def reader_of(url: str, password: str | None) -> sa.Engine:
+    return database_of(url, password).reader
 
 
 def unsettled(rig: Rig) -> int:
     """How many writes the ledger still has an eye on."""
-    with database_of(rig.ledger.url, rig.ledger.password()).reader.connect() as connection:
+    with reader_of(rig.ledger.url, rig.ledger.password()).connect() as connection:
         query = "SELECT count(*) FROM revisions WHERE state NOT IN ('settled', 'void')"
         return int(connection.exec_driver_sql(query).scalar_one())
 
@@ -58,4 +65,4 @@ def unsettled(rig: Rig) -> int:
 async def at_rest(rig: Rig, seconds: float = 40) -> None:
     """Until no write can take effect any more and all are settled; outcomes may still be unknown."""
     await until(lambda: not rig.emulator.world.late, seconds)
-    await until(lambda: not unsettled(rig) and all(entry.state != "running" for entry in rig.entries()), seconds)
+    await until(lambda: not unsettled(rig) and all(entry.state != "running" for entry in rig.entries()), seconds, 0.1)

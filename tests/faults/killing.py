@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any
 
 import grpc
 import tomli_w
+from processes import Process
 from rig import NO_QUOTA, QUICK, Rig
 
 from gateway.cli.emulator import CALLER, config_for
@@ -61,7 +61,7 @@ class Victim:
         values["graph"] |= {**NO_QUOTA, **QUICK, "create_route": "assign", "read_back_s": 10, "doubt_s": 0.5, **graph}
         self.values = values | {"ledger": {"url": ledger_url, "lease_s": lease_s}, **sections}
         self.config, self.log = folder / f"{name}.toml", folder / f"{name}.log"
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Process | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Rig]:
@@ -82,10 +82,8 @@ class Victim:
 
     async def start(self) -> None:
         self.config.write_text(tomli_w.dumps(self.values))
-        command = (sys.executable, "-m", "gateway", "serve", "--config", str(self.config))
         with self.log.open("a") as log:
-            self.process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=log)
-        assert self.process.stdout
+            self.process = await Process().start(("serve", "--config", str(self.config)), log)
         async with asyncio.timeout(60):
             line = await self.process.stdout.readline()
         assert line, f"it does not start: {self.log.read_text()[-2000:]}"

@@ -97,12 +97,17 @@ async def test_fifty_cold_calls_send_one_token_request_where_msal_alone_sends_fi
         calls = (rig.call("CreateComplianceAssignment", GOOD | {"assignment": {"target": t}}) for t in targets)
         assert all(answer.id for answer in await asyncio.gather(*calls))
     ours, documented.world.entra.token_requests = documented.world.entra.token_requests, 0
-    await asyncio.to_thread(fifty_calls_of_msal_alone, documented)
+    all_have_asked = asyncio.Event()
+    documented.world.faults.order([Fault(path=TOKEN, times=50, until=all_have_asked)])
+    alone = asyncio.create_task(asyncio.to_thread(fifty_calls_of_msal_alone, documented))
+    while documented.world.faults.waiting and not alone.done():
+        await asyncio.sleep(0.01)
+    all_have_asked.set()
+    await alone
     assert (ours, documented.world.entra.token_requests) == (1, 50)
 
 
 def fifty_calls_of_msal_alone(emulator: Emulator) -> None:
-    emulator.world.faults.order([Fault(path=TOKEN, times=50, delay_s=1)])
     with EntraSession(emulator.folder / "ca.pem") as session, ThreadPoolExecutor(50) as threads:
         app = msal.ConfidentialClientApplication(
             emulator.world.entra.app.client_id,

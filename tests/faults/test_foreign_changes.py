@@ -39,19 +39,31 @@ async def test_foreign_changes_are_counted_and_logged(live: Emulator):
 
 async def test_a_foreign_change_that_our_write_may_have_undone_is_said_to_the_caller(live: Emulator):
     """Reads lag: the foreign row comes before our write and shows only after it, to be gone again with it."""
-    live.world.intune.lag = 1.0
+    live.world.graph.page_size = 100  # one request a read
+    written, read = asyncio.Event(), asyncio.Event()
     with logged() as lines:
         async with gateway(live, **MERGE) as rig:
             rows = live.world.intune.policies[WINDOWS].rows
             foreign = {"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(99)}}
             live.world.intune.set_rows(WINDOWS, [*rows, foreign])
-            await asyncio.sleep(0.6)
+            live.world.clock.advance(60)
+            live.world.intune.lag = 90  # from before the foreign row
+            live.world.faults.order([Fault(**LIST), Fault(**LIST, until=written), Fault(**LIST, until=read)])
             call = rig.channel.unary_unary("/compliance_gateway.v1.ComplianceAssignmentService/CreateComplianceAssignment")
             message = OPERATIONS["CreateComplianceAssignment"].request(
                 device_compliance_policy_id=WINDOWS,
                 assignment={"target": {"all_devices": {}}},
             )
             rpc = call(message.SerializeToString(), metadata=(("authorization", f"Bearer {rig.token}"),))
+            async with asyncio.timeout(60):
+                while live.world.faults.waiting > 1:
+                    await asyncio.sleep(0.01)
+                live.world.intune.lag = 30  # from before our write
+                written.set()
+                while live.world.faults.waiting:
+                    await asyncio.sleep(0.01)
+            live.world.intune.lag = 0
+            read.set()
             await rpc
             trailers = dict(await rpc.trailing_metadata())
     assert b"FOREIGN_CHANGE_UNDONE" in trailers["compliance-gateway-warning-bin"]

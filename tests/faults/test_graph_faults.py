@@ -69,6 +69,7 @@ async def test_a_lost_answer_is_found_out_by_reading_and_the_row_is_there_once(d
                 assert len(rig.writes()) == 1, "it is not sent again while it may come late"
                 async with asyncio.timeout(30):
                     while isinstance(answer, Failure):
+                        await asyncio.sleep(0.1)
                         answer = await rig.call("CreateComplianceAssignment", GOOD | {"requestId": "once"})
     [row] = rig.rows(EMPTY)
     assert answer.id == row["id"]
@@ -86,7 +87,7 @@ async def test_a_write_that_cannot_be_reconciled_is_unknown_and_is_not_sent_agai
         async with gateway(documented, graph={"create_route": "documented", "doubt_s": 0.2, "max_attempts": 1}) as rig:
             task = asyncio.create_task(rig.call("CreateComplianceAssignment", GOOD))
             while not rig.writes():
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # before it is read back
             documented.world.faults.order([blind])
             failure = await task
     assert (failure.status, failure.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")

@@ -12,7 +12,7 @@ from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY
 from gateway.ledger.sql_ledger import SqlLedger
 
-GRAPH = {"create_route": "assign", "read_back_s": 5, "doubt_s": 0.1, "lag_s": 0.3, "late_s": 2.0}
+GRAPH = {"create_route": "assign", "read_back_s": 5, "doubt_s": 0.1, "lag_s": 0.3, "late_s": 4.0}
 
 
 def groups(rig: Rig) -> set[str]:
@@ -21,7 +21,7 @@ def groups(rig: Rig) -> set[str]:
 
 async def undone(rig: Rig) -> None:
     """1 is created late, and undoes 2, which was acknowledged."""
-    rig.emulator.world.faults.order([Fault(**ASSIGN, status=504, effect="late", late_s=0.8)])
+    rig.emulator.world.faults.order([Fault(**ASSIGN, status=504, effect="late", late_s=2.5)])
     answer = await create(rig, group(1), requestId="late")
     assert (answer.reason, len(rig.rows(EMPTY))) == ("OUTCOME_UNKNOWN", 0)
     assert isinstance(await create(rig, group(2), requestId="early"), Assignment)

@@ -20,26 +20,29 @@ def shared(postgres: Postgres) -> dict:
     return {"graph": SETTINGS, "ledger": {"url": postgres.new_database()}}
 
 
-async def both_write(live: Emulator, one_settings: dict, other_settings: dict) -> tuple[str, str]:
-    """One's write is slow on its way; the other's comes meanwhile, unless it has to wait. The ids that both were told."""
-    live.world.faults.order([Fault(method="POST", path="/assign$", delay_s=0.6)])
+async def both_write(live: Emulator, one_settings: dict, other_settings: dict, seconds: float | None) -> tuple[str, str]:
+    """One's write is under way until the other has written, or has waited for its turn so long. The ids that both were told."""
+    arrives = asyncio.Event()
+    live.world.faults.order([Fault(method="POST", path="/assign$", until=arrives)])
     async with gateway(live, **one_settings) as one, gateway(live, **other_settings) as other:
         slow = asyncio.create_task(create(one, group(1), WINDOWS))
         while not one.writes():
             await asyncio.sleep(0.01)
-        quick = await create(other, group(2), WINDOWS)
-        return (await slow).id, quick.id
+        quick = asyncio.create_task(create(other, group(2), WINDOWS))
+        await asyncio.wait([quick], timeout=seconds)
+        arrives.set()
+        return (await slow).id, (await quick).id
 
 
 async def test_two_replicas_with_one_ledger_lose_nothing(live: Emulator, shared: dict):
     before = {row["id"] for row in live.world.intune.policies[WINDOWS].rows}
-    told = await both_write(live, shared, shared)
+    told = await both_write(live, shared, shared, 0.6)
     assert {row["id"] for row in live.world.intune.policies[WINDOWS].rows} == before | set(told)
 
 
 async def test_with_a_ledger_each_one_undoes_what_the_other_was_told(live: Emulator):
     """Why several replicas need the one ledger."""
-    slow, quick = await both_write(live, {"graph": SETTINGS}, {"graph": SETTINGS})
+    slow, quick = await both_write(live, {"graph": SETTINGS}, {"graph": SETTINGS}, None)
     there = {row["id"] for row in live.world.intune.policies[WINDOWS].rows}
     assert slow in there
     assert quick not in there

@@ -28,20 +28,21 @@ class Load:
         self.metadata = (("authorization", f"Bearer {rig.token}"), ("x-graph-tenant", tenant))
 
     async def __aenter__(self) -> "Load":
-        self.tasks = [asyncio.create_task(self._ask()) for _ in range(CALLERS)]
+        self.tasks = [asyncio.create_task(self._ask(number / CALLERS)) for number in range(CALLERS)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.over = True
         await asyncio.gather(*self.tasks)
 
-    async def _ask(self) -> None:
+    async def _ask(self, after: float) -> None:
+        await asyncio.sleep(after)
         while not self.over:
             answer = await self.rig.call("ListComplianceAssignments", LIST, metadata=self.metadata)
             self.answers += 1
             if isinstance(answer, Failure):
                 self.failures.append(answer)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(1)  # more would only keep the machine busy
 
 
 async def until(lines: list[str], message: str) -> None:

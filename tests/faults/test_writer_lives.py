@@ -68,11 +68,12 @@ def write(seconds: float) -> Write:
     return one
 
 
-async def test_ten_thousand_policies_touched_once_leave_nothing_behind():
+@pytest.mark.parametrize("number", [1_000, pytest.param(10_000, marks=pytest.mark.machine)])
+async def test_thousands_of_policies_touched_once_leave_nothing_behind(number: int):
     """When their writes are settled: without a lag that is after one more look."""
     writers = Writers({"t": FakeGraph()}, deps(NoLedger()))
     target = {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}
-    for start in range(0, 10_000, 500):
+    for start in range(0, number, 500):
         these = range(start, start + 500)
         await asyncio.gather(*(writers.carry_out(write(60), COMPLIANCE, f"p{i}", Add(target)) for i in these))
     async with asyncio.timeout(60):

@@ -5,10 +5,12 @@ import csv
 import io
 import json
 import sqlite3
-import sys
 
 import pytest
+from compliance_gateway.v1.compliance_assignment_service_pb2 import CreateComplianceAssignmentRequest
 from edits_over_the_wire import ASSIGN, MERGE, create, guid
+from processes import Process
+from rest_caller import rest
 from rig import Rig, gateway
 from typer.testing import CliRunner
 
@@ -83,6 +85,33 @@ async def test_refusals_are_entries(live: Emulator, name: str, operation: str):
         [entry] = await rig.first_entries()
         assert (entry.outcome, entry.caller, entry.operation, entry.state) == (reason, caller, operation, "finished")
         assert (entry.request, entry.answer, entry.position) == (None, None, 1)
+
+
+# Who may not at all, and who may not this; and what is known of it at either door without a look into a stranger's body.
+FORBIDDEN = {
+    'permit(principal, action == Action::"ListComplianceAssignments", resource);': {"grpc": ("", ""), "rest": (WINDOWS, "")},
+    'permit(principal, action, resource) when { context.kinds.contains("all_devices") };': {
+        "grpc": (WINDOWS, f"group {guid(1)}"),
+        "rest": (WINDOWS, f"group {guid(1)}"),
+    },
+}
+
+
+@pytest.mark.parametrize("door", ["grpc", "rest"])
+@pytest.mark.parametrize("rules", FORBIDDEN, ids=["never", "not this"])
+async def test_what_is_not_permitted_is_found_by_policy_and_target(live: Emulator, rules: str, door: str):
+    (live.folder / "audit.cedar").write_text(rules)
+    request = CreateComplianceAssignmentRequest(device_compliance_policy_id=WINDOWS)
+    request.assignment.target.group.group_id = guid(1)
+    async with rest(live, authorization={"rules_file": str(live.folder / "audit.cedar")}, **MERGE) as (rig, caller):
+        refused = await (caller if door == "rest" else rig).call("CreateComplianceAssignment", request)
+        assert refused.reason == "CALLER_NOT_PERMITTED"
+        [entry] = await rig.first_entries()
+    policy, target = FORBIDDEN[rules][door]
+    assert (entry.policy, entry.target, entry.changes) == (policy, target, None)
+    if target:
+        code, out, _ = audit("--target", guid(1), "--policy", WINDOWS, *at(rig))
+        assert (code, out.count("CALLER_NOT_PERMITTED"), "asked for group" in out) == (0, 1, True), out
 
 
 async def test_a_wrong_tenant_is_a_refusal_and_a_reads_not_found_is_none(live: Emulator):
@@ -210,11 +239,8 @@ async def test_verify_finds_what_was_done_to_the_ledger(live: Emulator, statemen
 async def test_following_shows_what_is_finished_from_now_on(live: Emulator):
     async with gateway(live, **MERGE) as rig:
         await create(rig, {"group": {"groupId": guid(0)}})
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "audit", *at(rig), "--json", "--follow", stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout
-        async with asyncio.timeout(20):
+        process = await Process().start(("audit", *at(rig), "--json", "--follow"))
+        async with asyncio.timeout(60):
             assert json.loads(await process.stdout.readline())["target"] == f"group {guid(0)}"
             await create(rig, {"group": {"groupId": guid(1)}})
             assert json.loads(await process.stdout.readline())["target"] == f"group {guid(1)}"

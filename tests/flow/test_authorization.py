@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from edits_over_the_wire import MERGE, guid
-from rig import Failure, Rig, gateway, logged
+from rig import Failure, Rig, at_once, gateway, logged
 
 from gateway.cli.emulator import RULES as EMULATORS
 from gateway.cli.emulator import config_for, tenant_of
@@ -208,7 +208,7 @@ async def test_policies_are_read_again_and_wrong_ones_are_not_taken(live: Emulat
         with logged() as lines:
 
             async def write(text: str, told: str) -> None:
-                (tmp_path / "rules.cedar").write_text(text)
+                at_once(tmp_path / "rules.cedar", text)
                 async with asyncio.timeout(60):
                     while not any(told in line for line in lines):
                         await asyncio.sleep(0.02)

@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -43,6 +45,15 @@ CASES = [
 ]
 
 
+def in_tiers(cases: list[dict]) -> Iterator[Any]:
+    """The default tier has one case of each operation and reason, and the second tier the others as well."""
+    seen = set()
+    for case in cases:
+        kind = case["operation"], case["grpc"], case.get("reason"), "fault" in case
+        yield pytest.param(case, id=case["name"], marks=(pytest.mark.machine,) if kind in seen else ())
+        seen.add(kind)
+
+
 async def outcome(emulator: Emulator, case: dict, door: str) -> tuple[object, list, list, Failure | None]:
     """What the caller sees, what the ledger has, what Graph was sent."""
     reset(emulator.world)
@@ -79,7 +90,7 @@ def same(grpc: Failure, rest: Failure, case: dict) -> None:
     assert bool(rest.fields) or rest.message == grpc.message
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+@pytest.mark.parametrize("case", list(in_tiers(CASES)))
 async def test_the_doors_differ_in_nothing_but_the_wire(live: Emulator, documented: Emulator, case: dict):
     emulator = documented if "fault" in case else live
     grpc, entries, requests, _ = await outcome(emulator, case, "grpc")

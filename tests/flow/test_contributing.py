@@ -1,6 +1,7 @@
 """The commands that CONTRIBUTING shows work as they stand."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,11 +22,21 @@ def run(command: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("command", commands("run"))
 def test_a_room_is_tried(command: str):
     """With this environment's Python instead of .venv's."""
     code, said = run(command.replace(".venv/bin/pytest", f"{sys.executable} -m pytest -p no:cacheprovider"))
     assert (code, re.search(r"[1-9]\d* passed", said) is not None) == (0, True), said
+
+
+@pytest.mark.parametrize("command", commands("run"))
+def test_a_room_is_there(command: str):
+    _, _, place, *words = shlex.split(command)
+    files = [ROOT / place] if place.endswith(".py") else list((ROOT / place).glob("test_*.py"))
+    text = "".join(file.read_text() for file in files).lower()
+    assert files
+    assert all(word.lower() in text for word in words[1:2] for word in word.split(" and "))
 
 
 @pytest.mark.needs("make")

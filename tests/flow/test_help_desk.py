@@ -4,114 +4,23 @@ import asyncio
 import json
 import os
 import re
-import secrets
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc
 import pytest
-import tomli_w
-from edits_over_the_wire import MERGE, guid
-from rig import NO_QUOTA, QUICK, Failure, Rig, on_a_terminal, outcome
-from typer.testing import CliRunner
+from edits_over_the_wire import guid
+from help_desk import FILTER, Desk, entry_in, group
+from rig import on_a_terminal, outcome
 
-from gateway.bootstrap import running
-from gateway.cli import app
 from gateway.cli.audit_undo import operator
-from gateway.cli.emulator import config_for
-from gateway.config import parse
 from gateway.emulator import Emulator
 from gateway.emulator.seeds import WINDOWS
-from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
-
-CALLERS = ("onboarding", "reporting", "patching")
-FILTER = guid(77)
-DEVICES = {
-    "target": {
-        "allDevices": {},
-        "deviceAndAppManagementAssignmentFilterId": FILTER,
-        "deviceAndAppManagementAssignmentFilterType": 2,
-    }
-}
-EVERYBODY = "permit(principal, action, resource);"
-
-
-def group(number: int) -> dict:
-    return {"target": {"group": {"groupId": guid(number)}}}
-
-
-class Desk:
-    """A gateway's configuration, and who calls it."""
-
-    def __init__(self, emulator: Emulator, folder: Path) -> None:
-        self.emulator, self.file = emulator, folder / "gateway.toml"
-        self.tokens = {caller: new_token() for caller in CALLERS}
-        self.values = config_for(emulator, "")
-        self.values["callers"]["static"] = {caller: hash_token(token) for caller, token in self.tokens.items()}
-        self.values["server"]["drain_notice_s"] = 0
-        self.values["graph"] |= NO_QUOTA | QUICK | MERGE["graph"]
-        self.values["authorization"] = {"rules_file": str(folder / "rules.cedar")}
-        self.values["ledger"] = {"url": f"sqlite:///{folder}/{secrets.token_hex(4)}.db"}
-        self.permit(EVERYBODY)
-        self.file.write_text(tomli_w.dumps(self.values))
-
-    def permit(self, rules: str) -> None:
-        Path(self.values["authorization"]["rules_file"]).write_text(rules)
-
-    @asynccontextmanager
-    async def gateway(self) -> AsyncIterator[Rig]:
-        config = parse(self.values)
-        async with running(config) as doors, grpc.aio.insecure_channel(doors.grpc) as channel:
-            yield Rig(self.emulator, channel, doors.grpc, self.tokens["onboarding"], config.ledger, rest_address=doors.rest)
-
-    async def call(self, rig: Rig, caller: str, operation: str, **fields: object) -> object:
-        metadata = (("authorization", f"Bearer {self.tokens[caller]}"),)
-        answer = await rig.call(operation, {"deviceCompliancePolicyId": WINDOWS, **fields}, metadata=metadata)
-        assert not isinstance(answer, Failure), answer
-        return answer
-
-    async def take_away(self, rig: Rig) -> None:
-        """Somebody assigns all devices with a filter; others work on the policy; one of them replaces the set without it."""
-        await self.call(rig, "onboarding", "CreateComplianceAssignment", assignment=DEVICES)
-        await asyncio.gather(
-            self.call(rig, "patching", "CreateComplianceAssignment", assignment=group(1)),
-            self.call(rig, "onboarding", "CreateComplianceAssignment", assignment=group(2)),
-        )
-        self.lost = self.row(rig)
-        await self.call(rig, "reporting", "ReplaceComplianceAssignments", assignments=[group(1), group(3)])
-        assert self.row(rig) is None
-        await self.call(rig, "patching", "CreateComplianceAssignment", assignment=group(4))
-
-    def row(self, rig: Rig) -> dict | None:
-        """Of all devices, as Graph has it."""
-        rows = (row for row in rig.rows(WINDOWS) if "allDevices" in row["target"]["@odata.type"])
-        return json.loads(json.dumps(next(rows, None)))
-
-    async def audit(self, *arguments: str) -> tuple[int, str, str]:
-        """Off the loop, on which the emulator is."""
-        result = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result.exit_code, result.stdout, result.stderr
-
-    async def who_removed_it(self) -> str:
-        """The printed answer."""
-        at = ("--config", str(self.file))
-        code, out, err = await self.audit(*at, "--target", "all_devices", "--removed", "--since", "yesterday")
-        assert (code, err) == (0, "")
-        return out
 
 
 @pytest.fixture
 def desk(live: Emulator, tmp_path: Path) -> Desk:
     return Desk(live, tmp_path)
-
-
-def entry_in(out: str) -> str:
-    """The last word of the first line below the head: the entry, in as few letters as there are."""
-    return out.splitlines()[1].split()[-1]
 
 
 async def test_who_took_it_away_and_how_is_it_put_back(desk: Desk):
@@ -165,32 +74,6 @@ async def test_the_commands_that_are_printed_put_it_back(desk: Desk):
         answer, _ = await asyncio.wait_for(process.communicate(), 30)
         assert "error" not in json.loads(answer)
         assert desk.row(rig) == desk.lost
-
-
-async def test_rules_are_for_the_operator_too(desk: Desk):
-    async with desk.gateway() as rig:
-        await desk.take_away(rig)
-    entry = entry_in(await desk.who_removed_it())
-    desk.permit('permit(principal == Caller::"onboarding", action, resource);')
-    code, out, err = await desk.audit("undo", entry, "--config", str(desk.file), "--yes")
-    assert (code, out) == (1, "")
-    assert "not undone: CALLER_NOT_PERMITTED" in err
-    assert desk.row(rig) is None
-    [refused] = rig.entries(outcome="CALLER_NOT_PERMITTED")
-    assert refused.caller == operator().name
-
-
-async def test_what_was_changed_since_is_told_before_and_refused_then(desk: Desk):
-    async with desk.gateway() as rig:
-        await desk.take_away(rig)
-        plain = {"target": {"allDevices": {}}}
-        await desk.call(rig, "patching", "CreateComplianceAssignment", assignment=plain)
-    entry = entry_in(await desk.who_removed_it())
-    at = ("--config", str(desk.file))
-    _, shown, _ = await desk.audit("undo", entry, *at)
-    assert "by patching: RESTORE_CONFLICT" in shown
-    code, _, err = await desk.audit("undo", entry, *at, "--yes")
-    assert (code, "RESTORE_CONFLICT" in err) == (1, True)
 
 
 async def test_entries_and_revisions_are_shown_and_compared(desk: Desk):

@@ -15,7 +15,7 @@ import tomli_w
 from certificates import new_pair
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
-from rig import Rig, command, gateway, outcome
+from rig import Rig, at_once, command, gateway, outcome
 
 from gateway.cli.emulator import config_for
 from gateway.emulator import Emulator
@@ -145,12 +145,6 @@ async def test_rules_that_become_wrong_and_right_again_are_told_and_counted(live
         at_once(rules, "permit(principal, action, resource); // again")
         await until_admin(rig, "authorization.rules_file", lambda text: text == "up")
     assert reloads() == {outcome: count + 1 for outcome, count in before.items()}
-
-
-def at_once(path: Path, text: str) -> None:
-    """A file that is written in place is empty for a moment, which are rules as well: nobody may anything."""
-    path.with_suffix(".new").write_text(text)
-    path.with_suffix(".new").replace(path)
 
 
 def reloads() -> dict[str, float]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ledgers import new_ledger
 from typer.testing import CliRunner
 
 from gateway.cli import app
@@ -33,7 +34,7 @@ FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1",
 
 async def kept(path: Path, caller: str) -> tuple[str, str]:
     """The options that name a ledger with one entry by this caller."""
-    ledger = SqlLedger(LedgerConfig(url=f"sqlite:///{path}"))
+    ledger = SqlLedger(LedgerConfig(url=new_ledger(path.parent, path.name)))
     await ledger.start()
     await ledger.update([replace(intent(caller=caller), claim=None, request_id=caller).finished(OK)])
     await ledger.close()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from ledgers import new_ledger
 
 from gateway.config import LedgerConfig
 from gateway.entry import Entry
@@ -17,7 +18,7 @@ POLICY = PolicyName("tenant", "deviceCompliancePolicies", "policy")
 
 @pytest_asyncio.fixture
 async def ledger(tmp_path: Path):
-    ledger = SqlLedger(LedgerConfig(url=f"sqlite:///{tmp_path}/ledger.db"))
+    ledger = SqlLedger(LedgerConfig(url=new_ledger(tmp_path)))
     await ledger.start()
     yield ledger
     await ledger.close()

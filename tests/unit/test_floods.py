@@ -65,6 +65,13 @@ async def test_what_differs_in_what_an_auditor_asks_for_is_not_alike(name: str):
     assert {getattr(entry, name) for entry in kept} == {getattr(REFUSED, name), "other"}
 
 
+@pytest.mark.parametrize("name", ["target", "assignment"])
+async def test_an_entry_for_many_names_no_target_that_not_all_of_them_had(name: str):
+    refused = [replace(REFUSED, id=f"e{number}", **{name: value}) for number, value in enumerate("aaab")]
+    first, rest = await after_refusals(Kept(), refused)
+    assert (getattr(first, name), rest.times, getattr(rest, name)) == ("a", 3, "")
+
+
 @pytest.mark.parametrize(("caller", "most"), [("hr", KINDS_OF_A_CALLER + 2), ("", 2)])
 async def test_a_caller_who_asks_for_another_policy_each_time_fills_no_disk(caller: str, most: int):
     refusals = [replace(REFUSED, id=f"e{number}", caller=caller, policy=f"p{number}") for number in range(1000)]

@@ -1,20 +1,23 @@
 """Whoever can write to the database, and not compute the chain anew, is found: no forged answer is given again, and `verify`
 names the entry."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from gateway.changes import RowChange, encoded
+from gateway.cli import app
 from gateway.config import LedgerConfig
 from gateway.entry import OK, Entry
 from gateway.ledger.chain import link, verify
 from gateway.ledger.contents import digest_of
 from gateway.ledger.ledger import Query
 from gateway.ledger.packing import packed
-from gateway.ledger.schema import contents, entries
+from gateway.ledger.schema import contents, entries, revisions, touches
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.revision import Change
 from gateway.testing.lease_contract import POLICY, concluded, written
@@ -174,3 +177,76 @@ async def test_two_entries_at_one_place_are_seen(ledger: SqlLedger):
     twin = vars(kept) | {"id": "twin", "claim": None}
     execute(ledger, sa.text(f"ALTER TABLE entries DROP CONSTRAINT {unique}"), entries.insert().values(twin))
     assert len(wrong_with(ledger)) == 1
+
+
+async def test_what_is_beside_the_chain_follows_from_it(ledger: SqlLedger):
+    numbers = [await written(ledger, base=base) for base in (b"[1]", b"[2]", b"[1]")]
+    await concluded(ledger, [Change(number, "settled", acked=True) for number in numbers])
+    assert list(ledger.beside()) == []
+
+
+TOUCH = {"position": 2, "place": 1, "kind": "group", "name": "b", "how": "added"}
+OF_SECOND = touches.c.position == 2
+# What is changed of whom the second entry touched, and the entry that `verify` names.
+FORGED_TOUCHES = {
+    "one that is gone": (touches.delete().where(OF_SECOND), 2),
+    "one more": (touches.insert().values(**TOUCH), 2),
+    "another kind": (touches.update().where(OF_SECOND).values(kind="exclusion_group"), 2),
+    "another name": (touches.update().where(OF_SECOND).values(name="b"), 2),
+    "another verb": (touches.update().where(OF_SECOND).values(how="removed"), 2),
+    "another entry's": (touches.update().where(OF_SECOND).values(position=7), 7),
+    "one of an entry that is no more": (touches.insert().values(**TOUCH | {"position": 9}), 9),
+    "one of a refused entry": (touches.insert().values(**TOUCH | {"position": 4}), 4),
+}
+
+
+@pytest.mark.parametrize("name", FORGED_TOUCHES)
+async def test_whom_an_entry_touched_is_computed_anew(ledger: SqlLedger, name: str):
+    forgery, position = FORGED_TOUCHES[name]
+    refused = (await ledger.claim(intent(4, target="group b"))).entry
+    await ledger.update([refused.finished("ALREADY_ASSIGNED")])
+    assert list(ledger.beside()) == []
+    execute(ledger, forgery)
+    told = list(ledger.beside())
+    assert f"entry {position}: " in "\n".join(told)
+    assert {line.split(":")[0] for line in told} <= {"entry 2", f"entry {position}"}
+    assert wrong_with(ledger) == [], "the chain itself says nothing of it"
+
+
+async def test_what_an_older_version_said_of_whom_it_touched_is_no_fault(ledger: SqlLedger):
+    """It kept no changes, and the search has what was asked for."""
+    old = (await ledger.claim(intent(4, target="group a, unknown #x.Y"))).entry
+    await ledger.update([old.finished(OK)])
+    there = [{"position": 4, "place": place, "kind": kind, "name": name, "how": ""} for place, kind, name in OLD]
+    execute(ledger, touches.insert().values(there))
+    assert list(ledger.beside()) == []
+    execute(ledger, touches.update().where(touches.c.position == 4, touches.c.place == 0).values(name="b"))
+    assert [line.split(":")[0] for line in ledger.beside()] == ["entry 4"]
+
+
+OLD = ((0, "group", "a"), (1, "unknown", "x.y"))
+
+
+async def test_a_set_that_a_revision_refers_to_has_its_digest(ledger: SqlLedger):
+    numbers = [await written(ledger, base=base) for base in (b"[1]", b"[2]", b"[3]", b"[1]", b"[4]")]
+    await concluded(ledger, [Change(number, "settled", acked=True) for number in numbers])
+    these = [contents.c.digest == digest_of(base) for base in (b"[1]", b"[2]")]
+    other = revisions.update().where(revisions.c.number == 5).values(base=digest_of(b"[5]"))
+    execute(ledger, contents.update().where(these[0]).values(body=packed(b"forged")), contents.delete().where(these[1]), other)
+    assert sorted(ledger.beside()) == [
+        f"revision {number} of {POLICY.policy} in {POLICY.tenant}: the set before it {wrong}"
+        for number, wrong in (
+            (1, "is not what was written down"),
+            (2, "is missing"),
+            (4, "is not what was written down"),
+            (5, "is missing"),
+        )
+    ]
+
+
+async def test_the_command_says_what_is_wrong_beside_the_chain(ledger: SqlLedger, url: str):
+    command = ["audit", "verify", "--ledger", url]
+    assert (await asyncio.to_thread(CliRunner().invoke, app, command)).exit_code == 0
+    execute(ledger, touches.delete().where(OF_SECOND))
+    result = await asyncio.to_thread(CliRunner().invoke, app, command)
+    assert (result.exit_code, result.stdout) == (1, "entry 2: whom it touched is not what the search has of it\n")

@@ -46,6 +46,14 @@ def upgrade():
 NEW = ("revision", "foreign_changes", "repaired", "answer_digest", "changes_digest", "etag_before", "etag", "changes")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place for a ledger that has no tables yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return request.getfixturevalue("postgres").new_database()
+
+
 def opened(url: str) -> sa.Connection:
     database = database_of(url, None)
     database.occupy()
