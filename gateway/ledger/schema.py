@@ -1,5 +1,6 @@
 """The tables as they are now. A change here needs a step in migrations/versions; a test compares the two."""
 
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -152,14 +153,12 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 
 def is_current(connection: sa.Connection) -> bool:
     """Whether the tables are of the newest version; it reads one row."""
-    newest = ScriptDirectory.from_config(_config(connection)).get_heads()
-    return set(MigrationContext.configure(connection).get_current_heads()) == set(newest)
+    return set(MigrationContext.configure(connection).get_current_heads()) == {_steps()[0]}
 
 
 def check_readable(connection: sa.Connection) -> None:
     """Raises LedgerError where a newer gateway wrote it."""
-    known = {step.revision for step in ScriptDirectory.from_config(_config(connection)).walk_revisions()}
-    if not set(MigrationContext.configure(connection).get_current_heads()) <= known:
+    if not set(MigrationContext.configure(connection).get_current_heads()) <= {*_steps()}:
         raise LedgerError(NEWER)
 
 
@@ -172,7 +171,13 @@ def migrate(connection: sa.Connection, *more_versions: Path) -> None:
         raise LedgerError(NEWER) from exc
 
 
-def _config(connection: sa.Connection, *more_versions: Path) -> Config:
+@cache
+def _steps() -> tuple[str, ...]:
+    """Of the migration, newest first; to read them takes 8 ms."""
+    return tuple(step.revision for step in ScriptDirectory.from_config(_config(None)).walk_revisions())
+
+
+def _config(connection: sa.Connection | None, *more_versions: Path) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "newline")

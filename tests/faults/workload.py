@@ -94,10 +94,8 @@ class Caller:
         while True:
             policy = self.rng.choice(SHARED)
             for group in self.groups:
-                yield (
-                    policy,
-                    Op("create", group, self.rng.choice(KINDS), "replace" if len(self._of(policy, group)) > 1 else "fail"),
-                )
+                if_exists = "replace" if len(self._of(policy, group)) > 1 else "fail"
+                yield policy, Op("create", group, self.rng.choice(KINDS), if_exists)
             if self.rng.random() < 0.5:
                 yield policy, self._edit(policy)
             for group in self.groups:
@@ -141,9 +139,7 @@ class Caller:
 
     def _undo(self) -> tuple[str, Op] | None:
         """Of the last change, as a rule."""
-        if not self.undos:
-            return None
-        return self.undos.pop() if self.rng.random() < 0.9 else self.undos.pop(0)
+        return self.undos.pop(-1 if self.rng.random() < 0.9 else 0) if self.undos else None
 
     def _replacement(self) -> Op:
         kept = set(self.rng.sample(self.groups, self.rng.randrange(1, len(self.groups) + 1)))
@@ -260,7 +256,7 @@ class Workload:
         rng, intune = random.Random(self.random.random()), self.emulator.world.intune
         while not self.over:
             await asyncio.sleep(rng.expovariate(1 / self.load.foreign_s))
-            policy, rows = rng.choice(SHARED), []
+            policy = rng.choice(SHARED)
             rows = intune.policies[policy].rows
             if rng.random() < 0.03:
                 await asyncio.sleep(0.1)
@@ -271,13 +267,10 @@ class Workload:
         """Of each answer, only what the oracle asks for is kept."""
         while not self.over:
             await asyncio.sleep(0.2)
-            self.condense()
-
-    def condense(self) -> None:
-        requests = self.emulator.world.requests
-        for request in requests[self._condensed : max(len(requests) - 500, 0)]:
-            _condense(request)
-            self._condensed += 1
+            requests = self.emulator.world.requests
+            for request in requests[self._condensed : max(len(requests) - 500, 0)]:
+                _condense(request)
+                self._condensed += 1
 
     def all_condensed(self) -> list[dict]:
         for request in self.emulator.world.requests:
