@@ -26,6 +26,8 @@ UNITS = {
     r"(^|_)connections(_per_peer)?": "connections",
     r"^(reads|writes)": "calls",
     r"_attempts": "tries",
+    r"^(weight|most_waiting)": "turns",
+    r"^reserve": "of all turns",
 }
 TYPES = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "file": "file"}
 # By how their pattern begins.

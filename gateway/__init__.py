@@ -4,7 +4,7 @@ The map, top to bottom; a room imports only from the rooms below it (held by imp
 
     cli            the commands, a thin file each          emulator   a Graph, Intune and Entra look-alike; knows
     bootstrap      Config -> running gateway                          nothing of the rest
-    plugins        what the configuration names, made
+    plugins        what the configuration names, made          quotas     each tenant's, by the configuration
     doors          wire <-> Call                           testing    contract tests for plug-ins
     pipeline       what every call passes
     assignments    the domain: a handler per RPC; the heart: memory, round, writer, watch

@@ -20,6 +20,7 @@ from gateway.assignments.looks import Bounds
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.patience import Patience
 from gateway.assignments.policy import WriterDeps
+from gateway.assignments.quota_view import gauge, json_of
 from gateway.assignments.routes import Routes
 from gateway.assignments.service import AssignmentService
 from gateway.assignments.sweep import Sweep
@@ -35,7 +36,6 @@ from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
 from gateway.ledger.ledger import Ledger, Store
-from gateway.logs import log_bug
 from gateway.metrics import LEDGER_UP
 from gateway.pipeline.audit import Audit
 from gateway.pipeline.authenticate import Authenticate, Authenticator
@@ -47,6 +47,8 @@ from gateway.pipeline.idempotency import Idempotency
 from gateway.pipeline.limit import Limit
 from gateway.pipeline.validate import Validate
 from gateway.plugins import Clock, authenticators, authorizer_of, started_ledger, token_source, transport_of
+from gateway.quotas import BEAT_S, QuotaFile, Replicas, quota_of
+from gateway.repeating import repeating
 
 log = logging.getLogger(__name__)
 
@@ -128,31 +130,15 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
             await stack.enter_async_context(repeating(f"credentials of {name}", config.server.reload_s, tokens.try_changed))
             transport = transport_of(config.graph, tenant)
             stack.push_async_callback(transport.close)
-            quota = Quota(config.graph.writes_per_20s, config.graph.requests_per_20s)
             clients[name] = GraphClient(
-                cloud_of(tenant).graph, transport, tokens, tenant=name, quota=quota, max_attempts=config.graph.max_attempts
+                cloud_of(tenant).graph,
+                transport,
+                tokens,
+                tenant=name,
+                quota=Quota(*quota_of(config)),
+                max_attempts=config.graph.max_attempts,
             )
         yield clients
-
-
-@asynccontextmanager
-async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Inside the block, `step` runs again and again, `pause` seconds apart; what nobody foresaw is logged, and ends nothing."""
-
-    async def again() -> None:
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await step()
-            except Exception as exc:  # noqa: BLE001 - nobody awaits this task
-                log_bug(log, exc, task=name)
-
-    task = asyncio.create_task(again(), name=name)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 @dataclass(frozen=True)
@@ -180,6 +166,11 @@ async def carrying_out(config: Config, clock: Clock = time.monotonic) -> AsyncIt
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger)
         stack.push_async_callback(ledger.close)
+        quotas = {name: client.quota for name, client in clients.items()}
+        replicas = Replicas(quotas, ledger)
+        stack.push_async_callback(replicas.leave)
+        await replicas.ask()
+        await stack.enter_async_context(repeating("shares", BEAT_S, replicas.ask))
         authorizer = authorizer_of(config.authorization)
         audit, idempotency = Audit(ledger), Idempotency(ledger)
         stack.push_async_callback(audit.close)
@@ -219,7 +210,8 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         admit = pipeline((core.audit, core.gate, authenticate), welcome)
         grpc = GrpcDoor(handler, config.server, client_ca)
         rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
-        admin = AdminDoor(config.server, channelz_json)
+        quotas = {name: client.quota for name, client in core.clients.items()}
+        admin = AdminDoor(config.server, channelz_json, partial(json_of, quotas))
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, core)
         await recovering()  # before new edits come
@@ -228,6 +220,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         reloads: list[Callable[[], Awaitable[object]]] = [
             partial(asyncio.to_thread, core.authorizer.reload),
             *(authenticator.reload for authenticator in known),
+            QuotaFile(quotas, source).reload,
         ]
         with suppress(TimeoutError):  # the doors open all the same, and say what is not well
             async with asyncio.timeout(FIRST_RELOAD_S):
@@ -238,6 +231,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
             await saying()
             async with AsyncExitStack() as beside:
                 await beside.enter_async_context(repeating("ledger", TEND_S, tending))
+                await beside.enter_async_context(repeating("metrics", TEND_S, partial(gauge, quotas)))
                 for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
                     await beside.enter_async_context(repeating("reload", config.server.reload_s, reload))
                 if config.drift.every is not None:

@@ -19,7 +19,8 @@ LABELS = {
     "outcome": "Of a call or read: `OK`, `CANCELLED`, or a reason of `gateway/errors.py`; of a reload: `ok` or `refused`.",
     "status": "The HTTP status, or `none`.",
     "tenant": "The tenant's name in the configuration.",
-    "what": "`rules`, `certificates` or `static callers`.",
+    "window": "`writes`, or `requests`, of which writes are a part.",
+    "what": "`rules`, `certificates`, `static callers` or `quota`.",
 }
 
 CALLS = Counter(
@@ -42,6 +43,19 @@ WRITES_SAVED = Counter(
     "compliance_gateway_writes_saved", "Writes to Graph that were not needed because edits of a policy shared one.", ["tenant"]
 )
 EDITS_WAITING = Gauge("compliance_gateway_edits_waiting", "Edits that wait for their write.", ["tenant"])
+QUOTA_LIMIT = Gauge(
+    "compliance_gateway_quota_limit", "Turns in 20 s that this replica has of a window of Graph's quota.", ["tenant", "window"]
+)
+QUOTA_USED = Gauge("compliance_gateway_quota_used", "Turns of these that count now.", ["tenant", "window"])
+QUOTA_WAITING = Gauge("compliance_gateway_quota_waiting", "Turns that are waited for.", ["tenant", "window"])
+QUOTA_RESERVED = Gauge(
+    "compliance_gateway_quota_reserved", "Turns that are kept for those who were told when to come back.", ["tenant", "window"]
+)
+QUOTA_WAIT = Gauge(
+    "compliance_gateway_quota_wait_seconds",
+    "How long one more turn of a caller that is not listed would wait.",
+    ["tenant", "window"],
+)
 REPAIRS = Counter(
     "compliance_gateway_repairs", "Rows that were restored, because a late or stale write of ours had undone them.", ["tenant"]
 )
@@ -69,7 +83,7 @@ CERTIFICATE_EXPIRES = Gauge(
 )
 RELOADS = Counter(
     "compliance_gateway_reloads",
-    "Times that a file was read anew, by what it holds (rules, certificates, static callers) and whether it was taken: "
+    "Times that a file was read anew, by what it holds (rules, certificates, static callers, quota) and whether it was taken: "
     "`ok` or `refused`.",
     ["what", "outcome"],
 )

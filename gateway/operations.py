@@ -9,9 +9,10 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.sets import SETS, AssignableSet
+from gateway.sets import COMPLIANCE, SETS, AssignableSet
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["ComplianceAssignmentService"]
+POLICY = "device_compliance_policy_id"
 VERBS = ("get", "post", "patch", "delete")
 
 
@@ -35,6 +36,11 @@ class Operation:
     set: AssignableSet
     writes: bool
 
+    @property
+    def of_policy(self) -> bool:
+        """Whether it is about one policy, or about the whole tenant."""
+        return POLICY in self.request.DESCRIPTOR.fields_by_name
+
 
 def _operation(method: MethodDescriptor) -> Operation:
     rule = method.GetOptions().Extensions[annotations_pb2.http]
@@ -44,7 +50,8 @@ def _operation(method: MethodDescriptor) -> Operation:
         for verb in VERBS
         if getattr(binding, verb)
     )
-    [of] = {one.name for one in SETS.values() for binding in bindings if f"/{one.name}/" in binding.path}
+    # What is of no policy is of the service of compliance policies, which has a quota of its own.
+    [of] = {one.name for one in SETS.values() for binding in bindings if f"/{one.name}/" in binding.path} or {COMPLIANCE.name}
     messages = (GetMessageClass(method.input_type), GetMessageClass(method.output_type))
     return Operation(method.name, *messages, bindings, SETS[of], writes=bindings[0].verb != "GET")
 

@@ -17,6 +17,8 @@ IDS: Json = {
     for name, about in (
         ("request-id", "The gateway's id of this answer; the ledger's entry has it."),
         ("client-request-id", "The caller's own, where it sent one."),
+        ("ratelimit-policy", "The caller's own share of the tenant's quota (draft-ietf-httpapi-ratelimit-headers)."),
+        ("ratelimit", "What is left of it."),
     )
 }
 OF_WRITES: Json = {

@@ -21,7 +21,7 @@ class NoLedger:
     revisions, repaired: all of a policy's, for tests to look at or to make up; their moments do not age.
     """
 
-    up, fault, secret = True, "", b"s" * 32
+    up, fault, secret, is_shared = True, "", b"s" * 32, False
 
     def __init__(self, settings: LedgerConfig | None = None) -> None:
         self.leases: dict[PolicyName, Lease] = defaultdict(Lease)

@@ -31,6 +31,8 @@ class Reply:
 
 def request_of(operation: str, message: Any, version: str = "beta") -> tuple[str, str, Any, dict[str, str]]:
     """method, path with query, JSON (... for no body), headers."""
+    if operation == "GetQuota":
+        return "GET", "/quota", ..., {}
     policy = quote(message.device_compliance_policy_id, safe="")
     path = f"/{version}/deviceManagement/deviceCompliancePolicies" + (f"/{policy}" if policy else "('')")
     given = [("Idempotency-Key", getattr(message, "request_id", "")), ("If-Match", getattr(message, "etag", ""))]

@@ -5,7 +5,9 @@ from urllib.parse import quote
 
 from compliance_gateway.v1 import change_pb2 as change_pb
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_pb
+from compliance_gateway.v1 import quota_pb2 as quota_pb
 from compliance_gateway.v1 import revision_pb2 as revision_pb
+from google.protobuf import json_format
 from rest_json import IF_EXISTS, assignment_json, assignment_of, target_json
 from yarl import URL
 
@@ -119,4 +121,5 @@ ANSWERS = {
     "RestoreComplianceAssignments": change_of,
     "GetComplianceAssignmentRevision": lambda reply: revision_of(reply.json),
     "ListComplianceAssignmentRevisions": revisions_of,
+    "GetQuota": lambda reply: json_format.ParseDict(reply.json, quota_pb.Quota()),
 }

@@ -51,7 +51,8 @@ class Failure:
     retry_after: float | None
     resource: str
     pushback_ms: int | None
-    seen: str = field(repr=False)
+    window: str = ""
+    seen: str = field(default="", repr=False)
 
 
 @dataclass
@@ -137,12 +138,13 @@ def failure(error: grpc.RpcError) -> Failure:
         error_details_pb2.BadRequest,
         error_details_pb2.RetryInfo,
         error_details_pb2.ResourceInfo,
+        error_details_pb2.QuotaFailure,
     )
     for packed in status.details if status else ():
         for kind in kinds:
             if packed.Is(kind.DESCRIPTOR):
                 details[kind] = kind.FromString(packed.value)
-    info, bad, retry, resource = (details.get(kind) for kind in kinds)
+    info, bad, retry, resource, quota = (details.get(kind) for kind in kinds)
     trailers = dict(error.trailing_metadata() or ())
     pushback = trailers.get("grpc-retry-pushback-ms")
     return Failure(
@@ -154,6 +156,7 @@ def failure(error: grpc.RpcError) -> Failure:
         retry_after=retry.retry_delay.ToTimedelta().total_seconds() if retry else None,
         resource=resource.resource_name if resource else "",
         pushback_ms=int(pushback) if pushback is not None else None,
+        window=quota.violations[0].subject if quota else "",
         seen=f"{error!r} {trailers!r} {status}",
     )
 

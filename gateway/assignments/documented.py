@@ -2,6 +2,7 @@
 beside it, its merge would undo them. What is lost is never sent again; a look finds out."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from gateway.assignments.edits import Applied
 from gateway.assignments.ends import AT_ONCE, End, Retry
@@ -13,6 +14,7 @@ from gateway.assignments.refusals import is_definite, may_be_of_an_edit
 from gateway.assignments.rows import Row, RowSet, Touch
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import Permit
+from gateway.graph.quota import Bid
 
 
 async def create(
@@ -30,10 +32,10 @@ async def create(
     for number, (pending, applied) in enumerate(creations):
         [row] = rows.direct[applied.key or ("", "")]
         try:
-            if number:  # the batch's own permit was for the first
-                permit = await policy.upstream.permit(deadline)
             there = [*base.rows, *(one.created for one in sent if one.created is not None)]
-            outcome = await _create_one(policy, pending, applied, RowSet(policy.of, there), row, permit)
+            # The batch's own permit is for the first.
+            async with policy.upstream.permit(deadline, Bid.of(pending.bidder)) if number else nullcontext(permit) as its:
+                outcome = await _create_one(policy, pending, applied, RowSet(policy.of, there), row, its)
         except GatewayError as error:
             outcome = Retry(error)
         if isinstance(outcome, Retry):

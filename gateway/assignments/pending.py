@@ -11,6 +11,7 @@ from gateway.assignments.past_writes import changes_of
 from gateway.assignments.rows import ABSENT, Row, RowSet, Touch, Value, target_of, value_of
 from gateway.changes import encoded as encoded_changes
 from gateway.errors import GatewayError, Kind, Reason
+from gateway.graph.quota import Bidder
 from gateway.ledger.write import Write
 from gateway.odata import dumps, loads
 from gateway.odata.targets import Key
@@ -95,6 +96,11 @@ class Pending:
     base: RowSet | None = None
     applied: Applied | None = None
     future: "asyncio.Future[Written]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def bidder(self) -> Bidder:
+        """Who asks, for the quota."""
+        return Bidder(self.write.entry.caller, self.write.entry.request_id)
 
     @property
     def over(self) -> bool:

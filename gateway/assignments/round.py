@@ -63,33 +63,27 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
 
     Raises GatewayError: nothing of what is not answered was carried out by this round, or it is known as sent before (prior).
     """
-    sends = False
-    try:
-        look, verdict = await policy.look(deadline)
-        if verdict.old:
-            return Retry(GatewayError(Reason.READ_TOO_OLD, retry_after=max(verdict.fresh_at - policy.now(), 0.1)))
-        # A repair goes out alone, and the edits after it: where Graph refuses the set, no edit is to blame for the repair; and
-        # what it puts back is not found to be missing.
-        edits = [] if verdict.repairs else await _all_found_out(policy, close(), look)
-        plan = Plan(edits, look, merge(look.rows, [pending.edit for pending in edits], verdict.repairs), verdict)
-        if not plan.merged.touched:
-            if edits:
-                policy.memory.hold(plan.found(), policy.now(), plan.look.rows)
-                await policy.save()
-                await policy.check_lease()
-            _answer(policy, plan, look)
-            return Done()
-        if permit is None:
-            return AT_ONCE
-        sends = True
-        creations = _creations(plan) if policy.deps.routes.documented(policy.name.tenant) else []
-        if creations:
-            return await create(policy, creations, plan.look.rows, plan.merged.rows, permit, deadline)
-        end = await _replace(policy, plan, permit)
-        return AT_ONCE if verdict.repairs and isinstance(end, Done) else end
-    finally:
-        if permit is not None and not sends:
-            policy.upstream.give_back()
+    look, verdict = await policy.look(deadline)
+    if verdict.old:
+        return Retry(GatewayError(Reason.READ_TOO_OLD, retry_after=max(verdict.fresh_at - policy.now(), 0.1)))
+    # A repair goes out alone, and the edits after it: where Graph refuses the set, no edit is to blame for the repair; and
+    # what it puts back is not found to be missing.
+    edits = [] if verdict.repairs else await _all_found_out(policy, close(), look)
+    plan = Plan(edits, look, merge(look.rows, [pending.edit for pending in edits], verdict.repairs), verdict)
+    if not plan.merged.touched:
+        if edits:
+            policy.memory.hold(plan.found(), policy.now(), plan.look.rows)
+            await policy.save()
+            await policy.check_lease()
+        _answer(policy, plan, look)
+        return Done()
+    if permit is None:
+        return AT_ONCE
+    creations = _creations(plan) if policy.deps.routes.documented(policy.name.tenant) else []
+    if creations:
+        return await create(policy, creations, plan.look.rows, plan.merged.rows, permit, deadline)
+    end = await _replace(policy, plan, permit)
+    return AT_ONCE if verdict.repairs and isinstance(end, Done) else end
 
 
 async def _all_found_out(policy: Policy, batch: Sequence[Pending], look: Look) -> list[Pending]:

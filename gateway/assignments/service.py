@@ -11,6 +11,7 @@ from gateway.assignments.drift import Drift
 from gateway.assignments.edits import Edit, Untold
 from gateway.assignments.history import PastOfPolicies, policy_of
 from gateway.assignments.page_tokens import PageTokens
+from gateway.assignments.quota_view import own_share, view
 from gateway.assignments.requests import EDITS
 from gateway.assignments.rows import RowSet, row_id
 from gateway.assignments.upstream import Upstream
@@ -34,9 +35,18 @@ class AssignmentService:
             "ListComplianceAssignments": self._list,
             "GetComplianceAssignmentRevision": self._past.get,
             "ListComplianceAssignmentRevisions": self._past.list,
+            "GetQuota": self._quota,
         }
 
     async def __call__(self, call: Call) -> Message:
+        """Whatever it comes to, the caller is told of its share of the quota."""
+        quota, caller = self._writers.graphs[call.tenant].quota, call.caller.name if call.caller else ""
+        try:
+            return await self._carry_out(call)
+        finally:
+            call.record.trailers |= own_share(quota.writes if call.operation.writes else quota.requests, caller)
+
+    async def _carry_out(self, call: Call) -> Message:
         read = self._readers.get(call.operation.name)
         if read is not None:
             return await read(call)
@@ -88,6 +98,9 @@ class AssignmentService:
             next_page_token=self._page_tokens.token(*place, end) if end < len(found.rows) else "",
             etag=found.etag if not start else "",
         )
+
+    async def _quota(self, call: Call) -> Message:
+        return view(self._writers.graphs[call.tenant].quota, call.caller.name if call.caller else "")
 
     async def _read(self, call: Call) -> RowSet:
         name = policy_of(call)

@@ -31,7 +31,7 @@ class Upstream:
 
     def __init__(self, graph: GraphClient, of: AssignableSet, policy: str, record: Record | None = None) -> None:
         self._graph, self._of, self._policy, self.record = graph, of, policy, record or Record()
-        self.permit, self.give_back = graph.permit, graph.give_back
+        self.permit = graph.permit
         self._now = time.monotonic
         self._path = f"{of.path}/{policy}"
         self._whole: RowSet | None = None  # the last set that is known to be complete

@@ -8,10 +8,11 @@ after it, so that other replicas get their turn; no edit is left without an answ
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
+from gateway.assignments.batch import Batch, Crowd
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.lease import leased
 from gateway.assignments.patience import MAY_PASS, OLD_READ_S
@@ -21,7 +22,8 @@ from gateway.assignments.preview import Preview, show
 from gateway.assignments.round import carry_out
 from gateway.assignments.watch import Watch, after_look, begun
 from gateway.errors import GatewayError, Reason
-from gateway.graph.client import GraphClient
+from gateway.graph.client import GraphClient, Permit
+from gateway.graph.quota import Bid, Bidder
 from gateway.graph.retries import backoff
 from gateway.logs import log_bug
 from gateway.metrics import UNSETTLED
@@ -32,23 +34,8 @@ log = logging.getLogger(__name__)
 
 # Causes that pass by themselves, in a time that is known: waited for until the deadline, however many rounds that takes.
 PATIENT = (Reason.GRAPH_THROTTLED, Reason.READ_TOO_OLD)
-# How long nothing must have come for a crowd of edits to be over, and how long it is waited for.
-CALM_S, LONGEST_CALM_S = 0.3, 5.0
 # How long a round that only watches may take.
 WATCH_S = 60.0
-
-
-@dataclass(eq=False)
-class Batch:
-    """Edits that go out together. attempt: of its next round. is_open: what comes before that round begins joins it.
-    token_refused: whether Graph refused the token in the round before. is_suspect: a part of one that Graph refused for as long
-    as it was tried: one refusal more is enough."""
-
-    edits: list[Pending] = field(default_factory=list)
-    attempt: int = 1
-    is_open: bool = True
-    token_refused: bool = False
-    is_suspect: bool = False
 
 
 class PolicyWriter:
@@ -63,6 +50,8 @@ class PolicyWriter:
         self._waiting: list[Pending] = []
         self._previews: list[Preview] = []
         self._batches: list[Batch] = []
+        self._bid: Bid | None = None  # for the turn of an open batch
+        self._crowd = Crowd()
         self._watch: Watch | None = None
         self._takes_over = False  # whether it shall watch whatever there is
         self._newest = 0  # of what it took over
@@ -77,6 +66,8 @@ class PolicyWriter:
     def take(self, pending: Pending) -> None:
         """One more edit."""
         self._waiting.append(pending)
+        if self._bid is not None:
+            self._bid.join(pending.bidder)
         self._wake.set()
 
     def show(self, preview: Preview) -> None:
@@ -143,11 +134,12 @@ class PolicyWriter:
     async def _serve_batch(self, batch: Batch, deadline: float) -> float:
         """Lease, turn and token, then the round. Seconds to wait before the next one."""
         if batch.is_open and self._policy.turns.are_scarce:
-            await self._calm(deadline)
-        async with leased(self._policy, deadline):
-            permit = await self._policy.upstream.permit(deadline)
+            await self._gather(deadline)
+        async with leased(self._policy, deadline), self._permit(batch, deadline) as permit:
             self._close(batch)
             self._facts.clear()
+            if batch.is_open:
+                self._crowd = self._crowd.after(batch.edits, asyncio.get_running_loop().time())
             try:
                 end = await carry_out(self._policy, partial(self._close, batch), permit, deadline)
             except GatewayError as error:
@@ -155,6 +147,18 @@ class PolicyWriter:
             finally:
                 self._begin_watch()
         return self._after(batch, end, deadline)
+
+    @asynccontextmanager
+    async def _permit(self, batch: Batch, deadline: float) -> AsyncIterator[Permit]:
+        """All who are in the batch, or join it while its turn is waited for, ask for it."""
+        bid = Bid.of(*(pending.bidder for pending in (*batch.edits, *(self._waiting if batch.is_open else ()))))
+        self._bid = bid if batch.is_open else None
+        try:
+            async with self._policy.upstream.permit(deadline, bid) as permit:
+                self._bid = None
+                yield permit
+        finally:
+            self._bid = None
 
     def _begin_watch(self) -> None:
         """Anew, if there is something to watch."""
@@ -187,14 +191,16 @@ class PolicyWriter:
             self._batches[at:at] = [Batch(part, is_open=False) for part in reversed(parts)]
         return batch.edits
 
-    async def _calm(self, deadline: float) -> None:
-        """While turns are scarce, edits that come one upon the other share one: waits until no more come."""
+    async def _gather(self, deadline: float) -> None:
+        """While turns are scarce, a crowd of edits shares one. Who had no part in the last one does not wait for the crowd."""
         loop = asyncio.get_running_loop()
-        end = min(loop.time() + LONGEST_CALM_S, loop.time() + (deadline - loop.time()) / 4)
-        waiting = -1
-        while waiting != len(self._waiting) and loop.time() < end:
-            waiting = len(self._waiting)
-            await asyncio.sleep(CALM_S)
+        pause = self._crowd.pause(len(self._waiting), self._policy.turns.interval)
+        until = min(self._crowd.turn_at + pause, loop.time() + (deadline - loop.time()) / 4)
+        while loop.time() < until and self._crowd.callers.issuperset(pending.bidder.caller for pending in self._waiting):
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._wake.wait()
 
     def _after(self, batch: Batch, end: End, deadline: float) -> float:
         """What is left to do after a round; seconds to wait first."""
@@ -266,8 +272,8 @@ class PolicyWriter:
                     return
                 end = await carry_out(self._policy, tuple, None, deadline)
                 if end is AT_ONCE:  # there is something to repair
-                    permit = await self._policy.upstream.permit(deadline)
-                    await carry_out(self._policy, tuple, permit, deadline)
+                    async with self._policy.upstream.permit(deadline, Bid.of(Bidder("")), urgent=True) as permit:
+                        await carry_out(self._policy, tuple, permit, deadline)
         except GatewayError as error:
             if error.reason is Reason.NOT_FOUND:
                 self._memory.forget_all()

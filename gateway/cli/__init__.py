@@ -10,6 +10,7 @@ from gateway.cli.authorize import authorize
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.emulator import emulator
+from gateway.cli.quota import quota
 from gateway.cli.serve import serve
 from gateway.cli.token import token
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, serve, check, authorize, token, emulator):
+for command in (demo, serve, check, authorize, quota, token, emulator):
     app.command()(command)
 app.add_typer(audit, name="audit")
 

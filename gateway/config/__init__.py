@@ -15,12 +15,13 @@ from gateway.config.base import NAME, NAME_RULE, PATTERNS, ConfigError, Name, Se
 from gateway.config.doors import Authorization, Callers, Server, StaticSection, Tls
 from gateway.config.drift import Drift
 from gateway.config.exposure import exposed
+from gateway.config.quota import Quota
 from gateway.config.stores import LedgerConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
-    "NAME", "NAME_RULE", "Authorization", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Server", "Tenant",
-    "Tls", "exposed", "load", "load_authorization", "load_ledger", "load_static", "parse", "parse_ledger",
+    "NAME", "NAME_RULE", "Authorization", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Quota", "Server",
+    "Tenant", "Tls", "exposed", "load", "load_authorization", "load_ledger", "load_static", "parse", "parse_ledger",
 ]  # fmt: skip
 
 
@@ -37,6 +38,8 @@ class Config(Section):
     """The Entra tenants, by name."""
     graph: Graph = Graph()
     """How Graph is spoken to."""
+    quota: Quota = Quota()
+    """How callers share each tenant's quota."""
     ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
     """The record of every write."""
     drift: Drift = Drift()

@@ -5,7 +5,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gateway.config.base import TOKEN_HASH, ExistingFile, Name, Seconds, Section, WatchedFile
 from gateway.config.kinds import a_kind, kind_of
@@ -237,6 +246,19 @@ class Callers(Section):
         for kind in self.model_extra or ():
             kind_of("authenticators", kind)
         return self
+
+    @model_validator(mode="after")
+    def told_to_who_names_callers(self, info: ValidationInfo) -> Self:
+        """Sections that are validated later check names of callers."""
+        if info.context is not None:
+            info.context["callers"] = self
+        return self
+
+    def may_be(self, name: str) -> bool:
+        """Whether a caller can be called so: who plug-ins know may have any name."""
+        prefix, colon, rest = name.partition(":")
+        known = prefix in self.jwt or (prefix == "mtls" and self.mtls is not None)
+        return bool(self.model_extra) or name in self.static or bool(colon and rest and known)
 
     def kinds(self) -> Mapping[str, Any]:
         """The settings of each kind of authenticator that is in use, in the order in which they are asked. `static` always is:

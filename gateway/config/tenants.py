@@ -50,10 +50,11 @@ class Graph(Section):
     """Size of an answer of Graph's; what is larger is not read."""
     max_attempts: int = Field(default=6, ge=1, le=100)
     """How often a request to Graph, or the write of an edit, is tried; after a 429 until the deadline."""
-    writes_per_20s: int = Field(default=100, ge=1, le=100_000)
-    """This replica's share of each tenant's writes in 20 s. Graph allows an app 100."""
-    requests_per_20s: int = Field(default=1000, ge=1, le=1_000_000)
-    """This replica's share of each tenant's requests in 20 s. Graph allows an app 1,000."""
+    writes_per_20s: int = Field(default=100, ge=1, le=100_000, json_schema_extra={"read_anew": True})
+    """Each tenant's writes in 20 s, of all replicas together, at most. Graph allows an app 100; what its refusals say of others
+    who use the tenant is learnt."""
+    requests_per_20s: int = Field(default=1000, ge=1, le=1_000_000, json_schema_extra={"read_anew": True})
+    """Each tenant's requests in 20 s, in the same way. Graph allows an app 1,000."""
     read_back_s: Seconds = 60
     """How long an accepted write is waited for until it shows."""
     doubt_s: float = Field(default=2, ge=0, le=300)

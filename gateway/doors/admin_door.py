@@ -1,5 +1,6 @@
-"""The admin door, for operators and what watches the gateway: metrics, how it is in detail, and gRPC's own counts of its
-connections (channelz) as JSON. It asks for no token, and metrics name callers: so it has a port of its own, on loopback."""
+"""The admin door, for operators and what watches the gateway: metrics, how it is in detail, who has what of the quota, and
+gRPC's own counts of its connections (channelz) as JSON. It asks for no token, and metrics name callers: so it has a port of its
+own, on loopback."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,10 +19,10 @@ Channelz = Callable[[str, Mapping[str, str]], str]
 
 
 class AdminDoor:
-    """Serves on `settings.admin`. address: host and port, after `start`."""
+    """Serves on `settings.admin`. quotas: JSON of each tenant's, by name. address: host and port, after `start`."""
 
-    def __init__(self, settings: Server, channelz: Channelz) -> None:
-        self._settings, self._channelz = settings, channelz
+    def __init__(self, settings: Server, channelz: Channelz, quotas: Callable[[], str] = lambda: "{}") -> None:
+        self._settings, self._channelz, self._quotas = settings, channelz, quotas
         self._health: dict[str, str] = {}
         self._serving = False
         on_loopback = is_loopback(settings.admin.rpartition(":")[0])
@@ -30,6 +31,7 @@ class AdminDoor:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", _metrics)
         app.router.add_get("/channelz/{method}", self._answer_channelz)
+        app.router.add_get("/quota", self._quota)
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=settings.idle_s, shutdown_timeout=0)
         self.address = ""
 
@@ -58,6 +60,9 @@ class AdminDoor:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         return readiness(self._serving, self._health)
+
+    async def _quota(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._quotas(), content_type="application/json")
 
     async def _answer_channelz(self, http: web.Request) -> web.Response:
         try:

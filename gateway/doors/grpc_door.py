@@ -265,6 +265,10 @@ def status_of(error: GatewayError) -> status_pb2.Status:
     if error.resource:
         kind, name = error.resource
         details.append(error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name))
+    if window := error.metadata.get("window"):
+        full = f"Graph takes no more {window} of this gateway in the tenant for now."
+        violation = error_details_pb2.QuotaFailure.Violation(subject=f"window:{window}", description=full)
+        details.append(error_details_pb2.QuotaFailure(violations=[violation]))
     return status_pb2.Status(code=error.reason.kind.grpc, message=error.message, details=map(_pack, details))
 
 

@@ -27,7 +27,8 @@ class Route:
 
     @property
     def policy(self) -> str:
-        return canonical_guid(self.values["device_compliance_policy_id"])
+        """Empty where it is about the whole tenant."""
+        return canonical_guid(self.values.get("device_compliance_policy_id", ""))
 
 
 def _pattern(path: str) -> re.Pattern[str]:

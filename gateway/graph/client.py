@@ -3,7 +3,8 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from gateway.clock import Skew
 from gateway.credentials import TokenSource
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.graph_errors import graph_error_of
-from gateway.graph.quota import Quota
+from gateway.graph.quota import Bid, Bidder, Quota, Turns
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Transport, TransportError
 from gateway.metrics import GRAPH_REQUESTS
@@ -28,11 +29,12 @@ HEADERS = {"Accept": "application/json", "Content-Type": "application/json", "Us
 POST_S = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Permit:
-    """What a write needs besides its body, so that nothing has to be waited for when it is sent."""
+    """What a write needs besides its body, so that nothing has to be waited for when it is sent; good for one."""
 
     token: str = field(repr=False)
+    is_spent: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,21 +70,25 @@ class GraphClient:
         """The token that requests are sent with. Raises GatewayError."""
         return await self._tokens.token()
 
-    async def permit(self, deadline: float) -> Permit:
-        """Waits for all that a write waits for: its turns in the quota and a token. Raises GatewayError."""
-        await self.quota.writes.take(deadline)
+    @asynccontextmanager
+    async def permit(self, deadline: float, bid: Bid, *, urgent: bool = False) -> AsyncIterator[Permit]:
+        """Waits for all that a write waits for: its turns in the quota and a token. What the block does not use is given back.
+        urgent: before all others. Raises GatewayError."""
+        writes, requests = self.quota.writes, self.quota.requests
+        await writes.take(deadline, bid, urgent=urgent)
         try:
             token = await self._tokens.token()
-            await self.quota.requests.take(deadline, urgent=True)
+            await requests.take(deadline, Bid.of(Bidder(bid.payer)), urgent=True)
         except BaseException:
-            self.quota.writes.give_back()
+            writes.give_back()
             raise
-        return Permit(token)
-
-    def give_back(self) -> None:
-        """A permit that was not needed."""
-        self.quota.writes.give_back()
-        self.quota.requests.give_back()
+        permit = Permit(token)
+        try:
+            yield permit
+        finally:
+            if not permit.is_spent:
+                writes.give_back()
+                requests.give_back()
 
     async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> GraphAnswer:
         """Sends a write at once, and once: what would have to wait is raised, with Graph's own retry_after if it gave one.
@@ -92,7 +98,8 @@ class GraphClient:
         """
         own = {"Authorization": f"Bearer {permit.token}", "client-request-id": client_request_id}
         request = Request("POST", self._root + path, {**HEADERS, **own}, body, urgent=True)
-        tried, outcome = await self._try(request, POST_S, False, record)
+        permit.is_spent = True
+        tried, outcome = await self._try(request, POST_S, False, record, (self.quota.requests, self.quota.writes))
         if isinstance(outcome, GraphAnswer):
             return outcome
         if outcome.reason is Reason.GRAPH_TOKEN_REFUSED:
@@ -115,11 +122,11 @@ class GraphClient:
         while True:
             attempt += 1
             token = await self._tokens.token()
-            await self.quota.requests.take(deadline, urgent=urgent)
+            await self.quota.requests.take(deadline, Bid.of(Bidder(record.caller)), urgent=urgent)
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
             own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
             request = Request("GET", url, {**HEADERS, **own}, None, urgent)
-            tried, outcome = await self._try(request, min(left, timeout or left), fresh, record)
+            tried, outcome = await self._try(request, min(left, timeout or left), fresh, record, (self.quota.requests,))
             if isinstance(outcome, GraphAnswer):
                 return outcome
             if outcome.reason is Reason.GRAPH_TOKEN_REFUSED and not refreshed:
@@ -137,13 +144,19 @@ class GraphClient:
             await asyncio.sleep(resend.delay)
 
     async def _try(
-        self, request: Request, timeout: float, fresh: bool, record: Record
+        self, request: Request, timeout: float, fresh: bool, record: Record, turns: Sequence[Turns]
     ) -> tuple[Tried, GraphAnswer | GatewayError]:
+        """turns: that the request uses up. Of a 429 the last of them learns: whichever window was full, a write that is refused
+        waits, and with the next read that is refused all do."""
         status = failure = retry_after = None
         ids = {"client_request_id": request.headers["client-request-id"]}
         outcome: GraphAnswer | GatewayError
         try:
-            response = await self._transport.send(request, timeout + BACKSTOP_S, fresh=fresh)
+            try:
+                response = await self._transport.send(request, timeout + BACKSTOP_S, fresh=fresh)
+            finally:
+                for one in turns:
+                    one.answered()
         except TransportError as exc:
             failure, tried, outcome = exc.why, Tried(None, exc.sent), _lost(request, exc)
         else:
@@ -153,6 +166,10 @@ class GraphClient:
                 ids["graph_request_id"] = request_id[:64]
             if "retry-after" in response.headers:
                 retry_after = parse_retry_after(response.headers["retry-after"])
+            if status == 429:
+                turns[-1].refused(retry_after)
+            else:
+                turns[-1].accepted()
             tried, outcome = Tried(status, retry_after=retry_after), _read(request, response)
         GRAPH_REQUESTS.labels(self._tenant, request.method, status if status and 100 <= status < 600 else "none").inc()
         record.facts["graph_requests"] = int(str(record.facts.get("graph_requests", 0))) + 1

@@ -17,6 +17,7 @@ WAIT_S = 3
 # The first key of the advisory locks that gateways hold while they live; the second is their number.
 LIVING = 0x6C656467
 ALONE = 0x6C656468
+SHARES = 0x6C656469
 # Whoever asks sees within half a minute that the server's machine is gone.
 PATIENCE = {
     "connect_timeout": WAIT_S,
@@ -41,10 +42,11 @@ class DownError(Exception):
 
 
 class Database(Protocol):
-    """writer, reader: connect anew each time, without a pool."""
+    """writer, reader: connect anew each time, without a pool. is_shared: whether several gateways may use it at a time."""
 
     writer: sa.Engine
     reader: sa.Engine
+    is_shared: bool
 
     def occupy(self) -> None:
         """Makes sure that this gateway may use it. Raises LedgerError."""
@@ -56,6 +58,10 @@ class Database(Protocol):
 
     def alone(self, connection: sa.Connection) -> None:
         """For the rest of the transaction no other gateway can be here."""
+        ...
+
+    def lock_shares(self, connection: sa.Connection) -> None:
+        """For the rest of the transaction no other gateway sees or changes shares of the quota."""
         ...
 
     def take_time(self, connection: sa.Connection) -> None:
@@ -89,6 +95,8 @@ class Database(Protocol):
 
 class Sqlite:
     """A file, for one gateway at a time: a lock beside it sees to that, and ends with the process."""
+
+    is_shared = False
 
     def __init__(self, url: sa.URL) -> None:
         self._path = Path(url.database or "")
@@ -124,6 +132,9 @@ class Sqlite:
     def alone(self, connection: sa.Connection) -> None:
         pass  # BEGIN IMMEDIATE
 
+    def lock_shares(self, connection: sa.Connection) -> None:
+        pass
+
     def take_time(self, connection: sa.Connection) -> None:
         pass
 
@@ -158,6 +169,8 @@ class Sqlite:
 class Postgres:
     """For any number of gateways. Each holds an advisory lock on its connection, which the server frees when it dies."""
 
+    is_shared = True
+
     def __init__(self, url: sa.URL) -> None:
         url = url.set(drivername="postgresql+psycopg")
         self.writer = sa.create_engine(url, poolclass=sa.NullPool, connect_args=WRITER)
@@ -172,6 +185,9 @@ class Postgres:
 
     def alone(self, connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ALONE)))
+
+    def lock_shares(self, connection: sa.Connection) -> None:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SHARES)))
 
     def take_time(self, connection: sa.Connection) -> None:
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from gateway.changes import How
 from gateway.entry import Entry
 from gateway.revision import Change, Grant, Kept, PolicyName, Revision
+from gateway.stake import Granted, Stake
 
 
 class LedgerError(Exception):
@@ -204,7 +205,22 @@ class Rota(Protocol):
         ...
 
 
-class Store(Ledger, Leases, Revisions, History, Rota, Protocol):
+class Shares(Protocol):
+    """How gateways of one ledger divide the quota.
+
+    is_shared: whether there may be several; where there is one, all is its own, and nobody asks.
+    """
+
+    @property
+    def is_shared(self) -> bool: ...
+
+    async def share(self, stakes: Sequence[Stake]) -> list[Granted]:
+        """What the gateway gets of each of these windows, until it asks again, about every half second. All that it and others
+        hold is no more than the window. Raises LEDGER_UNAVAILABLE."""
+        ...
+
+
+class Store(Ledger, Leases, Revisions, History, Rota, Shares, Protocol):
     """All that a kind of ledger gives to a gateway."""
 
     async def unsettled(self) -> list[PolicyName]:

@@ -94,6 +94,16 @@ leases = sa.Table(
     sa.Index("leases_looked_at", "tenant", "looked_at"),
 )
 
+# What each replica has of each tenant's quota (see shares). beat: changes each time that it says so. stake: JSON.
+shares = sa.Table(
+    "shares",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant", "window")),
+    sa.Column("owner", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("stake", sa.Text, nullable=False),
+)
+
 # Sets of rows, packed: each once, by its SHA-256. Revisions refer to them; what none refers to goes (see expiry).
 contents = sa.Table(
     "contents",

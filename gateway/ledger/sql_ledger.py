@@ -17,6 +17,7 @@ from gateway.ledger.reading import RETRY_S, SqlReader, unavailable
 from gateway.ledger.store import Ages, JobKind, Store
 from gateway.logs import log_bug
 from gateway.revision import Change, Grant, PolicyName, Revision
+from gateway.stake import Granted, Stake
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Job(NamedTuple):
 
 
 class SqlLedger(SqlReader):
-    """See ledger.Ledger, Leases, Revisions and Rota there; and reading for ledger.History and ledger.LedgerReader."""
+    """See ledger.Ledger; Leases, Revisions, Rota and Shares there; and reading for ledger.History and ledger.LedgerReader."""
 
     def __init__(self, settings: LedgerConfig) -> None:
         super().__init__(database_of(settings.url, settings.password()))
@@ -105,6 +106,13 @@ class SqlLedger(SqlReader):
 
     async def due(self, tenant: str, every_s: float) -> PolicyName | None:
         return await self._ask("due", (tenant, every_s))  # type: ignore[no-any-return]
+
+    async def share(self, stakes: Sequence[Stake]) -> list[Granted]:
+        return await self._ask("share", stakes)  # type: ignore[no-any-return]
+
+    @property
+    def is_shared(self) -> bool:
+        return self._database.is_shared
 
     @property
     def up(self) -> bool:

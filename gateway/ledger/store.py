@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from gateway.entry import Entry, utc_text
 from gateway.errors import GatewayError
-from gateway.ledger import expiry, revisions, schema, statements
+from gateway.ledger import expiry, revisions, schema, share_table, statements
 from gateway.ledger.databases import Database, DownError
 from gateway.ledger.ledger import LedgerError
 from gateway.ledger.policy_jobs import PolicyJobs, PolicyKind
+from gateway.ledger.shares import Watched
 
-JobKind = Literal["claim", "take_over", "write", "expire", "unwatched", "recall", "due"] | PolicyKind
+JobKind = Literal["claim", "take_over", "write", "expire", "unwatched", "recall", "due", "share"] | PolicyKind
 Job = tuple[JobKind, Sequence[Any]]  # with its arguments; those of "claim" and "write" are entries
 POLICY_KINDS = get_args(PolicyKind)
 # Rows of each kind that one transaction forgets: about 40 ms on two cores, for which other jobs wait.
@@ -43,6 +44,7 @@ class Store:
         self._database, self._ages, self._lease_s = database, ages, lease_s
         self._connection: sa.Connection | None = None
         self._driver_connection: Any = None
+        self._watched = Watched()
         self.me = 0
         self.secret = b""
 
@@ -126,9 +128,11 @@ class Store:
             raise
 
     def _carry_out(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Any]:
-        """Locks in one order for all gateways, so that none waits for another in a circle: claims, leases in the order of
-        policies, entries, and last the head of the chain, for which all wait."""
+        """Locks in one order for all gateways, so that none waits for another in a circle: shares, claims, leases in the order
+        of policies, entries, and last the head of the chain, for which all wait."""
         living = partial(self._database.living, connection, self.me)
+        said = partial(share_table.said, connection, self._database, self.me, watched=self._watched)
+        shares = iter([said(alive=living(), stakes=stakes) for kind, stakes in jobs if kind == "share"])
         claims = [entry for kind, entries in jobs if kind == "claim" for entry in entries]
         claimed = iter(statements.claim(connection, claims, self.me, living) if claims else ())
         written = [entry for kind, arguments in jobs for entry in _entries(kind, arguments)]
@@ -142,6 +146,7 @@ class Store:
             "unwatched": lambda: revisions.unwatched(connection, living()),
             "recall": lambda policy, number: revisions.one(connection, policy, number, self._database.now(connection)),
             "due": lambda tenant, every_s: revisions.due(connection, tenant, every_s, self._database.now(connection)),
+            "share": lambda *_: next(shares),
             "write": lambda *entries: {entry.id for entry in entries} & ours().keys(),
             **(policies.kinds if policies else {}),
         }

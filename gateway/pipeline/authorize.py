@@ -20,7 +20,7 @@ from gateway.pipeline.validate import TENANT_HEADER
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
 REPLACE = "ReplaceComplianceAssignments"
 EDITS = ("create", "update", "delete")
-READS = tuple(name for name, operation in OPERATIONS.items() if not operation.writes)
+READS = tuple(name for name, operation in OPERATIONS.items() if operation.of_policy and not operation.writes)
 SEES_ALL = ("ListComplianceAssignments",)
 # Their answers and errors tell of the whole set.
 OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments")
@@ -91,7 +91,7 @@ class Authorize:
 
     def _may_see(self, asked: Question) -> bool:
         """Whether the caller may read what an answer to this tells: rows of others, or its own row."""
-        if asked.operation in READS:
+        if not OPERATIONS[asked.operation].writes:
             return True
         reads = SEES_ALL if asked.operation in OF_ALL else READS
         return any(not self._authorizer.ask(_bare(asked, operation)).missing for operation in reads)
@@ -123,9 +123,10 @@ class Authorize:
 def _refuse(question: Question, missing: str) -> None:
     if missing:
         kinds = f" for {', '.join(sorted(question.kinds))}" if question.kinds else ""
+        on = f" on policy {question.policy}" if question.policy else ""
         raise GatewayError(
             Reason.CALLER_NOT_PERMITTED,
-            f"{question.caller} has no permission {missing}{kinds} on policy {question.policy} in {question.tenant}.",
+            f"{question.caller} has no permission {missing}{kinds}{on} in {question.tenant}.",
             metadata={"permission": missing},
         )
 
@@ -139,7 +140,8 @@ def question_of(call: Call) -> Question:
     """What the request itself tells."""
     message: Any = call.message
     caller = call.caller.name if call.caller else ""
-    asked = Question(caller, call.operation.name, call.tenant, message.device_compliance_policy_id)
+    policy = message.device_compliance_policy_id if call.operation.of_policy else ""
+    asked = Question(caller, call.operation.name, call.tenant, policy)
     try:
         added, changed, removed = ([TARGET.to_json(target) for target in targets] for targets in _targets_of(message))
     except ODataError:  # the service says what is wrong with it; nothing comes of it

@@ -36,7 +36,9 @@ class Validate:
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
         message: Any = await call.decode()
-        message.device_compliance_policy_id = policy_id = canonical_guid(message.device_compliance_policy_id)
+        policy_id = None
+        if call.operation.of_policy:
+            message.device_compliance_policy_id = policy_id = canonical_guid(message.device_compliance_policy_id)
         call = call.found(message=message)
         violations = tuple(_too_long(message)) or tuple(
             violation_of(found, message) for found in VALIDATOR.collect_violations(message)

@@ -8,10 +8,13 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from itertools import cycle
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 
+from edits_over_the_wire import callers
 from graph_session import graph_session
 from rich.console import Console
 from rich.table import Table
@@ -44,11 +47,13 @@ async def measure(emulator: Emulator, create: Create) -> tuple[int, int, float]:
 
 
 async def shared(emulator: Emulator) -> tuple[int, int, float]:
-    async with gateway(emulator, graph={"create_route": "assign", **LIVE_QUOTA}) as rig:
+    graph = {"create_route": "assign", **LIVE_QUOTA}
+    async with gateway(emulator, graph=graph) as rig, callers(rig, CALLERS) as clients:
+        turn = cycle(clients)
 
         async def create(policy: str, group: str) -> None:
             request = {"deviceCompliancePolicyId": policy, "assignment": {"target": {"group": {"groupId": group}}}}
-            answer = await rig.call("CreateComplianceAssignment", request, timeout=600)
+            answer = await next(turn).call("CreateComplianceAssignment", request, timeout=600)
             assert not isinstance(answer, Failure), answer
 
         return await measure(emulator, create)

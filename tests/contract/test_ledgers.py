@@ -27,9 +27,10 @@ from gateway.testing.history_contract import HistoryContract
 from gateway.testing.lease_contract import POLICY, granted, written
 from gateway.testing.ledger_contract import LedgerContract, intent
 from gateway.testing.revision_contract import RevisionContract
+from gateway.testing.share_contract import ShareContract
 
 
-class TestSqlite(LedgerContract, RevisionContract, HistoryContract):
+class TestSqlite(LedgerContract, RevisionContract, HistoryContract, ShareContract):
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path):
         self.path = Path(new_ledger(tmp_path, "ledger.db").removeprefix("sqlite:///"))
@@ -85,7 +86,7 @@ class TestSqlite(LedgerContract, RevisionContract, HistoryContract):
             self.make().ends()
 
 
-class TestPostgres(LedgerContract, RevisionContract, HistoryContract):
+class TestPostgres(LedgerContract, RevisionContract, HistoryContract, ShareContract):
     @pytest.fixture(autouse=True)
     def place(self, postgres: Server):
         self.server, self.url = postgres, postgres.new_database()

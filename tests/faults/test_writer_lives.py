@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
@@ -18,7 +20,7 @@ from gateway.call import Record
 from gateway.entry import Entry, utc_now
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import GraphAnswer, Permit
-from gateway.graph.quota import Quota
+from gateway.graph.quota import Bid, Quota
 from gateway.ledger.write import Write
 from gateway.sets import COMPLIANCE
 
@@ -33,11 +35,9 @@ class FakeGraph:
 
     quota = Quota(10**9, 10**9)
 
-    async def permit(self, deadline: float) -> Permit:
-        return Permit("token")
-
-    def give_back(self) -> None:
-        pass
+    @asynccontextmanager
+    async def permit(self, deadline: float, bid: Bid, *, urgent: bool = False) -> AsyncIterator[Permit]:
+        yield Permit("token")
 
     async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> GraphAnswer:
         policy = path.split("/")[-2]

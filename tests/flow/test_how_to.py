@@ -17,8 +17,8 @@ import typer.main
 
 from gateway.cli import app
 from gateway.cli.emulator import config_for
+from gateway.config.quota import Quota
 from gateway.config.stores import LedgerConfig
-from gateway.config.tenants import Graph
 from gateway.emulator import Emulator
 from gateway.errors import Reason
 
@@ -77,7 +77,12 @@ def test_the_sections_for_replicas_are_ones(tmp_path: Path):
     (tmp_path / "ledger-password").write_text("x")
     values = tomllib.loads(block)
     assert LedgerConfig.model_validate(values["ledger"], context={"folder": tmp_path}).url.startswith("postgresql:")
-    assert Graph.model_validate(values["graph"]).writes_per_20s == Graph().writes_per_20s / 2
+
+
+def test_the_section_on_the_quota_is_one():
+    [block] = blocks(HOW_TO["docs/how-to/share-the-quota.md"], "toml")
+    quota = Quota.model_validate(tomllib.loads(block)["quota"])
+    assert [(one.weight, one.priority) for one in quota.weights.values()] == [(4, False), (2, True)]
 
 
 def test_every_group_of_plug_ins_is_told():

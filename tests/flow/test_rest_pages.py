@@ -155,7 +155,11 @@ async def test_the_description_is_complete(live: Emulator):
         for operation in path.values()
         if "operationId" in operation
     }
-    assert names == {f"{name}.{version}" for name in (*OPERATIONS, "batch") for version in ("v1.0", "beta")}
+    of_policies = [name for name, operation in OPERATIONS.items() if operation.of_policy]
+    assert names == {f"{name}.{version}" for name in (*of_policies, "batch") for version in ("v1.0", "beta")} | {
+        "GetQuota.v1.0"
+    }
+    assert {"v1.0.quota", "v1.0.complianceAssignmentRevision"} <= described["components"]["schemas"].keys()
     target = described["components"]["schemas"]["beta.deviceAndAppManagementAssignmentTarget"]
     assert len(target["discriminator"]["mapping"]) == 6
     assert "deviceAndAppManagementAssignmentFilterId" in target["properties"]

@@ -210,6 +210,13 @@ CHANGES = {
     "TLS without a key": (lambda v: v.update(server={"tls": {"cert_file": "secret"}}), "server.tls.key_file: is required"),
     "plain text off loopback": (lambda v: v.update(server={"grpc": "0.0.0.0:50051"}), "insecure = true"),
     "plain text on a name": (lambda v: v.update(server={"grpc": "gateway.example:50051"}), "insecure = true"),
+    "a weight of 0": (lambda v: v.update(quota={"weights": {"demo": 0}}), "quota.weights.demo.weight: "),
+    "a weight below 0": (lambda v: v.update(quota={"weights": {"demo": {"weight": -1}}}), "quota.weights.demo.weight: "),
+    "a weight that is none": (lambda v: v.update(quota={"weights": {"demo": "heavy"}}), "quota.weights.demo: "),
+    "a weight of a stranger": (lambda v: v.update(quota={"weights": {"stranger": 1}}), "quota.weights.stranger: is no caller"),
+    "a weight of another issuer's": (lambda v: v.update(quota={"weights": {"x:y": 1}}), "quota.weights.x:y: is no caller"),
+    "a reserve of more than half": (lambda v: v.update(quota={"reserve": 0.51}), "quota.reserve: "),
+    "nobody may wait": (lambda v: v.update(quota={"most_waiting": 0}), "quota.most_waiting: "),
     "a port that is none": (lambda v: v.update(server={"grpc": "127.0.0.1:99999"}), 'has to be "host:port"'),
 }
 
@@ -220,6 +227,22 @@ def test_each_fault(tmp_path: Path, name: str):
     values = good(tmp_path)
     change(values)
     assert any(expected in fault for fault in faults(values, tmp_path)), faults(values, tmp_path)
+
+
+def test_all_that_is_wrong_with_the_quota_is_told_at_once(tmp_path: Path):
+    weights = {"demo": -1, "stranger": 1, "main:": 2, "mtls:spiffe://x": 1}
+    values = good(tmp_path) | {"quota": {"weights": weights, "reserve": 0.9}}
+    values["callers"] |= jwt()
+    places = [fault.split(": ")[0] for fault in faults(values, tmp_path)]
+    expected = ["quota.reserve", "quota.weights.demo.weight", "quota.weights.main:", "quota.weights.mtls:spiffe://x"]
+    assert sorted(places) == [*expected, "quota.weights.stranger"]
+
+
+def test_weights_of_callers_that_can_come(tmp_path: Path):
+    values = good(tmp_path) | {"quota": {"weights": {"demo": 4, "main:ops": {"priority": True}}}}
+    values["callers"] |= jwt()
+    weights = parse(values, tmp_path).quota.weights
+    assert [(one.weight, one.priority) for one in weights.values()] == [(4, False), (1, True)]
 
 
 def test_a_secret_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -26,7 +26,7 @@ from gateway.testing.ledger_contract import intent
 LATER = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0007"
+revision, down_revision = "9999", "0008"
 
 def upgrade():
     op.add_column("entries", sa.Column("later", sa.Text, server_default="x"))
@@ -38,7 +38,7 @@ SLOW = {
 }
 TAKES_LONG = """
 from alembic import op
-revision, down_revision = "9999", "0007"
+revision, down_revision = "9999", "0008"
 
 def upgrade():
     op.execute({!r})

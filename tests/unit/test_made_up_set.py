@@ -3,6 +3,8 @@ counts are its value's."""
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from fake_ledger import NoLedger
@@ -17,7 +19,7 @@ from gateway.assignments.writers import Writers
 from gateway.call import Record
 from gateway.entry import Entry, utc_now
 from gateway.graph.client import GraphAnswer, Permit
-from gateway.graph.quota import Quota
+from gateway.graph.quota import Bid, Quota
 from gateway.ledger.write import Write
 from gateway.revision import PolicyName
 from gateway.sets import AssignableSet
@@ -46,11 +48,9 @@ class Factory:
 
     quota = Quota(10**9, 10**9)
 
-    async def permit(self, deadline: float) -> Permit:
-        return Permit("token")
-
-    def give_back(self) -> None:
-        pass
+    @asynccontextmanager
+    async def permit(self, deadline: float, bid: Bid, *, urgent: bool = False) -> AsyncIterator[Permit]:
+        yield Permit("token")
 
     async def get(self, path: str, **_) -> GraphAnswer:
         assert path.startswith("/beta/factory/widgets/w")

@@ -4,7 +4,7 @@ import asyncio
 
 from rig import logged
 
-from gateway.bootstrap import repeating
+from gateway.repeating import repeating
 
 
 async def test_a_bug_ends_nothing_and_is_told_without_texts():

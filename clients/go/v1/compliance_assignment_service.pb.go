@@ -12,7 +12,9 @@
 //   Intune, or needs an approval; or the policy has an assignment that Graph no longer takes (GRAPH_REFUSES_OLD_ROW), or two
 //   for one target (TARGET_ASSIGNED_TWICE): delete or replace those first.
 // * NOT_FOUND: no such policy or assignment.
-// * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way.
+// * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way. Where it is Graph's
+//   quota, QuotaFailure says which window is full, and with `reserved` = `true` in ErrorInfo the same request with the same id is
+//   served when it comes back at the time of RetryInfo, within a second.
 // * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show yet what was written before
 //   (READ_TOO_OLD); nothing was written.
 // * DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
@@ -31,6 +33,9 @@
 // Every answer has the trailer `request-id`, the id of the call; its entry in the ledger has it, where it has one of its own
 // (reads and replays have none). `client-request-id` in the
 // metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
+//
+// The trailers `ratelimit-policy` and `ratelimit` (draft-ietf-httpapi-ratelimit-headers) say what the caller's own share of the
+// tenant's quota is and how much of it is left: of writes in answers to writes, of requests in answers to reads.
 //
 // The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
 // has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
@@ -281,6 +286,43 @@ func (OnConflict) EnumDescriptor() ([]byte, []int) {
 	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{3}
 }
 
+// Asks for the quota of the tenant of the call.
+type GetQuotaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetQuotaRequest) Reset() {
+	*x = GetQuotaRequest{}
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetQuotaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetQuotaRequest) ProtoMessage() {}
+
+func (x *GetQuotaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetQuotaRequest.ProtoReflect.Descriptor instead.
+func (*GetQuotaRequest) Descriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{0}
+}
+
 // Asks to assign a policy to a target.
 type CreateComplianceAssignmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -302,7 +344,7 @@ type CreateComplianceAssignmentRequest struct {
 
 func (x *CreateComplianceAssignmentRequest) Reset() {
 	*x = CreateComplianceAssignmentRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[0]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -314,7 +356,7 @@ func (x *CreateComplianceAssignmentRequest) String() string {
 func (*CreateComplianceAssignmentRequest) ProtoMessage() {}
 
 func (x *CreateComplianceAssignmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[0]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -327,7 +369,7 @@ func (x *CreateComplianceAssignmentRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use CreateComplianceAssignmentRequest.ProtoReflect.Descriptor instead.
 func (*CreateComplianceAssignmentRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{0}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *CreateComplianceAssignmentRequest) GetDeviceCompliancePolicyId() string {
@@ -385,7 +427,7 @@ type GetComplianceAssignmentRequest struct {
 
 func (x *GetComplianceAssignmentRequest) Reset() {
 	*x = GetComplianceAssignmentRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[1]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +439,7 @@ func (x *GetComplianceAssignmentRequest) String() string {
 func (*GetComplianceAssignmentRequest) ProtoMessage() {}
 
 func (x *GetComplianceAssignmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[1]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +452,7 @@ func (x *GetComplianceAssignmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetComplianceAssignmentRequest.ProtoReflect.Descriptor instead.
 func (*GetComplianceAssignmentRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{1}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GetComplianceAssignmentRequest) GetDeviceCompliancePolicyId() string {
@@ -442,7 +484,7 @@ type ListComplianceAssignmentsRequest struct {
 
 func (x *ListComplianceAssignmentsRequest) Reset() {
 	*x = ListComplianceAssignmentsRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[2]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +496,7 @@ func (x *ListComplianceAssignmentsRequest) String() string {
 func (*ListComplianceAssignmentsRequest) ProtoMessage() {}
 
 func (x *ListComplianceAssignmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[2]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +509,7 @@ func (x *ListComplianceAssignmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListComplianceAssignmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListComplianceAssignmentsRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{2}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListComplianceAssignmentsRequest) GetDeviceCompliancePolicyId() string {
@@ -506,7 +548,7 @@ type ListComplianceAssignmentsResponse struct {
 
 func (x *ListComplianceAssignmentsResponse) Reset() {
 	*x = ListComplianceAssignmentsResponse{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[3]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +560,7 @@ func (x *ListComplianceAssignmentsResponse) String() string {
 func (*ListComplianceAssignmentsResponse) ProtoMessage() {}
 
 func (x *ListComplianceAssignmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[3]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +573,7 @@ func (x *ListComplianceAssignmentsResponse) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use ListComplianceAssignmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListComplianceAssignmentsResponse) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{3}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListComplianceAssignmentsResponse) GetAssignments() []*DeviceCompliancePolicyAssignment {
@@ -582,7 +624,7 @@ type UpdateComplianceAssignmentRequest struct {
 
 func (x *UpdateComplianceAssignmentRequest) Reset() {
 	*x = UpdateComplianceAssignmentRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[4]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +636,7 @@ func (x *UpdateComplianceAssignmentRequest) String() string {
 func (*UpdateComplianceAssignmentRequest) ProtoMessage() {}
 
 func (x *UpdateComplianceAssignmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[4]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +649,7 @@ func (x *UpdateComplianceAssignmentRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use UpdateComplianceAssignmentRequest.ProtoReflect.Descriptor instead.
 func (*UpdateComplianceAssignmentRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{4}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *UpdateComplianceAssignmentRequest) GetDeviceCompliancePolicyId() string {
@@ -685,7 +727,7 @@ type DeleteComplianceAssignmentRequest struct {
 
 func (x *DeleteComplianceAssignmentRequest) Reset() {
 	*x = DeleteComplianceAssignmentRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[5]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +739,7 @@ func (x *DeleteComplianceAssignmentRequest) String() string {
 func (*DeleteComplianceAssignmentRequest) ProtoMessage() {}
 
 func (x *DeleteComplianceAssignmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[5]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +752,7 @@ func (x *DeleteComplianceAssignmentRequest) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use DeleteComplianceAssignmentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteComplianceAssignmentRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{5}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeleteComplianceAssignmentRequest) GetDeviceCompliancePolicyId() string {
@@ -775,7 +817,7 @@ type ReplaceComplianceAssignmentsRequest struct {
 
 func (x *ReplaceComplianceAssignmentsRequest) Reset() {
 	*x = ReplaceComplianceAssignmentsRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[6]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +829,7 @@ func (x *ReplaceComplianceAssignmentsRequest) String() string {
 func (*ReplaceComplianceAssignmentsRequest) ProtoMessage() {}
 
 func (x *ReplaceComplianceAssignmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[6]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +842,7 @@ func (x *ReplaceComplianceAssignmentsRequest) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use ReplaceComplianceAssignmentsRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceComplianceAssignmentsRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{6}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReplaceComplianceAssignmentsRequest) GetDeviceCompliancePolicyId() string {
@@ -870,7 +912,7 @@ type ReplaceComplianceAssignmentsResponse struct {
 
 func (x *ReplaceComplianceAssignmentsResponse) Reset() {
 	*x = ReplaceComplianceAssignmentsResponse{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[7]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +924,7 @@ func (x *ReplaceComplianceAssignmentsResponse) String() string {
 func (*ReplaceComplianceAssignmentsResponse) ProtoMessage() {}
 
 func (x *ReplaceComplianceAssignmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[7]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +937,7 @@ func (x *ReplaceComplianceAssignmentsResponse) ProtoReflect() protoreflect.Messa
 
 // Deprecated: Use ReplaceComplianceAssignmentsResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceComplianceAssignmentsResponse) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{7}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReplaceComplianceAssignmentsResponse) GetAssignments() []*DeviceCompliancePolicyAssignment {
@@ -922,7 +964,7 @@ type ComplianceAssignmentEdit struct {
 
 func (x *ComplianceAssignmentEdit) Reset() {
 	*x = ComplianceAssignmentEdit{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[8]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +976,7 @@ func (x *ComplianceAssignmentEdit) String() string {
 func (*ComplianceAssignmentEdit) ProtoMessage() {}
 
 func (x *ComplianceAssignmentEdit) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[8]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +989,7 @@ func (x *ComplianceAssignmentEdit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComplianceAssignmentEdit.ProtoReflect.Descriptor instead.
 func (*ComplianceAssignmentEdit) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ComplianceAssignmentEdit) GetEdit() isComplianceAssignmentEdit_Edit {
@@ -1028,7 +1070,7 @@ type EditComplianceAssignmentsRequest struct {
 
 func (x *EditComplianceAssignmentsRequest) Reset() {
 	*x = EditComplianceAssignmentsRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[9]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1082,7 @@ func (x *EditComplianceAssignmentsRequest) String() string {
 func (*EditComplianceAssignmentsRequest) ProtoMessage() {}
 
 func (x *EditComplianceAssignmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[9]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1095,7 @@ func (x *EditComplianceAssignmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EditComplianceAssignmentsRequest.ProtoReflect.Descriptor instead.
 func (*EditComplianceAssignmentsRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{9}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EditComplianceAssignmentsRequest) GetDeviceCompliancePolicyId() string {
@@ -1109,7 +1151,7 @@ type ListComplianceAssignmentRevisionsRequest struct {
 
 func (x *ListComplianceAssignmentRevisionsRequest) Reset() {
 	*x = ListComplianceAssignmentRevisionsRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1163,7 @@ func (x *ListComplianceAssignmentRevisionsRequest) String() string {
 func (*ListComplianceAssignmentRevisionsRequest) ProtoMessage() {}
 
 func (x *ListComplianceAssignmentRevisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[10]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1176,7 @@ func (x *ListComplianceAssignmentRevisionsRequest) ProtoReflect() protoreflect.M
 
 // Deprecated: Use ListComplianceAssignmentRevisionsRequest.ProtoReflect.Descriptor instead.
 func (*ListComplianceAssignmentRevisionsRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{10}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListComplianceAssignmentRevisionsRequest) GetDeviceCompliancePolicyId() string {
@@ -1178,7 +1220,7 @@ type ListComplianceAssignmentRevisionsResponse struct {
 
 func (x *ListComplianceAssignmentRevisionsResponse) Reset() {
 	*x = ListComplianceAssignmentRevisionsResponse{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1232,7 @@ func (x *ListComplianceAssignmentRevisionsResponse) String() string {
 func (*ListComplianceAssignmentRevisionsResponse) ProtoMessage() {}
 
 func (x *ListComplianceAssignmentRevisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[11]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1245,7 @@ func (x *ListComplianceAssignmentRevisionsResponse) ProtoReflect() protoreflect.
 
 // Deprecated: Use ListComplianceAssignmentRevisionsResponse.ProtoReflect.Descriptor instead.
 func (*ListComplianceAssignmentRevisionsResponse) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{11}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListComplianceAssignmentRevisionsResponse) GetRevisions() []*ComplianceAssignmentRevision {
@@ -1235,7 +1277,7 @@ type GetComplianceAssignmentRevisionRequest struct {
 
 func (x *GetComplianceAssignmentRevisionRequest) Reset() {
 	*x = GetComplianceAssignmentRevisionRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1289,7 @@ func (x *GetComplianceAssignmentRevisionRequest) String() string {
 func (*GetComplianceAssignmentRevisionRequest) ProtoMessage() {}
 
 func (x *GetComplianceAssignmentRevisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[12]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1302,7 @@ func (x *GetComplianceAssignmentRevisionRequest) ProtoReflect() protoreflect.Mes
 
 // Deprecated: Use GetComplianceAssignmentRevisionRequest.ProtoReflect.Descriptor instead.
 func (*GetComplianceAssignmentRevisionRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{12}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetComplianceAssignmentRevisionRequest) GetDeviceCompliancePolicyId() string {
@@ -1315,7 +1357,7 @@ type RestoreComplianceAssignmentsRequest struct {
 
 func (x *RestoreComplianceAssignmentsRequest) Reset() {
 	*x = RestoreComplianceAssignmentsRequest{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[13]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1369,7 @@ func (x *RestoreComplianceAssignmentsRequest) String() string {
 func (*RestoreComplianceAssignmentsRequest) ProtoMessage() {}
 
 func (x *RestoreComplianceAssignmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[13]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1382,7 @@ func (x *RestoreComplianceAssignmentsRequest) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use RestoreComplianceAssignmentsRequest.ProtoReflect.Descriptor instead.
 func (*RestoreComplianceAssignmentsRequest) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{13}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RestoreComplianceAssignmentsRequest) GetDeviceCompliancePolicyId() string {
@@ -1464,7 +1506,7 @@ type ComplianceAssignmentEdit_Create struct {
 
 func (x *ComplianceAssignmentEdit_Create) Reset() {
 	*x = ComplianceAssignmentEdit_Create{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[14]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1518,7 @@ func (x *ComplianceAssignmentEdit_Create) String() string {
 func (*ComplianceAssignmentEdit_Create) ProtoMessage() {}
 
 func (x *ComplianceAssignmentEdit_Create) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[14]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1531,7 @@ func (x *ComplianceAssignmentEdit_Create) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComplianceAssignmentEdit_Create.ProtoReflect.Descriptor instead.
 func (*ComplianceAssignmentEdit_Create) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8, 0}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{9, 0}
 }
 
 func (x *ComplianceAssignmentEdit_Create) GetAssignment() *DeviceCompliancePolicyAssignment {
@@ -1523,7 +1565,7 @@ type ComplianceAssignmentEdit_Update struct {
 
 func (x *ComplianceAssignmentEdit_Update) Reset() {
 	*x = ComplianceAssignmentEdit_Update{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[15]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1577,7 @@ func (x *ComplianceAssignmentEdit_Update) String() string {
 func (*ComplianceAssignmentEdit_Update) ProtoMessage() {}
 
 func (x *ComplianceAssignmentEdit_Update) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[15]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1590,7 @@ func (x *ComplianceAssignmentEdit_Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComplianceAssignmentEdit_Update.ProtoReflect.Descriptor instead.
 func (*ComplianceAssignmentEdit_Update) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8, 1}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{9, 1}
 }
 
 func (x *ComplianceAssignmentEdit_Update) GetId() string {
@@ -1597,7 +1639,7 @@ type ComplianceAssignmentEdit_Delete struct {
 
 func (x *ComplianceAssignmentEdit_Delete) Reset() {
 	*x = ComplianceAssignmentEdit_Delete{}
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[16]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1651,7 @@ func (x *ComplianceAssignmentEdit_Delete) String() string {
 func (*ComplianceAssignmentEdit_Delete) ProtoMessage() {}
 
 func (x *ComplianceAssignmentEdit_Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[16]
+	mi := &file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1664,7 @@ func (x *ComplianceAssignmentEdit_Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComplianceAssignmentEdit_Delete.ProtoReflect.Descriptor instead.
 func (*ComplianceAssignmentEdit_Delete) Descriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{8, 2}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{9, 2}
 }
 
 func (x *ComplianceAssignmentEdit_Delete) GetAssignment() isComplianceAssignmentEdit_Delete_Assignment {
@@ -1679,7 +1721,8 @@ var File_compliance_gateway_v1_compliance_assignment_service_proto protoreflect.
 
 const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "" +
 	"\n" +
-	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a!compliance_gateway/v1/odata.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x02\n" +
+	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a!compliance_gateway/v1/odata.proto\x1a!compliance_gateway/v1/quota.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
+	"\x0fGetQuotaRequest\"\xd1\x02\n" +
 	"!CreateComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12W\n" +
 	"\n" +
@@ -1814,7 +1857,7 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"OnConflict\x12\x1b\n" +
 	"\x17ON_CONFLICT_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18ON_CONFLICT_KEEP_CURRENT\x10\x01\x12\x15\n" +
-	"\x11ON_CONFLICT_FORCE\x10\x022\xc5\v\n" +
+	"\x11ON_CONFLICT_FORCE\x10\x022\x97\f\n" +
 	"\x1bComplianceAssignmentService\x12\x8f\x01\n" +
 	"\x1aCreateComplianceAssignment\x128.compliance_gateway.v1.CreateComplianceAssignmentRequest\x1a7.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x89\x01\n" +
 	"\x17GetComplianceAssignment\x125.compliance_gateway.v1.GetComplianceAssignmentRequest\x1a7.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x8e\x01\n" +
@@ -1825,7 +1868,8 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"\x19EditComplianceAssignments\x127.compliance_gateway.v1.EditComplianceAssignmentsRequest\x1a2.compliance_gateway.v1.ComplianceAssignmentsChange\x12\xa6\x01\n" +
 	"!ListComplianceAssignmentRevisions\x12?.compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest\x1a@.compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse\x12\x95\x01\n" +
 	"\x1fGetComplianceAssignmentRevision\x12=.compliance_gateway.v1.GetComplianceAssignmentRevisionRequest\x1a3.compliance_gateway.v1.ComplianceAssignmentRevision\x12\x8e\x01\n" +
-	"\x1cRestoreComplianceAssignments\x12:.compliance_gateway.v1.RestoreComplianceAssignmentsRequest\x1a2.compliance_gateway.v1.ComplianceAssignmentsChangeB\xf1\x01\n" +
+	"\x1cRestoreComplianceAssignments\x12:.compliance_gateway.v1.RestoreComplianceAssignmentsRequest\x1a2.compliance_gateway.v1.ComplianceAssignmentsChange\x12P\n" +
+	"\bGetQuota\x12&.compliance_gateway.v1.GetQuotaRequest\x1a\x1c.compliance_gateway.v1.QuotaB\xf1\x01\n" +
 	"\x19com.compliance_gateway.v1B ComplianceAssignmentServiceProtoP\x01ZAgithub.com/compliance-gateway/compliance-gateway/clients/go/v1;v1\xa2\x02\x03CXX\xaa\x02\x14ComplianceGateway.V1\xca\x02\x14ComplianceGateway\\V1\xe2\x02 ComplianceGateway\\V1\\GPBMetadata\xea\x02\x15ComplianceGateway::V1b\x06proto3"
 
 var (
@@ -1841,81 +1885,85 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(
 }
 
 var file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_compliance_gateway_v1_compliance_assignment_service_proto_goTypes = []any{
-	(IfExists)(0),     // 0: compliance_gateway.v1.IfExists
-	(RevisionView)(0), // 1: compliance_gateway.v1.RevisionView
-	(RestoreScope)(0), // 2: compliance_gateway.v1.RestoreScope
-	(OnConflict)(0),   // 3: compliance_gateway.v1.OnConflict
-	(*CreateComplianceAssignmentRequest)(nil),         // 4: compliance_gateway.v1.CreateComplianceAssignmentRequest
-	(*GetComplianceAssignmentRequest)(nil),            // 5: compliance_gateway.v1.GetComplianceAssignmentRequest
-	(*ListComplianceAssignmentsRequest)(nil),          // 6: compliance_gateway.v1.ListComplianceAssignmentsRequest
-	(*ListComplianceAssignmentsResponse)(nil),         // 7: compliance_gateway.v1.ListComplianceAssignmentsResponse
-	(*UpdateComplianceAssignmentRequest)(nil),         // 8: compliance_gateway.v1.UpdateComplianceAssignmentRequest
-	(*DeleteComplianceAssignmentRequest)(nil),         // 9: compliance_gateway.v1.DeleteComplianceAssignmentRequest
-	(*ReplaceComplianceAssignmentsRequest)(nil),       // 10: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
-	(*ReplaceComplianceAssignmentsResponse)(nil),      // 11: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
-	(*ComplianceAssignmentEdit)(nil),                  // 12: compliance_gateway.v1.ComplianceAssignmentEdit
-	(*EditComplianceAssignmentsRequest)(nil),          // 13: compliance_gateway.v1.EditComplianceAssignmentsRequest
-	(*ListComplianceAssignmentRevisionsRequest)(nil),  // 14: compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
-	(*ListComplianceAssignmentRevisionsResponse)(nil), // 15: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
-	(*GetComplianceAssignmentRevisionRequest)(nil),    // 16: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
-	(*RestoreComplianceAssignmentsRequest)(nil),       // 17: compliance_gateway.v1.RestoreComplianceAssignmentsRequest
-	(*ComplianceAssignmentEdit_Create)(nil),           // 18: compliance_gateway.v1.ComplianceAssignmentEdit.Create
-	(*ComplianceAssignmentEdit_Update)(nil),           // 19: compliance_gateway.v1.ComplianceAssignmentEdit.Update
-	(*ComplianceAssignmentEdit_Delete)(nil),           // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Delete
-	(*DeviceCompliancePolicyAssignment)(nil),          // 21: compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	(*fieldmaskpb.FieldMask)(nil),                     // 22: google.protobuf.FieldMask
-	(*ComplianceAssignmentRevision)(nil),              // 23: compliance_gateway.v1.ComplianceAssignmentRevision
-	(*timestamppb.Timestamp)(nil),                     // 24: google.protobuf.Timestamp
-	(*DeviceAndAppManagementAssignmentTarget)(nil),    // 25: compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
-	(*emptypb.Empty)(nil),                             // 26: google.protobuf.Empty
-	(*ComplianceAssignmentsChange)(nil),               // 27: compliance_gateway.v1.ComplianceAssignmentsChange
+	(IfExists)(0),                                     // 0: compliance_gateway.v1.IfExists
+	(RevisionView)(0),                                 // 1: compliance_gateway.v1.RevisionView
+	(RestoreScope)(0),                                 // 2: compliance_gateway.v1.RestoreScope
+	(OnConflict)(0),                                   // 3: compliance_gateway.v1.OnConflict
+	(*GetQuotaRequest)(nil),                           // 4: compliance_gateway.v1.GetQuotaRequest
+	(*CreateComplianceAssignmentRequest)(nil),         // 5: compliance_gateway.v1.CreateComplianceAssignmentRequest
+	(*GetComplianceAssignmentRequest)(nil),            // 6: compliance_gateway.v1.GetComplianceAssignmentRequest
+	(*ListComplianceAssignmentsRequest)(nil),          // 7: compliance_gateway.v1.ListComplianceAssignmentsRequest
+	(*ListComplianceAssignmentsResponse)(nil),         // 8: compliance_gateway.v1.ListComplianceAssignmentsResponse
+	(*UpdateComplianceAssignmentRequest)(nil),         // 9: compliance_gateway.v1.UpdateComplianceAssignmentRequest
+	(*DeleteComplianceAssignmentRequest)(nil),         // 10: compliance_gateway.v1.DeleteComplianceAssignmentRequest
+	(*ReplaceComplianceAssignmentsRequest)(nil),       // 11: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
+	(*ReplaceComplianceAssignmentsResponse)(nil),      // 12: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
+	(*ComplianceAssignmentEdit)(nil),                  // 13: compliance_gateway.v1.ComplianceAssignmentEdit
+	(*EditComplianceAssignmentsRequest)(nil),          // 14: compliance_gateway.v1.EditComplianceAssignmentsRequest
+	(*ListComplianceAssignmentRevisionsRequest)(nil),  // 15: compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
+	(*ListComplianceAssignmentRevisionsResponse)(nil), // 16: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	(*GetComplianceAssignmentRevisionRequest)(nil),    // 17: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
+	(*RestoreComplianceAssignmentsRequest)(nil),       // 18: compliance_gateway.v1.RestoreComplianceAssignmentsRequest
+	(*ComplianceAssignmentEdit_Create)(nil),           // 19: compliance_gateway.v1.ComplianceAssignmentEdit.Create
+	(*ComplianceAssignmentEdit_Update)(nil),           // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Update
+	(*ComplianceAssignmentEdit_Delete)(nil),           // 21: compliance_gateway.v1.ComplianceAssignmentEdit.Delete
+	(*DeviceCompliancePolicyAssignment)(nil),          // 22: compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	(*fieldmaskpb.FieldMask)(nil),                     // 23: google.protobuf.FieldMask
+	(*ComplianceAssignmentRevision)(nil),              // 24: compliance_gateway.v1.ComplianceAssignmentRevision
+	(*timestamppb.Timestamp)(nil),                     // 25: google.protobuf.Timestamp
+	(*DeviceAndAppManagementAssignmentTarget)(nil),    // 26: compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
+	(*emptypb.Empty)(nil),                             // 27: google.protobuf.Empty
+	(*ComplianceAssignmentsChange)(nil),               // 28: compliance_gateway.v1.ComplianceAssignmentsChange
+	(*Quota)(nil),                                     // 29: compliance_gateway.v1.Quota
 }
 var file_compliance_gateway_v1_compliance_assignment_service_proto_depIdxs = []int32{
-	21, // 0: compliance_gateway.v1.CreateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	22, // 0: compliance_gateway.v1.CreateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
 	0,  // 1: compliance_gateway.v1.CreateComplianceAssignmentRequest.if_exists:type_name -> compliance_gateway.v1.IfExists
-	21, // 2: compliance_gateway.v1.ListComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	21, // 3: compliance_gateway.v1.UpdateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	22, // 4: compliance_gateway.v1.UpdateComplianceAssignmentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	21, // 5: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	21, // 6: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	18, // 7: compliance_gateway.v1.ComplianceAssignmentEdit.create:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Create
-	19, // 8: compliance_gateway.v1.ComplianceAssignmentEdit.update:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Update
-	20, // 9: compliance_gateway.v1.ComplianceAssignmentEdit.delete:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Delete
-	12, // 10: compliance_gateway.v1.EditComplianceAssignmentsRequest.edits:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit
-	23, // 11: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse.revisions:type_name -> compliance_gateway.v1.ComplianceAssignmentRevision
+	22, // 2: compliance_gateway.v1.ListComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	22, // 3: compliance_gateway.v1.UpdateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	23, // 4: compliance_gateway.v1.UpdateComplianceAssignmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	22, // 5: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	22, // 6: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	19, // 7: compliance_gateway.v1.ComplianceAssignmentEdit.create:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Create
+	20, // 8: compliance_gateway.v1.ComplianceAssignmentEdit.update:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Update
+	21, // 9: compliance_gateway.v1.ComplianceAssignmentEdit.delete:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Delete
+	13, // 10: compliance_gateway.v1.EditComplianceAssignmentsRequest.edits:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit
+	24, // 11: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse.revisions:type_name -> compliance_gateway.v1.ComplianceAssignmentRevision
 	1,  // 12: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest.view:type_name -> compliance_gateway.v1.RevisionView
-	24, // 13: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.time:type_name -> google.protobuf.Timestamp
+	25, // 13: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.time:type_name -> google.protobuf.Timestamp
 	2,  // 14: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.scope:type_name -> compliance_gateway.v1.RestoreScope
 	3,  // 15: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.on_conflict:type_name -> compliance_gateway.v1.OnConflict
-	21, // 16: compliance_gateway.v1.ComplianceAssignmentEdit.Create.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	22, // 16: compliance_gateway.v1.ComplianceAssignmentEdit.Create.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
 	0,  // 17: compliance_gateway.v1.ComplianceAssignmentEdit.Create.if_exists:type_name -> compliance_gateway.v1.IfExists
-	21, // 18: compliance_gateway.v1.ComplianceAssignmentEdit.Update.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	22, // 19: compliance_gateway.v1.ComplianceAssignmentEdit.Update.update_mask:type_name -> google.protobuf.FieldMask
-	25, // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Delete.target:type_name -> compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
-	4,  // 21: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:input_type -> compliance_gateway.v1.CreateComplianceAssignmentRequest
-	5,  // 22: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:input_type -> compliance_gateway.v1.GetComplianceAssignmentRequest
-	6,  // 23: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:input_type -> compliance_gateway.v1.ListComplianceAssignmentsRequest
-	8,  // 24: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:input_type -> compliance_gateway.v1.UpdateComplianceAssignmentRequest
-	9,  // 25: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:input_type -> compliance_gateway.v1.DeleteComplianceAssignmentRequest
-	10, // 26: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:input_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
-	13, // 27: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:input_type -> compliance_gateway.v1.EditComplianceAssignmentsRequest
-	14, // 28: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:input_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
-	16, // 29: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:input_type -> compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
-	17, // 30: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:input_type -> compliance_gateway.v1.RestoreComplianceAssignmentsRequest
-	21, // 31: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	21, // 32: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	7,  // 33: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:output_type -> compliance_gateway.v1.ListComplianceAssignmentsResponse
-	21, // 34: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	26, // 35: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:output_type -> google.protobuf.Empty
-	11, // 36: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:output_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
-	27, // 37: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
-	15, // 38: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:output_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
-	23, // 39: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:output_type -> compliance_gateway.v1.ComplianceAssignmentRevision
-	27, // 40: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
-	31, // [31:41] is the sub-list for method output_type
-	21, // [21:31] is the sub-list for method input_type
+	22, // 18: compliance_gateway.v1.ComplianceAssignmentEdit.Update.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	23, // 19: compliance_gateway.v1.ComplianceAssignmentEdit.Update.update_mask:type_name -> google.protobuf.FieldMask
+	26, // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Delete.target:type_name -> compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
+	5,  // 21: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:input_type -> compliance_gateway.v1.CreateComplianceAssignmentRequest
+	6,  // 22: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:input_type -> compliance_gateway.v1.GetComplianceAssignmentRequest
+	7,  // 23: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:input_type -> compliance_gateway.v1.ListComplianceAssignmentsRequest
+	9,  // 24: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:input_type -> compliance_gateway.v1.UpdateComplianceAssignmentRequest
+	10, // 25: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:input_type -> compliance_gateway.v1.DeleteComplianceAssignmentRequest
+	11, // 26: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:input_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
+	14, // 27: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:input_type -> compliance_gateway.v1.EditComplianceAssignmentsRequest
+	15, // 28: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:input_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
+	17, // 29: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:input_type -> compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
+	18, // 30: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:input_type -> compliance_gateway.v1.RestoreComplianceAssignmentsRequest
+	4,  // 31: compliance_gateway.v1.ComplianceAssignmentService.GetQuota:input_type -> compliance_gateway.v1.GetQuotaRequest
+	22, // 32: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	22, // 33: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	8,  // 34: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:output_type -> compliance_gateway.v1.ListComplianceAssignmentsResponse
+	22, // 35: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	27, // 36: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:output_type -> google.protobuf.Empty
+	12, // 37: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:output_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
+	28, // 38: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
+	16, // 39: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:output_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	24, // 40: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:output_type -> compliance_gateway.v1.ComplianceAssignmentRevision
+	28, // 41: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
+	29, // 42: compliance_gateway.v1.ComplianceAssignmentService.GetQuota:output_type -> compliance_gateway.v1.Quota
+	32, // [32:43] is the sub-list for method output_type
+	21, // [21:32] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
 	21, // [21:21] is the sub-list for extension extendee
 	0,  // [0:21] is the sub-list for field type_name
@@ -1929,19 +1977,20 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_init() {
 	file_compliance_gateway_v1_assignment_proto_init()
 	file_compliance_gateway_v1_change_proto_init()
 	file_compliance_gateway_v1_odata_proto_init()
+	file_compliance_gateway_v1_quota_proto_init()
 	file_compliance_gateway_v1_revision_proto_init()
-	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[6].OneofWrappers = []any{}
-	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[8].OneofWrappers = []any{
+	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[7].OneofWrappers = []any{}
+	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[9].OneofWrappers = []any{
 		(*ComplianceAssignmentEdit_Create_)(nil),
 		(*ComplianceAssignmentEdit_Update_)(nil),
 		(*ComplianceAssignmentEdit_Delete_)(nil),
 	}
-	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[13].OneofWrappers = []any{
+	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[14].OneofWrappers = []any{
 		(*RestoreComplianceAssignmentsRequest_Revision)(nil),
 		(*RestoreComplianceAssignmentsRequest_Entry)(nil),
 		(*RestoreComplianceAssignmentsRequest_Time)(nil),
 	}
-	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[16].OneofWrappers = []any{
+	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[17].OneofWrappers = []any{
 		(*ComplianceAssignmentEdit_Delete_Id)(nil),
 		(*ComplianceAssignmentEdit_Delete_Target)(nil),
 	}
@@ -1951,7 +2000,7 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc), len(file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

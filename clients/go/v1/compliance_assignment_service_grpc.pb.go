@@ -12,7 +12,9 @@
 //   Intune, or needs an approval; or the policy has an assignment that Graph no longer takes (GRAPH_REFUSES_OLD_ROW), or two
 //   for one target (TARGET_ASSIGNED_TWICE): delete or replace those first.
 // * NOT_FOUND: no such policy or assignment.
-// * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way.
+// * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way. Where it is Graph's
+//   quota, QuotaFailure says which window is full, and with `reserved` = `true` in ErrorInfo the same request with the same id is
+//   served when it comes back at the time of RetryInfo, within a second.
 // * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show yet what was written before
 //   (READ_TOO_OLD); nothing was written.
 // * DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
@@ -31,6 +33,9 @@
 // Every answer has the trailer `request-id`, the id of the call; its entry in the ledger has it, where it has one of its own
 // (reads and replays have none). `client-request-id` in the
 // metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
+//
+// The trailers `ratelimit-policy` and `ratelimit` (draft-ietf-httpapi-ratelimit-headers) say what the caller's own share of the
+// tenant's quota is and how much of it is left: of writes in answers to writes, of requests in answers to reads.
 //
 // The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
 // has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
@@ -75,6 +80,7 @@ const (
 	ComplianceAssignmentService_ListComplianceAssignmentRevisions_FullMethodName = "/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignmentRevisions"
 	ComplianceAssignmentService_GetComplianceAssignmentRevision_FullMethodName   = "/compliance_gateway.v1.ComplianceAssignmentService/GetComplianceAssignmentRevision"
 	ComplianceAssignmentService_RestoreComplianceAssignments_FullMethodName      = "/compliance_gateway.v1.ComplianceAssignmentService/RestoreComplianceAssignments"
+	ComplianceAssignmentService_GetQuota_FullMethodName                          = "/compliance_gateway.v1.ComplianceAssignmentService/GetQuota"
 )
 
 // ComplianceAssignmentServiceClient is the client API for ComplianceAssignmentService service.
@@ -106,6 +112,9 @@ type ComplianceAssignmentServiceClient interface {
 	// Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
 	// has a revision of its own, which can be undone as well.
 	RestoreComplianceAssignments(ctx context.Context, in *RestoreComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ComplianceAssignmentsChange, error)
+	// How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
+	// needs a permission of its own, as it names callers.
+	GetQuota(ctx context.Context, in *GetQuotaRequest, opts ...grpc.CallOption) (*Quota, error)
 }
 
 type complianceAssignmentServiceClient struct {
@@ -216,6 +225,16 @@ func (c *complianceAssignmentServiceClient) RestoreComplianceAssignments(ctx con
 	return out, nil
 }
 
+func (c *complianceAssignmentServiceClient) GetQuota(ctx context.Context, in *GetQuotaRequest, opts ...grpc.CallOption) (*Quota, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Quota)
+	err := c.cc.Invoke(ctx, ComplianceAssignmentService_GetQuota_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ComplianceAssignmentServiceServer is the server API for ComplianceAssignmentService service.
 // All implementations must embed UnimplementedComplianceAssignmentServiceServer
 // for forward compatibility.
@@ -245,6 +264,9 @@ type ComplianceAssignmentServiceServer interface {
 	// Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
 	// has a revision of its own, which can be undone as well.
 	RestoreComplianceAssignments(context.Context, *RestoreComplianceAssignmentsRequest) (*ComplianceAssignmentsChange, error)
+	// How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
+	// needs a permission of its own, as it names callers.
+	GetQuota(context.Context, *GetQuotaRequest) (*Quota, error)
 	mustEmbedUnimplementedComplianceAssignmentServiceServer()
 }
 
@@ -284,6 +306,9 @@ func (UnimplementedComplianceAssignmentServiceServer) GetComplianceAssignmentRev
 }
 func (UnimplementedComplianceAssignmentServiceServer) RestoreComplianceAssignments(context.Context, *RestoreComplianceAssignmentsRequest) (*ComplianceAssignmentsChange, error) {
 	return nil, status.Error(codes.Unimplemented, "method RestoreComplianceAssignments not implemented")
+}
+func (UnimplementedComplianceAssignmentServiceServer) GetQuota(context.Context, *GetQuotaRequest) (*Quota, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetQuota not implemented")
 }
 func (UnimplementedComplianceAssignmentServiceServer) mustEmbedUnimplementedComplianceAssignmentServiceServer() {
 }
@@ -487,6 +512,24 @@ func _ComplianceAssignmentService_RestoreComplianceAssignments_Handler(srv inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ComplianceAssignmentService_GetQuota_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetQuotaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ComplianceAssignmentServiceServer).GetQuota(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ComplianceAssignmentService_GetQuota_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ComplianceAssignmentServiceServer).GetQuota(ctx, req.(*GetQuotaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ComplianceAssignmentService_ServiceDesc is the grpc.ServiceDesc for ComplianceAssignmentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -533,6 +576,10 @@ var ComplianceAssignmentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RestoreComplianceAssignments",
 			Handler:    _ComplianceAssignmentService_RestoreComplianceAssignments_Handler,
+		},
+		{
+			MethodName: "GetQuota",
+			Handler:    _ComplianceAssignmentService_GetQuota_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

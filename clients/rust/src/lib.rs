@@ -100,6 +100,7 @@ methods! {
     list_compliance_assignment_revisions(ListComplianceAssignmentRevisionsRequest) -> v1::ListComplianceAssignmentRevisionsResponse;
     get_compliance_assignment_revision(GetComplianceAssignmentRevisionRequest) -> v1::ComplianceAssignmentRevision;
     restore_compliance_assignments(RestoreComplianceAssignmentsRequest) -> v1::ComplianceAssignmentsChange;
+    get_quota(GetQuotaRequest) -> v1::Quota;
 }
 
 impl Client {
@@ -190,5 +191,5 @@ named! {
     writes: CreateComplianceAssignmentRequest, UpdateComplianceAssignmentRequest, DeleteComplianceAssignmentRequest,
         ReplaceComplianceAssignmentsRequest, EditComplianceAssignmentsRequest, RestoreComplianceAssignmentsRequest;
     reads: GetComplianceAssignmentRequest, ListComplianceAssignmentsRequest, ListComplianceAssignmentRevisionsRequest,
-        GetComplianceAssignmentRevisionRequest
+        GetComplianceAssignmentRevisionRequest, GetQuotaRequest
 }

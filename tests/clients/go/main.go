@@ -84,6 +84,8 @@ func call(client *gateway.Client, a ask) (proto.Message, error) {
 		return client.GetComplianceAssignmentRevision(ctx, read(a, &v1.GetComplianceAssignmentRevisionRequest{}))
 	case "RestoreComplianceAssignments":
 		return client.RestoreComplianceAssignments(ctx, read(a, &v1.RestoreComplianceAssignmentsRequest{}))
+	case "GetQuota":
+		return client.GetQuota(ctx, read(a, &v1.GetQuotaRequest{}))
 	}
 	return client.ReplaceComplianceAssignments(ctx, read(a, &v1.ReplaceComplianceAssignmentsRequest{}))
 }

@@ -52,6 +52,7 @@ public class Driver {
             stub.getComplianceAssignmentRevision(GetComplianceAssignmentRevisionRequest.parseFrom(request));
         case "RestoreComplianceAssignments" ->
             stub.restoreComplianceAssignments(RestoreComplianceAssignmentsRequest.parseFrom(request));
+        case "GetQuota" -> stub.getQuota(GetQuotaRequest.parseFrom(request));
         default -> stub.replaceComplianceAssignments(ReplaceComplianceAssignmentsRequest.parseFrom(request));
       });
     } catch (StatusRuntimeException e) {

@@ -15,7 +15,9 @@ to all RPCs:
   Intune, or needs an approval; or the policy has an assignment that Graph no longer takes (GRAPH_REFUSES_OLD_ROW), or two
   for one target (TARGET_ASSIGNED_TWICE): delete or replace those first.
 * NOT_FOUND: no such policy or assignment.
-* RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way.
+* RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way. Where it is Graph's
+  quota, QuotaFailure says which window is full, and with `reserved` = `true` in ErrorInfo the same request with the same id is
+  served when it comes back at the time of RetryInfo, within a second.
 * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show yet what was written before
   (READ_TOO_OLD); nothing was written.
 * DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
@@ -34,6 +36,9 @@ of the write itself the id is free: nothing was carried out. A write without an 
 Every answer has the trailer `request-id`, the id of the call; its entry in the ledger has it, where it has one of its own
 (reads and replays have none). `client-request-id` in the
 metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
+
+The trailers `ratelimit-policy` and `ratelimit` (draft-ietf-httpapi-ratelimit-headers) say what the caller's own share of the
+tenant's quota is and how much of it is left: of writes in answers to writes, of requests in answers to reads.
 
 The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
 has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
@@ -162,6 +167,23 @@ ON_CONFLICT_KEEP_CURRENT: OnConflict.ValueType  # 1
 ON_CONFLICT_FORCE: OnConflict.ValueType  # 2
 """Restore it all the same."""
 Global___OnConflict: _TypeAlias = OnConflict  # noqa: Y015
+
+@_typing.final
+class GetQuotaRequest(_message.Message):
+    """Asks for the quota of the tenant of the call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuotaRequest: _TypeAlias = GetQuotaRequest  # noqa: Y015
 
 @_typing.final
 class CreateComplianceAssignmentRequest(_message.Message):

@@ -6,6 +6,7 @@ import warnings
 from compliance_gateway.v1 import assignment_pb2 as compliance__gateway_dot_v1_dot_assignment__pb2
 from compliance_gateway.v1 import change_pb2 as compliance__gateway_dot_v1_dot_change__pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2
+from compliance_gateway.v1 import quota_pb2 as compliance__gateway_dot_v1_dot_quota__pb2
 from compliance_gateway.v1 import revision_pb2 as compliance__gateway_dot_v1_dot_revision__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
@@ -89,6 +90,11 @@ class ComplianceAssignmentServiceStub:
                 request_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.RestoreComplianceAssignmentsRequest.SerializeToString,
                 response_deserializer=compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.FromString,
                 _registered_method=True)
+        self.GetQuota = channel.unary_unary(
+                '/compliance_gateway.v1.ComplianceAssignmentService/GetQuota',
+                request_serializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.GetQuotaRequest.SerializeToString,
+                response_deserializer=compliance__gateway_dot_v1_dot_quota__pb2.Quota.FromString,
+                _registered_method=True)
 
 
 class ComplianceAssignmentServiceServicer:
@@ -168,6 +174,14 @@ class ComplianceAssignmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetQuota(self, request, context):
+        """How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
+        needs a permission of its own, as it names callers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ComplianceAssignmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -220,6 +234,11 @@ def add_ComplianceAssignmentServiceServicer_to_server(servicer, server):
                     servicer.RestoreComplianceAssignments,
                     request_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.RestoreComplianceAssignmentsRequest.FromString,
                     response_serializer=compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.SerializeToString,
+            ),
+            'GetQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuota,
+                    request_deserializer=compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.GetQuotaRequest.FromString,
+                    response_serializer=compliance__gateway_dot_v1_dot_quota__pb2.Quota.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -493,6 +512,33 @@ class ComplianceAssignmentService:
             '/compliance_gateway.v1.ComplianceAssignmentService/RestoreComplianceAssignments',
             compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.RestoreComplianceAssignmentsRequest.SerializeToString,
             compliance__gateway_dot_v1_dot_change__pb2.ComplianceAssignmentsChange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compliance_gateway.v1.ComplianceAssignmentService/GetQuota',
+            compliance__gateway_dot_v1_dot_compliance__assignment__service__pb2.GetQuotaRequest.SerializeToString,
+            compliance__gateway_dot_v1_dot_quota__pb2.Quota.FromString,
             options,
             channel_credentials,
             insecure,

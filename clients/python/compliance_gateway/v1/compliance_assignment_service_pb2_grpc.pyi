@@ -15,7 +15,9 @@ to all RPCs:
   Intune, or needs an approval; or the policy has an assignment that Graph no longer takes (GRAPH_REFUSES_OLD_ROW), or two
   for one target (TARGET_ASSIGNED_TWICE): delete or replace those first.
 * NOT_FOUND: no such policy or assignment.
-* RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way.
+* RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way. Where it is Graph's
+  quota, QuotaFailure says which window is full, and with `reserved` = `true` in ErrorInfo the same request with the same id is
+  served when it comes back at the time of RetryInfo, within a second.
 * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show yet what was written before
   (READ_TOO_OLD); nothing was written.
 * DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
@@ -35,6 +37,9 @@ Every answer has the trailer `request-id`, the id of the call; its entry in the 
 (reads and replays have none). `client-request-id` in the
 metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
 
+The trailers `ratelimit-policy` and `ratelimit` (draft-ietf-httpapi-ratelimit-headers) say what the caller's own share of the
+tenant's quota is and how much of it is left: of writes in answers to writes, of requests in answers to reads.
+
 The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
 has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
 that names an `etag` is carried out only if the set is still that one; otherwise ABORTED, SET_CHANGED_SINCE, and nothing is
@@ -51,6 +56,7 @@ from collections import abc as _abc
 from compliance_gateway.v1 import assignment_pb2 as _assignment_pb2
 from compliance_gateway.v1 import change_pb2 as _change_pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as _compliance_assignment_service_pb2
+from compliance_gateway.v1 import quota_pb2 as _quota_pb2
 from compliance_gateway.v1 import revision_pb2 as _revision_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
@@ -107,6 +113,10 @@ class ComplianceAssignmentServiceStub:
     """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
     has a revision of its own, which can be undone as well.
     """
+    GetQuota: _grpc.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.GetQuotaRequest, _quota_pb2.Quota]
+    """How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
+    needs a permission of its own, as it names callers.
+    """
 
 @_typing.type_check_only
 class ComplianceAssignmentServiceAsyncStub(ComplianceAssignmentServiceStub):
@@ -138,6 +148,10 @@ class ComplianceAssignmentServiceAsyncStub(ComplianceAssignmentServiceStub):
     RestoreComplianceAssignments: _aio.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.RestoreComplianceAssignmentsRequest, _change_pb2.ComplianceAssignmentsChange]  # type: ignore[assignment]
     """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
     has a revision of its own, which can be undone as well.
+    """
+    GetQuota: _aio.UnaryUnaryMultiCallable[_compliance_assignment_service_pb2.GetQuotaRequest, _quota_pb2.Quota]  # type: ignore[assignment]
+    """How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
+    needs a permission of its own, as it names callers.
     """
 
 class ComplianceAssignmentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -227,6 +241,16 @@ class ComplianceAssignmentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_change_pb2.ComplianceAssignmentsChange, _abc.Awaitable[_change_pb2.ComplianceAssignmentsChange]]:
         """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
         has a revision of its own, which can be undone as well.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQuota(
+        self,
+        request: _compliance_assignment_service_pb2.GetQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_pb2.Quota, _abc.Awaitable[_quota_pb2.Quota]]:
+        """How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
+        needs a permission of its own, as it names callers.
         """
 
 def add_ComplianceAssignmentServiceServicer_to_server(servicer: ComplianceAssignmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

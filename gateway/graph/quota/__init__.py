@@ -1,0 +1,15 @@
+"""Graph's quota for one app in one tenant, kept from our side: 100 writes and 1,000 requests in 20 s (docs/graph.md §4).
+
+window.py       how many turns there are, and when: pure
+fair_queue.py   whose turn it is: pure
+told_times.py   when those come back who were refused, and who of them is served: pure
+limit.py        what the limit is taken to be after Graph's own refusals: pure
+turns.py        the four together, for who waits on an event loop
+"""
+
+from gateway.graph.quota.fair_queue import Weight
+from gateway.graph.quota.limit import WINDOW_S
+from gateway.graph.quota.told_times import Bidder
+from gateway.graph.quota.turns import Bid, Quota, Sharing, Turns
+
+__all__ = ["WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]

@@ -1,0 +1,232 @@
+"""Whose turn it is: start-time fair queuing over callers (Goyal, Vin and Cheng, 1996), with the virtual time of WF2Q+, so that
+callers who are always new cannot hold up those who wait. Pure, and without a clock: it counts turns.
+
+Promises: callers who wait all the time get turns in proportion to their weights; who asks for less than its share waits for
+about one turn of each of the others at most, however many they wait for; nobody starves. What it keeps grows with those who
+wait, not with those who ever did.
+"""
+
+import itertools
+from bisect import bisect_left, bisect_right, insort
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from typing import Generic, NamedTuple, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Weight(NamedTuple):
+    """Of a caller's turns, beside 1 for others'. priority: the reserve is there for it."""
+
+    weight: float = 1.0
+    priority: bool = False
+
+
+class Head(NamedTuple):
+    """Where a caller's first item stands: smallest start first; where that is the same, who had no turn yet, then who waited
+    first."""
+
+    start: float
+    again: bool
+    number: int
+    caller: str
+
+
+class FairQueue(Generic[Item]):
+    """Items wait under one or several callers; one that is taken or removed is gone under all of them.
+
+    weights: of callers; of others it is 1. reserve: a share of all turns that callers with priority have beside their own.
+    While they are away it is lent out, and up to `most_owed` turns of it are owed to them when they come.
+    """
+
+    def __init__(self, weights: Mapping[str, Weight], reserve: float = 0.0, most_owed: float = 10.0) -> None:
+        self._weights, self._reserve, self._most_owed = weights, reserve, most_owed
+        self._owed = most_owed
+        self._parts: Mapping[str, float] = {}
+        self._other_part = 1.0
+        self._queues: dict[str, OrderedDict[Item, None]] = {}
+        self._callers: dict[Item, set[str]] = {}
+        # Start tags of the callers who wait, with a number for those who have the same; and in order, by priority.
+        self._starts: dict[str, Head] = {}
+        self._order: dict[bool, list[Head]] = {False: [], True: []}
+        self._numbers = itertools.count()
+        self._due: OrderedDict[Item, Head] = OrderedDict()  # those whose turn it is already
+        # Of callers who do not wait and had more than their share: the tags that they would start with, and in order.
+        self._ahead: dict[str, float] = {}
+        self._ahead_order: list[tuple[float, str]] = []
+        self._time = self._active = 0.0  # virtual; the weights of those who wait or are ahead
+
+    def __len__(self) -> int:
+        return len(self._callers) + len(self._due)
+
+    @property
+    def due(self) -> int:
+        """How many go before those who wait for their share."""
+        return len(self._due)
+
+    def waiting(self) -> dict[str, int]:
+        """How many items wait, by caller."""
+        return {caller: len(queue) for caller, queue in self._queues.items()}
+
+    def waits(self, caller: str) -> int:
+        """How many of this caller's."""
+        return len(self._queues.get(caller, ()))
+
+    def weight(self, caller: str) -> float:
+        """Of a caller, whether it waits or not."""
+        return self._weights.get(caller, Weight()).weight
+
+    def _here(self, caller: str) -> float:
+        """Its weight among those who wait here."""
+        return self.weight(caller) * self._parts.get(caller, self._other_part)
+
+    def set_parts(self, parts: Mapping[str, float], other: float) -> None:
+        """Callers wait in several queues that divide all turns: a caller's weight in this one is so many times its own; other:
+        that of callers that are not named."""
+        self._parts, self._other_part = parts, other
+        self._active = sum(map(self._here, (*self._queues, *self._ahead)))
+
+    def share(self, caller: str, expected: float = 0.0, spare: float = 0.0) -> float:
+        """Which part of all turns this caller may have beside those who wait. expected: the weight of others, if that is more;
+        spare: what is left free beside them."""
+        weight = self._here(caller)
+        others = self._active - (weight if self._counts(caller) else 0.0)
+        return weight / (max(others, expected) + weight + spare)
+
+    def set_weights(self, weights: Mapping[str, Weight], reserve: float) -> None:
+        """From now on; those who wait keep their places."""
+        self._weights, self._reserve = weights, reserve
+        self._active = sum(map(self._here, (*self._queues, *self._ahead)))
+        self._order = {False: [], True: []}
+        for head in self._starts.values():
+            insort(self._order[self._has_priority(head.caller)], head)
+
+    def turns_before(self, caller: str) -> float:
+        """About how many turns come before that of one more item of this caller."""
+        weight, time = self._here(caller), self._time
+        start = self._starts[caller].start if caller in self._starts else self._start(caller)
+        start += self.waits(caller) / weight
+        by_time = max(start - time, 0.0) * (self._active + (0.0 if self._counts(caller) else weight))
+        by_tags = sum(bisect_right(order, start, key=_start_of) for order in self._order.values())
+        turns = min(max(by_time, by_tags), len(self))
+        if self._reserve and self._has_priority(caller):
+            others = sum(self.waits(head.caller) for head in self._order[True])
+            turns = min(turns, others if others < self._owed else others / self._reserve)
+        return turns
+
+    def push(self, caller: str, item: Item) -> None:
+        """It waits under this caller (too)."""
+        callers = self._callers.setdefault(item, set())
+        if caller in callers:
+            return
+        callers.add(caller)
+        if caller not in self._queues:
+            self._queues[caller] = OrderedDict()
+            start = self._start(caller)
+            if caller in self._ahead:
+                self._forget(caller)
+            self._active += self._here(caller)
+            self._place(caller, start)
+        self._queues[caller][item] = None
+
+    def push_due(self, caller: str, item: Item) -> None:
+        """It goes before all who wait for their share, in order with others like it and with callers who begin to wait."""
+        self.remove(item)
+        self._due[item] = Head(min(self._time, self._earliest()), False, next(self._numbers), caller)
+
+    def remove(self, item: Item) -> None:
+        """It waits no more, and costs nobody a turn."""
+        self._due.pop(item, None)
+        for caller in self._callers.pop(item, ()):
+            queue = self._queues[caller]
+            del queue[item]
+            if not queue:
+                del self._queues[caller]
+                self._active -= self._here(caller)
+                self._remember(caller, self._displace(caller))
+        if not (self._callers or self._due):  # shares are of what is scarce, and nothing is: what was is forgotten
+            self._time = self._active = 0.0
+            self._ahead, self._ahead_order = {}, []
+
+    def pop(self) -> tuple[str, Item] | None:
+        """The next item, and who pays for its turn."""
+        if not len(self):
+            return None
+        by_reserve = bool(self._order[True]) and self._owed >= 1.0
+        caller = (self._order[True][0] if by_reserve else min(self._heads())).caller
+        due = next(iter(self._due.items()), None)
+        if due and not by_reserve and due[1].caller == caller and due[1] == min(self._heads()):
+            item = due[0]
+        else:
+            item = next(iter(self._queues[caller]))
+        if by_reserve:
+            self._owed -= 1.0 - self._reserve
+        else:
+            self.charge(caller)
+        self.remove(item)
+        return caller, item
+
+    def charge(self, caller: str) -> None:
+        """A turn was this caller's, whether it waited here or not."""
+        self._owed = min(self._owed + self._reserve, self._most_owed)
+        if not len(self):
+            return
+        step = 1.0 / self._here(caller)
+        self._time = max(self._time + (1.0 / self._active if self._active else step), self._earliest())
+        if self.waits(caller) > 1:
+            self._place(caller, self._displace(caller) + step, again=True)
+        elif caller in self._queues:  # it leaves: what it was served earlier than by its share is no present
+            self._place(caller, max(self._displace(caller), self._time) + step, again=True)
+        else:
+            start = self._forget(caller) if caller in self._ahead else self._time
+            self._remember(caller, max(start, self._time) + step)
+        while self._ahead_order and self._ahead_order[0][0] <= self._time:
+            self._forget(self._ahead_order[0][1])
+
+    def _heads(self) -> Iterator[Head]:
+        """The first of each kind."""
+        yield from (order[0] for order in self._order.values() if order)
+        yield from itertools.islice(self._due.values(), 1)
+
+    def _earliest(self) -> float:
+        return min((head.start for head in self._heads()), default=self._time)
+
+    def _start(self, caller: str) -> float:
+        """The tag with which a caller begins to wait, unless it is ahead: level with the first of those who do, but not as if
+        it had waited for a whole turn."""
+        if caller in self._ahead:
+            return self._ahead[caller]
+        return max(min(self._time, self._earliest()), self._time - 1.0)
+
+    def _place(self, caller: str, start: float, *, again: bool = False) -> None:
+        head = self._starts[caller] = Head(start, again, next(self._numbers), caller)
+        insort(self._order[self._has_priority(caller)], head)
+
+    def _displace(self, caller: str) -> float:
+        head = self._starts.pop(caller)
+        order = self._order[self._has_priority(caller)]
+        del order[bisect_left(order, head)]
+        return head.start
+
+    def _remember(self, caller: str, start: float) -> None:
+        """That it had more than its share, as long as that counts."""
+        if start > self._time:
+            self._ahead[caller] = start
+            insort(self._ahead_order, (start, caller))
+            self._active += self._here(caller)
+
+    def _forget(self, caller: str) -> float:
+        start = self._ahead.pop(caller)
+        del self._ahead_order[bisect_left(self._ahead_order, (start, caller))]
+        self._active -= self._here(caller)
+        return start
+
+    def _counts(self, caller: str) -> bool:
+        return caller in self._queues or caller in self._ahead
+
+    def _has_priority(self, caller: str) -> bool:
+        return self._weights.get(caller, Weight()).priority
+
+
+_start_of: Callable[[Head], float] = attrgetter("start")

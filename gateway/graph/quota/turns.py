@@ -1,0 +1,293 @@
+"""Turns of a tenant, for who waits for one on an event loop. What is decided is decided by its pure neighbours.
+
+Promises: those who are urgent go first, then who comes at the time it was told, then callers by their shares. Who would not be
+served before its deadline is refused at once, as far as that can be foreseen, with a time at which it will be.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+
+from gateway.errors import GatewayError, Reason
+from gateway.graph.quota.fair_queue import FairQueue, Weight
+from gateway.graph.quota.limit import WINDOW_S
+from gateway.graph.quota.told_times import Bidder, ToldTimes
+from gateway.graph.quota.window import RESERVE, Window
+from gateway.stake import Granted, Stake
+
+ANSWER_S = 0.05  # a refusal has to reach its caller before the deadline
+NEVER_S = 3600.0  # what is told where even told times ran out; nobody is expected
+
+
+class Sharing(NamedTuple):
+    """How callers share: weights, by caller; reserve: the part of all turns that callers with priority have beside their own;
+    most_waiting: turns that one caller may wait for."""
+
+    weights: Mapping[str, Weight] = {}
+    reserve: float = 0.0
+    most_waiting: int = 500
+
+
+EVENLY = Sharing()
+MOST_TOLD = 100  # callers that other replicas are told of
+
+
+@dataclass(eq=False)
+class Bid:
+    """A turn that is asked for, by all who share what it is for: the first whose turn comes pays for all. payer: who did."""
+
+    bidders: dict[Bidder, None]
+    payer: str = ""
+    turns: "Turns | None" = None
+    turn: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @classmethod
+    def of(cls, *bidders: Bidder) -> "Bid":
+        """By these."""
+        return cls(dict.fromkeys(bidders))
+
+    def join(self, bidder: Bidder) -> None:
+        """One more shares it."""
+        self.bidders[bidder] = None
+        if self.turns is not None:
+            self.turns.joined(self, bidder)
+
+
+class Turns:
+    """Of one window. window: its name, for callers. reserve: see Window."""
+
+    def __init__(self, name: str, limit: int, sharing: Sharing = EVENLY, reserve: float = 0.0) -> None:
+        self.name, self.sharing = name, sharing
+        self.window, self.told_times = Window(limit, reserve), ToldTimes()
+        self.queue: FairQueue[Bid] = FairQueue(sharing.weights, sharing.reserve, max(limit * sharing.reserve, 1.0))
+        self._urgent: OrderedDict[Bid, None] = OrderedDict()
+        self._used: deque[tuple[float, str]] = deque()  # by whom turns were taken, and when that is no matter any more
+        self._used_by: Counter[str] = Counter()
+        self._share: int | None = None
+        self._taken = self._told = 0  # turns so far, and of those, what other replicas know of
+        self._timer: asyncio.TimerHandle | None = None
+
+    @staticmethod
+    def now() -> float:
+        """The event loop's clock, of which all times here are."""
+        return asyncio.get_running_loop().time()
+
+    @property
+    def are_scarce(self) -> bool:
+        """Whether a turn would have to be waited for."""
+        return bool(self.waiting or self.window.wait(self.now()))
+
+    @property
+    def interval(self) -> float:
+        """Seconds between turns in the long run."""
+        return self.window.interval(self.now())
+
+    @property
+    def waiting(self) -> int:
+        """How many turns are waited for."""
+        return len(self._urgent) + len(self.queue)
+
+    def wait_now(self, caller: str = "") -> float:
+        """Seconds that a turn which is asked for now would be waited for."""
+        now = self.now()
+        return self._wait_with(now, self.queue.turns_before(caller)) if self.are_scarce else 0.0
+
+    async def take(self, deadline: float, bid: Bid, *, urgent: bool = False) -> None:
+        """Waits for a turn; deadline: event loop's clock. It has to come to `answered` or `give_back`. Raises QUOTA_EXHAUSTED,
+        at once where it can be foreseen that the turn would come too late; DEADLINE_EXCEEDED."""
+        now = self.now()
+        if now >= deadline:
+            raise GatewayError(Reason.DEADLINE_EXCEEDED)
+        is_told = bool(self.told_times) and True in [
+            self.told_times.claim(bidder, now) for bidder in bid.bidders
+        ]  # all claim, not just the first
+        bid.payer = bid.payer or next(iter(bid.bidders)).caller
+        if not self.waiting and not self.window.wait(now, urgent=urgent):
+            self._take(now, bid.payer)
+            return
+        self._enter(bid, now, deadline, urgent=urgent, is_told=is_told)
+        self.give()
+        try:
+            async with asyncio.timeout_at(deadline - ANSWER_S):
+                await bid.turn
+        except TimeoutError:
+            if not _was_given(bid):
+                self._withdraw(bid)
+                raise self._refusal(bid, self.now(), self._wait(bid, self.now())) from None
+        except asyncio.CancelledError:
+            self._withdraw(bid)
+            if _was_given(bid):
+                self.give_back()
+            raise
+
+    def _enter(self, bid: Bid, now: float, deadline: float, *, urgent: bool, is_told: bool) -> None:
+        """Among those who wait. Raises QUOTA_EXHAUSTED."""
+        goes_first = urgent or is_told
+        wait = self._wait_for_the_first(now) if goes_first else self._wait(bid, now)
+        waits_too_often = all(self.queue.waits(bidder.caller) >= self.sharing.most_waiting for bidder in bid.bidders)
+        if now + wait >= deadline - ANSWER_S or (waits_too_often and not goes_first):
+            raise self._refusal(bid, now, wait)
+        bid.turns = self
+        if urgent:
+            self._urgent[bid] = None
+        elif is_told:
+            self.queue.push_due(bid.payer, bid)
+        else:
+            for bidder in bid.bidders:
+                self.queue.push(bidder.caller, bid)
+
+    def joined(self, bid: Bid, bidder: Bidder) -> None:
+        """One more waits for it, and may be served sooner than those before."""
+        if self.told_times.claim(bidder, self.now()):
+            self.queue.push_due(bidder.caller, bid)
+        else:
+            self.queue.push(bidder.caller, bid)
+
+    def answered(self) -> None:
+        """A turn that was taken is used, and Graph has answered."""
+        self.window.answered(self.now())
+
+    def give_back(self) -> None:
+        """A turn that was taken and not used."""
+        self.window.give_back(self.now())
+        self.give()
+
+    def refused(self, retry_after: float | None) -> None:
+        """Graph answered 429; see Limit.refused."""
+        self.window.limit.refused(self.now(), retry_after)
+        self.give()
+
+    def accepted(self) -> None:
+        """Graph took the request."""
+        if self.window.limit.refusals:
+            self.window.limit.refusals = 0
+
+    def used_by(self) -> Counter[str]:
+        """Turns that were taken in the last 20 s, by who paid for them."""
+        now = self.now()
+        while self._used and self._used[0][0] <= now:
+            _, payer = self._used.popleft()
+            self._used_by[payer] -= 1
+            if not self._used_by[payer]:
+                del self._used_by[payer]
+        return self._used_by
+
+    def share_of(self, caller: str) -> int:
+        """Turns in 20 s that are this caller's, beside those who wait now."""
+        return max(int(self.window.size(self.now()) * self.queue.share(caller)), 1)
+
+    def stake(self, tenant: str) -> Stake:
+        """What other replicas are told."""
+        now, self._told = self.now(), self._taken
+        took, waits = self.used_by(), Counter(self.queue.waiting()) + Counter(self.told_times.counts())
+        callers = {
+            caller: (self.queue.weight(caller), took[caller], waits[caller])
+            for caller, _ in (took + waits).most_common(MOST_TOLD)
+        }
+        used = self.window.used(now)
+        holds = max(used, self.window.size(now) if self._share is None else self._share)
+        limit = self.window.limit
+        return Stake(tenant, self.name, used, holds, limit.at(now), max(limit.closed_until - now, 0.0), callers)
+
+    def share(self, granted: Granted) -> None:
+        """What replicas leave to this one, after `stake` was told."""
+        now, self._share = self.now(), granted.share
+        since = self._taken - self._told
+        self.window.set_share(now, granted.share, max(granted.untold - since, 0), granted.replicas)
+        self.queue.set_parts(granted.parts, float(granted.replicas))
+        limit = self.window.limit
+        limit.others_closed_until = max(limit.others_closed_until, now + granted.closed_s if granted.closed_s else 0.0)
+        self.give()
+
+    def cut(self, replicas: int) -> None:
+        """Nobody can be asked for a share: the last one goes on, but for one of so many parts."""
+        part = max(self.window.limit.ceiling // replicas, 1)
+        self._share = part if self._share is None else min(self._share, part)
+        self.window.set_share(self.now(), self._share)
+        self.give()
+
+    def change(self, limit: int, sharing: Sharing) -> None:
+        """The configuration says so from now on. No debts and no bursts come of it, and who waits keeps its place."""
+        self.sharing = sharing
+        self.queue.set_weights(sharing.weights, sharing.reserve)
+        self.window.change(self.now(), limit)
+        self.give()
+
+    def give(self) -> None:
+        """Gives the turns that there are, and comes back for the next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self.waiting:
+            now, urgent = self.now(), bool(self._urgent)
+            if wait := self.window.wait(now, urgent=urgent):
+                self.window.hold(now, urgent=urgent)
+                self._timer = asyncio.get_running_loop().call_later(wait, self.give)
+                return
+            bid = self._next()
+            bid.turns = None
+            if not bid.turn.done():  # or else it is being cancelled
+                self._take(now, bid.payer)
+                bid.turn.set_result(None)
+
+    def _take(self, now: float, payer: str) -> None:
+        self.window.take(now)
+        self._taken += 1
+        self._used.append((now + WINDOW_S, payer))
+        self.used_by()[payer] += 1
+
+    def _next(self) -> Bid:
+        """Who is; there is one."""
+        if self._urgent:
+            return self._urgent.popitem(last=False)[0]
+        payer, bid = cast(tuple[str, Bid], self.queue.pop())
+        bid.payer = payer
+        return bid
+
+    def _withdraw(self, bid: Bid) -> None:
+        self._urgent.pop(bid, None)
+        self.queue.remove(bid)
+
+    def _wait(self, bid: Bid, now: float) -> float:
+        """Seconds until its turn, about."""
+        return self._wait_with(now, min(self.queue.turns_before(bidder.caller) for bidder in bid.bidders))
+
+    def _wait_with(self, now: float, before: float) -> float:
+        """With so many callers' turns before; those who were told to come meanwhile go first, too."""
+        interval = self.window.interval(now)
+        wait = self.window.wait(now, urgent=False) + (len(self._urgent) + self.queue.due + before) * interval
+        return wait + self.told_times.due(now, now + wait) * interval
+
+    def _wait_for_the_first(self, now: float) -> float:
+        """For those who go before all others."""
+        return self.window.wait(now) + (len(self._urgent) + self.queue.due) * self.window.interval(now)
+
+    def _refusal(self, bid: Bid, now: float, wait: float) -> GatewayError:
+        """With the time that it was told before, or with one that is kept free for it."""
+        told = min((time for bidder in bid.bidders if (time := self.told_times.told(bidder, now))), default=None)
+        if told is None:
+            payer = min((bidder.caller for bidder in bid.bidders), key=self.queue.turns_before)
+            share = self.queue.share(payer, len(self.told_times.counts()) - 1.0, spare=1.0)  # one more may come any time
+            told = self.told_times.tell(bid.bidders, payer, now + wait, now, self.window.interval(now), share)
+        retry_after = max(wait, NEVER_S) if told is None else max(told - now, 0.001)
+        facts = {"window": self.name, "reserved": str(told is not None).lower()}
+        return GatewayError(Reason.QUOTA_EXHAUSTED, retry_after=retry_after, metadata=facts)
+
+
+class Quota:
+    """The turns of one tenant. A write, and what it has to read, goes before callers' reads: there are few writes, as their own
+    turns bound them, and any number of reads."""
+
+    def __init__(self, writes: int = 100, requests: int = 1000, sharing: Sharing = EVENLY) -> None:
+        self.writes, self.requests = Turns("writes", writes, sharing), Turns("requests", requests, sharing, RESERVE)
+
+    def change(self, writes: int, requests: int, sharing: Sharing) -> None:
+        """See Turns.change."""
+        self.writes.change(writes, sharing)
+        self.requests.change(requests, sharing)
+
+
+def _was_given(bid: Bid) -> bool:
+    return bid.turn.done() and not bid.turn.cancelled()

@@ -1,0 +1,125 @@
+"""How replicas divide a window of the quota: leases of capacity that follow demand, as Doorman has them. Pure.
+
+Promise: what all replicas hold is never more than the limit. A replica may take what it holds; it holds more only as far as
+others hold less, and says that it holds less only when it has stopped taking it. Nobody's clock is trusted: whose row does not
+change while somebody watches it for LAPSE_S is dead, and what it sent does not count at Graph any more. Who has lost its
+connection cannot write a revision down, so it sends nothing more; what it did not use is free at once.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.stake import Granted, Stake
+
+LAPSE_S = 40.0  # what a replica took is sent within 20 s, or its revision is not written down; then it counts for 20 s
+GONE_S = 25.0  # of who has lost its connection
+UNTOLD = 0.1  # of the window: what may be used before it is said
+LEAST = 0.01  # of the window: what a replica has that wants nothing, so that a lone edit does not wait
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the ledger has of one replica. beat: changes each time that it says something."""
+
+    owner: int
+    beat: int
+    stake: Stake
+
+
+def granted(me: int, mine: Stake, rows: Mapping[int, Row], of_the_gone: int = 0) -> tuple[Row, Granted]:
+    """What the replica gets, and its row from now on. rows: of the replicas that live, by owner; its own may be there.
+    of_the_gone: turns that others hold."""
+    others = {owner: row.stake for owner, row in rows.items() if owner != me}
+    stakes = {**others, me: mine}
+    limit = max(int(min(stake.limit for stake in stakes.values()) + 1e-9), 1)
+    free = limit - of_the_gone - sum(stake.holds for stake in others.values())
+    share = max(min(divided(limit, stakes)[me], free), 0)
+    beat = rows[me].beat + 1 if me in rows else 1
+    closed_s = max((stake.closed_s for stake in others.values()), default=0.0)
+    row = Row(me, beat, mine._replace(holds=max(mine.holds, share)))
+    return row, Granted(share, _untold(limit), len(stakes), closed_s, _parts(me, stakes))
+
+
+def divided(limit: int, stakes: Mapping[int, Stake]) -> dict[int, int]:
+    """Each replica's part: what its callers get, by their weights (max-min fairness), and of what nobody wants as much as the
+    others. Each has at least LEAST, if there are so many turns."""
+    least = max(int(limit * LEAST), 1) if limit >= len(stakes) else 0
+    left = limit - least * len(stakes)
+    weights, wanted, waiting = dict[str, float](), Counter[str](), Counter[str]()
+    for stake in stakes.values():
+        for caller, (weight, took, waits) in stake.wanted.items():
+            weights[caller] = weight
+            wanted[caller] += took + waits
+            waiting[caller] += waits
+    gets = fair(float(left), wanted, weights)
+    rest = (left - sum(gets.values())) / len(stakes)
+    exact = {
+        # Where it waits it gets its turns, however few it took there: what was divided badly does not stay so.
+        owner: rest
+        + sum(
+            gets[caller] * (waits / waiting[caller] if waiting[caller] else took / wanted[caller])
+            for caller, (_, took, waits) in stake.wanted.items()
+            if wanted[caller]
+        )
+        for owner, stake in stakes.items()
+    }
+    whole = {owner: least + int(part + 1e-9) for owner, part in exact.items()}
+    by_rest = sorted(exact, key=lambda owner: (int(exact[owner] + 1e-9) - exact[owner], owner))
+    for owner in by_rest[: limit - sum(whole.values())]:
+        whole[owner] += 1
+    return whole
+
+
+def _parts(me: int, stakes: Mapping[int, Stake]) -> dict[str, float]:
+    """How many times as much of each caller waits at this replica as at one on average; of those who wait at others, too."""
+    waiting = Counter[str]()
+    for stake in stakes.values():
+        for caller, (_, _, waits) in stake.wanted.items():
+            waiting[caller] += waits
+    mine = {caller: waits for caller, (_, _, waits) in stakes[me].wanted.items()}
+    return {
+        caller: max(len(stakes) * mine.get(caller, 0) / waits, 0.1)
+        for caller, waits in waiting.items()
+        if waits > mine.get(caller, 0)
+    }
+
+
+def fair(turns: float, wanted: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, float]:
+    """Turns by caller: nobody gets more than it wants, and what is left is divided by weight among the others."""
+    gets: dict[str, float] = {}
+    heavy = sum(weights[caller] for caller in wanted)
+    for caller in sorted(wanted, key=lambda caller: wanted[caller] / weights[caller]):
+        gets[caller] = min(float(wanted[caller]), turns * weights[caller] / heavy)
+        turns, heavy = turns - gets[caller], heavy - weights[caller]
+    return gets
+
+
+class Watched:
+    """Which rows are of the living, as one replica sees them change. Times are of its own monotonic clock."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str, int], tuple[int, float]] = {}
+
+    def counting(self, rows: Iterable[Row], alive: Collection[int], now: float) -> tuple[dict[int, Row], int, list[Row]]:
+        """Of the rows of one window: those of the living, by owner; how many turns others hold; and the rows that are over.
+        alive: who has a connection."""
+        living, held, over = {}, 0, []
+        for row in rows:
+            name = (row.stake.tenant, row.stake.window, row.owner)
+            beat, since = self._seen.get(name, (0, now))
+            if beat != row.beat:
+                beat, since = self._seen[name] = (row.beat, now)
+            is_alive = row.owner in alive
+            if now - since >= (LAPSE_S if is_alive else GONE_S):
+                over.append(row)
+                del self._seen[name]
+            elif is_alive:
+                living[row.owner] = row
+            else:
+                held += min(row.stake.holds, row.stake.used + _untold(row.stake.limit))
+        return living, held, over
+
+
+def _untold(limit: float) -> int:
+    return max(int(limit * UNTOLD), 1)

@@ -1,0 +1,30 @@
+"""What is done again and again while something else runs."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from gateway.logs import log_bug
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Inside the block, `step` runs again and again, `pause` seconds apart; what nobody foresaw is logged, and ends nothing."""
+
+    async def again() -> None:
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await step()
+            except Exception as exc:  # noqa: BLE001 - nobody awaits this task
+                log_bug(log, exc, task=name)
+
+    task = asyncio.create_task(again(), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

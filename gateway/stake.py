@@ -1,0 +1,34 @@
+"""What replicas tell each other of a window of the quota, by way of the ledger. Values between graph and ledger, which do not
+know each other."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Stake(NamedTuple):
+    """What one replica has to do with one window of a tenant's quota.
+
+    used: turns that count now. holds: those, and what may be taken before it says more. limit: what it takes the window's limit
+    to be. closed_s: for so long Graph told it to send nothing. wanted: by caller, its weight, the turns that it took in 20 s,
+    and those that it waits for, or is told to come back for.
+    """
+
+    tenant: str
+    window: str
+    used: int
+    holds: int
+    limit: float
+    closed_s: float
+    wanted: Mapping[str, tuple[float, int, int]]
+
+
+class Granted(NamedTuple):
+    """share: of the window, in turns. untold: how many of them may be taken before the next word. replicas: how many divide the
+    window. closed_s: as far as others were told by Graph. parts: of callers who wait at other replicas (too), how many times as
+    much of each waits at this one as at one on average."""
+
+    share: int
+    untold: int
+    replicas: int
+    closed_s: float
+    parts: Mapping[str, float] = {}
