@@ -190,7 +190,7 @@ async def test_a_busy_caller_harms_itself_alone(live: Emulator, tmp_path: Path):
     async with gateway(live, **sections(tmp_path, in_flight=5)) as rig, over_tls(rig) as caller:
         request = {"deviceCompliancePolicyId": EMPTY}
 
-        live.world.faults.order([Fault(method="GET", path="/assignments", delay_s=0.5, times=5)])
+        live.world.faults.order([Fault(method="GET", path="/assignments", delay_s=4.0, times=5)])
         busy = [asyncio.create_task(caller.call("ListComplianceAssignments", request, metadata=OPS)) for _ in range(20)]
         await asyncio.sleep(0.2)
         assert not isinstance(await caller.call("ListComplianceAssignments", request, metadata=bearer(READER)), Failure)

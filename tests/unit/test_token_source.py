@@ -106,8 +106,9 @@ async def test_renewal_runs_in_the_background_ahead_of_its_time(world, lifetime,
     assert app.asked == 2
     assert await source.token() == "token-1", "a call does not wait for the renewal"
     app.gate.set()
-    await time.advance(0)
-    assert await source.token() == "token-2"
+    async with asyncio.timeout(60):
+        while await source.token() != "token-2":
+            await time.advance(0)
 
 
 async def test_jitter_only_ever_brings_the_renewal_forward():
