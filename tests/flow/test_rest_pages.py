@@ -94,7 +94,10 @@ async def test_metrics(live: Emulator):
     assert 3000 < expires - issued < 3700
     assert found["compliance_gateway_ledger_up"] == [({}, 1.0)]
     outcomes = {"OK", "CANCELLED", *(reason.name for reason in Reason)}
-    for labels, _ in found["compliance_gateway_calls_total"]:
+    earlier = before.get(
+        "compliance_gateway_calls_total", []
+    )  # tests in this process that call by no door, as `audit undo` does
+    for labels, _ in (sample for sample in found["compliance_gateway_calls_total"] if sample not in earlier):
         assert labels["operation"] in (*OPERATIONS, "Batch")
         assert labels["door"] in ("grpc", "rest")
         assert labels["outcome"] in outcomes
