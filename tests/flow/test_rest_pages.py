@@ -96,7 +96,7 @@ async def test_metrics(live: Emulator):
     outcomes = {"OK", "CANCELLED", *(reason.name for reason in Reason)}
     earlier = before.get(
         "compliance_gateway_calls_total", []
-    )  # tests in this process that call by no door, as `audit undo` does
+    )  # by no door, as `audit undo` calls
     for labels, _ in (sample for sample in found["compliance_gateway_calls_total"] if sample not in earlier):
         assert labels["operation"] in (*OPERATIONS, "Batch")
         assert labels["door"] in ("grpc", "rest")
