@@ -94,9 +94,7 @@ async def test_metrics(live: Emulator):
     assert 3000 < expires - issued < 3700
     assert found["compliance_gateway_ledger_up"] == [({}, 1.0)]
     outcomes = {"OK", "CANCELLED", *(reason.name for reason in Reason)}
-    earlier = before.get(
-        "compliance_gateway_calls_total", []
-    )  # by no door, as `audit undo` calls
+    earlier = before.get("compliance_gateway_calls_total", [])  # by no door, as `audit undo` calls
     for labels, _ in (sample for sample in found["compliance_gateway_calls_total"] if sample not in earlier):
         assert labels["operation"] in (*OPERATIONS, "Batch")
         assert labels["door"] in ("grpc", "rest")
