@@ -12,6 +12,7 @@ from rig import gateway
 
 from gateway.emulator import Emulator
 from gateway.emulator.seeds import EMPTY
+from gateway.operations import OPERATIONS
 
 VERSION = "v1.9.3"
 SERVICE = "compliance_gateway.v1.ComplianceAssignmentService"
@@ -38,7 +39,7 @@ async def test_describe_create_and_error_details(live: Emulator):
             return process.returncode or 0, out.decode() + err.decode()
 
         code, described = await run(rig.address, "describe", SERVICE)
-        assert (code, described.count("rpc ")) == (0, 10)
+        assert (code, described.count("rpc ")) == (0, len(OPERATIONS))
         request = {"deviceCompliancePolicyId": EMPTY, "assignment": {"target": {"allDevices": {}}}}
         create = ("-H", f"authorization: Bearer {rig.token}", "-d", json.dumps(request), rig.address)
         code, created = await run(*create, f"{SERVICE}/CreateComplianceAssignment")
