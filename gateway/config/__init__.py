@@ -114,10 +114,14 @@ def parse_ledger(values: Values, folder: Path = Path()) -> LedgerConfig:
 
 
 def _read(path: Path) -> Values:
+    """An empty file is refused: it is one that is just being written."""
     try:
-        return tomllib.loads(path.read_text())
+        text = path.read_text()
+        if text.strip():
+            return tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigError([f"{path}: {exc}"]) from exc
+    raise ConfigError([f"{path}: is empty"])
 
 
 def _parse(model: type[Model], values: Values, folder: Path) -> Model:

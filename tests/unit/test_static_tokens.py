@@ -79,8 +79,9 @@ async def test_a_token_that_is_taken_out_of_the_file_ends_and_a_new_one_begins(t
     assert await known() == [None, None, None]
 
 
-@pytest.mark.parametrize("text", ["no toml", '[callers.static]\none = "no hash"\n', "callers = 1\n", None])
+@pytest.mark.parametrize("text", ["no toml", '[callers.static]\none = "no hash"\n', "callers = 1\n", "", "\n", None])
 async def test_a_file_with_a_mistake_is_not_taken(tmp_path: Path, text: str | None):
+    """An empty one is being written: who opened it has cut it short first."""
     path, token = tmp_path / "gateway.toml", new_token()
     write(path, one=hash_token(token))
     tokens = StaticTokens({"one": hash_token(token)}, path)
