@@ -1,6 +1,6 @@
 """What is forgotten, a batch at a time: answers and with them the request ids, revisions that are over, the oldest entries of
-the chain. Each batch reads and changes a bounded number of rows, with an index that serves it. Runs inside the caller's
-transaction."""
+the chain. Each batch changes a bounded number of rows, with an index that serves it; it reads no more, but for the revision of
+each quiet policy that stays. Runs inside the caller's transaction."""
 
 from itertools import takewhile
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from gateway.ledger import contents, touches
 from gateway.ledger.chain import CUT, cut
-from gateway.ledger.schema import chain, entries, revisions
+from gateway.ledger.schema import POLICY, chain, entries, revisions
 from gateway.ledger.statements import write
 from gateway.revision import State
 
@@ -24,14 +24,21 @@ OLD_ANSWERS = (
     .limit(sa.bindparam("most", type_=sa.Integer))
     .with_for_update(skip_locked=True)
 )
+later = revisions.alias()
+# The newest that is settled says what has to be there (see assignments.drift), however old it is.
+IS_SUCCEEDED = sa.exists().where(
+    *(later.c[name] == revisions.c[name] for name in POLICY),
+    later.c.number > revisions.c.number,
+    later.c.state == "settled",
+)
 # For each state with the literal that its index has.
 OLD_REVISIONS = {
     state: sa.select(*revisions.primary_key, revisions.c.base)
-    .where(sa.text(f"revisions.state = '{state}'"), revisions.c.written_at < sa.bindparam("before"))
+    .where(sa.text(f"revisions.state = '{state}'"), revisions.c.written_at < sa.bindparam("before"), *conditions)
     .order_by(revisions.c.written_at)
     .limit(sa.bindparam("most", type_=sa.Integer))
-    .with_for_update(skip_locked=True)
-    for state in ("settled", "void")
+    .with_for_update(skip_locked=True, of=revisions)
+    for state, conditions in (("settled", [IS_SUCCEEDED]), ("void", []))
 }
 
 
@@ -43,8 +50,8 @@ def forget_answers(connection: sa.Connection, before: str, most: int) -> bool:
 
 
 def forget_revisions(connection: sa.Connection, state: State, before: float, most: int) -> bool:
-    """Those in a state, settled or void, that were written down before, by the database's clock; and the sets that nothing else
-    refers to. Whether there may be more."""
+    """Those in a state, settled or void, that were written down before, by the database's clock, but of each policy the newest
+    that is settled; and the sets that nothing else refers to. Whether there may be more."""
     found = connection.execute(OLD_REVISIONS[state], {"before": before, "most": most}).all()
     if found:
         these = sa.tuple_(*revisions.primary_key).in_([tuple(row[:-1]) for row in found])
