@@ -33,8 +33,8 @@ from gateway.sets import AssignableSet
 
 log = logging.getLogger(__name__)
 
-# How long the ledger may take for a revision. What was written down longer ago is not sent: its holder was paused, or the
-# ledger hung, and the set is stale.
+# How long it may take from when a set was seen until the write that is built upon it is in the ledger. What took longer is not
+# sent: its holder was paused, or the ledger hung, and the set is stale.
 COMMIT_S = 5.0
 # How long a look after a write may wait for its turn in the quota.
 LOOK_TURN_S = 60.0
@@ -71,11 +71,13 @@ class Policy:
         self.where = name._asdict()
         self.generation = 0  # of the lease under which we look and write
         self.now = time.monotonic  # not the loop's time, which may stand still for as long as the loop does
+        self.seen = 0.0  # when the last look was there
 
     async def look(self, deadline: float, sent: RowSet | None = None) -> tuple[Look, Verdict]:
         """What is there, and what that means; the ledger has it first. sent: see Upstream.look. Raises GatewayError."""
         look = await self.upstream.look(deadline, sent)
-        verdict = self.memory.judge(look, self.now())
+        self.seen = self.now()
+        verdict = self.memory.judge(look, self.seen)
         if verdict.foreign:
             FOREIGN_CHANGES.labels(self.name.tenant).inc(len(verdict.foreign))
             rows, more = names_of(verdict.foreign)
@@ -123,10 +125,11 @@ class Policy:
         repaired: Collection[int] = (),
     ) -> list[Sent] | None:
         """The write with its edits, in the ledger: from here on it may be sent, at once. rows: what the edits leave.
+        write.written: when that was seen which it is built upon; then, when it was written down.
 
         None where edits were taken over by another gateway, or too much time has passed. Raises LEASE_LOST, LEDGER_UNAVAILABLE.
         """
-        asked, write.client_request_id = self.now(), str(uuid.uuid4())
+        built, write.client_request_id = write.written, str(uuid.uuid4())
         etag = write.base.etag if write.base is not None else ""
         entries = [
             pending.write.sending(
@@ -149,7 +152,7 @@ class Policy:
         for one, (_, applied) in zip(sent, changed, strict=True):
             one.pending.applied, one.pending.base = applied, write.base
             one.pending.prior = one.part  # whatever ends this round, it is not carried out as if it were new
-        if write.written - asked > COMMIT_S:
+        if write.written - built > COMMIT_S:
             await self.take_back(sent, write)
             return None
         return sent

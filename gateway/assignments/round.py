@@ -134,7 +134,7 @@ async def _replace(policy: Policy, plan: Plan, permit: Permit) -> End:
     changed, rows = plan.changed(), plan.merged.rows
     restores = any(isinstance(pending.edit, Restore) for pending, _ in changed)
     kind: RevisionKind = "repair" if plan.verdict.repairs else "restore" if restores else "write"
-    write = PastWrite(policy.of, kind, plan.touched(), rows, policy.now(), route="assign", base=plan.look.rows)
+    write = PastWrite(policy.of, kind, plan.touched(), rows, policy.seen, route="assign", base=plan.look.rows)
     sent = await policy.write_down(write, changed, rows, plan.verdict.repaired)
     if sent is None:
         return AT_ONCE

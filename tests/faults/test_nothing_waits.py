@@ -2,7 +2,9 @@
 leads to another read."""
 
 import asyncio
+import time
 from itertools import groupby
+from typing import Any
 
 import pytest
 from at_rest import groups, groups_of, until
@@ -10,6 +12,7 @@ from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignmen
 from edits_over_the_wire import ASSIGN, LIST, create, group, guid
 from rig import Rig, gateway
 
+from gateway.assignments import policy, round
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY
@@ -95,6 +98,25 @@ async def test_a_throttled_write_is_not_sent_again_as_it_was(one_page: Emulator)
         one_page.world.intune.set_rows(EMPTY, [FOREIGN])
         assert isinstance(await creating, Assignment)
         assert turns(rig) == ["GET", "POST", "GET", "POST", "GET"]
+    assert groups(one_page) == {guid(1), guid(99)}
+
+
+async def test_after_a_pause_between_read_and_write_it_reads_anew(one_page: Emulator, monkeypatch: pytest.MonkeyPatch):
+    """The process stands still between the two; somebody else writes meanwhile."""
+    monkeypatch.setattr(policy, "COMMIT_S", 1.0)
+    merge, pauses = round.merge, [1.5]
+
+    def paused(*given: Any) -> Any:
+        if pauses:
+            one_page.world.intune.set_rows(EMPTY, [FOREIGN])
+            time.sleep(pauses.pop())
+        return merge(*given)
+
+    monkeypatch.setattr(round, "merge", paused)
+    async with gateway(one_page, graph=GRAPH) as rig:
+        assert isinstance(await create(rig, group(1)), Assignment)
+        assert not pauses
+        assert built_upon_what_was_there(rig)
     assert groups(one_page) == {guid(1), guid(99)}
 
 
