@@ -97,7 +97,7 @@ class PastOfPolicies:
             wanted, left = ({key: touch[at] for key, touch in touched.items()} for at in (0, 1))
             return Restore(wanted, left, ON_CONFLICT[request.on_conflict], **facts)
         if request.on_conflict:
-            raise invalid("on_conflict", "goes with the scope TOUCHED alone: a whole set takes the place of whatever is there")
+            raise invalid("on_conflict", "goes with what was touched alone: a whole set takes the place of whatever is there")
         kept = await self._kept(policy, await self._number(policy, request), whole=True)
         return Restore(_base(policy, kept).changed_by(_touched(kept)).direct, **facts)
 
@@ -111,7 +111,7 @@ class PastOfPolicies:
                     raise GatewayError(Reason.REVISION_INCOMPLETE, "The entry is older than the ledger's memory of rows.")
                 changes = decoded(entry.changes or NOTHING)
                 return {key_of((*one.before, *one.after)[0]): Touch(one.before, one.after) for one in changes}
-        raise invalid("time", "goes with the scope WHOLE_SET alone: say which revision is to be undone")
+        raise invalid("time", "goes with a whole set alone: say which revision is to be undone")
 
     async def _number(self, policy: PolicyName, request: pb.RestoreComplianceAssignmentsRequest) -> int:
         """Of the revision after which the set was as it is wanted."""

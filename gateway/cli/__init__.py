@@ -1,5 +1,8 @@
 """The commands, a thin file each. Each reads its options, calls `bootstrap` or `emulator`, and shows what came out."""
 
+import errno
+import os
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
@@ -15,6 +18,7 @@ from gateway.cli.serve import serve
 from gateway.cli.token import token
 
 OF_EXTRAS = {"trustme"}
+IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 app = typer.Typer(
     name="compliance-gateway",
@@ -43,11 +47,17 @@ def options(
 
 
 def main() -> None:
-    """The entry point. What an extra would bring and is missing is said in a line, and exit status 1."""
+    """The entry point. What an extra would bring and is missing, and a disk that is full, are said in a line; exit status 1."""
     try:
         app()
     except ModuleNotFoundError as exc:
         if exc.name not in OF_EXTRAS:
             raise
         typer.echo(str(exc), err=True)
+        raise SystemExit(1) from None
+    except OSError as exc:
+        if exc.errno not in IS_FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would be tried again at the end
+        typer.echo(f"the output cannot be written: {exc.strerror}", err=True)
         raise SystemExit(1) from None

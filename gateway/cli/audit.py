@@ -19,9 +19,12 @@ from gateway.cli.audit_views import json_line, table, trace_lines, write_csv
 from gateway.cli.moments import moment_of
 from gateway.entry import Entry
 from gateway.ledger.ledger import Query
+from gateway.odata.targets import KINDS
 
 PAUSE_S = 1.0
 PARTIAL = f"Requests that only named the target: of the newest {NAMED_IN_NEWEST} entries. --asked looks at all, and is slow."
+
+NONE = f"No entry is about this target. A target is an id, or one of {', '.join(KINDS)}, alone or with an id after it."
 
 app = typer.Typer(help="Who did what: shows, follows, exports, verifies and seals the ledger.", add_completion=False)
 
@@ -95,7 +98,10 @@ def show(
     how = _how(added=added, removed=removed)
     with opened(config, ledger) as book:
         after = book.ends().head[0]
-        _print(find(book, replace(query, newest=newest), target, how), as_json=as_json, wide=wide, target=target)
+        found = find(book, replace(query, newest=newest), target, how)
+        _print(found, as_json=as_json, wide=wide, target=target)
+        if target and not found:
+            typer.echo(NONE, err=True)
         if target and how is None and is_partial(book):
             typer.echo(PARTIAL, err=True)
         while follow:

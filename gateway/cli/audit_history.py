@@ -24,11 +24,10 @@ from gateway.sets import SETS
 
 SHORTEST = 4
 MOST = 2**31 - 1  # no revision has a greater number, and no database of ours takes any greater one
-NEWEST = 200
 COLOURS = {"-": typer.colors.RED, "+": typer.colors.GREEN}
 
 EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="Its id, or the beginning of it.")]
-OfPolicy = Annotated[str, typer.Option(help="The policy's id.")]
+OfPolicy = Annotated[str, typer.Option(help="The policy's id, or the beginning of it.")]
 OfTenant = Annotated[str, typer.Option(help="The tenant's name, where two have a policy of this id.")]
 
 
@@ -69,18 +68,23 @@ def the_entry(book: LedgerReader, beginning: str) -> Entry:
     if len(found) == 1:
         return found[0]
     if not found:
-        short = f" {SHORTEST} letters are the least." if len(beginning) < SHORTEST else ""
-        raise stop(f"No entry has this id, or one that begins so.{short}")
+        raise stop(f"No entry has this id, or one that begins so.{_short(beginning)}")
     raise stop("More than one entry begins so:", *(f"  {one.id}  {one.began_at}  {who(one)} {one.operation}" for one in found))
 
 
+def _short(beginning: str) -> str:
+    return f" {SHORTEST} letters are the least." if len(beginning) < SHORTEST else ""
+
+
 def the_policy(book: LedgerReader, tenant: str, policy: str) -> PolicyName:
-    """The one that is meant, of those that have revisions."""
-    names = {kept.policy for kept in book.revisions(tenant, canonical_guid(policy), newest=NEWEST)}
+    """The one that is meant, of those that were ever written."""
+    names = book.policies_named(canonical_guid(policy), tenant)
     if len(names) == 1:
-        return names.pop()
+        return names[0]
     if not names:
-        raise stop("The ledger has no revision of this policy.")
+        raise stop(f"The ledger has no revision of this policy.{_short(policy)}")
+    if len({name.policy for name in names}) > 1:
+        raise stop("More than one policy begins so:", *(f"  {name.policy}  in {name.tenant}" for name in names))
     raise stop(f"Say --tenant: {', '.join(sorted({name.tenant for name in names}))} have a policy of this id.")
 
 

@@ -79,7 +79,7 @@ def undo(
     what: Annotated[str, typer.Argument(metavar="ENTRY|REVISION", help="An entry's id, or the beginning of it; or a number.")],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
-    policy: Annotated[str, typer.Option(help="The policy's id: of a revision it has to be said.")] = "",
+    policy: Annotated[str, typer.Option(help="The policy's id, or the beginning of it: of a revision it has to be said.")] = "",
     tenant: OfTenant = "",
     on_conflict: Annotated[
         OnConflict | None,
@@ -175,7 +175,7 @@ def _undoing(book: LedgerReader, what: str, tenant: str, policy: str) -> Undoing
     if is_number and not book.entries_named(what):
         raise stop(f"No entry has this id, or one that begins so. To undo revision {what} of a policy, say --policy.")
     entry = the_entry(book, what)
-    if policy and canonical_guid(policy) != entry.policy:
+    if policy and not entry.policy.startswith(canonical_guid(policy)):
         raise stop(f"Entry {entry.id} is of policy {entry.policy}.")
     if tenant and tenant != entry.tenant:
         raise stop(f"Entry {entry.id} is of tenant {entry.tenant}.")

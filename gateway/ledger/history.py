@@ -15,8 +15,8 @@ from gateway.ledger.schema import contents, entries, leases, revisions
 from gateway.revision import Kept, PolicyName
 
 AT_ONCE = 100
-MOST_ENTRIES = 20
-# Of an entry's id, the beginning that is enough.
+MOST_NAMED = 20
+# Of an id, the beginning that is enough.
 SHORTEST = 4
 LAST = "\U0010ffff"
 FACTS = ("number", "kind", "route", "client_request_id", "state", "touched", "etag_before", "etag_after", "written_at")
@@ -87,6 +87,14 @@ def entry(connection: sa.Connection, tenant: str, policy: str, entry_id: str) ->
     return next(_entries(connection, *(entries.c[name] == value for name, value in which.items())), None)
 
 
+def policies_named(connection: sa.Connection, beginning: str, tenant: str) -> list[PolicyName]:
+    """See ledger.HistoryReader."""
+    name, column = [leases.c[name] for name in PolicyName._fields], leases.c.policy
+    begins = column.startswith(beginning, autoescape=True) if len(beginning) >= SHORTEST else column == beginning
+    where = [begins, leases.c.numbers > 0, *([leases.c.tenant == tenant] if tenant else [])]
+    return [PolicyName(*row) for row in connection.execute(sa.select(*name).where(*where).order_by(*name).limit(MOST_NAMED))]
+
+
 def entries_named(connection: sa.Connection, beginning: str) -> list[Entry]:
     """Those whose id is this, else those whose id begins so."""
     found = list(_entries(connection, entries.c.id == beginning))
@@ -95,7 +103,7 @@ def entries_named(connection: sa.Connection, beginning: str) -> list[Entry]:
     # The order of SQLite's index is that of bytes; in PostgreSQL it is anyone's, and the table is read.
     by_bytes = sa.and_(entries.c.id >= beginning, entries.c.id < beginning + LAST)
     begins = by_bytes if connection.dialect.name == "sqlite" else entries.c.id.startswith(beginning, autoescape=True)
-    return list(_entries(connection, begins, most=MOST_ENTRIES))
+    return list(_entries(connection, begins, most=MOST_NAMED))
 
 
 def of(policy: PolicyName) -> list[sa.ColumnElement[bool]]:

@@ -273,6 +273,11 @@ class HistoryReader(Protocol):
         """One with its base; None where it is not kept, or never took effect."""
         ...
 
+    def policies_named(self, beginning: str, tenant: str = "") -> list[PolicyName]:
+        """Those that were ever written and whose id is this, or begins so, with 4 letters or more; some of them where there are
+        many. tenant: empty says nothing."""
+        ...
+
     def entries_named(self, beginning: str) -> list[Entry]:
         """The one with this id; or those whose id begins so, with 4 letters or more, some of them where there are many. Without
         `request`, `answer` and `sent`."""

@@ -95,6 +95,10 @@ class SqlReader:
         with self._reading() as connection:
             return history.one(connection, policy, number, self._now(connection), whole=True)
 
+    def policies_named(self, beginning: str, tenant: str = "") -> list[PolicyName]:
+        with self._reading() as connection:
+            return history.policies_named(connection, beginning, tenant)
+
     def entries_named(self, beginning: str) -> list[Entry]:
         with self._reading() as connection:
             return history.entries_named(connection, beginning)

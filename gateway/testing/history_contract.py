@@ -240,6 +240,16 @@ class HistoryContract(Ledgers):
                 assert [entry.id for entry in ledger.entries_named(beginning)] == [done.id]
             assert ledger.entries_named("%%%%") == ledger.entries_named(done.id[:3]) == ledger.entries_named("") == []
 
+    async def test_policies_by_the_beginning_of_an_id(self) -> None:
+        one, two = (POLICY._replace(policy=f"1a2b{end}") for end in ("%_", "xy"))
+        async with self.started() as ledger:
+            for policy in (one, two, two._replace(tenant="other")):
+                await written(ledger, policy=policy)
+            assert ledger.policies_named("1a2b", "t") == [one, two]
+            assert ledger.policies_named("1a2bx") == [two._replace(tenant="other"), two]
+            assert ledger.policies_named("1a2b%_") == [one]
+            assert ledger.policies_named("1a2") == ledger.policies_named("") == ledger.policies_named("1a2b_") == []
+
     async def test_what_was_done_is_told_by_an_open_ledger_only(self) -> None:
         ledger = self.make()
         for _ in range(2):

@@ -12,7 +12,8 @@ from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignmen
 from edits_over_the_wire import ASSIGN, LIST, create, group, guid
 from rig import Rig, gateway
 
-from gateway.assignments import policy, round
+from gateway.assignments import policy
+from gateway.assignments import round as rounds
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY
@@ -104,7 +105,7 @@ async def test_a_throttled_write_is_not_sent_again_as_it_was(one_page: Emulator)
 async def test_after_a_pause_between_read_and_write_it_reads_anew(one_page: Emulator, monkeypatch: pytest.MonkeyPatch):
     """The process stands still between the two; somebody else writes meanwhile."""
     monkeypatch.setattr(policy, "COMMIT_S", 1.0)
-    merge, pauses = round.merge, [1.5]
+    merge, pauses = rounds.merge, [1.5]
 
     def paused(*given: Any) -> Any:
         if pauses:
@@ -112,7 +113,7 @@ async def test_after_a_pause_between_read_and_write_it_reads_anew(one_page: Emul
             time.sleep(pauses.pop())
         return merge(*given)
 
-    monkeypatch.setattr(round, "merge", paused)
+    monkeypatch.setattr(rounds, "merge", paused)
     async with gateway(one_page, graph=GRAPH) as rig:
         assert isinstance(await create(rig, group(1)), Assignment)
         assert not pauses

@@ -194,6 +194,6 @@ async def test_schemathesis_finds_nothing(live: Emulator, tmp_path: Path):
         command += ["--generation-database", "none"]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
-        out = (await asyncio.wait_for(process.communicate(), 240))[0].decode()
+        out = (await asyncio.wait_for(process.communicate(), 900))[0].decode()
     assert process.returncode == 0, out[-6000:]
     print(next(line.strip() for line in out.splitlines() if "generated" in line))

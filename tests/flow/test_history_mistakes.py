@@ -1,6 +1,9 @@
 """What `audit` says to who types its commands wrongly: one line, and never a traceback."""
 
 import asyncio
+import os
+import subprocess
+import sys
 
 import pytest
 from edits_over_the_wire import MERGE, create, group, guid
@@ -26,6 +29,7 @@ WRONG = {
     "a revision that can be compared with nothing": (("diff", HUGE, "--policy", EMPTY), "2147483647"),
     "a second one that there cannot be": (("diff", "1", HUGE, "--policy", EMPTY), "2147483647"),
     "a revision without its policy": (("undo", "1"), "--policy"),
+    "a beginning of a policy's id that is too short": (("diff", "1", "--policy", EMPTY[:3]), "4 letters are the least"),
     "an entry of another policy": (("undo", "ENTRY", "--policy", WINDOWS), EMPTY),
     "an entry of another tenant": (("undo", "ENTRY", "--tenant", "contoso"), "emulator"),
 }
@@ -43,6 +47,25 @@ async def test_what_is_wrong_is_told(live: Emulator, name: str):
         code, _ = await audit(rig, "undo", entry.id, "--policy", EMPTY.upper(), "--tenant", "emulator")
         assert code == 0, "what is said twice and fits is not wrong"
         assert guid(1) in {row["target"]["groupId"] for row in rig.rows(EMPTY)}
+
+
+async def test_what_is_about_no_target_is_told(live: Emulator):
+    """A kind that is written wrongly looks like one that nobody touched."""
+    async with gateway(live, **MERGE) as rig:
+        await create(rig, group(1))
+        code, err = await audit(rig, "--target", "alldevices")
+        assert (code, "all_devices" in err) == (0, True)
+        assert await audit(rig, "--target", guid(1)[:4]) == (0, "")
+
+
+async def test_a_full_disk_is_told(live: Emulator):
+    async with gateway(live, **MERGE) as rig:
+        await create(rig, group(1))
+        full = os.open("/dev/full", os.O_WRONLY)
+        command = [sys.executable, "-m", "gateway", "audit", "export", "--ledger", rig.ledger.url]
+        done = await asyncio.to_thread(subprocess.run, command, check=False, stdout=full, stderr=subprocess.PIPE)
+        os.close(full)
+        assert (done.returncode, done.stderr.decode()) == (1, "the output cannot be written: No space left on device\n")
 
 
 async def test_more_entries_than_there_can_be(live: Emulator):

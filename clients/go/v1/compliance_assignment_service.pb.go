@@ -1343,7 +1343,8 @@ type RestoreComplianceAssignmentsRequest struct {
 	Scope RestoreScope `protobuf:"varint,5,opt,name=scope,proto3,enum=compliance_gateway.v1.RestoreScope" json:"scope,omitempty"`
 	// What to do with what was changed since; for the scope TOUCHED alone.
 	OnConflict OnConflict `protobuf:"varint,6,opt,name=on_conflict,json=onConflict,proto3,enum=compliance_gateway.v1.OnConflict" json:"on_conflict,omitempty"`
-	// Has to be set for a restoration that would leave no direct assignment; otherwise INVALID_ARGUMENT.
+	// Has to be set for the restoration of a WHOLE_SET that would leave no direct assignment; otherwise INVALID_ARGUMENT. For the
+	// scope TOUCHED it says nothing.
 	AllowEmpty bool `protobuf:"varint,7,opt,name=allow_empty,json=allowEmpty,proto3" json:"allow_empty,omitempty"`
 	// Only to see what it would come to: nothing is written.
 	ValidateOnly bool `protobuf:"varint,9,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`

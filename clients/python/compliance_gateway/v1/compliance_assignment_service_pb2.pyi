@@ -788,7 +788,9 @@ class RestoreComplianceAssignmentsRequest(_message.Message):
     on_conflict: Global___OnConflict.ValueType
     """What to do with what was changed since; for the scope TOUCHED alone."""
     allow_empty: _builtins.bool
-    """Has to be set for a restoration that would leave no direct assignment; otherwise INVALID_ARGUMENT."""
+    """Has to be set for the restoration of a WHOLE_SET that would leave no direct assignment; otherwise INVALID_ARGUMENT. For the
+    scope TOUCHED it says nothing.
+    """
     validate_only: _builtins.bool
     """Only to see what it would come to: nothing is written."""
     etag: _builtins.str
