@@ -14,7 +14,7 @@ from gateway.assignments.edits import Add, Applied, Merged, Restore
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.looks import Look, Verdict
 from gateway.assignments.merge import merge
-from gateway.assignments.past_writes import PastWrite
+from gateway.assignments.past_writes import PastWrite, decoded_rows
 from gateway.assignments.pending import Part, Pending, part_of
 from gateway.assignments.policy import Policy, Sent, names_of
 from gateway.assignments.refusals import blame, is_definite, may_be_of_an_edit
@@ -98,11 +98,14 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
     """What became of an edit that was sent before: answered, unknown still, or free to be carried out."""
     number = pending.write.entry.revision or 0
     write = policy.memory.writes.get(number)
+    acked, end, base = write is not None and write.acked is not None, 0.0, None
     if write is not None:
-        acked, end = write.acked is not None, policy.memory.end_of(write)
-    else:  # settled, or surely never sent: the ledger knows which
-        revision = await policy.deps.revisions.recall(policy.name, number) if number else None
-        acked, end = revision is not None and revision.acked_s is not None, 0.0
+        end, base = policy.memory.end_of(write), write.base
+    if number and base is None:  # settled, surely never sent, or of another life: the ledger knows which
+        kept = await policy.deps.revisions.recall(policy.name, number)
+        acked = acked or (kept is not None and kept.acked_s is not None)
+        base = decoded_rows(policy.of, kept.base) if kept is not None and kept.base is not None else None
+    pending.base = pending.base or base
     if acked or (prior.shows(look.rows) and policy.memory.is_protected(prior.values)):
         pending.finish(prior, look.rows)
     elif look.asked <= end:

@@ -156,7 +156,7 @@ class Revisions(Protocol):
         ...
 
     async def recall(self, policy: PolicyName, number: int) -> Revision | None:
-        """How far a revision has come, settled ones too, without its body; None where it is not kept any more."""
+        """How far a revision has come, settled ones too, and the set before it; None where it is not kept any more."""
         ...
 
 

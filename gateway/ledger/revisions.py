@@ -12,6 +12,7 @@ from gateway.ledger import contents
 from gateway.ledger.evidence import OVER
 from gateway.ledger.leases import Lease, queue_from, queue_text
 from gateway.ledger.packing import packed, unpacked
+from gateway.ledger.schema import contents as content_table
 from gateway.ledger.schema import entries, leases, revisions
 from gateway.revision import Change, PolicyName, Revision
 
@@ -63,7 +64,11 @@ BODIES = sa.select(revisions.c.number, revisions.c.touched, revisions.c.sent).wh
 INSERT = revisions.insert()
 COLUMNS = tuple(column.name for column in revisions.c)
 NUMBERED: sa.BindParameter[Any] = sa.bindparam("which")
-ONE = HEAD.where(*_which(revisions), revisions.c.number == NUMBERED)
+ONE = (
+    HEAD.add_columns(revisions.c.base.label("digest"), content_table.c.body)
+    .outerjoin(content_table, revisions.c.base == content_table.c.digest)
+    .where(*_which(revisions), revisions.c.number == NUMBERED)
+)
 CHANGE = (
     revisions.update()
     .where(*_which(revisions), revisions.c.number == NUMBERED)
@@ -142,9 +147,13 @@ def heads(connection: sa.Connection, policies: Collection[PolicyName], now: floa
 
 
 def one(connection: sa.Connection, policy: PolicyName, number: int, now: float) -> Revision | None:
-    """As in `heads`, a settled one too."""
+    """As in `heads`, a settled one too, and with `base`."""
     row = connection.execute(ONE, _where(policy) | {"which": number}).mappings().one_or_none()
-    return None if row is None else _head(row, now)
+    if row is None:
+        return None
+    facts = dict(row)
+    base = contents.content_of(facts.pop("digest"), facts.pop("body"))
+    return replace(_head(facts, now), base=base)
 
 
 def _head(row: Mapping[Any, Any], now: float) -> Revision:

@@ -264,7 +264,8 @@ class HistoryContract(Ledgers):
 
     async def test_others_policies_are_others(self) -> None:
         async with self.started() as ledger:
-            await settled(ledger, base=b"[0]")
+            number = await settled(ledger, base=b"[0]")
+            assert (await ledger.recall(POLICY, number)).base == b"[0]"
             for name in PolicyName._fields:
                 other = POLICY._replace(**{name: "other"})
                 assert await ledger.page(other, None, 9) == []

@@ -128,6 +128,7 @@ async def test_nothing_is_half_done(live: Emulator, name: str):
                 answer = await edit(rig, *edits, requestId="all")
         assert groups(live) == wanted
         assert [one.outcome for one in answer.outcomes] == [REMOVED, *[CREATED] * 10]
+        assert [one.target.group.group_id for one in answer.assignments_before] == [guid(0)]
         await at_rest(rig)
     assert groups(live) == wanted
     for effect in effects(live):

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,24 @@ async def test_what_became_of_it(live: Emulator, effect: str, late_s: float, rea
         is_back = {one["id"] for one in rig.rows(WINDOWS)} == {one["id"] for one in before}
         assert (entry.outcome, is_back) == (reason, reason == "OK")
         assert getattr(found, "reason", "OK") == reason
+        if reason == "OK":
+            ids = {one["id"] for one in before}
+            assert {one.id for one in found.assignments_before} == ids - {row}
+
+
+async def test_the_set_before_is_told_by_the_next_life(live: Emulator, tmp_path: Path):
+    where = MERGE | {"ledger": {"url": f"sqlite:///{tmp_path}/ledger.db"}}
+    undo = {"revision": 1, "requestId": "undo"}
+    async with gateway(live, **where) as rig:
+        await ask(rig, "DeleteComplianceAssignment", deviceCompliancePolicyAssignmentId=f"{WINDOWS}_{FILTERED}")
+        before = {one["id"] for one in rig.rows(WINDOWS)}
+        live.world.faults.order([Fault(**ASSIGN, status=504, effect="late", late_s=0.8)])
+        assert (await ask(rig, "RestoreComplianceAssignments", **undo)).reason == "OUTCOME_UNKNOWN"
+    async with gateway(live, **where) as rig, asyncio.timeout(60):
+        while isinstance(found := await ask(rig, "RestoreComplianceAssignments", **undo), Failure):
+            assert found.reason in ("OUTCOME_UNKNOWN", "REQUEST_IN_PROGRESS"), found
+            await asyncio.sleep(0.1)
+    assert {one.id for one in found.assignments_before} == before
 
 
 async def test_of_an_entry_without_an_outcome_nobody_says_that_it_was_not_carried_out(live: Emulator):
