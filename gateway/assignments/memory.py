@@ -12,7 +12,7 @@ from operator import attrgetter
 from gateway.assignments.looks import Bounds, Look, Verdict
 from gateway.assignments.past_writes import PastWrite, decoded, decoded_rows, decoded_touches
 from gateway.assignments.precedence import comes_before, explains_alone, last_said
-from gateway.assignments.rows import ABSENT, Row, RowSet, Touch, Value, value_of
+from gateway.assignments.rows import ABSENT, Row, RowSet, Touch, Value, otherwise_changed, value_of
 from gateway.odata.targets import Key
 from gateway.revision import Change, Kept, Revision
 from gateway.sets import AssignableSet
@@ -30,6 +30,7 @@ class Memory:
         self._foreign: list[PastWrite] = []  # not in the ledger yet
         self._ended: list[Change] = []
         self._known: Look | None = None  # the newest look that was accepted
+        self._is_exact = True  # whether its rows are Graph's own, what does not count of them included
         self._first_asked = 0.0
         self._generation = 0
         self._is_forgotten = False  # until the ledger is asked, nobody knows whether all is settled
@@ -58,6 +59,7 @@ class Memory:
         if self._known is None and not self.writes and newest is not None and newest.base is not None:
             rows = decoded_rows(self.of, newest.base).changed_by(decoded_touches(newest.touched))
             self._known, self._first_asked = Look(rows, now - newest.age_s), float("-inf")
+            self._is_exact = rows.etag == newest.etag_after
 
     def add(self, write: PastWrite) -> None:
         """A write that is in the ledger now, and about to be sent."""
@@ -132,11 +134,14 @@ class Memory:
                 repaired |= {write.number} if write else set()
             else:
                 foreign[key] = Touch(rows, look.rows.direct.get(key, ()))
+        # Where nothing is unsettled, what does not count of rows is Graph's last word too.
+        if self._known and self._is_exact and not (repairs or self.writes or self._foreign):
+            foreign |= otherwise_changed(self._known.rows, look.rows)
         if foreign:
             self.concede(foreign, now, look.rows)
         if not repairs:
             self._first_asked = self._first_asked if self._known else look.asked
-            self._known = look
+            self._known, self._is_exact = look, True
             self._note_read(look)
             self._settle(look)
         return Verdict(repairs=repairs, repaired=frozenset(repaired), foreign=foreign)
@@ -177,9 +182,7 @@ class Memory:
         for write in self.writes.values():
             # What a repair puts back was there before, and an old read shows it.
             old = write.written + (self._bounds.lag if write.kind == "repair" else 0.0)
-            if write.acked is not None or look.asked < old:
-                continue
-            if not write.shows(look.rows):
+            if write.acked is not None or look.asked < old or not write.shows(look.rows):
                 continue
             as_before = any(self._was_so_before(write, key, look) for key in write.touched)
             if as_before and not any(explains_alone(write, key, known) for key in write.touched):

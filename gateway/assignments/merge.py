@@ -24,7 +24,7 @@ from gateway.assignments.edits import (
     Untold,
 )
 from gateway.assignments.restore import restore, together
-from gateway.assignments.rows import Row, RowSet, Target, keeping_filter, row_id, target_of, value_of, with_filter
+from gateway.assignments.rows import Row, RowSet, Target, differ, keeping_filter, row_id, target_of, value_of, with_filter
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata.codec import TYPE
 from gateway.odata.targets import NO_FILTER, Key, extra_properties, filter_of, key_of_target, kind_of
@@ -44,7 +44,7 @@ def merge(rows: RowSet, edits: Iterable[Edit], repairs: Repairs = {}) -> Merged:
             outcomes.append(error)
     named = {key for outcome in outcomes if isinstance(outcome, Applied) for key in outcome.changes}
     sent = rows.with_direct(draft.direct)
-    changed = {key for key in named if sent.value(key) != rows.value(key)}
+    changed = {key for key in named if differ(rows.of, sent.direct.get(key, ()), rows.direct.get(key, ()))}
     return Merged(sent, outcomes, frozenset(changed | repairs.keys()))
 
 

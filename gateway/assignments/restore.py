@@ -5,10 +5,9 @@ from dataclasses import replace
 
 from gateway.assignments.draft import Draft, owned, twins
 from gateway.assignments.edits import Applied, Edit, Restore, Together
-from gateway.assignments.rows import Row, Touch, target_of, value_of
+from gateway.assignments.rows import Row, Touch, differ, target_of
 from gateway.errors import GatewayError, Reason, Violation, invalid
-from gateway.odata import canonical
-from gateway.odata.targets import NO_FILTER, Key, extra_properties, filter_of, text_of_json
+from gateway.odata.targets import NO_FILTER, Key, filter_of, text_of_json
 
 NOTHING_LEFT = "would leave no direct assignment; allow_empty confirms that"
 
@@ -17,10 +16,10 @@ def restore(edit: Restore, draft: Draft) -> Applied:
     """Judged by what it changes, before anything is told of what is there. Rows come back exactly as they were."""
     keys = edit.wanted if edit.left is not None else {**edit.wanted, **draft.direct}
     before = {key: draft.direct.get(key, ()) for key in keys}
-    differing = [key for key in keys if value_of(draft.of, edit.wanted.get(key, ())) != value_of(draft.of, before[key])]
+    differing = [key for key in keys if differ(draft.of, edit.wanted.get(key, ()), before[key])]
     edit.judge(*([target_of(row) for key in differing for row in rows.get(key, ())] for rows in (edit.wanted, before)))
     left = edit.left
-    conflicts = [] if left is None else [key for key in differing if _differ(draft, left.get(key, ()), before[key])]
+    conflicts = [] if left is None else [key for key in differing if differ(draft.of, left.get(key, ()), before[key])]
     if conflicts and edit.on_conflict == "fail":
         raise _conflict(edit, conflicts, before)
     changing = differing if edit.on_conflict == "force" else [key for key in differing if key not in conflicts]
@@ -52,16 +51,6 @@ def together(edit: Together, draft: Draft, apply: Callable[[Edit, Draft], Applie
 
 def _part(key: Key, rows: Sequence[Row], changes: Mapping[Key, Touch]) -> Applied:
     return Applied(key, {key: changes[key]} if key in changes else {}, rows[0] if rows else None)
-
-
-def _differ(draft: Draft, left: tuple[Row, ...], now: tuple[Row, ...]) -> bool:
-    """Whether somebody has changed the rows since they were left so; also what the gateway does not know of them."""
-    return value_of(draft.of, left) != value_of(draft.of, now) or _others(left) != _others(now)
-
-
-def _others(rows: Sequence[Row]) -> list[str]:
-    extras = (extra_properties(target_of(row)) for row in rows)
-    return sorted(canonical({name: value for name, value in extra.items() if value is not None}) for extra in extras)
 
 
 def _check(edit: Restore, changing: Sequence[Key], draft: Draft) -> None:

@@ -8,7 +8,7 @@ from json import JSONEncoder
 from typing import Any, NamedTuple
 
 from gateway.odata import canonical
-from gateway.odata.targets import FILTER_ID, FILTER_TYPE, NO_FILTER, Key, filter_of, key_of_target, kind_of
+from gateway.odata.targets import FILTER_ID, FILTER_TYPE, NO_FILTER, Key, extra_properties, filter_of, key_of_target, kind_of
 from gateway.sets import AssignableSet
 
 Row = dict[str, Any]
@@ -83,8 +83,7 @@ class RowSet:
     @cached_property
     def etag(self) -> str:
         """A digest of all rows, whatever their order and their annotations (AIP-154): 32 letters in quotes."""
-        texts = sorted(IN_ORDER.encode({k: v for k, v in row.items() if "@" not in k}) for row in self.rows)
-        digest = sha256("\n".join(texts).encode()).hexdigest()
+        digest = sha256("\n".join(texts_of(self.rows)).encode()).hexdigest()
         return f'"{digest[:32]}"'
 
     def value(self, key: Key) -> Value:
@@ -94,6 +93,29 @@ class RowSet:
         """The direct row with this key, or the one of a policy set."""
         rows = self.direct.get(key)
         return rows[0] if rows else self.owned.get(key)
+
+
+def texts_of(rows: Iterable[Row]) -> list[str]:
+    """All of the rows but their annotations, whatever their order."""
+    return sorted(IN_ORDER.encode({k: v for k, v in row.items() if "@" not in k}) for row in rows)
+
+
+def differ(of: AssignableSet, some: Sequence[Row], others: Sequence[Row]) -> bool:
+    """Whether rows with one key mean something else, or have something else in their targets that the gateway does not know."""
+    return value_of(of, some) != value_of(of, others) or _unknown(some) != _unknown(others)
+
+
+def _unknown(rows: Sequence[Row]) -> list[str]:
+    extras = (extra_properties(target_of(row)) for row in rows)
+    return sorted(canonical({name: value for name, value in extra.items() if value is not None}) for extra in extras)
+
+
+def otherwise_changed(before: RowSet, after: RowSet) -> dict[Key, Touch]:
+    """The rows that are the same in all that counts, and not in what is kept of them."""
+    if before.etag == after.etag:
+        return {}
+    same = {key: rows for key, rows in before.direct.items() if after.values.get(key) == before.values[key]}
+    return {key: Touch(rows, after.direct[key]) for key, rows in same.items() if texts_of(rows) != texts_of(after.direct[key])}
 
 
 def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:

@@ -149,7 +149,16 @@ async def test_what_was_changed_since_is_a_conflict_and_nothing_is_written(rig: 
     assert row["target"]["deviceAndAppManagementAssignmentFilterId"] == FILTER
 
 
-async def test_a_change_in_the_portal_is_a_revision_and_can_be_undone(rig: Rig):
+def gone(row: dict) -> list[dict]:
+    return []
+
+
+def with_what_nobody_here_knows(row: dict) -> list[dict]:
+    return [row | {"target": row["target"] | {"ring": 7}}]
+
+
+@pytest.mark.parametrize("changed", [gone, with_what_nobody_here_knows])
+async def test_a_change_in_the_portal_is_a_revision_and_can_be_undone(rig: Rig, changed: Any):
     await create(rig, 1)
 
     async def settled() -> bool:
@@ -158,8 +167,9 @@ async def test_a_change_in_the_portal_is_a_revision_and_can_be_undone(rig: Rig):
     await until(settled)
     await asyncio.sleep(4)  # the watch is over
     before = rig.rows(WINDOWS)
-    rig.emulator.world.intune.set_rows(WINDOWS, [row for row in before if FILTERED not in row["id"]])
-    await ask(rig, "ListComplianceAssignments")
+    now = [new for row in before for new in (changed(row) if FILTERED in row["id"] else [row])]
+    rig.emulator.world.intune.set_rows(WINDOWS, now)
+    listed = await ask(rig, "ListComplianceAssignments")
 
     async def foreign() -> Any:
         return await revisions(rig, filter="kind = FOREIGN")
@@ -167,6 +177,7 @@ async def test_a_change_in_the_portal_is_a_revision_and_can_be_undone(rig: Rig):
     [found] = await until(foreign)
     assert [change.before.id for change in found.changes] == [f"{WINDOWS}_{FILTERED}"]
     assert not found.entries
+    assert (found.etag_after, found.etag_before != found.etag_after) == (listed.etag, True)
     await restore(rig, revision=found.number)
     assert texts(rig.rows(WINDOWS)) == texts(before)
 
