@@ -25,7 +25,8 @@ class LedgerConfig(Section):
     entries_kept_days: float | None = Field(default=None, gt=0, le=36_500)
     """How long entries are kept, not less than `answers_kept_days`; for ever if not said."""
     revisions_kept_days: float = Field(default=400, ge=1, le=36_500)
-    """How long the history of policies is kept: what each write, repair and change by others did, and the set before it."""
+    """How long the history of policies is kept: what each write, repair and change by others did, and the set before it.
+    The newest settled one of each policy stays: it says what has to be there."""
     lease_s: float = Field(default=15, ge=1, le=300)
     """How long a gateway that stands still keeps others from writing a policy."""
 
