@@ -83,7 +83,8 @@ class RowSet:
     @cached_property
     def etag(self) -> str:
         """A digest of all rows, whatever their order and their annotations (AIP-154): 32 letters in quotes."""
-        digest = sha256("\n".join(texts_of(self.rows)).encode()).hexdigest()
+        texts = sorted(IN_ORDER.encode({k: v for k, v in row.items() if "@" not in k}) for row in self.rows)
+        digest = sha256("\n".join(texts).encode()).hexdigest()
         return f'"{digest[:32]}"'
 
     def value(self, key: Key) -> Value:
@@ -93,11 +94,6 @@ class RowSet:
         """The direct row with this key, or the one of a policy set."""
         rows = self.direct.get(key)
         return rows[0] if rows else self.owned.get(key)
-
-
-def texts_of(rows: Iterable[Row]) -> list[str]:
-    """All of the rows but their annotations, whatever their order."""
-    return sorted(IN_ORDER.encode({k: v for k, v in row.items() if "@" not in k}) for row in rows)
 
 
 def differ(of: AssignableSet, some: Sequence[Row], others: Sequence[Row]) -> bool:
@@ -114,8 +110,10 @@ def otherwise_changed(before: RowSet, after: RowSet) -> dict[Key, Touch]:
     """The rows that are the same in all that counts, and not in what is kept of them."""
     if before.etag == after.etag:
         return {}
-    same = {key: rows for key, rows in before.direct.items() if after.values.get(key) == before.values[key]}
-    return {key: Touch(rows, after.direct[key]) for key, rows in same.items() if texts_of(rows) != texts_of(after.direct[key])}
+    same = {key: Touch(rows, after.direct[key]) for key, rows in before.direct.items() if after.value(key) == before.value(key)}
+    return {
+        key: touch for key, touch in same.items() if RowSet(after.of, touch.before).etag != RowSet(after.of, touch.after).etag
+    }
 
 
 def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:

@@ -24,9 +24,9 @@ def group(number: int) -> dict:
     return {"group": {"groupId": guid(number)}}
 
 
-def create(rig: Rig, target: dict, policy: str = EMPTY, **fields):
+def create(rig: Rig, target: dict, policy: str = EMPTY, timeout: float = 20, **fields):
     request = {"deviceCompliancePolicyId": policy, "assignment": {"target": target}, **fields}
-    return rig.call("CreateComplianceAssignment", request)
+    return rig.call("CreateComplianceAssignment", request, timeout=timeout)
 
 
 def delete(rig: Rig, row_id: str, policy: str = EMPTY):
