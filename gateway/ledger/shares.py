@@ -38,7 +38,8 @@ def granted(me: int, mine: Stake, rows: Mapping[int, Row], of_the_gone: int = 0)
     beat = rows[me].beat + 1 if me in rows else 1
     closed_s = max((stake.closed_s for stake in others.values()), default=0.0)
     row = Row(me, beat, mine._replace(holds=max(mine.holds, share)))
-    return row, Granted(share, _untold(limit), len(stakes), closed_s, _parts(me, stakes))
+    told = [one for stake in others.values() for one in stake.told]
+    return row, Granted(share, _untold(limit), len(stakes), closed_s, _parts(me, stakes), told)
 
 
 def divided(limit: int, stakes: Mapping[int, Stake]) -> dict[int, int]:

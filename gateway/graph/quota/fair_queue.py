@@ -8,7 +8,7 @@ wait, not with those who ever did.
 
 import itertools
 from bisect import bisect_left, bisect_right, insort
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Generic, NamedTuple, TypeVar
@@ -66,9 +66,10 @@ class FairQueue(Generic[Item]):
         """How many go before those who wait for their share."""
         return len(self._due)
 
-    def waiting(self) -> dict[str, int]:
+    def waiting(self) -> Counter[str]:
         """How many items wait, by caller."""
-        return {caller: len(queue) for caller, queue in self._queues.items()}
+        due = Counter(head.caller for head in self._due.values())
+        return Counter({caller: len(queue) for caller, queue in self._queues.items()}) + due
 
     def waits(self, caller: str) -> int:
         """How many of this caller's."""

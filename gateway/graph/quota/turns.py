@@ -31,7 +31,7 @@ class Sharing(NamedTuple):
 
 
 EVENLY = Sharing()
-MOST_TOLD = 100  # callers that other replicas are told of
+MOST_TOLD = 100  # callers, and times, that other replicas are told of
 
 
 @dataclass(eq=False)
@@ -181,7 +181,7 @@ class Turns:
     def stake(self, tenant: str) -> Stake:
         """What other replicas are told."""
         now, self._told = self.now(), self._taken
-        took, waits = self.used_by(), Counter(self.queue.waiting()) + Counter(self.told_times.counts())
+        took, waits = self.used_by(), self.queue.waiting() + self.told_times.counts()
         callers = {
             caller: (self.queue.weight(caller), took[caller], waits[caller])
             for caller, _ in (took + waits).most_common(MOST_TOLD)
@@ -189,7 +189,8 @@ class Turns:
         used = self.window.used(now)
         holds = max(used, self.window.size(now) if self._share is None else self._share)
         limit = self.window.limit
-        return Stake(tenant, self.name, used, holds, limit.at(now), max(limit.closed_until - now, 0.0), callers)
+        told = self.told_times.soon(now, MOST_TOLD)
+        return Stake(tenant, self.name, used, holds, limit.at(now), max(limit.closed_until - now, 0.0), callers, told)
 
     def share(self, granted: Granted) -> None:
         """What replicas leave to this one, after `stake` was told."""
@@ -197,6 +198,7 @@ class Turns:
         since = self._taken - self._told
         self.window.set_share(now, granted.share, max(granted.untold - since, 0), granted.replicas)
         self.queue.set_parts(granted.parts, float(granted.replicas))
+        self.told_times.hear(granted.told, now)
         limit = self.window.limit
         limit.others_closed_until = max(limit.others_closed_until, now + granted.closed_s if granted.closed_s else 0.0)
         self.give()
