@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.config import Config, ConfigError, load
 from gateway.errors import GatewayError
 from gateway.files import version_of
-from gateway.graph.quota import Quota, Sharing, Weight
+from gateway.graph.quota import LEASE_S, Quota, Sharing, Weight
 from gateway.ledger.ledger import Shares
 from gateway.metrics import RELOADS
 from gateway.stake import Granted
@@ -17,7 +17,6 @@ from gateway.stake import Granted
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-LEASE_S = 5.0  # how long a share is as it was while the ledger cannot be asked
 UNKNOWN_REPLICAS = 10  # as many may there be, before the ledger could be asked
 
 

@@ -8,7 +8,7 @@ connection cannot write a revision down, so it sends nothing more; what it did n
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.stake import Granted, Stake
 
@@ -116,7 +116,8 @@ class Watched:
                 over.append(row)
                 del self._seen[name]
             elif is_alive:
-                living[row.owner] = row
+                closed_s = max(row.stake.closed_s - (now - since), 0.0)
+                living[row.owner] = replace(row, stake=row.stake._replace(closed_s=closed_s))
             else:
                 held += min(row.stake.holds, row.stake.used + _untold(row.stake.limit))
         return living, held, over

@@ -98,6 +98,24 @@ async def test_a_throttled_write_is_not_sent_again_as_it_was(one_page: Emulator)
     assert groups(one_page) == {guid(1), guid(99)}
 
 
+async def test_a_write_is_not_sent_after_another_was_told_that_the_window_is_closed(one_page: Emulator):
+    """It has its turn already, and reads while Graph refuses the other."""
+    one_page.world.intune.add_policy("other", "other", [])
+    told = asyncio.Event()
+    async with gateway(one_page, graph=GRAPH) as rig:
+        assert isinstance(await create(rig, group(0)), Assignment)
+        one_page.world.requests.clear()
+        of_other = Fault(method="POST", path="other/assign$", status=429, retry_after="60")
+        one_page.world.faults.order([Fault(method="GET", path=f"{EMPTY}/assignments", until=told), of_other])
+        creating = asyncio.create_task(create(rig, group(1)))
+        await until(lambda: one_page.world.requests)
+        refused = await create(rig, group(2), policy="other")
+        told.set()
+        assert (refused.reason, (await creating).reason) == ("GRAPH_THROTTLED", "GRAPH_THROTTLED")
+        assert len(rig.writes()) == 1
+    assert groups(one_page) == {guid(0)}
+
+
 async def test_a_redirect_of_a_write_is_not_followed(one_page: Emulator):
     """Where it leads would be asked later than what it was built upon."""
     elsewhere = f"{one_page.root}/beta/deviceManagement/deviceCompliancePolicies/{EMPTY}/assign"

@@ -150,3 +150,9 @@ def test_a_replica_that_is_paused_keeps_what_it_holds_until_its_lease_is_over():
         assert second.share == 0
     second.beat(table, {1, 2}, LAPSE_S, 100)
     assert second.share == 20
+
+
+def test_what_graph_told_a_replica_that_is_paused_does_not_begin_anew_with_each_look():
+    watched, row = Watched(), Row(2, 1, stake()._replace(closed_s=10.0))
+    left = [watched.counting([row], {1, 2}, now)[0][2].stake.closed_s for now in (0.0, 4.0, 12.0)]
+    assert left == [10.0, 6.0, 0.0]

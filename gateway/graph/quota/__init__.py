@@ -11,5 +11,6 @@ from gateway.graph.quota.fair_queue import Weight
 from gateway.graph.quota.limit import WINDOW_S
 from gateway.graph.quota.told_times import Bidder
 from gateway.graph.quota.turns import Bid, Quota, Sharing, Turns
+from gateway.graph.quota.window import LEASE_S
 
-__all__ = ["WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]
+__all__ = ["LEASE_S", "WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]

@@ -80,6 +80,11 @@ class Turns:
         return bool(self.waiting or self.window.wait(self.now()))
 
     @property
+    def closed_for(self) -> float:
+        """Seconds; see Window.closed_for."""
+        return self.window.closed_for(self.now())
+
+    @property
     def interval(self) -> float:
         """Seconds between turns in the long run."""
         return self.window.interval(self.now())
