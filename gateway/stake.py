@@ -11,7 +11,7 @@ class Stake(NamedTuple):
     used: turns that count now. holds: those, and what may be taken before it says more. limit: what it takes the window's limit
     to be. closed_s: for so long Graph told it to send nothing. wanted: by caller, its weight, the turns that it took in 20 s,
     and those that it waits for, or is told to come back for. told: who is to come back soon: caller, request id, seconds from
-    now.
+    now. alone: turns that all replicas go on with while they cannot ask the ledger; in its row, this one's part of them.
     """
 
     tenant: str
@@ -22,6 +22,7 @@ class Stake(NamedTuple):
     closed_s: float
     wanted: Mapping[str, tuple[float, int, int]]
     told: Sequence[tuple[str, str, float]] = ()
+    alone: int = 0
 
 
 class Granted(NamedTuple):
