@@ -2,6 +2,7 @@
 leads to another read."""
 
 import asyncio
+import sqlite3
 from itertools import groupby
 
 import pytest
@@ -85,6 +86,24 @@ async def test_a_quota_that_is_used_up_is_waited_for_before_the_read(one_page: E
         assert [request["method"] for request in one_page.world.requests][:2] == ["GET", "POST"]
         assert built_upon_what_was_there(rig)
     assert groups(one_page) == {guid(0), guid(1), guid(99)}
+
+
+async def test_others_may_write_a_policy_while_a_turn_for_it_is_waited_for(one_page: Emulator):
+    one_page.world.intune.add_policy("other", "other", [])
+    async with gateway(one_page, graph=GRAPH | {"writes_per_20s": 2}) as rig:
+        assert isinstance(await create(rig, group(0)), Assignment)
+        creating = asyncio.create_task(create(rig, group(1), policy="other"))
+        await until_waiting(rig)
+        with sqlite3.connect(rig.ledger.url.removeprefix("sqlite:///")) as ledger:
+            assert ledger.execute("SELECT count(*) FROM leases WHERE policy = 'other' AND owner <> 0").fetchone() == (0,)
+        assert isinstance(await creating, Assignment)
+
+
+async def until_waiting(rig: Rig) -> None:
+    """For a write's turn."""
+    async with asyncio.timeout(9):
+        while not (await rig.call("GetQuota", {})).windows[0].waiting:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_throttled_write_is_not_sent_again_as_it_was(one_page: Emulator):
