@@ -190,6 +190,14 @@ def test_a_refusal_that_says_nothing_closes_it_longer_each_time_up_to_a_window()
         waits.append(limit.closed_until - now)
         now = limit.closed_until
     assert waits == [1, 2, 4, 8, 16, 20, 20]
+    assert limit.closed_for(now - 20) == 20
+    for nothing in (0.0, 9e9):
+        limit.refused(now, nothing)
+    assert limit.closed_for(now) == 3600, "and no longer than an hour"
+    limit, now = Limit(100), 0.0
+    limit.refused(now, 0.0)
+    assert limit.closed_for(now) == 1, "no time is none"
+    now = limit.closed_until
     limit.refusals = 0  # Graph took a request
     limit.refused(now, None)
     assert limit.closed_until - now == 1
