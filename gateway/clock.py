@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from gateway.metrics import CLOCK_SKEW
@@ -9,6 +10,15 @@ from gateway.metrics import CLOCK_SKEW
 # Entra takes no assertion, and we no caller's token, of a clock that is much further off: JwtIssuer.leeway_s is as long.
 MOST_SKEW_S = 60.0
 LONGEST_DATE = 64
+
+
+def moment(text: str) -> datetime | None:
+    """What an HTTP date says (RFC 9110, 5.6.7); None where it is none."""
+    try:
+        date = parsedate_to_datetime(text[:LONGEST_DATE])
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 class Skew:
@@ -20,11 +30,10 @@ class Skew:
 
     def seen(self, headers: Mapping[str, str]) -> None:
         """Takes the answer's Date, if it has one that is one."""
-        try:
-            date = parsedate_to_datetime(headers.get("date", "")[:LONGEST_DATE]).timestamp()
-        except (ValueError, TypeError, OverflowError, IndexError):
+        date = moment(headers.get("date", ""))
+        if date is None:
             return
-        self.seconds = date - self._clock()
+        self.seconds = date.timestamp() - self._clock()
         CLOCK_SKEW.labels(self._tenant).set(self.seconds)
 
     @property

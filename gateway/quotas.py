@@ -4,12 +4,13 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.config import Config, ConfigError, load
 from gateway.errors import GatewayError
 from gateway.files import version_of
-from gateway.graph.quota import Quota, Sharing, Weight
+from gateway.graph.quota import LEASE_S, Quota, Sharing, Weight
 from gateway.ledger.ledger import Shares
 from gateway.metrics import RELOADS
 from gateway.stake import Granted
@@ -17,7 +18,6 @@ from gateway.stake import Granted
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-LEASE_S = 5.0  # how long a share is as it was while the ledger cannot be asked
 UNKNOWN_REPLICAS = 10  # as many may there be, before the ledger could be asked
 
 
@@ -31,8 +31,8 @@ def quota_of(config: Config) -> tuple[int, int, Sharing]:
 class Replicas:
     """What this replica has of each tenant's quota. Where the ledger is for one gateway alone, that is all of it.
 
-    While the ledger cannot be asked, the last share goes on, but for no more than one of as many parts as there were replicas;
-    writes wait for the ledger anyhow.
+    While the ledger cannot be asked, the last share goes on, but for no more than one of as many parts as there were replicas,
+    and half of all; writes wait for the ledger anyhow. Others leave it that part for a while: they may have the ledger still.
     """
 
     def __init__(self, quotas: Mapping[str, Quota], ledger: Shares) -> None:
@@ -61,9 +61,12 @@ class Replicas:
 
     async def leave(self) -> None:
         """What is not used is for the others."""
+        if not self._ledger.is_shared:
+            return
         for _, turns in self._turns:
             turns.share(Granted(0, 0, self._replicas, 0.0))
-        await self.ask()
+        with suppress(GatewayError):
+            await self._ledger.share([turns.stake(tenant)._replace(alone=0) for tenant, turns in self._turns])
 
 
 class QuotaFile:

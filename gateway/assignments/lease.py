@@ -3,18 +3,23 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from gateway.assignments.policy import Policy
 from gateway.errors import GatewayError, Reason
+from gateway.graph.client import Permit
 from gateway.ledger.ledger import Leases
 from gateway.revision import Grant, PolicyName
 
 log = logging.getLogger(__name__)
 
+Permitted = Callable[[], AbstractAsyncContextManager[Permit]]
+
 # How often a lease that others hold is asked for.
 ASK_S = 0.05
+# How long a turn of the quota waits for one: about as long as another's round takes.
+TURN_S = 2.0
 
 
 @asynccontextmanager
@@ -33,6 +38,33 @@ async def leased(policy: Policy, deadline: float) -> AsyncIterator[Grant]:
         policy.generation = grant.generation
         policy.memory.recall(grant.revisions, grant.generation, policy.now(), grant.newest)
         yield grant
+
+
+@asynccontextmanager
+async def leased_for_a_turn(policy: Policy, deadline: float, permit: Permitted) -> AsyncIterator[Permit]:
+    """The lease, and what a write waits for beside it. While turns are scarce the turn comes first, so that other replicas may
+    write meanwhile. Where others have the lease for long, the turn is for other policies, and another comes after the lease.
+    Raises what both raise."""
+    async with AsyncExitStack() as stack:
+        its = await _turn_and_lease(policy, deadline, permit, stack) if policy.turns.are_scarce else None
+        if its is None:
+            await stack.enter_async_context(leased(policy, deadline))
+            its = await stack.enter_async_context(permit())
+        yield its
+
+
+async def _turn_and_lease(policy: Policy, deadline: float, permit: Permitted, stack: AsyncExitStack) -> Permit | None:
+    async with AsyncExitStack() as both:
+        its = await both.enter_async_context(permit())
+        try:
+            until = min(deadline, asyncio.get_running_loop().time() + TURN_S)
+            await both.enter_async_context(leased(policy, until))
+        except GatewayError as error:
+            if error.reason is not Reason.LEASE_HELD:
+                raise
+            return None
+        stack.push_async_exit(both.pop_all())
+        return its
 
 
 @asynccontextmanager

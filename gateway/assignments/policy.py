@@ -127,8 +127,11 @@ class Policy:
         """The write with its edits, in the ledger: from here on it may be sent, at once. rows: what the edits leave.
         write.written: when that was seen which it is built upon; then, when it was written down.
 
-        None where edits were taken over by another gateway, or too much time has passed. Raises LEASE_LOST, LEDGER_UNAVAILABLE.
+        None where edits were taken over by another gateway, or too much time has passed. Raises LEASE_LOST, LEDGER_UNAVAILABLE;
+        GRAPH_THROTTLED where Graph has refused another write since this one had its turn.
         """
+        if wait := self.turns.closed_for:
+            raise GatewayError(Reason.GRAPH_THROTTLED, retry_after=wait)
         built, write.client_request_id = write.written, str(uuid.uuid4())
         etag = write.base.etag if write.base is not None else ""
         entries = [

@@ -29,11 +29,12 @@ def json_of(quotas: Mapping[str, Quota]) -> str:
     return dumps(views)
 
 
-def own_share(turns: Turns, caller: str) -> dict[str, str]:
-    """What the caller has of a window and has left: fields of draft-ietf-httpapi-ratelimit-headers-10."""
+def own_share(turns: Turns, caller: str, told: float | None = None) -> dict[str, str]:
+    """What the caller has of a window and has left: fields of draft-ietf-httpapi-ratelimit-headers-10. told: in how many
+    seconds it is to come back, where it was refused; there is more for it then, as the draft has it."""
     share = turns.share_of(caller)
     left = max(share - turns.used_by().get(caller, 0), 0)
-    wait = math.ceil(turns.wait_now(caller)) if turns.are_scarce else 0
+    wait = math.ceil(told or turns.wait_now(caller))
     return {POLICY: f'"{turns.name}";q={share};w={WINDOW_S:.0f}', LEFT: f'"{turns.name}";r={0 if wait else left};t={wait}'}
 
 

@@ -40,11 +40,14 @@ class AssignmentService:
 
     async def __call__(self, call: Call) -> Message:
         """Whatever it comes to, the caller is told of its share of the quota."""
-        quota, caller = self._writers.graphs[call.tenant].quota, call.caller.name if call.caller else ""
+        quota, caller, told = self._writers.graphs[call.tenant].quota, call.caller.name if call.caller else "", None
         try:
             return await self._carry_out(call)
+        except GatewayError as error:
+            told = error.retry_after if error.reason is Reason.QUOTA_EXHAUSTED else None
+            raise
         finally:
-            call.record.trailers |= own_share(quota.writes if call.operation.writes else quota.requests, caller)
+            call.record.trailers |= own_share(quota.writes if call.operation.writes else quota.requests, caller, told)
 
     async def _carry_out(self, call: Call) -> Message:
         read = self._readers.get(call.operation.name)

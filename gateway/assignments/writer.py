@@ -14,7 +14,7 @@ from functools import partial
 
 from gateway.assignments.batch import Batch, Crowd
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
-from gateway.assignments.lease import leased
+from gateway.assignments.lease import leased, leased_for_a_turn
 from gateway.assignments.patience import MAY_PASS, OLD_READ_S
 from gateway.assignments.pending import Pending, apart, fail, still_wanted
 from gateway.assignments.policy import Policy, WriterDeps
@@ -135,7 +135,7 @@ class PolicyWriter:
         """Lease, turn and token, then the round. Seconds to wait before the next one."""
         if batch.is_open and self._policy.turns.are_scarce:
             await self._gather(deadline)
-        async with leased(self._policy, deadline), self._permit(batch, deadline) as permit:
+        async with leased_for_a_turn(self._policy, deadline, partial(self._permit, batch, deadline)) as permit:
             self._close(batch)
             self._facts.clear()
             if batch.is_open:

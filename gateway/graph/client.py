@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.call import Record
-from gateway.clock import Skew
+from gateway.clock import Skew, moment
 from gateway.credentials import TokenSource
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.graph_errors import graph_error_of
@@ -165,7 +165,7 @@ class GraphClient:
             if request_id and request_id.isascii() and request_id.isprintable():
                 ids["graph_request_id"] = request_id[:64]
             if "retry-after" in response.headers:
-                retry_after = parse_retry_after(response.headers["retry-after"])
+                retry_after = parse_retry_after(response.headers["retry-after"], moment(response.headers.get("date", "")))
             if status == 429:
                 turns[-1].refused(retry_after)
             else:

@@ -3,8 +3,9 @@
 import math
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
+
+from gateway.clock import moment
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 20.0  # Graph's throttling windows are 20 s long (docs/graph.md §4)
@@ -45,15 +46,11 @@ def backoff(attempt: int, jitter: float) -> float:
 
 
 def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds from a Retry-After header: seconds, decimal seconds (`2.128`) or an HTTP date; None if it says neither."""
+    """Seconds from a Retry-After header: seconds, decimal seconds (`2.128`) or an HTTP date; None if it says neither. now: by
+    the clock of who sent it."""
     if value is None:
         return None
     if DECIMAL.fullmatch(value.strip()):
         return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, math.ceil((moment - (now or datetime.now(UTC))).total_seconds()))
+    date = moment(value)
+    return None if date is None else max(0.0, math.ceil((date - (now or datetime.now(UTC))).total_seconds()))

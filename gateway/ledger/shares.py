@@ -6,14 +6,19 @@ change while somebody watches it for LAPSE_S is dead, and what it sent does not 
 connection cannot write a revision down, so it sends nothing more; what it did not use is free at once.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.stake import Granted, Stake
 
 LAPSE_S = 40.0  # what a replica took is sent within 20 s, or its revision is not written down; then it counts for 20 s
-GONE_S = 25.0  # of who has lost its connection
+GONE_S = 30.0  # of who has lost its connection
+# It may live, and read on without the ledger: so long others leave it its part; all of them half of the window at most, so that
+# one which dies again and again does not take all.
+ALONE_S = 600.0
+LOOKS_S = 5.0  # who looked longer ago does not know how long others have been silent
 UNTOLD = 0.1  # of the window: what may be used before it is said
 LEAST = 0.01  # of the window: what a replica has that wants nothing, so that a lone edit does not wait
 
@@ -37,8 +42,9 @@ def granted(me: int, mine: Stake, rows: Mapping[int, Row], of_the_gone: int = 0)
     share = max(min(divided(limit, stakes)[me], free), 0)
     beat = rows[me].beat + 1 if me in rows else 1
     closed_s = max((stake.closed_s for stake in others.values()), default=0.0)
-    row = Row(me, beat, mine._replace(holds=max(mine.holds, share)))
-    return row, Granted(share, _untold(limit), len(stakes), closed_s, _parts(me, stakes))
+    row = Row(me, beat, mine._replace(holds=max(mine.holds, share), alone=mine.alone // max(len(stakes), 2)))
+    told = [one for stake in others.values() for one in stake.told]
+    return row, Granted(share, _untold(limit), len(stakes), closed_s, _parts(me, stakes), told)
 
 
 def divided(limit: int, stakes: Mapping[int, Stake]) -> dict[int, int]:
@@ -99,26 +105,34 @@ class Watched:
     """Which rows are of the living, as one replica sees them change. Times are of its own monotonic clock."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str, int], tuple[int, float]] = {}
+        # Since when each row has had its beat, and its replica a connection or none.
+        self._seen: dict[tuple[str, str, int], tuple[tuple[int, bool], float]] = {}
+        self._looked = -math.inf
 
     def counting(self, rows: Iterable[Row], alive: Collection[int], now: float) -> tuple[dict[int, Row], int, list[Row]]:
         """Of the rows of one window: those of the living, by owner; how many turns others hold; and the rows that are over.
         alive: who has a connection."""
-        living, held, over = {}, 0, []
+        if now > self._looked + LOOKS_S:
+            self._seen.clear()
+        self._looked = now
+        living, held, alone, over = {}, 0, 0, []
         for row in rows:
             name = (row.stake.tenant, row.stake.window, row.owner)
-            beat, since = self._seen.get(name, (0, now))
-            if beat != row.beat:
-                beat, since = self._seen[name] = (row.beat, now)
-            is_alive = row.owner in alive
-            if now - since >= (LAPSE_S if is_alive else GONE_S):
+            is_alive, its = row.owner in alive, min(row.stake.holds, row.stake.alone)
+            state, since = self._seen.get(name, (None, now))
+            if state != (row.beat, is_alive):
+                _, since = self._seen[name] = ((row.beat, is_alive), now)
+            if now - since >= (LAPSE_S if is_alive else ALONE_S if its else GONE_S):
                 over.append(row)
                 del self._seen[name]
             elif is_alive:
-                living[row.owner] = row
+                closed_s = max(row.stake.closed_s - (now - since), 0.0)
+                living[row.owner] = replace(row, stake=row.stake._replace(closed_s=closed_s))
+            elif now - since < GONE_S:
+                held += max(min(row.stake.holds, row.stake.used + _untold(row.stake.limit)), its)
             else:
-                held += min(row.stake.holds, row.stake.used + _untold(row.stake.limit))
-        return living, held, over
+                alone = min(alone + its, int(row.stake.limit) // 2)
+        return living, held + alone, over
 
 
 def _untold(limit: float) -> int:

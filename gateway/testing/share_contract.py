@@ -42,3 +42,10 @@ class ShareContract(Ledgers):
                 [told] = await second.share([stake(0, 500)])
                 assert told.closed_s == 7.5
                 assert told.share <= 75
+
+    async def test_whom_one_told_to_come_is_told_to_the_others(self) -> None:
+        async with self.several(2) as gateways:
+            for first, second in [gateways] if gateways else ():
+                await first.share([stake()._replace(told=[("ops", "r1", 1.5)])])
+                [heard] = await second.share([stake()])
+                assert [tuple(one) for one in heard.told] == [("ops", "r1", 1.5)]

@@ -111,6 +111,7 @@ class World:
         scenario = self.scenario
         weights = {name: Weight(weight) for name, weight in {**scenario.elephants, **scenario.mice}.items()}
         self.fleet = [Replica(self.shared, number, Sharing(weights)) for number in range(1, scenario.replicas + 1)]
+        await asyncio.sleep(4 * BEAT_S)  # replicas are there before callers
         names = list(scenario.elephants)
         began = asyncio.get_running_loop().time()
         tasks = [asyncio.create_task(self.elephant(names[n % len(names)], n)) for n in range(scenario.policies if names else 0)]
@@ -141,16 +142,15 @@ class World:
             self.graph.admit("intune", "tenant", "another app", write=True, now=asyncio.get_running_loop().time())
 
     async def edit(self, name: str, policy: str, replica: Replica, *, is_told: bool = False) -> None:
-        """One, with as many calls as it takes."""
+        """One, with as many calls as it takes; each after the first to whichever replica there is."""
         loop, turns = asyncio.get_running_loop(), replica.quota.writes
         began = loop.time()
         try:
             await turns.take(began + self.scenario.within, Bid.of(Bidder(name, policy)))
         except GatewayError as error:
             await asyncio.sleep((error.retry_after or 1.0) + self.rng.uniform(0, 0.5))
-            if replica in self.fleet:
-                self.told += 1
-                await self.edit(name, policy, replica, is_told=True)
+            self.told += 1
+            await self.edit(name, policy, self.rng.choice(self.fleet), is_told=True)
             return
         self.kept += is_told
         self.waits[name].append((began, loop.time() - began))
@@ -204,6 +204,7 @@ SCENARIOS = (
     Scenario("1 replica, one elephant", 1, {"elephant": 1.0}),
     Scenario("1 replica, 1,000 mice", 1, {}, {f"mouse {n}": 1.0 for n in range(1000)}),
     Scenario("1 replica, 10 times too much, calls of 5 s", 1, EVEN, {"mouse": 1.0}, policies=1000, within=5.0),
+    Scenario("3 replicas, the same", 3, EVEN, {"mouse": 1.0}, policies=1000, within=5.0),
 )
 
 

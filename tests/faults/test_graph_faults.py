@@ -106,6 +106,16 @@ SENT_AGAIN = {
 }
 
 
+async def test_a_date_to_come_back_at_is_by_graphs_own_clock(live: Emulator):
+    graphs = {"Date": "Tue, 24 Nov 2020 10:00:00 GMT"}
+    live.world.faults.order(
+        [Fault(method="GET", path="/assignments", status=429, retry_after="Tue, 24 Nov 2020 10:00:30 GMT", headers=graphs)]
+    )
+    async with gateway(live) as rig:
+        failure = await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": EMPTY}, timeout=5)
+        assert (failure.reason, failure.retry_after) == ("GRAPH_THROTTLED", 30)
+
+
 @pytest.mark.parametrize("name", SENT_AGAIN)
 async def test_what_graph_did_not_carry_out_is_sent_again(documented: Emulator, name: str):
     fault = SENT_AGAIN[name]

@@ -2,6 +2,7 @@
 leads to another read."""
 
 import asyncio
+import sqlite3
 import time
 from itertools import groupby
 from typing import Any
@@ -91,6 +92,24 @@ async def test_a_quota_that_is_used_up_is_waited_for_before_the_read(one_page: E
     assert groups(one_page) == {guid(0), guid(1), guid(99)}
 
 
+async def test_others_may_write_a_policy_while_a_turn_for_it_is_waited_for(one_page: Emulator):
+    one_page.world.intune.add_policy("other", "other", [])
+    async with gateway(one_page, graph=GRAPH | {"writes_per_20s": 2}) as rig:
+        assert isinstance(await create(rig, group(0)), Assignment)
+        creating = asyncio.create_task(create(rig, group(1), policy="other"))
+        await until_waiting(rig)
+        with sqlite3.connect(rig.ledger.url.removeprefix("sqlite:///")) as ledger:
+            assert ledger.execute("SELECT count(*) FROM leases WHERE policy = 'other' AND owner <> 0").fetchone() == (0,)
+        assert isinstance(await creating, Assignment)
+
+
+async def until_waiting(rig: Rig) -> None:
+    """For a write's turn."""
+    async with asyncio.timeout(9):
+        while not (await rig.call("GetQuota", {})).windows[0].waiting:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_throttled_write_is_not_sent_again_as_it_was(one_page: Emulator):
     async with gateway(one_page, graph=GRAPH) as rig:
         one_page.world.faults.order([Fault(**ASSIGN, status=429, retry_after="1")])
@@ -119,6 +138,24 @@ async def test_after_a_pause_between_read_and_write_it_reads_anew(one_page: Emul
         assert not pauses
         assert built_upon_what_was_there(rig)
     assert groups(one_page) == {guid(1), guid(99)}
+
+
+async def test_a_write_is_not_sent_after_another_was_told_that_the_window_is_closed(one_page: Emulator):
+    """It has its turn already, and reads while Graph refuses the other."""
+    one_page.world.intune.add_policy("other", "other", [])
+    told = asyncio.Event()
+    async with gateway(one_page, graph=GRAPH) as rig:
+        assert isinstance(await create(rig, group(0)), Assignment)
+        one_page.world.requests.clear()
+        of_other = Fault(method="POST", path="other/assign$", status=429, retry_after="60")
+        one_page.world.faults.order([Fault(method="GET", path=f"{EMPTY}/assignments", until=told), of_other])
+        creating = asyncio.create_task(create(rig, group(1)))
+        await until(lambda: one_page.world.requests)
+        refused = await create(rig, group(2), policy="other")
+        told.set()
+        assert (refused.reason, (await creating).reason) == ("GRAPH_THROTTLED", "GRAPH_THROTTLED")
+        assert len(rig.writes()) == 1
+    assert groups(one_page) == {guid(0)}
 
 
 async def test_a_redirect_of_a_write_is_not_followed(one_page: Emulator):

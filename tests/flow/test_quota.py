@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from pathlib import Path
 
 import tomli_w
@@ -17,12 +18,17 @@ GRAPH = {"create_route": "assign", "writes_per_20s": 20}
 
 
 async def create(rig: Rig, number: int, timeout: float):
+    return (await created(rig, number, timeout))[0]
+
+
+async def created(rig: Rig, number: int, timeout: float):
+    """With the trailers."""
     policy = f"policy-{number}"
     if policy not in rig.emulator.world.intune.policies:
         rig.emulator.world.intune.add_policy(policy, policy, [])
     request = {"deviceCompliancePolicyId": policy, "assignment": {"target": group(number)}}
     fields = {"requestId": f"00000000-0000-4000-8000-{number:012}"}
-    return await rig.call("CreateComplianceAssignment", request | fields, timeout=timeout)
+    return await rig.exchange("CreateComplianceAssignment", request | fields, timeout=timeout)
 
 
 async def test_who_is_refused_is_told_the_window_and_served_at_the_time_it_was_told(live: Emulator):
@@ -34,7 +40,8 @@ async def test_who_is_refused_is_told_the_window_and_served_at_the_time_it_was_t
         assert (refused.status, refused.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED")
         assert refused.window == "window:writes"
         assert (refused.metadata["window"], refused.metadata["reserved"]) == ("writes", "true")
-        again = await create(rig, 5, 0.9)
+        again, trailers = await created(rig, 5, 0.9)
+        assert trailers["ratelimit"] == f'"writes";r=0;t={math.ceil(again.retry_after)}', "its own time, not that of the next"
         assert abs(again.retry_after - refused.retry_after) < 1, "it has its time already"
         await asyncio.sleep(again.retry_after)
         assert isinstance(await create(rig, 5, 60), Assignment)

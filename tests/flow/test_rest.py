@@ -15,7 +15,8 @@ from rig import gateway, logged
 
 from gateway.cli.emulator import tenant_of
 from gateway.emulator import Emulator
-from gateway.emulator.seeds import EMPTY, FILTER, FILTERED, WINDOWS
+from gateway.emulator.faults import Fault
+from gateway.emulator.seeds import FILTER, FILTERED, WINDOWS
 
 FILTERED_ROW = f"{WINDOWS}_{FILTERED}"
 
@@ -189,13 +190,17 @@ async def test_the_methods_of_a_path(live: Emulator):
 
 
 async def test_a_retry_is_asked_for_in_whole_seconds(live: Emulator):
-    live.world.graph.throttle.app_requests = 1
-    async with rest(live, graph={"max_attempts": 1}) as (_, caller):
-        await caller.send("GET", f"/beta{POLICIES}/{EMPTY}/assignments")
-        answer = await caller.send("GET", SET, headers={"Prefer": "wait=1"})
-        assert answer.status == 429
-        assert answer.json["error"]["code"] in ("GRAPH_THROTTLED", "QUOTA_EXHAUSTED"), "Graph's word, or what we learnt of it"
-        assert int(answer.headers["retry-after"]) >= 1
+    live.world.faults.order([Fault(method="GET", path="/assignments", status=429, retry_after="30.2")])
+    async with rest(live) as (rig, caller):
+        by_graph = await caller.send("GET", SET, headers={"Prefer": "wait=1"})
+        assert (by_graph.status, by_graph.json["error"]["code"]) == (429, "GRAPH_THROTTLED")
+        assert by_graph.headers["retry-after"] == "31"
+        by_us = await caller.send("GET", SET, headers={"Prefer": "wait=1"})
+        assert (by_us.status, by_us.json["error"]["code"]) == (429, "QUOTA_EXHAUSTED"), "what was learnt of it"
+        wait = by_us.headers["retry-after"]
+        assert 1 <= int(wait) <= 31
+        assert by_us.headers["ratelimit"] == f'"requests";r=0;t={wait}', "the draft wants one moment in both"
+        assert len(rig.emulator.world.requests) == 1
 
 
 @pytest.mark.parametrize("confirmed", [{"allowEmpty": True}, {"expectedCount": 4}])

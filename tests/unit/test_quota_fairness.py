@@ -63,6 +63,29 @@ def test_one_edit_waits_for_a_turn_of_each_other_caller_at_most():
     assert before <= 16
 
 
+@given(st.lists(st.sampled_from([1, 2, 13]), min_size=20, max_size=40))
+def test_who_asks_for_less_than_its_share_is_next_although_it_has_just_been_served(pauses: list[int]):
+    """Eight elephants of weight 2 and a mouse of weight 10, whose share is more than a third: it asks for a seventh at most."""
+    weights = {f"elephant {number}": 2.0 for number in range(8)} | {"mouse": 10.0}
+    queue = queue_of(weights, **dict.fromkeys(list(weights)[:-1], 300))
+    for pause in (8, *pauses):
+        for _ in range(max(pause, 14 - pause)):
+            assert queue.pop()[0] != "mouse"
+        for _ in range(2):
+            queue.push("mouse", "edit")
+            assert queue.pop()[0] == "mouse"
+
+
+def test_what_was_borrowed_is_paid_back():
+    queue, served = queue_of({}, **{f"elephant {number}": 500 for number in range(4)}), Counter()
+    for number in range(500):  # always away for a moment, so that it comes anew each time
+        queue.push("comes and goes", f"edit {number}")
+        served[queue.pop()[0]] += 1
+        if not queue.waits("comes and goes"):
+            served[queue.pop()[0]] += 1
+    assert served["comes and goes"] == pytest.approx(sum(served.values()) / 5, rel=0.05)
+
+
 def test_the_first_whose_turn_comes_pays_for_all_who_share_it():
     queue = queue_of({}, elephant=100)
     queue.push("elephant", "shared")

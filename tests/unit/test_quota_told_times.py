@@ -34,6 +34,38 @@ def test_it_lapses_after_the_grace():
     assert len(times) == 0
 
 
+@given(st.floats(-0.6, 0.6), st.floats(0, GRACE_S - 0.7), st.integers(1, 3))
+def test_who_comes_to_another_replica_is_known_there_once_for_each_time_that_it_was_told(age: float, late: float, often: int):
+    """age: of what is heard, when it is heard."""
+    mine, others = ToldTimes(), ToldTimes()
+    told = [mine.tell([A], "a", 5.0 + number, 0.0, 0.2, 1.0) for number in range(often)]
+
+    def hear(now: float) -> None:
+        others.hear(mine.soon(now - age, 100), now)
+
+    hear(told[0] - 4)
+    assert not others, "not yet"
+    for time in told:
+        for now in (time - 1.2, time - 0.7, time):
+            hear(now)
+        assert not others.claim(Bidder("a", "2"), time + late)
+        assert not others.claim(Bidder("b", "1"), time + late)
+        assert others.claim(A, time + late)
+        hear(time + late)
+    assert not others.claim(A, told[-1] + late), "others say it still, and it has come"
+    hear(told[-1] + 10)
+    assert not others
+
+
+def test_another_number_of_turns_is_told_for_from_then_on():
+    times = ToldTimes()
+    few = [tell(times, Bidder("a", str(number))) for number in range(20)]
+    slow = [times.tell([Bidder("b", str(number))], "b", 5.0, 0.0, 2.0, 1.0) for number in range(20)]
+    assert min(slow) >= 5.0 + 20 * 2.0 / TOLD - 2.5, "after those that were told before, who need so long now"
+    assert all(later - earlier >= 2.0 / TOLD - 1e-6 for earlier, later in pairwise(slow))
+    assert all(times.claim(Bidder("a", str(number)), told) for number, told in enumerate(few))
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0, 2), st.floats(0, 20)), max_size=100))
 def test_no_more_come_in_a_while_than_there_are_turns(asked):
     times, now, told = ToldTimes(), 50.0, []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.graph.quota.limit import FALL, WINDOW_S, Limit
-from gateway.graph.quota.window import Window
+from gateway.graph.quota.window import LEASE_S, Window
 
 STEPS = st.lists(
     st.one_of(
@@ -163,10 +163,22 @@ def test_who_has_no_share_has_no_turn_until_it_gets_one():
     assert window.size(3.0) == 100
 
 
+def test_who_stood_still_has_no_turn_until_it_knows_its_share_and_uses_none_that_it_took():
+    window = Window(100)
+    window.set_share(1.0, 50, untold=10, replicas=2)
+    assert window.wait(1.0 + LEASE_S) == window.closed_for(1.0 + LEASE_S) == 0
+    assert window.wait(60.0) > 0
+    assert window.closed_for(60.0) > 0
+    window.set_share(60.0, 30, untold=10, replicas=2)
+    assert window.wait(60.0) == window.closed_for(60.0) == 0
+    window.set_share(61.0, 20)
+    assert window.wait(120.0) == 0, "without the ledger there is none to wait for"
+
+
 def test_a_refusal_closes_the_window_for_what_it_says():
     window = Window(100)
     window.limit.refused(10.0, 2.128)
-    assert window.wait(10.0) == pytest.approx(2.128)
+    assert window.wait(10.0) == window.closed_for(10.0) == pytest.approx(2.128)
     window.limit.refused(10.5, 0.1)
     assert window.wait(10.5) == pytest.approx(1.628), "an earlier word that says more still counts"
 
@@ -178,6 +190,14 @@ def test_a_refusal_that_says_nothing_closes_it_longer_each_time_up_to_a_window()
         waits.append(limit.closed_until - now)
         now = limit.closed_until
     assert waits == [1, 2, 4, 8, 16, 20, 20]
+    assert limit.closed_for(now - 20) == 20
+    for nothing in (0.0, 9e9):
+        limit.refused(now, nothing)
+    assert limit.closed_for(now) == 3600, "and no longer than an hour"
+    limit, now = Limit(100), 0.0
+    limit.refused(now, 0.0)
+    assert limit.closed_for(now) == 1, "no time is none"
+    now = limit.closed_until
     limit.refusals = 0  # Graph took a request
     limit.refused(now, None)
     assert limit.closed_until - now == 1

@@ -72,7 +72,11 @@ def test_without_the_ledger_the_last_share_goes_on_but_for_one_part_of_as_many_a
         ledger.share_of_all = 40
         await replicas.ask()
         assert size(quota.writes) == 40
-        assert ledger.told[-1][0].holds == 25, "what it held when it asked"
+        writes, requests = ledger.told[-1]
+        assert writes.holds == 25, "what it held when it asked"
+        assert (writes.alone, requests.alone) == (0, 1000), "without the ledger nothing is written, but read"
+        await replicas.leave()
+        assert [(stake.holds, stake.alone) for stake in ledger.told[-1]] == [(0, 0)] * 2
 
     run(goes_on())
 

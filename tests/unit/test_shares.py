@@ -1,6 +1,8 @@
 """Replicas divide a window: by what their callers want, and never more of it in sum than there is."""
 
+import math
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -8,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.graph.quota.limit import WINDOW_S
-from gateway.graph.quota.window import Window
-from gateway.ledger.shares import GONE_S, LAPSE_S, Row, Watched, divided, fair, granted
+from gateway.graph.quota.window import LEASE_S, Window
+from gateway.ledger.shares import ALONE_S, GONE_S, LAPSE_S, Row, Watched, divided, fair, granted
 from gateway.stake import Stake
 
 
@@ -73,6 +75,9 @@ class Replica:
     window: Window = field(default_factory=lambda: Window(20))
     watched: Watched = field(default_factory=Watched)
     share: int = 0
+    alone: int = 0
+    replicas: int = 10
+    asked: float = -math.inf
     open: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -80,14 +85,21 @@ class Replica:
 
     def beat(self, table: dict[int, Row], alive: set[int], now: float, wants: int) -> None:
         used = self.window.used(now)
-        mine = Stake("t", "w", used, max(self.share, used), self.window.limit.at(now), 0.0, {"a": (1.0, used, wants)})
+        wanted = {"a": (1.0, used, wants)}
+        mine = Stake("t", "w", used, max(self.share, used), self.window.limit.at(now), 0.0, wanted, (), self.alone)
         rows, held, over = self.watched.counting(table.values(), alive, now)
         for row in over:
             del table[row.owner]
         own = {self.number: table[self.number]} if self.number in table else {}
         table[self.number], got = granted(self.number, mine, rows | own, held)
-        self.share = got.share
+        self.share, self.replicas, self.asked = got.share, got.replicas, now
         self.window.set_share(now, got.share, got.untold)
+
+    def goes_on(self, now: float) -> None:
+        """The ledger cannot be asked."""
+        if now > self.asked + LEASE_S:
+            self.share = min(self.share, 20 // max(self.replicas, 2))
+            self.window.set_share(now, self.share)
 
 
 @given(st.integers(1, 5), st.integers(0, 2**32), st.floats(0, 1))
@@ -122,6 +134,48 @@ def test_no_20_seconds_have_more_requests_of_all_replicas_than_the_limit(count: 
         assert sum(start <= moment < start + WINDOW_S for moment in counted) <= 20
 
 
+@given(st.integers(2, 4), st.integers(0, 2**32))
+def test_readers_who_lose_the_ledger_one_or_all_read_on_and_never_more_in_sum(count: int, seed: int):
+    """Four minutes, in which they take all that they can."""
+    rng = random.Random(seed)
+    replicas = [Replica(number, alone=20) for number in range(1, count + 1)]
+    table: dict[int, Row] = {}
+    alive, counted, lonely = {one.number for one in replicas}, list[float](), Counter[int]()
+    for tick in range(2400):
+        now = tick / 10
+        if rng.random() < 0.01:
+            everyone = {one.number for one in replicas}
+            alive = rng.choice((everyone, set(), everyone - {rng.choice(replicas).number}))
+        for one in replicas:
+            if (tick + one.number) % 5 == 0:
+                one.beat(table, alive, now, 100) if one.number in alive else one.goes_on(now)
+            while not one.window.wait(now):
+                one.window.take(now)
+                one.window.answered(now)
+                counted.append(now)
+                lonely[one.number] += one.number not in alive and now > one.asked + 30
+    for start in counted:
+        assert sum(start <= moment < start + WINDOW_S for moment in counted) <= 20
+    for one in replicas:
+        assert lonely[one.number] or one.asked > 200, "it goes on"
+
+
+def test_one_that_dies_again_and_again_leaves_half_of_the_window_to_the_others():
+    table: dict[int, Row] = {}
+    first = Replica(1, alone=20)
+    for number in range(2, 30):
+        dies = Replica(number, alone=20)
+        for one in (dies, first, dies, first):
+            one.beat(table, {1, number}, number * 40.0, 100)
+        for seconds in range(1, 40, 4):
+            first.beat(table, {1}, number * 40.0 + seconds, 100)
+    assert first.share >= 10
+    for seconds in range(1200, int(1200 + ALONE_S + 10), 4):
+        first.beat(table, {1}, seconds, 100)
+    assert first.share == 20
+    assert set(table) == {1}
+
+
 def test_a_dead_replicas_share_comes_back():
     table: dict[int, Row] = {}
     first, second = Replica(1), Replica(2)
@@ -135,7 +189,7 @@ def test_a_dead_replicas_share_comes_back():
     assert (first.share, second.share) == (10, 10)
     second.beat(table, {2}, 2.0, 100)
     assert second.share == 18, "but for what it may have used since it last said so"
-    for seconds in (3.0, GONE_S + 3.0):
+    for seconds in range(3, int(GONE_S) + 4):
         second.beat(table, {2}, seconds, 100)
     assert second.share == 20
     assert set(table) == {2}
@@ -145,8 +199,14 @@ def test_a_replica_that_is_paused_keeps_what_it_holds_until_its_lease_is_over():
     table: dict[int, Row] = {}
     first, second = Replica(1), Replica(2)
     first.beat(table, {1, 2}, 0.0, 100)
-    for seconds in (0.0, 5.0, LAPSE_S - 1):
+    for seconds in range(int(LAPSE_S)):
         second.beat(table, {1, 2}, seconds, 100)
         assert second.share == 0
     second.beat(table, {1, 2}, LAPSE_S, 100)
     assert second.share == 20
+
+
+def test_what_graph_told_a_replica_that_is_paused_does_not_begin_anew_with_each_look():
+    watched, row = Watched(), Row(2, 1, stake()._replace(closed_s=10.0))
+    left = [watched.counting([row], {1, 2}, now)[0][2].stake.closed_s for now in (0.0, 4.0, 8.0, 12.0)]
+    assert left == [10.0, 6.0, 2.0, 0.0]

@@ -5,11 +5,14 @@ fair_queue.py   whose turn it is: pure
 told_times.py   when those come back who were refused, and who of them is served: pure
 limit.py        what the limit is taken to be after Graph's own refusals: pure
 turns.py        the four together, for who waits on an event loop
+windows.py      the turns of a tenant's two windows
 """
 
 from gateway.graph.quota.fair_queue import Weight
 from gateway.graph.quota.limit import WINDOW_S
 from gateway.graph.quota.told_times import Bidder
-from gateway.graph.quota.turns import Bid, Quota, Sharing, Turns
+from gateway.graph.quota.turns import Bid, Sharing, Turns
+from gateway.graph.quota.window import LEASE_S
+from gateway.graph.quota.windows import Quota
 
-__all__ = ["WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]
+__all__ = ["LEASE_S", "WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]

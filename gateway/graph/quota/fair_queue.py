@@ -8,7 +8,7 @@ wait, not with those who ever did.
 
 import itertools
 from bisect import bisect_left, bisect_right, insort
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Generic, NamedTuple, TypeVar
@@ -25,12 +25,13 @@ class Weight(NamedTuple):
 
 class Head(NamedTuple):
     """Where a caller's first item stands: smallest start first; where that is the same, who had no turn yet, then who waited
-    first."""
+    first. tag: what its next start is counted from."""
 
     start: float
     again: bool
     number: int
     caller: str
+    tag: float
 
 
 class FairQueue(Generic[Item]):
@@ -65,9 +66,10 @@ class FairQueue(Generic[Item]):
         """How many go before those who wait for their share."""
         return len(self._due)
 
-    def waiting(self) -> dict[str, int]:
+    def waiting(self) -> Counter[str]:
         """How many items wait, by caller."""
-        return {caller: len(queue) for caller, queue in self._queues.items()}
+        due = Counter(head.caller for head in self._due.values())
+        return Counter({caller: len(queue) for caller, queue in self._queues.items()}) + due
 
     def waits(self, caller: str) -> int:
         """How many of this caller's."""
@@ -105,8 +107,7 @@ class FairQueue(Generic[Item]):
     def turns_before(self, caller: str) -> float:
         """About how many turns come before that of one more item of this caller."""
         weight, time = self._here(caller), self._time
-        start = self._starts[caller].start if caller in self._starts else self._start(caller)
-        start += self.waits(caller) / weight
+        start = self._starts[caller].tag + self.waits(caller) / weight if caller in self._starts else self._start(caller)
         by_time = max(start - time, 0.0) * (self._active + (0.0 if self._counts(caller) else weight))
         by_tags = sum(bisect_right(order, start, key=_start_of) for order in self._order.values())
         turns = min(max(by_time, by_tags), len(self))
@@ -124,16 +125,16 @@ class FairQueue(Generic[Item]):
         if caller not in self._queues:
             self._queues[caller] = OrderedDict()
             start = self._start(caller)
-            if caller in self._ahead:
-                self._forget(caller)
+            tag = self._forget(caller) if caller in self._ahead else start
             self._active += self._here(caller)
-            self._place(caller, start)
+            self._place(caller, tag, start=start)
         self._queues[caller][item] = None
 
     def push_due(self, caller: str, item: Item) -> None:
         """It goes before all who wait for their share, in order with others like it and with callers who begin to wait."""
         self.remove(item)
-        self._due[item] = Head(min(self._time, self._earliest()), False, next(self._numbers), caller)
+        level = min(self._time, self._earliest())
+        self._due[item] = Head(level, False, next(self._numbers), caller, level)
 
     def remove(self, item: Item) -> None:
         """It waits no more, and costs nobody a turn."""
@@ -193,21 +194,21 @@ class FairQueue(Generic[Item]):
         return min((head.start for head in self._heads()), default=self._time)
 
     def _start(self, caller: str) -> float:
-        """The tag with which a caller begins to wait, unless it is ahead: level with the first of those who do, but not as if
-        it had waited for a whole turn."""
-        if caller in self._ahead:
-            return self._ahead[caller]
-        return max(min(self._time, self._earliest()), self._time - 1.0)
+        """Where a caller begins to wait: level with the first of those who do, but not as if it had waited for a whole turn.
+        Who comes back while it is ahead may borrow a round (borrowed virtual time, Duda and Cheriton, 1999), and pays later."""
+        level = max(min(self._time, self._earliest()), self._time - 1.0)
+        return max(level, self._ahead[caller] - 1.0) if caller in self._ahead else level
 
-    def _place(self, caller: str, start: float, *, again: bool = False) -> None:
-        head = self._starts[caller] = Head(start, again, next(self._numbers), caller)
+    def _place(self, caller: str, tag: float, *, start: float | None = None, again: bool = False) -> None:
+        """start: where it stands, if that is not its tag."""
+        head = self._starts[caller] = Head(tag if start is None else start, again, next(self._numbers), caller, tag)
         insort(self._order[self._has_priority(caller)], head)
 
     def _displace(self, caller: str) -> float:
         head = self._starts.pop(caller)
         order = self._order[self._has_priority(caller)]
         del order[bisect_left(order, head)]
-        return head.start
+        return head.tag
 
     def _remember(self, caller: str, start: float) -> None:
         """That it had more than its share, as long as that counts."""

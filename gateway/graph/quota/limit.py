@@ -7,6 +7,7 @@ WINDOW_S = 20.0
 FALL = 0.75  # to so much of it, at most once a window: one overload is answered by many refusals
 RISE = 0.05  # of the ceiling, in a window without a refusal
 FIRST_S = 1.0  # a window is closed so long by a refusal that says nothing, then twice as long each time, up to a whole window
+LONGEST_S = 3600.0  # whatever a refusal says
 
 
 class Limit:
@@ -25,8 +26,9 @@ class Limit:
         return min(self._assumed + self.ceiling * RISE * max(now - self._since, 0.0) / WINDOW_S, self.ceiling)
 
     def refused(self, now: float, retry_after: float | None) -> None:
-        """Graph answered 429. retry_after: seconds, None where it did not say; then we back off, as refused requests count."""
-        wait = min(FIRST_S * 2.0 ** min(self.refusals, 10), WINDOW_S) if retry_after is None else retry_after
+        """Graph answered 429. retry_after: seconds, None or 0 where it did not say; then we back off, as refused requests
+        count."""
+        wait = min(retry_after or min(FIRST_S * 2.0 ** min(self.refusals, 10), WINDOW_S), LONGEST_S)
         self.refusals += 1
         self.close(now + wait)
         if now >= self._fell_at + WINDOW_S:

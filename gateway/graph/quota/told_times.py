@@ -2,12 +2,13 @@
 
 Promises: no more are told to come in a while than it has turns, so that what is told can be kept; the times are spread, so
 that no herd returns; a caller gets no more of them than its share, so that others find one soon. Who comes at its time, or
-within the grace after it, is known, once. A time that passes costs nobody a turn. How much is kept is bounded.
+within the grace after it, is known, once; at another replica too, which hears of it shortly before. A time that passes costs
+nobody a turn. How much is kept is bounded.
 """
 
-import heapq
-from collections import Counter
-from collections.abc import Collection
+from bisect import bisect_right, insort
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 GRACE_S = 1.0
@@ -15,6 +16,8 @@ EARLY_S = 0.05  # callers' clocks may run a little faster
 TOLD = 0.8  # of the turns; the rest is for those who come unannounced
 HORIZON_S = 3600.0  # nobody is told a later time
 MOST_OF_ONE, MOST = 1_000, 20_000
+SOON_S = 2.0  # so long before, other replicas hear of it
+HEARD_S = 1.0  # so far from what was told may be what they hear
 
 
 class Bidder(NamedTuple):
@@ -29,21 +32,24 @@ class ToldTimes:
 
     def __init__(self) -> None:
         self._told: dict[Bidder, list[float]] = {}
-        self._ends: list[tuple[float, Bidder]] = []  # a heap
+        self._ends: list[tuple[float, Bidder]] = []  # in order
         self._counts: Counter[str] = Counter()
         self._latest: dict[str, float] = {}  # of each payer with a time that is still to come
         self._taken: dict[int, int] = {}  # slot -> a later one, before which none is free
         self._width, self._passed = 1.0, 0
+        # What others told, as far as it was heard; of that, what has come here.
+        self._heard: dict[Bidder, list[float]] = {}
+        self._came: dict[Bidder, list[float]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._told)
+        return bool(self._told or self._heard)
 
     def __len__(self) -> int:
         return sum(self._counts.values())
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Counter[str]:
         """How many times are still to come, by caller."""
-        return dict(self._counts)
+        return self._counts.copy()
 
     def told(self, bidder: Bidder, now: float) -> float | None:
         """What this one was told, if it is still to come."""
@@ -60,8 +66,8 @@ class ToldTimes:
         self._forget(now)
         if self._counts[payer] + len(bidders) > MOST_OF_ONE or len(self._ends) + len(bidders) > MOST:
             return None
-        if not self._taken:
-            self._width, self._passed = interval / TOLD, int(now * TOLD / interval)
+        if not self._taken or not 0.8 < self._width * TOLD / interval < 1.25:
+            self._divide(now, interval / TOLD)
         after = self._latest.get(payer, 0.0) + self._width / share
         slot = self._free(int(max(earliest, after) / self._width) + 1)
         time = slot * self._width
@@ -72,21 +78,59 @@ class ToldTimes:
         for bidder in bidders:
             self._told.setdefault(bidder, []).append(time)
             self._counts[bidder.caller] += 1
-            heapq.heappush(self._ends, (time + GRACE_S, bidder))
+            insort(self._ends, (time + GRACE_S, bidder))
         return time
 
     def claim(self, bidder: Bidder, now: float) -> bool:
         """Whether this one was told to come now; once for each time that it was told."""
         time = self.told(bidder, now)
         if time is None or time - EARLY_S > now:
-            return False
+            return self._claim_heard(bidder, now)
         self._drop(bidder, time)
         return True
+
+    def _claim_heard(self, bidder: Bidder, now: float) -> bool:
+        times = self._heard.get(bidder, [])
+        time = next((time for time in times if time - HEARD_S <= now <= time + GRACE_S), None)
+        if time is None:
+            return False
+        times.remove(time)
+        self._came.setdefault(bidder, []).append(time)
+        return True
+
+    def soon(self, now: float, most: int) -> list[tuple[str, str, float]]:
+        """What other replicas are to hear: caller, request id and seconds of times that come soon, at most so many."""
+        self._forget(now)
+        soon = self._ends[: min(bisect_right(self._ends, (now + SOON_S + GRACE_S,)), most)]
+        return [(*bidder, end - GRACE_S - now) for end, bidder in soon if self._at(bidder, end - GRACE_S) is not None]
+
+    def hear(self, told: Iterable[tuple[str, str, float]], now: float) -> None:
+        """All that other replicas say, as `soon` has it, in place of what they said before."""
+        heard: dict[Bidder, list[float]] = defaultdict(list)
+        came = {bidder: [time for time in times if time + 2 * HEARD_S + GRACE_S > now] for bidder, times in self._came.items()}
+        self._came = {bidder: times for bidder, times in came.items() if times}
+        over = {bidder: list(times) for bidder, times in self._came.items()}
+        for caller, request_id, seconds in told:
+            bidder, time = Bidder(caller, request_id), now + seconds
+            known = next((one for one in over.get(bidder, ()) if abs(one - time) < HEARD_S), None)
+            if known is None:
+                heard[bidder].append(time)
+            else:
+                over[bidder].remove(known)
+        self._heard = dict(heard)
 
     def due(self, now: float, until: float) -> int:
         """How many slots between are taken, of the first hundred."""
         first, last = int(now / self._width), int(until / self._width) + 1
         return sum(slot in self._taken for slot in range(first, min(last, first + 100)))
+
+    def _divide(self, now: float, width: float) -> None:
+        """Time into slots of so many seconds; what was told before takes as many of them, one after the other."""
+        self._width, self._passed, self._taken = width, int(now / width), {}
+        slot = -1
+        for time in sorted({end - GRACE_S for end, _ in self._ends}):
+            slot = max(slot + 1, int(time / width + 1e-6))
+            self._taken[slot] = slot + 1
 
     def _free(self, slot: int) -> int:
         """The first that is, from this one on."""
@@ -100,16 +144,16 @@ class ToldTimes:
 
     def _forget(self, now: float) -> None:
         """What has passed."""
-        while self._ends and self._ends[0][0] < now:
-            end, bidder = heapq.heappop(self._ends)
+        passed = bisect_right(self._ends, (now,))
+        for end, bidder in self._ends[:passed]:
             self._drop(bidder, end - GRACE_S)
+        del self._ends[:passed]
         for slot in range(self._passed, int(now / self._width) if self._taken else 0):
             self._taken.pop(slot, None)
         self._passed = max(self._passed, int(now / self._width))
 
     def _drop(self, bidder: Bidder, time: float) -> None:
-        times = self._told.get(bidder, [])
-        at = next((at for at, one in enumerate(times) if abs(one - time) < EARLY_S / 2), None)
+        times, at = self._told.get(bidder, []), self._at(bidder, time)
         if at is None:
             return  # it came
         del times[at]
@@ -119,3 +163,7 @@ class ToldTimes:
         if not self._counts[bidder.caller]:
             del self._counts[bidder.caller]
             self._latest.pop(bidder.caller, None)
+
+    def _at(self, bidder: Bidder, time: float) -> int | None:
+        """Where among what it was told; None: it came."""
+        return next((at for at, one in enumerate(self._told.get(bidder, ())) if abs(one - time) < EARLY_S / 2), None)

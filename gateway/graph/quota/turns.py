@@ -14,7 +14,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.graph.quota.fair_queue import FairQueue, Weight
 from gateway.graph.quota.limit import WINDOW_S
 from gateway.graph.quota.told_times import Bidder, ToldTimes
-from gateway.graph.quota.window import RESERVE, Window
+from gateway.graph.quota.window import Window
 from gateway.stake import Granted, Stake
 
 ANSWER_S = 0.05  # a refusal has to reach its caller before the deadline
@@ -31,7 +31,7 @@ class Sharing(NamedTuple):
 
 
 EVENLY = Sharing()
-MOST_TOLD = 100  # callers that other replicas are told of
+MOST_TOLD = 100  # callers, and times, that other replicas are told of
 
 
 @dataclass(eq=False)
@@ -56,10 +56,10 @@ class Bid:
 
 
 class Turns:
-    """Of one window. window: its name, for callers. reserve: see Window."""
+    """Of one window. name: for callers. reserve: see Window. go_on: whether turns are of use while the ledger is away."""
 
-    def __init__(self, name: str, limit: int, sharing: Sharing = EVENLY, reserve: float = 0.0) -> None:
-        self.name, self.sharing = name, sharing
+    def __init__(self, name: str, limit: int, sharing: Sharing = EVENLY, reserve: float = 0.0, *, go_on: bool = False) -> None:
+        self.name, self.sharing, self._go_on = name, sharing, go_on
         self.window, self.told_times = Window(limit, reserve), ToldTimes()
         self.queue: FairQueue[Bid] = FairQueue(sharing.weights, sharing.reserve, max(limit * sharing.reserve, 1.0))
         self._urgent: OrderedDict[Bid, None] = OrderedDict()
@@ -78,6 +78,11 @@ class Turns:
     def are_scarce(self) -> bool:
         """Whether a turn would have to be waited for."""
         return bool(self.waiting or self.window.wait(self.now()))
+
+    @property
+    def closed_for(self) -> float:
+        """Seconds; see Window.closed_for."""
+        return self.window.closed_for(self.now())
 
     @property
     def interval(self) -> float:
@@ -181,7 +186,7 @@ class Turns:
     def stake(self, tenant: str) -> Stake:
         """What other replicas are told."""
         now, self._told = self.now(), self._taken
-        took, waits = self.used_by(), Counter(self.queue.waiting()) + Counter(self.told_times.counts())
+        took, waits = self.used_by(), self.queue.waiting() + self.told_times.counts()
         callers = {
             caller: (self.queue.weight(caller), took[caller], waits[caller])
             for caller, _ in (took + waits).most_common(MOST_TOLD)
@@ -189,7 +194,8 @@ class Turns:
         used = self.window.used(now)
         holds = max(used, self.window.size(now) if self._share is None else self._share)
         limit = self.window.limit
-        return Stake(tenant, self.name, used, holds, limit.at(now), max(limit.closed_until - now, 0.0), callers)
+        told, alone = self.told_times.soon(now, MOST_TOLD), limit.ceiling if self._go_on else 0
+        return Stake(tenant, self.name, used, holds, limit.at(now), max(limit.closed_until - now, 0.0), callers, told, alone)
 
     def share(self, granted: Granted) -> None:
         """What replicas leave to this one, after `stake` was told."""
@@ -197,13 +203,14 @@ class Turns:
         since = self._taken - self._told
         self.window.set_share(now, granted.share, max(granted.untold - since, 0), granted.replicas)
         self.queue.set_parts(granted.parts, float(granted.replicas))
+        self.told_times.hear(granted.told, now)
         limit = self.window.limit
         limit.others_closed_until = max(limit.others_closed_until, now + granted.closed_s if granted.closed_s else 0.0)
         self.give()
 
     def cut(self, replicas: int) -> None:
-        """Nobody can be asked for a share: the last one goes on, but for one of so many parts."""
-        part = max(self.window.limit.ceiling // replicas, 1)
+        """Nobody can be asked for a share: the last one goes on, but for one of so many parts, and half of all at most."""
+        part = max(self.window.limit.ceiling // max(replicas, 2), 1)
         self._share = part if self._share is None else min(self._share, part)
         self.window.set_share(self.now(), self._share)
         self.give()
@@ -274,19 +281,6 @@ class Turns:
         retry_after = max(wait, NEVER_S) if told is None else max(told - now, 0.001)
         facts = {"window": self.name, "reserved": str(told is not None).lower()}
         return GatewayError(Reason.QUOTA_EXHAUSTED, retry_after=retry_after, metadata=facts)
-
-
-class Quota:
-    """The turns of one tenant. A write, and what it has to read, goes before callers' reads: there are few writes, as their own
-    turns bound them, and any number of reads."""
-
-    def __init__(self, writes: int = 100, requests: int = 1000, sharing: Sharing = EVENLY) -> None:
-        self.writes, self.requests = Turns("writes", writes, sharing), Turns("requests", requests, sharing, RESERVE)
-
-    def change(self, writes: int, requests: int, sharing: Sharing) -> None:
-        """See Turns.change."""
-        self.writes.change(writes, sharing)
-        self.requests.change(requests, sharing)
 
 
 def _was_given(bid: Bid) -> bool:

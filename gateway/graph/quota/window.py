@@ -4,6 +4,7 @@ Promise: a turn counts from when it is taken until 20 s after its request was an
 the request, no 20 s of Graph's have more than the limit, however late, early or in a bunch requests arrive.
 """
 
+import math
 from collections import deque
 
 from gateway.graph.quota.limit import WINDOW_S, Limit
@@ -12,6 +13,7 @@ MARGIN_S = 0.05  # Graph's clock need not run exactly as fast as ours
 BURST = 0.05  # of the limit: so many turns at once after a rest, and at most a second that is missed after them
 RESERVE = 0.5  # of the burst: what those who are not urgent leave to those who are, where that is wanted
 SHARE_S = 0.5  # who has no share may have one by then
+LEASE_S = 5.0  # how long a share is good for
 ENOUGH = 1 - 1e-9  # of a turn: sums of floats are not exact
 
 
@@ -24,6 +26,7 @@ class Window:
         self._share: int | None = None
         self._replicas = 1
         self._untold: int | None = None  # turns that may be taken before the next share
+        self._lease_ends = math.inf
         self._now = self._at = 0.0
         self._tokens = float(self._burst(ceiling))
         self._most: float | None = None  # tokens that there may be while somebody waits
@@ -47,7 +50,7 @@ class Window:
     def wait(self, now: float, *, urgent: bool = True) -> float:
         """Seconds until the next turn could be taken, if nobody else does."""
         now, size = self._settle(now), self.size(now)
-        if not size or self._untold == 0:
+        if not size or self._untold == 0 or now > self._lease_ends:
             return SHARE_S
         needed = 1 + self._left(size, urgent)
         pace = (needed - self._tokens) * WINDOW_S / size if self._tokens < needed - 1 + ENOUGH else 0.0
@@ -59,6 +62,11 @@ class Window:
         else:  # turns that are not answered yet
             room = self.interval(now)
         return max(pace, room, self.limit.closed_for(now))
+
+    def closed_for(self, now: float) -> float:
+        """Seconds that a turn which was taken may not be used for: Graph closed the window meanwhile, or we stood still for so
+        long that others may have our share."""
+        return max(self.limit.closed_for(now), SHARE_S if self._settle(now) > self._lease_ends else 0.0)
 
     def take(self, now: float) -> None:
         """A turn; `wait` was 0."""
@@ -88,8 +96,9 @@ class Window:
 
     def set_share(self, now: float, share: int | None, untold: int | None = None, replicas: int = 1) -> None:
         """What replicas leave to this one from now on; None: all. Turns that count already go on to. untold: how many may be
-        taken before it is asked again; None: any. replicas: how many there are; who waits here has its part soon."""
-        self._settle(now)
+        taken before it is asked again, which has to be within LEASE_S; None: any, and it goes on. replicas: how many there are;
+        who waits here has its part soon."""
+        self._lease_ends = self._settle(now) + (math.inf if untold is None else LEASE_S)
         self._share, self._untold, self._replicas = share, untold, replicas
         self._tokens = min(self._tokens, self._burst(self.size(self._now)))
 
