@@ -3,6 +3,7 @@ what only the policy's rows can tell: whose assignment an update or a deletion t
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Protocol
 
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
@@ -34,9 +35,10 @@ class Authorizer(Protocol):
         """Whether the caller may; must not block."""
         ...
 
-    def may_ever(self, caller: str, operation: str) -> bool:
-        """False where the caller may not, whatever the tenant, policy and targets; asked of every call before its message is
-        read. Must not block."""
+    def where(self, caller: str, operation: str, tenants: Collection[str]) -> Collection[str]:
+        """Tenants in which the caller may, if it may in any; of those that no rule tells from others, two are enough. None
+        where it may not, whatever the tenant, policy and targets. Asked of every call before its message is read, and always
+        of the same tenants. All of them is always right. Must not block."""
         ...
 
     def reload(self) -> None:
@@ -51,13 +53,13 @@ class Authorizer(Protocol):
 class AuthorizeOperation:
     """The step before the message is read: who may not at all costs no more."""
 
-    def __init__(self, authorizer: Authorizer) -> None:
-        self._authorizer = authorizer
+    def __init__(self, authorizer: Authorizer, tenants: Collection[str]) -> None:
+        self._authorizer, self._tenants = authorizer, tenants
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises CALLER_NOT_PERMITTED."""
         caller, operation = call.caller.name if call.caller else "", call.operation.name
-        if not self._authorizer.may_ever(caller, operation):
+        if not self._authorizer.where(caller, operation, self._tenants):
             raise GatewayError(
                 Reason.CALLER_NOT_PERMITTED, f"{caller} has no permission {operation}.", metadata={"permission": operation}
             )
@@ -106,8 +108,9 @@ class Authorize:
 
     def _in_the_only_tenant(self, asked: Question) -> Question:
         """Where the caller names no tenant: the one in which it may, if that is one."""
-        everywhere = (replace(asked, tenant=tenant) for tenant in self._tenants)
-        permitted = [question for question in everywhere if not self._missing(question)]
+        where = self._authorizer.where(asked.caller, asked.operation, self._tenants)
+        everywhere = (replace(asked, tenant=tenant) for tenant in where)
+        permitted = [*islice((question for question in everywhere if not self._missing(question)), 2)]
         if len(permitted) > 1:
             raise invalid(TENANT_HEADER, "has to name one of the tenants", Reason.TENANT_REQUIRED)
         return permitted[0] if permitted else replace(asked, tenant="any tenant")
