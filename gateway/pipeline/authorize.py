@@ -14,6 +14,7 @@ from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
 from gateway.operations import OPERATIONS
+from gateway.pace import rest
 from gateway.pipeline.cedar import Decision, Question
 from gateway.pipeline.discretion import blind_answer, blind_error, blind_warning
 from gateway.pipeline.validate import TENANT_HEADER
@@ -78,6 +79,7 @@ class Authorize:
         if not call.tenant:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
+        await rest()
         call = call.found(tenant=question.tenant, judge=self._judge(question))
         try:
             answer = await next_handler(call)
@@ -169,11 +171,12 @@ def with_targets(asked: Question, added: Sequence[Mapping[str, Any]], removed: S
     """The question with what is touched; targets are Graph's JSON objects."""
     both = (*added, *removed)
     used = [used for used in map(filter_of, both) if used != NO_FILTER]
+    of_added, of_removed = ([*map(ids_of, targets)] for targets in (added, removed))
     return replace(
         asked,
-        kinds=frozenset().union(*map(kinds_meant, both)),
-        added_ids=frozenset().union(*map(ids_of, added)),
-        removed_ids=frozenset().union(*map(ids_of, removed)),
+        kinds=frozenset().union(*map(kinds_meant, both, (*of_added, *of_removed))),
+        added_ids=frozenset().union(*of_added),
+        removed_ids=frozenset().union(*of_removed),
         filter_ids=frozenset(filter_id for filter_id, _ in used),
         filter_types=frozenset(kind for _, kind in used),
     )
