@@ -97,7 +97,7 @@ def steps(
         deadline,
         authenticate,
         Limit(config.server.in_flight),
-        AuthorizeOperation(authorizer),
+        AuthorizeOperation(authorizer, config.tenants),
         Validate(config.tenants),
         Authorize(authorizer, config.tenants),
         idempotency,

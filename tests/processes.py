@@ -144,8 +144,10 @@ def be_host(requests: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    from gateway.cli import main
+    from gateway.cli import COMMANDS, command, main
 
+    for name in COMMANDS:
+        command(name)  # imports it
     with socket.socket(fileno=int(sys.argv[1])) as control:
         sys.argv[0] = "python -m gateway"
         gc.freeze()

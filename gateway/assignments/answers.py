@@ -1,8 +1,8 @@
 """What edits came to, and revisions -> responses. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import cast
+from typing import TypeAlias, TypeVar, cast
 
 from compliance_gateway.v1 import change_pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
@@ -37,12 +37,25 @@ KINDS: Mapping[RevisionKind, Revision.Kind.ValueType] = {
 }
 
 
+T = TypeVar("T")
+Converting: TypeAlias = Generator[None, None, T]  # in steps, one a row
+
+
 def assignment(row: Row) -> DeviceCompliancePolicyAssignment:
     """Raises GRAPH_ANSWER_UNREADABLE."""
     try:
         return cast(DeviceCompliancePolicyAssignment, ASSIGNMENT.from_json(row))
     except ODataError as exc:
         raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph has an assignment that cannot be read.") from exc
+
+
+def converting(rows: Iterable[Row]) -> Converting[list[DeviceCompliancePolicyAssignment]]:
+    """The rows in steps, one each. Raises as `assignment` does."""
+    found = []
+    for row in rows:
+        found.append(assignment(row))
+        yield
+    return found
 
 
 def assignments(rows: Iterable[Row]) -> Iterable[DeviceCompliancePolicyAssignment]:
@@ -60,15 +73,19 @@ def of_none(_: Written) -> Message:
     return Empty()
 
 
-def of_all(written: Written) -> Message:
-    return pb.ReplaceComplianceAssignmentsResponse(assignments=assignments(written.rows.rows))
+def of_all(written: Written) -> Converting[Message]:
+    return pb.ReplaceComplianceAssignmentsResponse(assignments=(yield from converting(written.rows.rows)))
 
 
-def of_several(written: Written) -> Message:
+def of_several(written: Written) -> Converting[Message]:
+    outcomes = []
+    for piece in written.pieces:
+        outcomes.append(_outcome(piece))
+        yield
     return change_pb2.ComplianceAssignmentsChange(
-        outcomes=map(_outcome, written.pieces),
-        assignments_before=assignments(written.base.rows if written.base else ()),
-        assignments_after=assignments(written.rows.rows),
+        outcomes=outcomes,
+        assignments_before=(yield from converting(written.base.rows if written.base else ())),
+        assignments_after=(yield from converting(written.rows.rows)),
         etag=written.rows.etag,
         revision=written.revision,
     )
@@ -133,7 +150,7 @@ def _changes(
             yield Revision.Change(**dict(zip(("before", "after"), rows, strict=True)))
 
 
-ANSWERS: Mapping[str, Callable[[Written], Message]] = {
+ANSWERS: Mapping[str, Callable[[Written], Message | Converting[Message]]] = {
     "CreateComplianceAssignment": of_one,
     "UpdateComplianceAssignment": of_one,
     "DeleteComplianceAssignment": of_none,

@@ -5,7 +5,7 @@ are never sent, never edited, and their targets are taken (docs/graph.md §2). W
 judge is asked about it: what was there and what comes, filters included.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from gateway.assignments.draft import Draft, check_others, missing, owned, taken
@@ -28,20 +28,33 @@ from gateway.assignments.rows import Row, RowSet, Target, differ, keeping_filter
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata.codec import TYPE
 from gateway.odata.targets import NO_FILTER, Key, extra_properties, filter_of, key_of_target, kind_of
+from gateway.pace import at_once
 from gateway.sets import AssignableSet
 
 
 def merge(rows: RowSet, edits: Iterable[Edit], repairs: Repairs = {}) -> Merged:  # noqa: B006 - a Mapping, never changed
     """Carries out the edits one after the other on what Graph has, after the repairs. A refused edit leaves no trace."""
+    return at_once(merging(rows, edits, repairs))
+
+
+def merging(rows: RowSet, edits: Iterable[Edit], repairs: Repairs) -> Generator[None, None, Merged]:
+    """The same in steps, one for each row that an edit is about."""
     draft = Draft(rows, repairs)
     outcomes: list[Outcome] = []
     for edit in edits:
         try:
             if edit.etag and (draft.is_changed or edit.etag != rows.etag):
                 raise GatewayError(Reason.SET_CHANGED_SINCE)
-            outcomes.append(apply(edit, draft))
+            match edit:
+                case Together():
+                    outcomes.append((yield from together(edit, draft, apply)))
+                case ReplaceAll():
+                    outcomes.append((yield from _replace_all(edit, draft)))
+                case _:
+                    outcomes.append(apply(edit, draft))
         except GatewayError as error:
             outcomes.append(error)
+        yield
     named = {key for outcome in outcomes if isinstance(outcome, Applied) for key in outcome.changes}
     sent = rows.with_direct(draft.direct)
     changed = {key for key in named if differ(rows.of, sent.direct.get(key, ()), rows.direct.get(key, ()))}
@@ -136,11 +149,12 @@ def _is_meant(edit: Remove, row: Row) -> bool:
     return kind_of(target_of(row)) == kind_of(edit.target)
 
 
-def _replace_all(edit: ReplaceAll, draft: Draft) -> Applied:
+def _replace_all(edit: ReplaceAll, draft: Draft) -> Generator[None, None, Applied]:
     """Judged by what it changes, before anything is told of what is there; what stays as it is needs no permission."""
     wanted: dict[Key, tuple[Row, ...]] = {}
     of_sets: list[Row] = []
     for index, target in enumerate(edit.targets):
+        yield
         key = key_of_target(target)
         if key in wanted:
             raise invalid(f"assignments[{index}].target", "is the target of another assignment in the set")
@@ -149,11 +163,11 @@ def _replace_all(edit: ReplaceAll, draft: Draft) -> Applied:
                 of_sets.append(draft.owned[key])
             continue  # it is there already, and stays
         wanted[key] = (_replacement(edit, target, draft.direct.get(key, ()), f"assignments[{index}]", draft.of),)
-    touched = [
-        key
-        for key in wanted.keys() | draft.direct.keys()
-        if value_of(draft.of, wanted.get(key, ())) != value_of(draft.of, draft.direct.get(key, ()))
-    ]
+    touched = []
+    for key in wanted.keys() | draft.direct.keys():
+        yield
+        if value_of(draft.of, wanted.get(key, ())) != value_of(draft.of, draft.direct.get(key, ())):
+            touched.append(key)
     edit.judge(*([target_of(row) for key in touched for row in rows.get(key, ())] for rows in (wanted, draft.direct)))
     _check_count(edit, sum(map(len, draft.direct.values())))
     if of_sets:
@@ -188,8 +202,6 @@ APPLY: Mapping[type[Edit], Callable[[Any, Draft], Applied]] = {
     Add: _add,
     Retarget: _retarget,
     Remove: _remove,
-    ReplaceAll: _replace_all,
     Restore: restore,
     Untold: _refuse,
-    Together: lambda edit, draft: together(edit, draft, apply),
 }

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,11 +23,13 @@ from gateway.assignments.pending import Part, Pending, encoded, part_of
 from gateway.assignments.routes import Routes
 from gateway.assignments.rows import Row, RowSet, Touch, row_id
 from gateway.assignments.upstream import Upstream
+from gateway.entry import Entry
 from gateway.errors import GatewayError, Reason, first
 from gateway.graph.client import GraphClient
 from gateway.ledger.ledger import Leases, Revisions
 from gateway.metrics import FOREIGN_CHANGES
 from gateway.odata.targets import Key
+from gateway.pace import slowly
 from gateway.revision import PolicyName
 from gateway.sets import AssignableSet
 
@@ -134,12 +136,16 @@ class Policy:
             raise GatewayError(Reason.GRAPH_THROTTLED, retry_after=wait)
         built, write.client_request_id = write.written, str(uuid.uuid4())
         etag = write.base.etag if write.base is not None else ""
-        entries = [
-            pending.write.sending(
-                encoded(applied, rows), write.route, write.client_request_id, changes.encoded(changes_of(applied.changes)), etag
-            )
-            for pending, applied in changed
-        ]
+        entries: list[Entry] = []
+
+        def written_down() -> Generator[None, None, list[Part]]:
+            for pending, applied in changed:
+                told = encoded(applied, rows), write.route, write.client_request_id
+                entries.append(pending.write.sending(*told, changes.encoded(changes_of(applied.changes)), etag))
+                yield
+            return [part_of(applied, rows) for _, applied in changed]
+
+        parts = await slowly(written_down())
         revision = replace(write.encoded(), generation=self.generation)
         write.number, ours = await self.deps.revisions.write_down(self.name, revision, entries, repaired)
         if not write.number:
@@ -151,7 +157,7 @@ class Policy:
         self.memory.add(write)
         for (pending, _), entry in zip(changed, entries, strict=True):
             pending.write.sent(write.number, entry)
-        sent = [Sent(pending, part_of(applied, rows), write) for pending, applied in changed]
+        sent = [Sent(pending, part, write) for (pending, _), part in zip(changed, parts, strict=True)]
         for one, (_, applied) in zip(sent, changed, strict=True):
             one.pending.applied, one.pending.base = applied, write.base
             one.pending.prior = one.part  # whatever ends this round, it is not carried out as if it were new

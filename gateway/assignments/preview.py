@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from gateway.assignments.edits import Edit
 from gateway.assignments.lease import leased
 from gateway.assignments.looks import Look, Verdict
-from gateway.assignments.merge import merge
+from gateway.assignments.merge import merging
 from gateway.assignments.patience import MAY_PASS, OLD_READ_S
 from gateway.assignments.pending import Written, part_of
 from gateway.assignments.policy import Policy
 from gateway.errors import GatewayError, Reason
 from gateway.graph.retries import backoff
+from gateway.pace import slowly
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
     for preview in previews:
         if preview.future.done():
             continue
-        merged = merge(look.rows, [preview.edit], verdict.repairs)
+        merged = await slowly(merging(look.rows, [preview.edit], verdict.repairs))
         [outcome] = merged.outcomes
         if isinstance(outcome, GatewayError):
             preview.fail(outcome)

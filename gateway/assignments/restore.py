@@ -1,6 +1,6 @@
 """Edits that are made of several: what was there before, put back; and several edits, all or none. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.assignments.draft import Draft, owned, twins
@@ -30,12 +30,13 @@ def restore(edit: Restore, draft: Draft) -> Applied:
     return Applied(None, changes, parts=tuple(_part(key, rows, changes) for key, rows in before.items()))
 
 
-def together(edit: Together, draft: Draft, apply: Callable[[Edit, Draft], Applied]) -> Applied:
-    """Raises an error that names every edit that is refused; the draft is as it was."""
+def together(edit: Together, draft: Draft, apply: Callable[[Edit, Draft], Applied]) -> Generator[None, None, Applied]:
+    """A step for each of its edits. Raises an error that names every edit that is refused; the draft is as it was."""
     changes: dict[Key, Touch] = {}
     parts: list[Applied] = []
     refused: dict[str, GatewayError] = {}
     for name, one in zip(edit.names, edit.edits, strict=True):
+        yield
         try:
             parts.append(apply(one, draft))
         except GatewayError as error:

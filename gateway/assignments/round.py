@@ -5,15 +5,16 @@ revision in the ledger and the request to Graph; one caller's bad edit fails no 
 lease. Comes to a value: Done, Retry or Split.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.assignments.documented import create
 from gateway.assignments.edits import Add, Applied, Merged, Restore
 from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.looks import Look, Verdict
-from gateway.assignments.merge import merge
+from gateway.assignments.merge import merging
 from gateway.assignments.past_writes import PastWrite, decoded_rows
 from gateway.assignments.pending import Part, Pending, part_of
 from gateway.assignments.policy import Policy, Sent, names_of
@@ -25,6 +26,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.graph.client import Permit
 from gateway.metrics import REPAIRS, WRITES_SAVED
 from gateway.odata.targets import Key
+from gateway.pace import slowly
 from gateway.revision import RevisionKind
 
 log = logging.getLogger(__name__)
@@ -69,13 +71,15 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
     # A repair goes out alone, and the edits after it: where Graph refuses the set, no edit is to blame for the repair; and
     # what it puts back is not found to be missing.
     edits = [] if verdict.repairs else await _all_found_out(policy, close(), look)
-    plan = Plan(edits, look, merge(look.rows, [pending.edit for pending in edits], verdict.repairs), verdict)
+    merged = await slowly(merging(look.rows, [pending.edit for pending in edits], verdict.repairs))
+    await asyncio.sleep(0)
+    plan = Plan(edits, look, merged, verdict)
     if not plan.merged.touched:
         if edits:
             policy.memory.hold(plan.found(), policy.now(), plan.look.rows)
             await policy.save()
             await policy.check_lease()
-        _answer(policy, plan, look)
+        await slowly(_answering(policy, plan, look))
         return Done()
     if permit is None:
         return AT_ONCE
@@ -134,6 +138,7 @@ def _creations(plan: Plan) -> list[tuple[Pending, Applied]]:
 async def _replace(policy: Policy, plan: Plan, permit: Permit) -> End:
     """The route that replaces the set."""
     _check(policy, plan)
+    await asyncio.sleep(0)
     changed, rows = plan.changed(), plan.merged.rows
     restores = any(isinstance(pending.edit, Restore) for pending, _ in changed)
     kind: RevisionKind = "repair" if plan.verdict.repairs else "restore" if restores else "write"
@@ -207,7 +212,7 @@ async def _look_back(policy: Policy, plan: Plan, sent: Sequence[Sent], write: Pa
                 _tell(policy, plan.batch, foreign, seen)
             policy.memory.hold(plan.found(), policy.now(), look.rows)
             await policy.save()
-            _answer(policy, plan, look, len(plan.batch))
+            await slowly(_answering(policy, plan, look, len(plan.batch)))
             end = Done()
             break
         policy.finish(shown, look, len(plan.batch))
@@ -234,7 +239,7 @@ def _tell(policy: Policy, batch: Sequence[Pending], foreign: Mapping[Key, Touch]
             pending.write.record.warn(CallWarning("FOREIGN_CHANGE_UNDONE", facts))
 
 
-def _answer(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> None:
+def _answering(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> Generator[None, None, None]:
     """Everybody, by what was merged and what the look shows."""
     for pending, outcome in zip(plan.batch, plan.merged.outcomes, strict=True):
         if not shared_by or pending.write.entry.sent is not None:  # a write that it has no part in is none of its own
@@ -244,3 +249,4 @@ def _answer(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> None:
         else:
             pending.base = pending.base or plan.look.rows
             pending.finish(part_of(outcome, plan.merged.rows), look.rows)
+        yield

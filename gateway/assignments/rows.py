@@ -1,7 +1,7 @@
 """What a row is: Graph's JSON object for one assignment, kept whole; and the rows of a policy as one read showed them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from json import JSONEncoder
@@ -38,11 +38,34 @@ class RowSet:
         self.direct: dict[Key, tuple[Row, ...]] = {}
         self.owned: dict[Key, Row] = {}
         for row in self.rows:
-            key = key_of(row)
-            if str(row.get("source") or "").lower() == "policysets":
-                self.owned[key] = row
-            else:
-                self.direct[key] = (*self.direct.get(key, ()), row)
+            self._index(row)
+
+    @classmethod
+    def building(cls, of: AssignableSet, rows: Sequence[Row], *, whole: bool) -> Generator[None, None, "RowSet"]:
+        """The same in steps, one a row, with the etag. whole: and with the values of the rows, which writers compare."""
+        found = cls(of, ())
+        for row in rows:
+            found.rows.append(row)
+            found._index(row)
+            yield
+        texts, values = [], {}
+        for row in rows:
+            texts.append(_text_of(row))
+            yield
+        found.etag = _etag_of(texts)
+        for key, some in found.direct.items() if whole else ():
+            values[key] = value_of(of, some)
+            yield
+        if whole:
+            found.values = values
+        return found
+
+    def _index(self, row: Row) -> None:
+        key = key_of(row)
+        if str(row.get("source") or "").lower() == "policysets":
+            self.owned[key] = row
+        else:
+            self.direct[key] = (*self.direct.get(key, ()), row)
 
     def with_direct(self, direct: dict[Key, tuple[Row, ...]]) -> "RowSet":
         """Only these direct rows, by key. What they have in common with ours is not looked at again."""
@@ -83,9 +106,7 @@ class RowSet:
     @cached_property
     def etag(self) -> str:
         """A digest of all rows, whatever their order and their annotations (AIP-154): 32 letters in quotes."""
-        texts = sorted(IN_ORDER.encode({k: v for k, v in row.items() if "@" not in k}) for row in self.rows)
-        digest = sha256("\n".join(texts).encode()).hexdigest()
-        return f'"{digest[:32]}"'
+        return _etag_of(map(_text_of, self.rows))
 
     def value(self, key: Key) -> Value:
         return self.values.get(key, ABSENT)
@@ -114,6 +135,15 @@ def otherwise_changed(before: RowSet, after: RowSet) -> dict[Key, Touch]:
     return {
         key: touch for key, touch in same.items() if RowSet(after.of, touch.before).etag != RowSet(after.of, touch.after).etag
     }
+
+
+def _text_of(row: Row) -> str:
+    return IN_ORDER.encode({k: v for k, v in row.items() if "@" not in k})
+
+
+def _etag_of(texts: Iterable[str]) -> str:
+    digest = sha256("\n".join(sorted(texts)).encode()).hexdigest()
+    return f'"{digest[:32]}"'
 
 
 def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:

@@ -6,11 +6,12 @@ from typing import cast
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from google.protobuf.message import Message
 
-from gateway.assignments.answers import ANSWERS, assignment, assignments, with_cost
+from gateway.assignments.answers import ANSWERS, assignment, converting, with_cost
 from gateway.assignments.drift import Drift
 from gateway.assignments.edits import Edit, Untold
 from gateway.assignments.history import PastOfPolicies, policy_of
 from gateway.assignments.page_tokens import PageTokens
+from gateway.assignments.pending import Written
 from gateway.assignments.quota_view import own_share, view
 from gateway.assignments.requests import EDITS
 from gateway.assignments.rows import RowSet, row_id
@@ -20,6 +21,7 @@ from gateway.call import ETAG, Call, Handler
 from gateway.errors import GatewayError, Reason
 from gateway.ledger.ledger import History
 from gateway.ledger.write import Write
+from gateway.pace import slowly
 
 DEFAULT_PAGE_SIZE = 100
 
@@ -69,7 +71,7 @@ class AssignmentService:
     async def _write(self, call: Call, edit: Edit) -> Message:
         name = policy_of(call)
         written = await self._writers.carry_out(cast(Write, call.write), call.operation.set, name.policy, edit)
-        answer = ANSWERS[call.operation.name](written)
+        answer = await _answer(call, written)
         if written.row is not None:
             call.record.note(assignment=row_id(written.row))
         return answer
@@ -79,7 +81,7 @@ class AssignmentService:
         now = cast(RowSet, shown.written.base).etag
         call.record.note(validate_only=True)
         call.record.trailers[ETAG] = now
-        return with_cost(ANSWERS[call.operation.name](shown.written), now, shown.writes, shown.wait)
+        return with_cost(await _answer(call, shown.written), now, shown.writes, shown.wait)
 
     async def _get(self, call: Call) -> Message:
         """From the list: the route by key is unverified upstream."""
@@ -97,7 +99,7 @@ class AssignmentService:
         found = await self._read(call)
         end = start + (request.page_size or DEFAULT_PAGE_SIZE)
         return pb.ListComplianceAssignmentsResponse(
-            assignments=assignments(found.rows[start:end]),
+            assignments=await slowly(converting(found.rows[start:end])),
             next_page_token=self._page_tokens.token(*place, end) if end < len(found.rows) else "",
             etag=found.etag if not start else "",
         )
@@ -111,3 +113,8 @@ class AssignmentService:
         rows = (await upstream.read(call.deadline)).rows
         self._drift.read(name, rows)
         return rows
+
+
+async def _answer(call: Call, written: Written) -> Message:
+    answer = ANSWERS[call.operation.name](written)
+    return answer if isinstance(answer, Message) else await slowly(answer)

@@ -10,6 +10,7 @@ from gateway.call import Record
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import GraphAnswer, GraphClient, Permit
 from gateway.odata import dumps
+from gateway.pace import slowly
 from gateway.sets import AssignableSet
 
 MAX_PAGES = 1000
@@ -96,12 +97,12 @@ class Upstream:
         asked = self._now()
         rows, pages = await self._all_rows(f"{self._path}/assignments", "", asking)
         self._is_paged = pages > 1
-        return asked, RowSet(self._of, rows)
+        return asked, await slowly(RowSet.building(self._of, rows, whole=asking.urgent))
 
     async def _in_one_piece(self, asking: Asking) -> RowSet:
         """As the policy shows it when it is asked for with its assignments."""
         rows, _ = await self._all_rows(f"{self._path}?$select=id&$expand=assignments", "assignments", asking)
-        return RowSet(self._of, rows)
+        return await slowly(RowSet.building(self._of, rows, whole=asking.urgent))
 
     async def _all_rows(self, path: str, of: str, asking: Asking) -> tuple[list[Row], int]:
         """The rows at the path and in the pages that follow it, and how many pages that are. of: the property that has them;

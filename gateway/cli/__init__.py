@@ -3,32 +3,58 @@
 import errno
 import os
 import sys
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-
-from gateway.cli.audit import app as audit
-from gateway.cli.authorize import authorize
-from gateway.cli.check import check
-from gateway.cli.demo import demo
-from gateway.cli.emulator import emulator
-from gateway.cli.quota import quota
-from gateway.cli.serve import serve
-from gateway.cli.token import token
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 OF_EXTRAS = {"trustme"}
 IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+OPTIONS: dict[str, Any] = {"pretty_exceptions_enable": False, "add_completion": False}
+# With what the list of them says. A command's module is imported where the command is called: all of them take a second.
+COMMANDS = {
+    "demo": "Show the main job working: emulator, gateway and generated stub in one process. Exit 0 if every answer was right.",
+    "serve": "Serve. Prints one JSON line when ready, logs JSON lines on stderr, drains on SIGTERM.",
+    "check": "Check a configuration and what it names: credentials, Graph, ledger, rules, certificates, keys and the clock.",
+    "authorize": "Explain an answer of the authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed.",
+    "quota": "Show how much of Graph's quota there is, and who has it. Asks the admin door. Exit 1 if it does not answer.",
+    "token": r"Make a caller's token: the token for the caller on stderr, the line for \[callers.static] on stdout.",
+    "emulator": "Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready. Policies are forgotten at its end.",
+    "audit": "Who did what: shows, follows, exports, verifies and seals the ledger.",
+}
 
-app = typer.Typer(
-    name="compliance-gateway",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-for command in (demo, serve, check, authorize, quota, token, emulator):
-    app.command()(command)
-app.add_typer(audit, name="audit")
+
+class Commands(TyperGroup):
+    """Those of COMMANDS."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return [*COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """For the list: its name and its line."""
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, command(name) if name and found else found, rest
+
+
+def command(name: str) -> Any:
+    """The whole of it."""
+    module = import_module(f"gateway.cli.{name}")
+    found = getattr(module, "app", None)
+    if found is None:
+        found = typer.Typer(**OPTIONS)
+        found.command(name)(getattr(module, name))
+    whole = get_command(found)
+    whole.name = name
+    return whole
+
+
+app = typer.Typer(name="compliance-gateway", cls=Commands, no_args_is_help=True, **OPTIONS)
 
 
 def _version(asked: bool) -> None:

@@ -34,7 +34,7 @@ from gateway.emulator import Emulator
 from gateway.emulator.graph import Routes
 from gateway.entry import OK
 from gateway.ledger.ledger import Query
-from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+from gateway.names import hash_token, new_token
 from gateway.plugins import ledger_reader_of
 
 POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"

@@ -13,7 +13,7 @@ from gateway.cli.loop import run, serve_until_signalled
 from gateway.emulator import Emulator
 from gateway.emulator.state import write_privately
 from gateway.logs import log_json
-from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+from gateway.names import hash_token, new_token
 
 try:
     import tomli_w

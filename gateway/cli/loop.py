@@ -1,6 +1,7 @@
 """The event loop of a command: uvloop where it exists, and an end by SIGTERM or SIGINT."""
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -32,7 +33,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def serve_until_signalled(**ready: object) -> None:
-    """Says that it is ready, and returns at the first SIGTERM or SIGINT; whoever has read that line may send one at once."""
+    """Says that it is ready, and returns at the first SIGTERM or SIGINT; whoever has read that line may send one at once.
+
+    What has been loaded until now stays: no collection of garbage looks at it again, and holds the loop for as long."""
+    gc.collect()
+    gc.freeze()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.config import NAME, NAME_RULE
-from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
+from gateway.names import NAME, NAME_RULE, hash_token, new_token
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gateway.config.base import NAME, NAME_RULE, PATTERNS, ConfigError, Name, Section
+from gateway.config.base import PATTERNS, ConfigError, Name, Section
 from gateway.config.doors import Authorization, Callers, Server, StaticSection, Tls
 from gateway.config.drift import Drift
 from gateway.config.exposure import exposed
@@ -20,7 +20,7 @@ from gateway.config.stores import LedgerConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
-    "NAME", "NAME_RULE", "Authorization", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Quota", "Server",
+    "Authorization", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Quota", "Server",
     "Tenant", "Tls", "exposed", "load", "load_authorization", "load_ledger", "load_static", "parse", "parse_ledger",
 ]  # fmt: skip
 

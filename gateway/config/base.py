@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
+from gateway.names import NAME, NAME_RULE
+
 GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-NAME = r"^[a-z0-9][a-z0-9._-]{0,62}\Z"
-NAME_RULE = "a name has up to 63 small letters, digits, dots, hyphens and underscores, and begins with a letter or a digit"
 TOKEN_HASH = r"^sha256:([0-9a-f]{32}:)?[0-9a-f]{64}$"  # noqa: S105 - a pattern
 # What a value has to be that does not match.
 PATTERNS = {

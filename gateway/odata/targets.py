@@ -116,9 +116,10 @@ def ids_of(target: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(named)
 
 
-def kinds_meant(target: Mapping[str, Any]) -> frozenset[str]:
-    """The names of its kind and, for a pseudo group, of the broad kind that it means: what rules judge."""
-    broad = (PSEUDO_GROUPS[name].name for name in ids_of(target) if name in PSEUDO_GROUPS)
+def kinds_meant(target: Mapping[str, Any], ids: frozenset[str] | None = None) -> frozenset[str]:
+    """The names of its kind and, for a pseudo group, of the broad kind that it means: what rules judge. ids: its own, where
+    they are known."""
+    broad = (PSEUDO_GROUPS[name].name for name in (ids_of(target) if ids is None else ids) if name in PSEUDO_GROUPS)
     return frozenset((kind_of(target).name, *broad))
 
 

@@ -3,6 +3,7 @@ what only the policy's rows can tell: whose assignment an update or a deletion t
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Protocol
 
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
@@ -13,6 +14,7 @@ from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
 from gateway.operations import OPERATIONS
+from gateway.pace import rest
 from gateway.pipeline.cedar import Decision, Question
 from gateway.pipeline.discretion import blind_answer, blind_error, blind_warning
 from gateway.pipeline.validate import TENANT_HEADER
@@ -34,9 +36,10 @@ class Authorizer(Protocol):
         """Whether the caller may; must not block."""
         ...
 
-    def may_ever(self, caller: str, operation: str) -> bool:
-        """False where the caller may not, whatever the tenant, policy and targets; asked of every call before its message is
-        read. Must not block."""
+    def where(self, caller: str, operation: str, tenants: Collection[str]) -> Collection[str]:
+        """Tenants in which the caller may, if it may in any; of those that no rule tells from others, two are enough. None
+        where it may not, whatever the tenant, policy and targets. Asked of every call before its message is read, and always
+        of the same tenants. All of them is always right. Must not block."""
         ...
 
     def reload(self) -> None:
@@ -51,13 +54,13 @@ class Authorizer(Protocol):
 class AuthorizeOperation:
     """The step before the message is read: who may not at all costs no more."""
 
-    def __init__(self, authorizer: Authorizer) -> None:
-        self._authorizer = authorizer
+    def __init__(self, authorizer: Authorizer, tenants: Collection[str]) -> None:
+        self._authorizer, self._tenants = authorizer, tenants
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises CALLER_NOT_PERMITTED."""
         caller, operation = call.caller.name if call.caller else "", call.operation.name
-        if not self._authorizer.may_ever(caller, operation):
+        if not self._authorizer.where(caller, operation, self._tenants):
             raise GatewayError(
                 Reason.CALLER_NOT_PERMITTED, f"{caller} has no permission {operation}.", metadata={"permission": operation}
             )
@@ -76,6 +79,7 @@ class Authorize:
         if not call.tenant:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
+        await rest()
         call = call.found(tenant=question.tenant, judge=self._judge(question))
         try:
             answer = await next_handler(call)
@@ -106,8 +110,9 @@ class Authorize:
 
     def _in_the_only_tenant(self, asked: Question) -> Question:
         """Where the caller names no tenant: the one in which it may, if that is one."""
-        everywhere = (replace(asked, tenant=tenant) for tenant in self._tenants)
-        permitted = [question for question in everywhere if not self._missing(question)]
+        where = self._authorizer.where(asked.caller, asked.operation, self._tenants)
+        everywhere = (replace(asked, tenant=tenant) for tenant in where)
+        permitted = [*islice((question for question in everywhere if not self._missing(question)), 2)]
         if len(permitted) > 1:
             raise invalid(TENANT_HEADER, "has to name one of the tenants", Reason.TENANT_REQUIRED)
         return permitted[0] if permitted else replace(asked, tenant="any tenant")
@@ -166,11 +171,12 @@ def with_targets(asked: Question, added: Sequence[Mapping[str, Any]], removed: S
     """The question with what is touched; targets are Graph's JSON objects."""
     both = (*added, *removed)
     used = [used for used in map(filter_of, both) if used != NO_FILTER]
+    of_added, of_removed = ([*map(ids_of, targets)] for targets in (added, removed))
     return replace(
         asked,
-        kinds=frozenset().union(*map(kinds_meant, both)),
-        added_ids=frozenset().union(*map(ids_of, added)),
-        removed_ids=frozenset().union(*map(ids_of, removed)),
+        kinds=frozenset().union(*map(kinds_meant, both, (*of_added, *of_removed))),
+        added_ids=frozenset().union(*of_added),
+        removed_ids=frozenset().union(*of_removed),
         filter_ids=frozenset(filter_id for filter_id, _ in used),
         filter_types=frozenset(kind for _, kind in used),
     )

@@ -8,7 +8,7 @@ target of a type that the gateway does not know, one for `TouchUnknown`.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,13 +18,15 @@ import cedarpy
 
 from gateway.files import version_of
 from gateway.metrics import RELOADS
-from gateway.pipeline.rules import SETS, TOUCHES, Rules, RulesError, read_rules
+from gateway.pipeline.rules import TOUCHES, RulesError, read_rules
+from gateway.pipeline.slices import SETS, Asked, Seen, Slices
 
 log = logging.getLogger(__name__)
 
 # Bytes that remembered answers may take, and what one takes, and each id in it (measured with tracemalloc, Python 3.11).
 CACHE_BYTES = 16 << 20
 OF_AN_ANSWER, OF_AN_ID = 1_500, 160
+MOST_CALLERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Question:
     filter_types: frozenset[str] = frozenset()
 
 
+ANYWHERE = Question("", "", "", "")
+
+
 class Decision(NamedTuple):
     """missing: the action that is not permitted, empty if all are. because: the rules that decided, by @id or number."""
 
@@ -53,20 +58,36 @@ class Decision(NamedTuple):
 
 @dataclass(eq=False)
 class _Answers:
-    """What some rules have answered; the oldest is forgotten first. most, weight: bytes."""
+    """What some rules have answered, by caller, action and what they look at; the oldest is forgotten first. most, weight:
+    bytes."""
 
-    rules: Rules
+    rules: Slices
     most: int
     weight: int = 0
-    found: dict[Question, Decision] = field(default_factory=dict)
+    found: dict[tuple[str, str, Seen], Decision] = field(default_factory=dict)
 
-    def keep(self, question: Question, answer: Decision) -> None:
-        self.found[question] = answer
-        self.weight += _weight(question)
-        while self.weight > self.most:
-            oldest = next(iter(self.found))
-            del self.found[oldest]
-            self.weight -= _weight(oldest)
+    def of(self, caller: str, action: str, question: Asked) -> Decision:
+        """By all the rules; remembered."""
+        sliced = self.rules.of(caller, action, question.tenant, question.policy)
+        seen = sliced.seen(question)
+        key = (caller, action, seen)
+        found = self.found.get(key)
+        if found is None:
+            found = self.found[key] = _decide(sliced.rules, caller, action, seen)
+            self.weight += _weight(seen)
+            while self.weight > self.most:
+                _, _, oldest = next(iter(self.found))
+                del self.found[next(iter(self.found))]
+                self.weight -= _weight(oldest)
+        return found
+
+
+class _Current(NamedTuple):
+    """Of one state of the file. where: see Authorizer; by caller and operation, with the tenants that were asked of."""
+
+    whole: _Answers
+    scopes: _Answers
+    where: dict[tuple[str, str], tuple[Collection[str], Collection[str]]]
 
 
 class Cedar:
@@ -77,26 +98,35 @@ class Cedar:
         self._path, self._most = path, cache_bytes
         self._seen = version_of(self._path)
         self._fault = ""
-        # The rules with the answers that they gave: `reload` runs in another thread, and puts both in place at once.
-        self._current = _Answers(read_rules(path), cache_bytes)
+        # The rules with the answers that they gave: `reload` runs in another thread, and puts all in place at once.
+        self._current = self._read()
 
     def ask(self, question: Question) -> Decision:
-        """Under 100 µs, or 1 for a question that was asked before: the answer depends on nothing but the rules."""
-        current = self._current
-        found = current.found.get(question)
-        if found is None:
-            found = _decide(current.rules.whole, question)
-            current.keep(question, found)
+        """Under 100 µs, or a few for a question that was asked before in all that the rules look at: the answer depends on
+        nothing else."""
+        whole = self._current.whole
+        found = whole.of(question.caller, question.operation, question)
+        for touch, kinds in TOUCHES.items():
+            if not (found.missing or kinds.isdisjoint(question.kinds)):
+                more = whole.of(question.caller, touch, question)
+                found = more if more.missing else Decision("", found.because + more.because)
         return found
 
-    def may_ever(self, caller: str, operation: str) -> bool:
-        """As fast, by the principals and actions of the permits alone."""
-        current, question = self._current, Question(caller, operation, "", "")
-        found = current.found.get(question)
-        if found is None:
-            found = _decide(current.rules.scopes, question)
-            current.keep(question, found)
-        return not found.missing
+    def where(self, caller: str, operation: str, tenants: Collection[str]) -> Collection[str]:
+        """By the principals and actions of the permits, and the tenants that rules name. Remembered."""
+        current = self._current
+        asked_of, found = current.where.get((caller, operation), ((), ()))
+        if asked_of is not tenants:
+            may = not current.scopes.of(caller, operation, ANYWHERE).missing
+            found = current.whole.rules.apart(caller, tenants) if may else ()
+            if len(current.where) >= MOST_CALLERS:
+                current.where.clear()
+            current.where[caller, operation] = tenants, found
+        return found
+
+    def _read(self) -> _Current:
+        rules = read_rules(self._path)
+        return _Current(_Answers(rules.whole, self._most), _Answers(rules.scopes, self._most), {})
 
     def reload(self) -> None:
         """Takes the file's rules if it has changed and they are fit."""
@@ -105,7 +135,7 @@ class Cedar:
             return
         self._seen = seen
         try:
-            self._current = _Answers(read_rules(self._path), self._most)
+            self._current = self._read()
         except RulesError as exc:
             self._fault = f"the new rules are wrong, and the old ones count: {exc}"
             RELOADS.labels("rules", "refused").inc()
@@ -119,32 +149,25 @@ class Cedar:
         return {"authorization.rules_file": self._fault}
 
 
-def _weight(question: Question) -> int:
-    return OF_AN_ANSWER + len(question.policy) + OF_AN_ID * sum(len(getattr(question, name)) for name in SETS)
+def _weight(seen: Seen) -> int:
+    return OF_AN_ANSWER + len(seen.policy) + OF_AN_ID * sum(map(len, seen.sets))
 
 
-def _decide(rules: cedarpy.PolicySet, question: Question) -> Decision:
-    actions = (question.operation, *(touch for touch, kinds in TOUCHES.items() if question.kinds & kinds))
-    because: list[str] = []
-    resource = {"type": "Policy", "id": f"{question.tenant}/{question.policy}"}
-    context = {name: sorted(getattr(question, name)) for name in SETS}
-    for action in actions:
-        result = cedarpy.is_authorized(
-            {
-                "principal": {"type": "Caller", "id": question.caller},
-                "action": {"type": "Action", "id": action},
-                "resource": resource,
-                "context": context,
-            },
-            rules,
-            _entities(question.tenant, resource["id"]),
-        )
-        named = result.diagnostics.id_annotations_by_reason
-        reasons = tuple(str(named.get(reason) or reason) for reason in result.diagnostics.reasons)
-        if not result.allowed:
-            return Decision(action, reasons)
-        because += reasons
-    return Decision("", tuple(because))
+def _decide(rules: cedarpy.PolicySet, caller: str, action: str, seen: Seen) -> Decision:
+    resource = f"{seen.tenant}/{seen.policy}"
+    result = cedarpy.is_authorized(
+        {
+            "principal": {"type": "Caller", "id": caller},
+            "action": {"type": "Action", "id": action},
+            "resource": {"type": "Policy", "id": resource},
+            "context": {name: sorted(members) for name, members in zip(SETS, seen.sets, strict=True)},
+        },
+        rules,
+        _entities(seen.tenant, resource),
+    )
+    named = result.diagnostics.id_annotations_by_reason
+    reasons = tuple(str(named.get(reason) or reason) for reason in result.diagnostics.reasons)
+    return Decision("" if result.allowed else action, reasons)
 
 
 @lru_cache(maxsize=10_000)

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from gateway.call import Call, Handler
 from gateway.errors import GatewayError, Reason
 from gateway.ledger.write import Write
+from gateway.pace import rest
 
 RETRY_S = 1.0
 
@@ -21,7 +22,9 @@ class Gate:
         self._empty.set()
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
-        """Raises SHUTTING_DOWN; OUTCOME_UNKNOWN for a write that Graph was sent."""
+        """Raises SHUTTING_DOWN; OUTCOME_UNKNOWN for a write that Graph was sent. Of many that come at once, some begin in each
+        turn of the loop."""
+        await rest()
         if self._closed:
             raise GatewayError(Reason.SHUTTING_DOWN, retry_after=RETRY_S)
         try:

@@ -16,6 +16,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.write import Answered, Write
 from gateway.logs import log_bug
 from gateway.operations import OPERATIONS
+from gateway.pace import rest
 from gateway.pipeline.entries import intent
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Idempotency:
         if not call.operation.writes or call.validates_only:
             return await next_handler(call)
         entry = intent(call)
+        await rest()
         call.record.note(request_id=entry.request_id)
         call.record.trailers[REQUEST_ID] = entry.request_id
         while True:
@@ -48,6 +50,7 @@ class Idempotency:
             elif write.entry.digest != entry.digest:
                 raise _reused()
             result, replayed = await write.join(call.deadline)
+            await rest()
             if not (joined and write.recovered and _not_carried_out(result)):
                 break  # or else it was only found out about, and is ours to carry out now
         call.found(write=write)
@@ -94,6 +97,7 @@ class Idempotency:
                 return write.replay(done)
         except GatewayError as error:
             return Answered(_reused() if error.reason is Reason.REQUEST_ID_REUSED else error)
+        await rest()
         result: Message | GatewayError
         try:
             result = await handler(call)
@@ -102,6 +106,7 @@ class Idempotency:
         except Exception as exc:  # noqa: BLE001 - it may be that nobody waits for this task
             log_bug(log, exc, operation=call.operation.name)
             result = GatewayError(Reason.INTERNAL)
+        await rest()
         return await write.finish(result)
 
 

@@ -12,6 +12,7 @@ from gateway.call import CORRELATION, CORRELATION_RULE, Call, Handler, correlati
 from gateway.errors import GatewayError, Reason, Violation, invalid
 from gateway.ids import canonical_guid
 from gateway.odata.fields import most_items
+from gateway.pace import rest
 
 TENANT_HEADER = "x-graph-tenant"
 # Shorter than protovalidate's own words, or with the rule that those leave out.
@@ -43,6 +44,7 @@ class Validate:
         violations = tuple(_too_long(message)) or tuple(
             violation_of(found, message) for found in VALIDATOR.collect_violations(message)
         )
+        await rest()
         if violations:
             raise GatewayError(Reason.INVALID_FIELD, violations=violations)
         call.record.note(policy=policy_id, request_id=getattr(message, "request_id", "") or None)

@@ -10,6 +10,8 @@ from gateway.pipeline.cedar import Question
 
 ASKED = Question("caller", "CreateComplianceAssignment", "tenant", "policy", frozenset({"group"}), frozenset({"id"}))
 
+TENANTS = tuple(f"tenant-{number}" for number in range(9))
+
 
 class AuthorizerContract(ABC):
     """The contract; see Authorizer."""
@@ -27,7 +29,7 @@ class AuthorizerContract(ABC):
         assert set(authorizer.health().values()) <= {""}
         for operation in OPERATIONS:
             assert authorizer.ask(replace(ASKED, operation=operation)).missing == operation
-            assert not authorizer.may_ever(ASKED.caller, operation)
+            assert not authorizer.where(ASKED.caller, operation, TENANTS)
 
     def test_what_is_permitted_is_and_nothing_else(self) -> None:
         authorizer = self.make()
@@ -38,10 +40,18 @@ class AuthorizerContract(ABC):
         assert authorizer.ask(ASKED).because
         assert authorizer.ask(replace(ASKED, caller="another")).missing == ASKED.operation
         assert authorizer.ask(replace(ASKED, caller=f'{ASKED.caller}" || true || "')).missing == ASKED.operation
-        assert authorizer.may_ever(ASKED.caller, ASKED.operation)
-        assert not authorizer.may_ever("another", ASKED.operation)
-        assert not authorizer.may_ever(ASKED.caller, "DeleteComplianceAssignment")
+        assert authorizer.where(ASKED.caller, ASKED.operation, TENANTS)
+        assert not authorizer.where("another", ASKED.operation, TENANTS)
+        assert not authorizer.where(ASKED.caller, "DeleteComplianceAssignment", TENANTS)
         assert authorizer.ask(replace(ASKED, operation="DeleteComplianceAssignment")).missing == "DeleteComplianceAssignment"
+
+    def test_where_a_caller_may_says_whether_that_is_in_one_tenant(self) -> None:
+        authorizer = self.make()
+        self.permit(ASKED.caller, ASKED.operation)
+        authorizer.reload()
+        may = [tenant for tenant in TENANTS if not authorizer.ask(replace(ASKED, tenant=tenant)).missing]
+        told = {*may} & {*authorizer.where(ASKED.caller, ASKED.operation, TENANTS)}
+        assert len(told) == len(may) or len(told) >= 2
 
     def test_everyone_needs_a_permit_of_its_own(self) -> None:
         authorizer = self.make()

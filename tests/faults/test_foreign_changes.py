@@ -111,13 +111,13 @@ async def test_others_who_change_their_mind_in_between_two_writes_of_ours_are_le
 
 async def test_a_set_that_would_lose_a_row_is_never_sent(live: Emulator, monkeypatch):
     """The witness stands apart from merge: here merge has a bug."""
-    merge = round_module.merge
+    merging = round_module.merging
 
     def buggy(rows, edits, repairs):
-        merged = merge(rows, edits, repairs)
+        merged = yield from merging(rows, edits, repairs)
         return Merged(RowSet(rows.of, merged.rows.rows[1:]), merged.outcomes, merged.touched)
 
-    monkeypatch.setattr(round_module, "merge", buggy)
+    monkeypatch.setattr(round_module, "merging", buggy)
     with logged() as lines:
         async with gateway(live, **MERGE) as rig:
             failure = await create(rig, group(0), WINDOWS)

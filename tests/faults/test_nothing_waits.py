@@ -124,15 +124,15 @@ async def test_a_throttled_write_is_not_sent_again_as_it_was(one_page: Emulator)
 async def test_after_a_pause_between_read_and_write_it_reads_anew(one_page: Emulator, monkeypatch: pytest.MonkeyPatch):
     """The process stands still between the two; somebody else writes meanwhile."""
     monkeypatch.setattr(policy, "COMMIT_S", 1.0)
-    merge, pauses = rounds.merge, [1.5]
+    merging, pauses = rounds.merging, [1.5]
 
     def paused(*given: Any) -> Any:
         if pauses:
             one_page.world.intune.set_rows(EMPTY, [FOREIGN])
             time.sleep(pauses.pop())
-        return merge(*given)
+        return merging(*given)
 
-    monkeypatch.setattr(rounds, "merge", paused)
+    monkeypatch.setattr(rounds, "merging", paused)
     async with gateway(one_page, graph=GRAPH) as rig:
         assert isinstance(await create(rig, group(1)), Assignment)
         assert not pauses

@@ -255,7 +255,7 @@ async def test_a_bug_in_the_writer_is_internal_and_the_next_edit_is_served(live:
     with logged() as lines:
         async with gateway(live, **MERGE) as rig:
             with monkeypatch.context() as patch:
-                patch.setattr("gateway.assignments.round.merge", broken)
+                patch.setattr("gateway.assignments.round.merging", broken)
                 answers = await asyncio.gather(*(create(rig, group(i)) for i in range(3)))
                 assert {a.reason for a in answers} == {"INTERNAL"}
             assert isinstance(await create(rig, group(0)), Assignment)

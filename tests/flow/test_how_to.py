@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-import typer
-import typer.main
 
-from gateway.cli import app
+from gateway import cli
 from gateway.cli.emulator import config_for
 from gateway.config.quota import Quota
 from gateway.config.stores import LedgerConfig
@@ -39,9 +37,15 @@ def commands() -> list[tuple[str, str]]:
     return [(name, line.split(">")[0]) for name, line in lines if line.startswith("compliance-gateway ")]
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_list_of_commands_says_what_each_says_of_itself(name: str):
+    said = (cli.command(name).help or "").partition("\n\n")[0]
+    assert cli.COMMANDS[name] == " ".join(said.split()) or name == "check"
+
+
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_the_commands_that_are_shown_have_their_options(page: str, line: str):
-    command, words = typer.main.get_command(app), line.split()[1:]
+    command, words = cli.command(line.split()[1]), line.split()[2:]
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     options = {option for parameter in command.params for option in parameter.opts}

@@ -10,6 +10,8 @@ from gateway.pipeline.cedar import Cedar, Question
 from gateway.pipeline.rules import RulesError
 
 OPS = 'permit(principal == Caller::"ops", action, resource);'
+LOOKS = """forbid(principal, action, resource == Policy::"none/none");
+permit(principal, action, resource) when { context.added_ids == context.removed_ids && resource in Tenant::"none" };"""
 MIB = 1 << 20
 
 
@@ -25,7 +27,7 @@ def question(ids: int, caller: str = "nobody") -> Question:
 
 @pytest.mark.parametrize(("ids", "asked"), [(1_000, 30), (0, 2_000)])
 def test_what_is_remembered_of_answers_is_bounded_by_its_weight(tmp_path: Path, ids: int, asked: int):
-    rules = cedar(tmp_path)
+    rules = cedar(tmp_path, f"{OPS} {LOOKS}")
     rules.ask(question(0))
     tracemalloc.start()
     try:
@@ -61,6 +63,12 @@ NEVER = {
     "a collection with a blank at its end": ('context.added_ids.contains("SMS00001 ")', "SMS00001"),
     "a kind that there is not": ('context.kinds.contains("groups")', "no kind of target"),
 }
+
+
+def test_a_rule_that_is_nested_too_deeply_is_refused_with_its_line(tmp_path: Path):
+    many = " || ".join(f'context.added_ids.contains("G{number}")' for number in range(900))
+    with pytest.raises(RulesError, match=r"rules\.cedar: line 1, column 1 to .*: a rule is nested too deeply"):
+        cedar(tmp_path, f"{OPS}\npermit(principal, action, resource) when {{ {many} }};")
 
 
 UNREADABLE = """// Not a rule; a comment.
@@ -129,4 +137,4 @@ MAY = [
 
 @pytest.mark.parametrize(("rules", "may"), MAY)
 def test_an_operation_is_refused_at_once_only_where_no_permit_is_for_it(tmp_path: Path, rules: str, may: bool):
-    assert cedar(tmp_path, rules).may_ever("x", "GetComplianceAssignment") is may
+    assert bool(cedar(tmp_path, rules).where("x", "GetComplianceAssignment", ("t",))) is may

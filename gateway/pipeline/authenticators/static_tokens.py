@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import hmac
 import logging
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,9 @@ from gateway.call import Call, Caller
 from gateway.config import ConfigError, load_static
 from gateway.files import version_of
 from gateway.metrics import RELOADS
+from gateway.names import hash_token, new_token
+
+__all__ = ["StaticTokens", "hash_token", "new_token"]
 
 log = logging.getLogger(__name__)
 
@@ -84,16 +86,6 @@ class StaticTokens:
 
     def health(self) -> Mapping[str, str]:
         return {}
-
-
-def new_token() -> str:
-    """A token of 256 random bits."""
-    return secrets.token_urlsafe(32)
-
-
-def hash_token(token: str) -> str:
-    """`sha256:<digest>` in hex, for [callers.static]. Fit for tokens of `new_token` only: nothing that can be guessed."""
-    return f"sha256:{sha256(token.encode()).hex()}"
 
 
 def _lines(callers: Mapping[str, str]) -> Lines:
