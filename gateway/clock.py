@@ -3,12 +3,19 @@
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from gateway.metrics import CLOCK_SKEW
 
 # Entra takes no assertion, and we no caller's token, of a clock that is much further off: JwtIssuer.leeway_s is as long.
 MOST_SKEW_S = 60.0
 LONGEST_DATE = 64
+
+
+@lru_cache(maxsize=8)
+def _unix_time(date: str) -> float:
+    """Many answers come in the same second."""
+    return parsedate_to_datetime(date).timestamp()
 
 
 class Skew:
@@ -21,7 +28,7 @@ class Skew:
     def seen(self, headers: Mapping[str, str]) -> None:
         """Takes the answer's Date, if it has one that is one."""
         try:
-            date = parsedate_to_datetime(headers.get("date", "")[:LONGEST_DATE]).timestamp()
+            date = _unix_time(headers.get("date", "")[:LONGEST_DATE])
         except (ValueError, TypeError, OverflowError, IndexError):
             return
         self.seconds = date - self._clock()

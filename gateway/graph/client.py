@@ -17,7 +17,7 @@ from gateway.graph.graph_errors import graph_error_of
 from gateway.graph.quota import Bid, Bidder, Quota, Turns
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Transport, TransportError
-from gateway.metrics import GRAPH_REQUESTS
+from gateway.metrics import graph_requests_of
 from gateway.odata import loads
 
 USER_AGENT = "compliance-gateway"
@@ -171,7 +171,7 @@ class GraphClient:
             else:
                 turns[-1].accepted()
             tried, outcome = Tried(status, retry_after=retry_after), _read(request, response)
-        GRAPH_REQUESTS.labels(self._tenant, request.method, status if status and 100 <= status < 600 else "none").inc()
+        graph_requests_of(self._tenant, request.method, status if status and 100 <= status < 600 else "none").inc()
         record.facts["graph_requests"] = int(str(record.facts.get("graph_requests", 0))) + 1
         # The last write is what a record tells of; the last read, where nothing was written.
         if request.method != "GET" or record.facts.get("graph_method", "GET") == "GET":

@@ -5,6 +5,7 @@ import asyncio
 import json
 import ssl
 import sys
+from email.utils import formatdate
 from functools import partial
 
 import uvloop
@@ -27,6 +28,7 @@ GRAPH = (
     "request-id: 6b0b0b0e-3f5d-4a3c-9d6f-2d3f2d3f2d3f\r\nclient-request-id: 6b0b0b0e-3f5d-4a3c-9d6f-2d3f2d3f2d3f\r\n"
     'x-ms-ags-diagnostic: {"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"004"}}\r\n'
     "odata-version: 4.0\r\n"
+    f"Date: {formatdate(usegmt=True)}\r\n"
 )
 
 
