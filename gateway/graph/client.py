@@ -108,13 +108,20 @@ class GraphClient:
         raise outcome
 
     async def get(
-        self, path: str, *, deadline: float, record: Record, timeout: float | None = None, urgent: bool = False
+        self,
+        path: str,
+        *,
+        deadline: float,
+        record: Record,
+        timeout: float | None = None,
+        urgent: bool = False,
+        bid: Bid | None = None,
     ) -> GraphAnswer:
         """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
-        is sent. urgent: what a write needs, before callers' reads in the quota and apart from them on the wire. Raises
-        GatewayError.
+        is sent. urgent: what a write needs, before callers' reads in the quota and apart from them on the wire. bid: of those
+        who share it, closed before anything is sent; the record's caller otherwise. Raises GatewayError.
         """
         url = self._root + path if path.startswith("/") else self._followed(path)
         refreshed = fresh = False
@@ -122,7 +129,9 @@ class GraphClient:
         while True:
             attempt += 1
             token = await self._tokens.token()
-            await self.quota.requests.take(deadline, Bid.of(Bidder(record.caller)), urgent=urgent)
+            turn = bid if bid is not None and bid.is_open else Bid.of(*(bid.bidders if bid else (Bidder(record.caller),)))
+            await self.quota.requests.take(deadline, turn, urgent=urgent)
+            turn.is_open = False
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
             own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
             request = Request("GET", url, {**HEADERS, **own}, None, urgent)

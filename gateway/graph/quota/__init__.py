@@ -10,6 +10,6 @@ turns.py        the four together, for who waits on an event loop
 from gateway.graph.quota.fair_queue import Weight
 from gateway.graph.quota.limit import WINDOW_S
 from gateway.graph.quota.told_times import Bidder
-from gateway.graph.quota.turns import Bid, Quota, Sharing, Turns
+from gateway.graph.quota.turns import ANSWER_S, Bid, Quota, Sharing, Turns
 
-__all__ = ["WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]
+__all__ = ["ANSWER_S", "WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]
