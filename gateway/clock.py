@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from gateway.metrics import CLOCK_SKEW
 
@@ -12,8 +13,9 @@ MOST_SKEW_S = 60.0
 LONGEST_DATE = 64
 
 
+@lru_cache(maxsize=8)
 def moment(text: str) -> datetime | None:
-    """What an HTTP date says (RFC 9110, 5.6.7); None where it is none."""
+    """What an HTTP date says (RFC 9110, 5.6.7); None where it is none. Many answers come in the same second."""
     try:
         date = parsedate_to_datetime(text[:LONGEST_DATE])
     except (ValueError, TypeError, OverflowError, IndexError):
@@ -30,7 +32,7 @@ class Skew:
 
     def seen(self, headers: Mapping[str, str]) -> None:
         """Takes the answer's Date, if it has one that is one."""
-        date = moment(headers.get("date", ""))
+        date = moment(headers.get("date", "")[:LONGEST_DATE])
         if date is None:
             return
         self.seconds = date.timestamp() - self._clock()

@@ -3,15 +3,35 @@
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
 NAMES = {"levelname": "level", "name": "logger"}
+FACTS = "facts"
+ENCODER = JsonEncoder()
+
+
+class Lines(JsonFormatter):
+    """Of what comes with `log_facts` each line is made in one go: there is one for every call."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = record.__dict__.get(FACTS)
+        if facts is None:
+            return super().format(record)
+        head = {"message": record.msg, "level": record.levelname, "logger": record.name}
+        return ENCODER.encode({**head, **facts, "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat()})
 
 
 def formatter() -> logging.Formatter:
     """An event as one JSON line."""
-    return JsonFormatter("%(message)s %(levelname)s %(name)s", timestamp=True, rename_fields=NAMES)
+    return Lines("%(message)s %(levelname)s %(name)s", timestamp=True, rename_fields=NAMES)
+
+
+def log_facts(log: logging.Logger, message: str, facts: Mapping[str, object]) -> None:
+    """An event, of which the line has these facts and nothing else beside logger, level and time."""
+    log.info(message, extra={FACTS: facts})
 
 
 def log_json(level: int = logging.INFO) -> None:

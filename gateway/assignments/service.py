@@ -15,7 +15,7 @@ from gateway.assignments.pending import Written
 from gateway.assignments.quota_view import own_share, view
 from gateway.assignments.requests import EDITS
 from gateway.assignments.rows import RowSet, row_id
-from gateway.assignments.upstream import Upstream
+from gateway.assignments.shared_reads import SharedReads
 from gateway.assignments.writers import Writers
 from gateway.call import ETAG, Call, Handler
 from gateway.errors import GatewayError, Reason
@@ -30,7 +30,7 @@ class AssignmentService:
     """Carries out the operations; the handler at the end of the pipeline."""
 
     def __init__(self, writers: Writers, page_tokens: PageTokens, history: History, drift: Drift) -> None:
-        self._writers, self._page_tokens, self._drift = writers, page_tokens, drift
+        self._writers, self._page_tokens, self._reads = writers, page_tokens, SharedReads(writers.graphs, drift)
         self._past = PastOfPolicies(history, page_tokens)
         self._readers: Mapping[str, Handler] = {
             "GetComplianceAssignment": self._get,
@@ -108,11 +108,7 @@ class AssignmentService:
         return view(self._writers.graphs[call.tenant].quota, call.caller.name if call.caller else "")
 
     async def _read(self, call: Call) -> RowSet:
-        name = policy_of(call)
-        upstream = Upstream(self._writers.graphs[name.tenant], call.operation.set, name.policy, call.record)
-        rows = (await upstream.read(call.deadline)).rows
-        self._drift.read(name, rows)
-        return rows
+        return await self._reads.read(policy_of(call), call.operation.set, call.deadline, call.record)
 
 
 async def _answer(call: Call, written: Written) -> Message:

@@ -9,6 +9,7 @@ from gateway.assignments.rows import Row, RowSet
 from gateway.call import Record
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import GraphAnswer, GraphClient, Permit
+from gateway.graph.quota import Bid
 from gateway.odata import dumps
 from gateway.pace import slowly
 from gateway.sets import AssignableSet
@@ -25,6 +26,7 @@ class Asking(NamedTuple):
     deadline: float
     timeout: float | None = None
     urgent: bool = False
+    bid: Bid | None = None
 
 
 class Upstream:
@@ -38,10 +40,11 @@ class Upstream:
         self._whole: RowSet | None = None  # the last set that is known to be complete
         self._is_paged = False
 
-    async def read(self, deadline: float) -> Look:
-        """Every row, for a reader: a list that came in one page is taken as it is."""
-        asked, rows = await self._by_pages(Asking(deadline))
-        return await self._agreed(asked, rows, Asking(deadline)) if self._is_paged else Look(rows, asked)
+    async def read(self, deadline: float, bid: Bid | None = None) -> Look:
+        """Every row, for a reader: a list that came in one page is taken as it is. bid: see GraphClient.get."""
+        asking = Asking(deadline, bid=bid)
+        asked, rows = await self._by_pages(asking)
+        return await self._agreed(asked, rows, asking) if self._is_paged else Look(rows, asked)
 
     async def look(self, deadline: float, sent: RowSet | None = None) -> Look:
         """Every row, for a writer, in Graph's order; anything less than all of them is an error. sent: the set that went out

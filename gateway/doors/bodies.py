@@ -28,16 +28,26 @@ class Bodies:
         own = self._own.setdefault(caller, asyncio.Semaphore(self._most_of_one))
         self._asking[caller] += 1
         try:
-            async with _in_time(own, until), _in_time(self._all, until):
-                yield
+            await _taken(own, until)
+            try:
+                await _taken(self._all, until)
+                try:
+                    yield
+                finally:
+                    self._all.release()
+            finally:
+                own.release()
         finally:
             self._asking[caller] -= 1
             if not self._asking[caller]:
                 del self._asking[caller], self._own[caller]
 
 
-@asynccontextmanager
-async def _in_time(room: asyncio.Semaphore, until: float) -> AsyncIterator[None]:
+async def _taken(room: asyncio.Semaphore, until: float) -> None:
+    """Where there is room, no clock is needed."""
+    if not room.locked():
+        await room.acquire()
+        return
     try:
         async with asyncio.timeout_at(until):
             await room.acquire()
@@ -45,7 +55,3 @@ async def _in_time(room: asyncio.Semaphore, until: float) -> AsyncIterator[None]
         raise GatewayError(
             Reason.CALLER_TOO_BUSY, "Too many bodies are under way and have not come whole.", retry_after=RETRY_S
         ) from None
-    try:
-        yield
-    finally:
-        room.release()

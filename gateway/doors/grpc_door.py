@@ -35,7 +35,9 @@ SLACK = 1 << 20
 # that are reset already among them, and cancels what comes when it is long (from 1,000 on, if not said): one connection could
 # fill it and get the calls of all others cancelled. With a limit of streams gRPC also refuses, by its connection, what is over
 # it, those counted that have ended and are not freed yet (grpc.http.overload_protection): REFUSED_STREAM, UNAVAILABLE, before
-# anything has been done. 600 and busy cores are enough for a flood of resets to outrun us.
+# anything has been done. 600 and busy cores are enough for a flood of resets to outrun us; so is none of that protection, and
+# with it a client that keeps more than 400 calls on one connection is refused many, by a bare echo of grpc.aio as well.
+# A call that is in the queue for more than 30 s would be cancelled, if not said; so it waits for as long as its client does.
 STREAMS = 400
 STREAMS_LEFT_BEHIND = 2
 # gRPC tells of a reset a few rounds of the loop after the call. What is reset already ends in them, before it costs anything.
@@ -169,6 +171,7 @@ def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
         ("grpc.max_metadata_size", settings.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
         ("grpc.max_concurrent_streams", STREAMS),
+        ("grpc.server_max_unrequested_time_in_server", round(AGE_S + AGE_GRACE_S)),
         ("grpc.server.max_pending_requests", waiting),
         ("grpc.server.max_pending_requests_hard_limit", waiting),
         ("grpc.max_allowed_incoming_connections", connections),

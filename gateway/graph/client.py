@@ -17,7 +17,7 @@ from gateway.graph.graph_errors import graph_error_of
 from gateway.graph.quota import Bid, Bidder, Quota, Turns
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Transport, TransportError
-from gateway.metrics import GRAPH_REQUESTS
+from gateway.metrics import graph_requests_of
 from gateway.odata import loads
 
 USER_AGENT = "compliance-gateway"
@@ -108,13 +108,20 @@ class GraphClient:
         raise outcome
 
     async def get(
-        self, path: str, *, deadline: float, record: Record, timeout: float | None = None, urgent: bool = False
+        self,
+        path: str,
+        *,
+        deadline: float,
+        record: Record,
+        timeout: float | None = None,
+        urgent: bool = False,
+        bid: Bid | None = None,
     ) -> GraphAnswer:
         """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
-        is sent. urgent: what a write needs, before callers' reads in the quota and apart from them on the wire. Raises
-        GatewayError.
+        is sent. urgent: what a write needs, before callers' reads in the quota and apart from them on the wire. bid: of those
+        who share it, closed before anything is sent; the record's caller otherwise. Raises GatewayError.
         """
         url = self._root + path if path.startswith("/") else self._followed(path)
         refreshed = fresh = False
@@ -122,7 +129,9 @@ class GraphClient:
         while True:
             attempt += 1
             token = await self._tokens.token()
-            await self.quota.requests.take(deadline, Bid.of(Bidder(record.caller)), urgent=urgent)
+            turn = bid if bid is not None and bid.is_open else Bid.of(*(bid.bidders if bid else (Bidder(record.caller),)))
+            await self.quota.requests.take(deadline, turn, urgent=urgent)
+            turn.is_open = False
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
             own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
             request = Request("GET", url, {**HEADERS, **own}, None, urgent)
@@ -171,7 +180,7 @@ class GraphClient:
             else:
                 turns[-1].accepted()
             tried, outcome = Tried(status, retry_after=retry_after), _read(request, response)
-        GRAPH_REQUESTS.labels(self._tenant, request.method, status if status and 100 <= status < 600 else "none").inc()
+        graph_requests_of(self._tenant, request.method, status if status and 100 <= status < 600 else "none").inc()
         record.facts["graph_requests"] = int(str(record.facts.get("graph_requests", 0))) + 1
         # The last write is what a record tells of; the last read, where nothing was written.
         if request.method != "GET" or record.facts.get("graph_method", "GET") == "GET":

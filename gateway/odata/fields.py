@@ -1,6 +1,7 @@
 """The fields of a message: how each is read from and written to Graph's JSON."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Protocol
 
 from buf.validate import validate_pb2
@@ -44,6 +45,7 @@ class ODataError(ValueError):
         super().__init__(f"{at}: {rule}")
 
 
+@cache
 def most_items(field: FieldDescriptor) -> int:
     """How many items a repeated field may have by its rule in the proto; 0 where it has none."""
     return int(field.GetOptions().Extensions[validate_pb2.field].repeated.max_items) if field.is_repeated else 0

@@ -29,7 +29,7 @@ def loads(text: str | bytes) -> Any:
     """Parses JSON; numbers with a point become Decimal. Raises ValueError."""
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
-    return simplejson.loads(text, use_decimal=True, parse_constant=_no_constant)
+    return DECODER.decode(text)
 
 
 class JsonError(ValueError):
@@ -102,7 +102,7 @@ def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def dumps(value: Any, *, ascii_only: bool = False) -> str:
     """Compact JSON, in the order of the value's keys. ascii_only: everything else is escaped."""
-    return simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=ascii_only)
+    return str(ENCODERS[ascii_only].encode(value))
 
 
 def canonical(value: Any) -> str:
@@ -126,3 +126,10 @@ def _plain(value: Any) -> Any:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+DECODER = simplejson.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)  # simplejson.loads makes one for each text
+ENCODERS = {
+    ascii_only: simplejson.JSONEncoder(use_decimal=True, separators=(",", ":"), ensure_ascii=ascii_only)
+    for ascii_only in (False, True)
+}

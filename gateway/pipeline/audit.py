@@ -11,8 +11,8 @@ from gateway.call import CORRELATION, ENTRY_ID, Call, Handler, correlation_id
 from gateway.errors import GatewayError, Kind, Reason
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.write import Write
-from gateway.logs import log_bug
-from gateway.metrics import CALL_SECONDS, CALLS, caller_label
+from gateway.logs import log_bug, log_facts
+from gateway.metrics import caller_label, calls_of, seconds_of
 from gateway.pipeline.entries import refusal
 from gateway.pipeline.floods import Floods
 
@@ -52,23 +52,19 @@ class Audit:
         finally:
             call, seconds = call.record.call or call, time.perf_counter() - started
             caller = caller_label(call.caller.name if call.caller else "")
-            CALLS.labels(call.operation.name, call.door, caller, outcome).inc()
-            CALL_SECONDS.labels(call.operation.name, call.door).observe(seconds)
-            facts = {k: v for k, v in call.record.facts.items() if v is not None}
-            log.info(
-                "call",
-                extra={
-                    "id": call.id,
-                    "correlation_id": theirs or None,
-                    "door": call.door,
-                    "operation": call.operation.name,
-                    "caller": call.caller.name if call.caller else None,
-                    "tenant": call.tenant or None,
-                    "outcome": outcome,
-                    "seconds": round(seconds, 6),
-                    **facts,
-                },
-            )
+            calls_of(call.operation.name, call.door, caller, outcome).inc()
+            seconds_of(call.operation.name, call.door).observe(seconds)
+            facts = {
+                "id": call.id,
+                "correlation_id": theirs or None,
+                "door": call.door,
+                "operation": call.operation.name,
+                "caller": call.caller.name if call.caller else None,
+                "tenant": call.tenant or None,
+                "outcome": outcome,
+                "seconds": round(seconds, 6),
+            }
+            log_facts(log, "call", facts | {k: v for k, v in call.record.facts.items() if v is not None})
 
     async def _keep(self, call: Call, error: GatewayError) -> None:
         if (isinstance(call.write, Write) and call.write.is_claimed) or error.reason.kind not in REFUSALS:

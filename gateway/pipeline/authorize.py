@@ -147,6 +147,8 @@ def question_of(call: Call) -> Question:
     caller = call.caller.name if call.caller else ""
     policy = message.device_compliance_policy_id if call.operation.of_policy else ""
     asked = Question(caller, call.operation.name, call.tenant, policy)
+    if not call.operation.writes:  # and so names no target
+        return asked
     try:
         added, changed, removed = ([TARGET.to_json(target) for target in targets] for targets in _targets_of(message))
     except ODataError:  # the service says what is wrong with it; nothing comes of it

@@ -84,7 +84,7 @@ async def echoes() -> AsyncIterator[tuple[str, str]]:
 
 async def main() -> None:
     plug_in = plugins.plug_in
-    plugins.plug_in = lambda group, kind: FromMemory if group == "transports" else plug_in(group, kind)
+    plugins.plug_in = lambda group, kind, *place: FromMemory if group == "transports" else plug_in(group, kind, *place)
     token = new_token()
     request = OPERATIONS["GetComplianceAssignment"].request(
         device_compliance_policy_id="p", device_compliance_policy_assignment_id="p_g"

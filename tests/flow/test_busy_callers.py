@@ -51,8 +51,11 @@ async def test_reads_do_not_take_the_quota_from_writes(live: Emulator):
     """Two hundred reads wait for four turns a second, minutes; a write of another caller is through at once."""
     quota = {"writes_per_20s": 100, "requests_per_20s": 100}
     async with gateway(live, server={"in_flight": 1000}, graph=quota, **CALLERS) as rig:
-        ask = {"metadata": bearer(READER), "timeout": 600}
-        reads = [asyncio.create_task(rig.call("ListComplianceAssignments", LIST, **ask)) for _ in range(200)]
+        ask, policies = {"metadata": bearer(READER), "timeout": 600}, [f"policy-{number}" for number in range(200)]
+        for policy in policies:  # different ones: who reads the same one shares a turn
+            live.world.intune.add_policy(policy, policy, [])
+        asked = ({"deviceCompliancePolicyId": policy} for policy in policies)
+        reads = [asyncio.create_task(rig.call("ListComplianceAssignments", one, **ask)) for one in asked]
         await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
         created = await rig.call("CreateComplianceAssignment", CREATE, metadata=bearer(WRITER), timeout=20)
         assert not isinstance(created, Failure), created

@@ -11,8 +11,8 @@ windows.py      the turns of a tenant's two windows
 from gateway.graph.quota.fair_queue import Weight
 from gateway.graph.quota.limit import WINDOW_S
 from gateway.graph.quota.told_times import Bidder
-from gateway.graph.quota.turns import Bid, Sharing, Turns
+from gateway.graph.quota.turns import ANSWER_S, Bid, Sharing, Turns
 from gateway.graph.quota.window import LEASE_S
 from gateway.graph.quota.windows import Quota
 
-__all__ = ["LEASE_S", "WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]
+__all__ = ["ANSWER_S", "LEASE_S", "WINDOW_S", "Bid", "Bidder", "Quota", "Sharing", "Turns", "Weight"]

@@ -23,6 +23,8 @@ class Limit:
 
     def at(self, now: float) -> float:
         """What it is taken to be."""
+        if self._assumed >= self.ceiling:
+            return self.ceiling
         return min(self._assumed + self.ceiling * RISE * max(now - self._since, 0.0) / WINDOW_S, self.ceiling)
 
     def refused(self, now: float, retry_after: float | None) -> None:

@@ -36,10 +36,12 @@ MOST_TOLD = 100  # callers, and times, that other replicas are told of
 
 @dataclass(eq=False)
 class Bid:
-    """A turn that is asked for, by all who share what it is for: the first whose turn comes pays for all. payer: who did."""
+    """A turn that is asked for, by all who share what it is for: the first whose turn comes pays for all. payer: who did.
+    is_open: whether more may join."""
 
     bidders: dict[Bidder, None]
     payer: str = ""
+    is_open: bool = True
     turns: "Turns | None" = None
     turn: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
