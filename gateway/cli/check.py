@@ -13,7 +13,8 @@ from rich.table import Table
 
 from gateway.bootstrap import graphs
 from gateway.call import Record
-from gateway.cli.loop import console, load_or_exit, refuse, run, say
+from gateway.cli.loop import load_or_exit, refuse, run, say
+from gateway.cli.terminal import console
 from gateway.config import Config, ConfigError, Tenant, Tls, exposed
 from gateway.doors.tls import Certificates, life_of
 from gateway.errors import GatewayError

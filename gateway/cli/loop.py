@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
-from rich.console import Console
 
 from gateway.config import Config, ConfigError, load, load_authorization
 from gateway.plugins import authorizer_of, mistakes_in
@@ -23,7 +22,6 @@ except ImportError:  # not on Windows, not on PyPy
 
 T = TypeVar("T")
 BAD_CONFIG = 1
-WIDTH = 220
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -44,14 +42,6 @@ async def serve_until_signalled(**ready: object) -> None:
         loop.add_signal_handler(number, stop.set)
     say(**ready)
     await stop.wait()
-
-
-def console() -> Console:
-    """For tables: as wide as the terminal, and wide enough where there is none."""
-    found = Console(highlight=False)
-    if not found.is_terminal:
-        found.width = WIDTH
-    return found
 
 
 def say(**facts: object) -> None:
