@@ -8,6 +8,7 @@ An elephant keeps an edit under way on each of its policies. A mouse has one edi
 import argparse
 import asyncio
 import random
+import resource
 import sys
 import time
 from collections import Counter, defaultdict
@@ -37,7 +38,8 @@ GRAPH_S = (0.05, 0.4)  # how long Graph takes for what a write reads before, and
 @dataclass(frozen=True)
 class Scenario:
     """elephants, mice: by name, their weights. policies: of all elephants. lost: a replica dies in the middle. outside: writes
-    a second of another app in the tenant, of which Graph takes 200 in 20 s of all."""
+    a second of another app in the tenant, of which Graph takes 200 in 20 s of all. roaming: who was refused comes back to any
+    replica, not to the same."""
 
     name: str
     replicas: int = 1
@@ -48,6 +50,7 @@ class Scenario:
     outside: float = 0.0
     seconds: float = 600.0
     within: float = CALL_S
+    roaming: bool = False
 
 
 class Shared:
@@ -97,7 +100,7 @@ class Replica:
 
 class World:
     """Callers, replicas and Graph. waits: of turns, by caller; told, kept: times that were told and have come, and those that
-    were kept."""
+    were kept; grown: by how many MB the process has grown after the first minute, with what is counted here."""
 
     def __init__(self, scenario: Scenario, seed: int = 1) -> None:
         self.scenario, self.rng, self.graph = scenario, random.Random(seed), Throttle()
@@ -105,6 +108,7 @@ class World:
         self.writes: list[float] = []
         self.statuses: Counter[int] = Counter()
         self.told = self.kept = 0
+        self.grown = 0.0
         self.shared = Shared()
 
     async def run(self) -> None:
@@ -122,7 +126,10 @@ class World:
             lost = self.fleet.pop()
             lost.beating.cancel()
             self.shared.alive.discard(lost.member.number)
+        await asyncio.sleep(began + WARM_UP_S - asyncio.get_running_loop().time())
+        memory = peak_mb()
         await asyncio.sleep(began + scenario.seconds - asyncio.get_running_loop().time())
+        self.grown = peak_mb() - memory
         for task in (*tasks, *(replica.beating for replica in self.fleet)):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -142,7 +149,7 @@ class World:
             self.graph.admit("intune", "tenant", "another app", write=True, now=asyncio.get_running_loop().time())
 
     async def edit(self, name: str, policy: str, replica: Replica, *, is_told: bool = False) -> None:
-        """One, with as many calls as it takes; each after the first to whichever replica there is."""
+        """One, with as many calls as it takes."""
         loop, turns = asyncio.get_running_loop(), replica.quota.writes
         began = loop.time()
         try:
@@ -150,7 +157,9 @@ class World:
         except GatewayError as error:
             await asyncio.sleep((error.retry_after or 1.0) + self.rng.uniform(0, 0.5))
             self.told += 1
-            await self.edit(name, policy, self.rng.choice(self.fleet), is_told=True)
+            is_lost = replica not in self.fleet
+            other = self.rng.choice(self.fleet) if self.scenario.roaming or is_lost else replica
+            await self.edit(name, policy, other, is_told=True)
             return
         self.kept += is_told
         self.waits[name].append((began, loop.time() - began))
@@ -188,6 +197,11 @@ class World:
         return max((abs(part - 1) for part in parts), default=0.0)
 
 
+def peak_mb() -> float:
+    """The most memory that the process has had; on Linux."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def quantile(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(int(len(values) * part), len(values) - 1)] if values else float("nan")
 
@@ -205,6 +219,7 @@ SCENARIOS = (
     Scenario("1 replica, 1,000 mice", 1, {}, {f"mouse {n}": 1.0 for n in range(1000)}),
     Scenario("1 replica, 10 times too much, calls of 5 s", 1, EVEN, {"mouse": 1.0}, policies=1000, within=5.0),
     Scenario("3 replicas, the same", 3, EVEN, {"mouse": 1.0}, policies=1000, within=5.0),
+    Scenario("3 replicas, the same, back to any", 3, EVEN, {"mouse": 1.0}, policies=1000, within=5.0, roaming=True),
 )
 
 
@@ -229,34 +244,12 @@ def carried_out(scenario: Scenario) -> tuple[World, float, float]:
     return world, time.perf_counter() - began, longest
 
 
-def plotted(worlds: Sequence[World], path: str) -> None:
-    """Needs matplotlib: waits by caller, and the use of the window, of the first scenario."""
-    from matplotlib import pyplot  # noqa: PLC0415 - an extra
-
-    world = worlds[0]
-    figure, (waits, use) = pyplot.subplots(2, 1, figsize=(10, 8))
-    waits.boxplot([world.since(name) for name in world.waits], tick_labels=list(world.waits), vert=False)
-    waits.set_xlabel("seconds until the turn")
-    seconds = [moment - 1000 for moment in world.writes]
-    used = [
-        sum(moment - WINDOW_S < other <= moment for other in seconds[max(n - 120, 0) : n + 1])
-        for n, moment in enumerate(seconds)
-    ]
-    use.plot(seconds, used)
-    use.axhline(100, linestyle="--")
-    use.set_xlabel("seconds")
-    use.set_ylabel("writes in the 20 s before")
-    figure.suptitle(world.scenario.name)
-    figure.savefig(path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--plot", help="a PNG of the first scenario; needs matplotlib")
     parser.add_argument("--only", type=int, help="the number of one scenario, from 0")
     arguments = parser.parse_args()
-    heads = (
-        "scenario",
+    figures = (
         "writes",
         "429",
         "use",
@@ -267,8 +260,9 @@ def main() -> None:
         "told, kept",
         "real s",
         "longest ms",
+        "MB more",
     )
-    table, worlds = Table(*heads, title="ten minutes each"), []
+    table, worlds = Table("scenario", *figures, title="ten minutes each"), []
     for scenario in SCENARIOS if arguments.only is None else (SCENARIOS[arguments.only],):
         world, seconds, longest = carried_out(scenario)
         worlds.append(world)
@@ -286,10 +280,13 @@ def main() -> None:
             f"{world.kept / world.told:.1%} of {world.told}" if world.told else "",
             f"{seconds:.1f}",
             f"{longest * 1000:.0f}",
+            f"{world.grown:.1f}",
         )
     Console(width=180).print(table)
     if arguments.plot:
-        plotted(worlds, arguments.plot)
+        from quota_plot import plotted  # noqa: PLC0415 - needs an extra
+
+        plotted(worlds[0], arguments.plot)
 
 
 if __name__ == "__main__":

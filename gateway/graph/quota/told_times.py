@@ -47,6 +47,11 @@ class ToldTimes:
     def __len__(self) -> int:
         return sum(self._counts.values())
 
+    @property
+    def callers(self) -> int:
+        """How many have one that is still to come."""
+        return len(self._counts)
+
     def counts(self) -> Counter[str]:
         """How many times are still to come, by caller."""
         return self._counts.copy()

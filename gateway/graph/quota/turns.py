@@ -278,7 +278,7 @@ class Turns:
         told = min((time for bidder in bid.bidders if (time := self.told_times.told(bidder, now))), default=None)
         if told is None:
             payer = min((bidder.caller for bidder in bid.bidders), key=self.queue.turns_before)
-            share = self.queue.share(payer, len(self.told_times.counts()) - 1.0, spare=1.0)  # one more may come any time
+            share = self.queue.share(payer, self.told_times.callers - 1.0, spare=1.0)  # one more may come any time
             told = self.told_times.tell(bid.bidders, payer, now + wait, now, self.window.interval(now), share)
         retry_after = max(wait, NEVER_S) if told is None else max(told - now, 0.001)
         facts = {"window": self.name, "reserved": str(told is not None).lower()}
