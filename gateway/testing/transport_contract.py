@@ -63,10 +63,10 @@ class TransportContract(ABC):
     async def test_method_path_headers_and_body_arrive_as_given(self) -> None:
         async with raw_server() as server, self.transport() as transport:
             response = await self.send(transport, server.port)
-        [seen] = server.seen
-        assert seen.head.startswith("POST /beta/x?y=1 HTTP/1.1\r\n")
-        assert "authorization: bearer canary-token" in seen.head.lower()
-        assert seen.body == b'{"a":1}'
+            await transport.send(request(server.port, body=b"x" * (2 << 20)), PLENTY_S)
+        line, _, headers = server.seen[0].head.partition("\r\n")
+        assert (line, "authorization: bearer canary-token" in headers.lower()) == ("POST /beta/x?y=1 HTTP/1.1", True)
+        assert [one.body for one in server.seen] == [b'{"a":1}', b"x" * (2 << 20)]
         assert (response.status, response.body, response.headers["content-length"]) == (200, b"{}", "2")
 
     async def test_connections_are_kept_alive(self) -> None:

@@ -66,7 +66,6 @@ LOADS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # of aiohttp, for more than a mebibyte
 @pytest.mark.parametrize(("load", "count", "there"), LOADS)
 async def test_nothing_holds_the_loop_for_long(live: Emulator, load: Load, count: int, there: int):
     rows(live, there)

@@ -1,5 +1,6 @@
 """The default transport: aiohttp, on the event loop."""
 
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -14,6 +15,8 @@ from gateway.graph.transports import Request, Response, Settings, TransportError
 CONNECTIONS = {True: 0, False: 100}
 # Below the idle time-out of Graph's front end: a connection closed there while we send would leave a write in doubt.
 KEEPALIVE_S = 15
+# A body of more goes out in pieces, so that it does not hold the loop; aiohttp asks for that.
+LARGE_BYTES = 1 << 20
 
 
 class AiohttpTransport:
@@ -42,7 +45,7 @@ class AiohttpTransport:
             async with session.request(
                 request.method,
                 request.url,
-                data=request.body,
+                data=BytesIO(request.body) if request.body and len(request.body) > LARGE_BYTES else request.body,
                 headers=request.headers,
                 proxy=self._proxies[host],
                 timeout=limits,
