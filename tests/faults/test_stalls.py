@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from edits_over_the_wire import MERGE, callers, group, guid
-from rig import Failure, Rig, unthrottle
+from edits_over_the_wire import MERGE, callers, create, group, guid
+from rig import LIVE_QUOTA, Failure, Rig, unthrottle
 from stalls import watched
 from test_many_edits import creation, together
 
@@ -85,3 +85,21 @@ async def test_the_watchdog_sees_a_stall(live: Emulator, monkeypatch: pytest.Mon
     async with watched(live, **MERGE) as (rig, dog):
         await one_edit(rig, 1000, 0)
     assert dog.longest > LONGEST_S / 4
+
+
+@LARGE
+async def test_ten_times_what_graph_takes_holds_nothing(live: Emulator):
+    """A thousand creates on 200 policies, three times: most are told when to come again."""
+    live.world.graph.page_size, live.world.graph.empty_pages = 1000, False
+    policies = [f"policy-{number}" for number in range(200)]
+    for policy in policies:
+        live.world.intune.add_policy(policy, policy, [])
+    async with watched(live, graph={"create_route": "assign", **LIVE_QUOTA}) as (rig, dog), callers(rig, 5) as clients:
+        answers = []
+        for burst in range(3):
+            numbers = range(1000 * burst, 1000 * (burst + 1))
+            asking = (create(clients[n % 5], group(n), policies[n % 200], timeout=10) for n in numbers)
+            answers += await asyncio.gather(*asking)
+    refused = [answer for answer in answers if isinstance(answer, Failure)]
+    assert len(refused) > 1000
+    assert dog.longest < LONGEST_S, f"{dog.longest:.3f} s"

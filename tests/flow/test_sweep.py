@@ -11,6 +11,7 @@ from edits_over_the_wire import guid
 from prometheus_client import REGISTRY
 from rig import NO_QUOTA, QUICK, Rig, gateway
 
+from gateway import bootstrap
 from gateway.assignments.sweep import SHARE, Sweep
 from gateway.bootstrap import Core, carrying_out
 from gateway.cli.emulator import config_for
@@ -55,7 +56,13 @@ def change_in_the_portal(emulator: Emulator) -> None:
     emulator.world.intune.set_rows(WINDOWS, [row for row in rows if FILTERED not in row["id"]])
 
 
-async def test_a_change_that_nobody_reads_is_found(live: Emulator):
+async def test_a_change_that_nobody_reads_is_found(live: Emulator, monkeypatch: pytest.MonkeyPatch):
+    """Every 5 s; the configuration takes a minute at least."""
+
+    def quick(ledger: Any, clients: Any, drift: Any, _: float, *rest: Any) -> Sweep:
+        return Sweep(ledger, clients, drift, 5.0, *rest)
+
+    monkeypatch.setattr(bootstrap, "Sweep", quick)
     async with gateway(live, drift={"every": "1m"}) as rig:
         await write(rig)
         change_in_the_portal(live)
