@@ -35,6 +35,8 @@ def shared(live: Emulator, postgres: Postgres) -> dict:
 
 @pytest.fixture(params=STOLEN)
 def steal(request: pytest.FixtureRequest, shared: dict, postgres: Postgres):
+    """Long before its holder renews it."""
+    shared["ledger"]["lease_s"] = 60
     database = shared["ledger"]["url"].rpartition("/")[2]
     return lambda: asyncio.to_thread(postgres.execute, database, STOLEN[request.param])
 
@@ -49,7 +51,7 @@ async def test_a_lease_that_is_lost_before_the_write_costs_a_round_and_no_row(li
     async with gateway(live, **shared) as one, gateway(live, **shared) as other:
         await fill(one, 1)
         known = len(live.world.requests)
-        live.world.faults.order([Fault(**LIST, delay_s=1.5)])
+        live.world.faults.order([Fault(**LIST, delay_s=3)])
         slow = asyncio.create_task(create(one, group(2)))
         await until(lambda: len(live.world.requests) > known)
         await steal()
@@ -67,7 +69,7 @@ async def test_a_lease_that_is_lost_while_graph_works_is_put_right_by_the_watch(
     """The request is on its way: no fence can stop it any more."""
     async with gateway(live, **shared) as one, gateway(live, **shared) as other:
         await fill(one, 1)
-        live.world.faults.order([Fault(**ASSIGN, delay_s=2)])
+        live.world.faults.order([Fault(**ASSIGN, delay_s=3)])
         known = len(one.writes())
         slow = asyncio.create_task(create(one, group(2)))
         await until(lambda: len(one.writes()) > known)
