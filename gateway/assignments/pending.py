@@ -18,7 +18,14 @@ from gateway.odata.targets import Key
 from gateway.sets import AssignableSet
 
 # Kinds of error that say nothing about a write that was sent before.
-UNTOLD = (Kind.UNAVAILABLE, Kind.RESOURCE_EXHAUSTED, Kind.ABORTED, Kind.DEADLINE_EXCEEDED, Kind.FAILED_PRECONDITION)
+UNTOLD = (
+    Kind.UNAVAILABLE,
+    Kind.RESOURCE_EXHAUSTED,
+    Kind.ABORTED,
+    Kind.DEADLINE_EXCEEDED,
+    Kind.FAILED_PRECONDITION,
+    Kind.INTERNAL,
+)
 
 
 class Piece(NamedTuple):

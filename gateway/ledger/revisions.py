@@ -94,8 +94,7 @@ def locked(connection: sa.Connection, policies: Collection[PolicyName]) -> dict[
     """The leases of policies, new where there were none. They are locked, in one order for all gateways, until the end of
     the transaction: nobody else changes them or the policies' revisions."""
     found = _lock(connection, policies)
-    missing = sorted(set(policies) - found.keys())
-    if missing:
+    while missing := sorted(set(policies) - found.keys()):  # again, where somebody takes away the row that was in our way
         new = {policy: _first_lease(connection, policy) for policy in missing}
         connection.execute(
             NEW_LEASE[connection.dialect.name], [policy._asdict() | _lease_row(lease) for policy, lease in new.items()]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from gateway.config import LedgerConfig
 from gateway.entry import OK, Entry
 from gateway.errors import GatewayError
-from gateway.ledger import expiry, sql_ledger, store
+from gateway.ledger import expiry, revisions, sql_ledger, store
 from gateway.ledger.chain import CUT, verify
 from gateway.ledger.databases import database_of
 from gateway.ledger.ledger import Query
@@ -133,6 +134,27 @@ async def test_settled_revisions_are_forgotten_but_the_newest_and_others_never(u
         found = connection.exec_driver_sql("SELECT number FROM revisions ORDER BY number").scalars().all()
         assert found == [5, 6], "what the last one left is what has to be there"
     assert list(await known(ledger)) == [6]
+    await ledger.close()
+
+
+async def test_a_lease_whose_row_goes_while_it_is_asked_for_is_made_anew(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """It was in the way of a new one, and is gone before it is locked."""
+    lock, steals = revisions._lock, [False, True, False, True]
+
+    def stolen(connection: sa.Connection, policies: Any) -> Any:
+        if steals and steals.pop(0):
+            connection.exec_driver_sql("DELETE FROM leases")
+        if found := lock(connection, policies):
+            steals.clear()
+        return found
+
+    ledger = SqlLedger(LedgerConfig(url=url))
+    await ledger.start()
+    monkeypatch.setattr(revisions, "_lock", stolen)
+    assert await written(ledger) == 1
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
     await ledger.close()
 
 
