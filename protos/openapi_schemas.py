@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from buf.validate import validate_pb2
 from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
+from compliance_gateway.vendored.buf.validate import validate_pb2
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet

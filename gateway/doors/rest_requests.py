@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from buf.validate import validate_pb2
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
+from compliance_gateway.vendored.buf.validate import validate_pb2
 from google.protobuf.message import Message
 
 from gateway.doors.rest_routes import WHOLE, Route

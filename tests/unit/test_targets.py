@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from buf.validate import validate_pb2
 from compliance_gateway.v1 import assignment_pb2 as pb
 from compliance_gateway.v1 import odata_pb2
+from compliance_gateway.vendored.buf.validate import validate_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from hypothesis import given

@@ -299,7 +299,7 @@ var File_compliance_gateway_v1_change_proto protoreflect.FileDescriptor
 
 const file_compliance_gateway_v1_change_proto_rawDesc = "" +
 	"\n" +
-	"\"compliance_gateway/v1/change.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a!compliance_gateway/v1/odata.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8d\x03\n" +
+	"\"compliance_gateway/v1/change.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8d\x03\n" +
 	"\x1bComplianceAssignmentOutcome\x12T\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2:.compliance_gateway.v1.ComplianceAssignmentOutcome.OutcomeR\aoutcome\x12O\n" +
 	"\x06before\x18\x02 \x01(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\x06before\x12M\n" +
@@ -312,12 +312,12 @@ const file_compliance_gateway_v1_change_proto_rawDesc = "" +
 	"\x11OUTCOME_UNCHANGED\x10\x04\"R\n" +
 	"\tWriteCost\x12\x16\n" +
 	"\x06writes\x18\x01 \x01(\x05R\x06writes\x12-\n" +
-	"\x04wait\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"\xab\x03\n" +
+	"\x04wait\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"\xa1\x03\n" +
 	"\x1bComplianceAssignmentsChange\x12N\n" +
 	"\boutcomes\x18\x01 \x03(\v22.compliance_gateway.v1.ComplianceAssignmentOutcomeR\boutcomes\x12f\n" +
 	"\x12assignments_before\x18\x02 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\x11assignmentsBefore\x12d\n" +
-	"\x11assignments_after\x18\x03 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\x10assignmentsAfter\x12\x1c\n" +
-	"\x04etag\x18\x04 \x01(\tB\b\xea\xda\x18\x04ETagR\x04etag\x12\x1a\n" +
+	"\x11assignments_after\x18\x03 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\x10assignmentsAfter\x12\x12\n" +
+	"\x04etag\x18\x04 \x01(\tR\x04etag\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\x124\n" +
 	"\x04cost\x18\x06 \x01(\v2 .compliance_gateway.v1.WriteCostR\x04costB\xdc\x01\n" +
 	"\x19com.compliance_gateway.v1B\vChangeProtoP\x01ZAgithub.com/compliance-gateway/compliance-gateway/clients/go/v1;v1\xa2\x02\x03CXX\xaa\x02\x14ComplianceGateway.V1\xca\x02\x14ComplianceGateway\\V1\xe2\x02 ComplianceGateway\\V1\\GPBMetadata\xea\x02\x15ComplianceGateway::V1b\x06proto3"
@@ -366,7 +366,6 @@ func file_compliance_gateway_v1_change_proto_init() {
 		return
 	}
 	file_compliance_gateway_v1_assignment_proto_init()
-	file_compliance_gateway_v1_odata_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1722,7 +1722,7 @@ var File_compliance_gateway_v1_compliance_assignment_service_proto protoreflect.
 
 const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "" +
 	"\n" +
-	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a!compliance_gateway/v1/odata.proto\x1a!compliance_gateway/v1/quota.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
+	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a!compliance_gateway/v1/quota.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
 	"\x0fGetQuotaRequest\"\xd1\x02\n" +
 	"!CreateComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12W\n" +
@@ -1741,11 +1741,11 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xc4\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xba\x01\n" +
 	"!ListComplianceAssignmentsResponse\x12Y\n" +
 	"\vassignments\x18\x01 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\vassignments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1c\n" +
-	"\x04etag\x18\x03 \x01(\tB\b\xea\xda\x18\x04ETagR\x04etag\"\xc5\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\"\xc5\x03\n" +
 	"!UpdateComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12R\n" +
 	"&device_compliance_policy_assignment_id\x18\x02 \x01(\tR\"deviceCompliancePolicyAssignmentId\x12W\n" +
@@ -1977,7 +1977,6 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_init() {
 	}
 	file_compliance_gateway_v1_assignment_proto_init()
 	file_compliance_gateway_v1_change_proto_init()
-	file_compliance_gateway_v1_odata_proto_init()
 	file_compliance_gateway_v1_quota_proto_init()
 	file_compliance_gateway_v1_revision_proto_init()
 	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[7].OneofWrappers = []any{}

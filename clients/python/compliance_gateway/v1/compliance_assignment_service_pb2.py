@@ -22,7 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from compliance_gateway.vendored.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from compliance_gateway.v1 import assignment_pb2 as compliance__gateway_dot_v1_dot_assignment__pb2
 from compliance_gateway.v1 import change_pb2 as compliance__gateway_dot_v1_dot_change__pb2
 from compliance_gateway.v1 import odata_pb2 as compliance__gateway_dot_v1_dot_odata__pb2
