@@ -15,26 +15,27 @@ type Error struct {
 	Reason         string // stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached
 	Message        string
 	RetryAfter     time.Duration // when a retry makes sense; zero where none does
+	Reserved       bool          // turns in Graph's quota are kept for the same request with the same id, until a second after RetryAfter
+	RequestID      string        // of the write; send it with the same request to try again, or to find out what became of it
 	GraphRequestID string        // where Microsoft Graph answered
 	Fields         []string      // of the request, that break a rule
 	status         *status.Status
 }
 
+// Error says code, reason and message.
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %s", e.Code, e.Reason, e.Message) }
 
 // GRPCStatus lets status.FromError and status.Code work.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
-func errorOf(err error) error {
-	if err == nil {
-		return nil
-	}
+func errorOf(err error, requestID string) *Error {
 	found := status.Convert(err)
-	out := &Error{Code: found.Code(), Message: found.Message(), status: found}
+	out := &Error{Code: found.Code(), Message: found.Message(), RequestID: requestID, status: found}
 	for _, detail := range found.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
 			out.Reason, out.GraphRequestID = detail.GetReason(), detail.GetMetadata()["graph_request_id"]
+			out.Reserved = detail.GetMetadata()["reserved"] == "true"
 		case *errdetails.RetryInfo:
 			out.RetryAfter = detail.GetRetryDelay().AsDuration()
 		case *errdetails.BadRequest:

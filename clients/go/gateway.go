@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
+	"path"
 	"strings"
 	"time"
 
@@ -32,14 +33,20 @@ const retries = `{"methodConfig": [{
 
 // Options say how to reach the gateway and as whom.
 type Options struct {
-	Token       func() (string, error) // the caller's, asked for before each call; nil with a client certificate
-	Tenant      string                 // which one, where there are several
-	Timeout     time.Duration          // of calls whose context has no deadline; 30 s if not said
-	PlainText   bool                   // without TLS, for loopback
-	CA          []byte                 // PEM of a private authority
-	Certificate []byte                 // PEM of the client's certificate and its chain
-	Key         []byte                 // PEM of its key
+	Token       TokenSource       // the caller's; nil with a client certificate
+	Tenant      string            // which one, where there are several
+	Timeout     time.Duration     // of calls whose context has no deadline; 30 s if not said
+	Patience    time.Duration     // for which a call that was told when to come back does so, with the same request and request id
+	OnAnswer    func(Answer)      // is given what the gateway said of each call, of refused ones too
+	PlainText   bool              // without TLS, for loopback
+	CA          []byte            // PEM of a private authority
+	Certificate []byte            // PEM of the client's certificate and its chain
+	Key         []byte            // PEM of its key
+	Dial        []grpc.DialOption // after the client's own: interceptors (grpc.WithChainUnaryInterceptor), keepalive, a proxy
 }
+
+// TokenSource gives the caller's token; it is asked before each call.
+type TokenSource func(context.Context) (string, error)
 
 // Client is the generated stub, ready to use. Its errors are *Error.
 type Client struct {
@@ -59,8 +66,9 @@ func Connect(address string, options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(transport),
-		grpc.WithDefaultServiceConfig(retries), grpc.WithUnaryInterceptor(options.intercept))
+	own := []grpc.DialOption{grpc.WithTransportCredentials(transport), grpc.WithDefaultServiceConfig(retries),
+		grpc.WithUnaryInterceptor(options.intercept)}
+	connection, err := grpc.NewClient(address, append(own, options.Dial...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +76,9 @@ func Connect(address string, options Options) (*Client, error) {
 }
 
 // TokenFile reads the token anew for each call.
-func TokenFile(path string) func() (string, error) {
-	return func() (string, error) {
-		text, err := os.ReadFile(path)
+func TokenFile(name string) TokenSource {
+	return func(context.Context) (string, error) {
+		text, err := os.ReadFile(name)
 		return strings.TrimSpace(string(text)), err
 	}
 }
@@ -96,16 +104,41 @@ func (o Options) transport() (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(config), nil
 }
 
-// intercept gives each call its token, tenant, deadline and request id; retries of grpc's come below it and keep all four.
+// intercept names the request, and sends it again at the times that it is told, while there is patience and the context lasts.
 func (o Options) intercept(ctx context.Context, method string, request, reply any, connection *grpc.ClientConn,
 	invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	named, until := withRequestID(request.(proto.Message)), time.Now().Add(o.Patience)
+	for {
+		var trailers metadata.MD
+		err := o.once(ctx, method, named, reply, connection, invoke, append(options, grpc.Trailer(&trailers)))
+		if o.OnAnswer != nil {
+			o.OnAnswer(answerOf(path.Base(method), trailers))
+		}
+		if err == nil {
+			return nil
+		}
+		failed := errorOf(err, requestID(named))
+		if failed.RetryAfter == 0 || time.Now().Add(failed.RetryAfter).After(until) {
+			return failed
+		}
+		select {
+		case <-time.After(failed.RetryAfter):
+		case <-ctx.Done():
+			return failed
+		}
+	}
+}
+
+// once gives a call its token, tenant and deadline; retries of grpc's come below it and keep all three.
+func (o Options) once(ctx context.Context, method string, request, reply any, connection *grpc.ClientConn,
+	invoke grpc.UnaryInvoker, options []grpc.CallOption) error {
 	if _, ok := ctx.Deadline(); !ok {
 		limited, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
 		ctx = limited
 	}
 	if o.Token != nil {
-		token, err := o.Token()
+		token, err := o.Token(ctx)
 		if err != nil {
 			return err
 		}
@@ -114,13 +147,21 @@ func (o Options) intercept(ctx context.Context, method string, request, reply an
 	if o.Tenant != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "x-graph-tenant", o.Tenant)
 	}
-	return errorOf(invoke(ctx, method, withRequestID(request.(proto.Message)), reply, connection, options...))
+	return invoke(ctx, method, request, reply, connection, options...)
+}
+
+func requestID(request proto.Message) string {
+	named, ok := request.(interface{ GetRequestId() string })
+	if !ok {
+		return ""
+	}
+	return named.GetRequestId()
 }
 
 // withRequestID names a write that has no request id, on a copy.
 func withRequestID(request proto.Message) proto.Message {
 	field := request.ProtoReflect().Descriptor().Fields().ByName("request_id")
-	if field == nil || request.ProtoReflect().Get(field).String() != "" {
+	if field == nil || requestID(request) != "" {
 		return request
 	}
 	named := proto.Clone(request)

@@ -2,15 +2,22 @@
 
 A request is a JSON object a line on its stdin: `method`, `request` (the message, in base64), `timeout_ms` (0 for the helper's
 own deadline), or `target` with `id`, `filter` and `include` for a target that the helper shall build. It answers each with a
-line: `response` (a message, in base64) or `error` with code, reason, message, fields, retry_after_ms and graph_request_id.
+line: `response` (a message, in base64) or `error` with code, reason, message, fields, retry_after_ms and graph_request_id, and
+in `answer` what the helper says of the call besides.
+
+How a client is built is how others would do it: its folder, copied alone to an empty place, is packed; a consumer beside it,
+which is a folder of tests/clients, installs the package, and has the driver and a unit test of its own.
 """
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,71 +41,96 @@ STATUSES = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED
             "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"]  # fmt: skip
 
 
+# Outside of the repository, and another for each copy of it. What is compiled of others stays in `built` and the tools' caches.
+PLACES = Path(tempfile.gettempdir()) / f"compliance-gateway-clients-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+MADE = ("node_modules", "dist", "target", "gen", "__pycache__")
+
+
 @dataclass(frozen=True)
 class Language:
-    """tool: what it needs beside Python. build: commands with the folder they run in. driver, example: how both are run."""
+    """tool: what it needs beside Python. build: commands, each in a folder of the place, which has `client` and `consumer`.
+    driver, example: how both are run. documented: the command, in `client`, that renders the documentation and fails on a
+    warning."""
 
     tool: str
-    build: Sequence[tuple[Path, Sequence[str]]]
+    build: Sequence[tuple[str, Sequence[str]]]
     driver: Sequence[str]
     example: Sequence[str]
+    documented: Sequence[str]
 
 
-def java(program: Path) -> Sequence[str]:
-    """A program of one file, with the client and what it needs."""
-    target = ROOT / "clients/java/target"
-    return "bash", "-c", f'exec java -cp "{target}/classes:$(cat {target}/classpath)" {program} "$@"', "java"
+def place(name: str) -> Path:
+    return PLACES / name
 
 
+def java(*program: str) -> Sequence[str]:
+    """A class of the consumer's, or a program of one file, with the client and what it needs."""
+    target = place("java") / "consumer/target"
+    return "bash", "-c", f'exec java -cp "{target}/classes:$(cat {target}/classpath)" "$@"', "java", *program
+
+
+PACKED = "compliance-gateway-client-0.1.0"
+SITE = place("python") / "site"
+PYTHON = ("env", f"PYTHONPATH={SITE}:{ROOT}", sys.executable)
+CARGO = ("--quiet", "--target-dir", str(BUILT / "rust"))
 LANGUAGES = {
     "python": Language(
         "",
-        (),
-        (sys.executable, str(HERE / "python/driver.py")),
-        (sys.executable, str(ROOT / "clients/python/examples/assign.py")),
+        (
+            ("client", (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", "..", ".")),
+            (".", ("bash", "-c", f'exec "{sys.executable}" -m pip install -q --no-deps --no-compile --target site *.whl')),
+            ("consumer", (*PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")),
+        ),
+        (*PYTHON, str(place("python") / "consumer/driver.py")),
+        (*PYTHON, str(place("python") / "client/examples/assign.py")),
+        (*PYTHON, "-W", "error", "-m", "pydoc", "compliance_gateway", "compliance_gateway.testing"),
     ),
     "go": Language(
         "go",
         (
-            (HERE / "go", ("go", "build", "-o", str(BUILT / "go-driver"), ".")),
-            (ROOT / "clients/go", ("go", "vet", "./...")),
-            (ROOT / "clients/go", ("go", "build", "-o", str(BUILT / "go-example"), "./example")),
+            ("client", ("go", "vet", "./...")),
+            ("client", ("go", "build", "-o", "../example", "./example")),
+            ("consumer", ("go", "build", "-o", "../driver", ".")),
+            ("consumer", ("go", "test", "-count=1", "./...")),
         ),
-        (str(BUILT / "go-driver"),),
-        (str(BUILT / "go-example"),),
+        (str(place("go") / "driver"),),
+        (str(place("go") / "example"),),
+        ("bash", "-c", "go doc -all . && go doc -all ./gatewaytest"),
     ),
     "typescript": Language(
         "npm",
         (
-            (ROOT / "clients/typescript", ("npm", "ci", "--silent", "--no-audit", "--no-fund")),
-            (ROOT / "clients/typescript", ("npm", "run", "--silent", "build")),
+            ("client", ("npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts")),
+            ("client", ("npm", "pack", "--silent", "--pack-destination", "..")),
+            ("consumer", ("npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock")),
+            ("consumer", ("node", "--test")),
         ),
-        ("node", str(HERE / "typescript/driver.mjs")),
-        ("node", str(ROOT / "clients/typescript/dist/example/assign.js")),
+        ("node", str(place("typescript") / "consumer/driver.mjs")),
+        ("node", str(place("typescript") / "client/dist/example/assign.js")),
+        ("npm", "run", "--silent", "docs"),
     ),
     "rust": Language(
         "cargo",
         (
-            (HERE / "rust", ("cargo", "build", "--quiet", "--locked", "--target-dir", str(BUILT / "rust"))),
-            (
-                ROOT / "clients/rust",
-                ("cargo", "build", "--quiet", "--examples", "--target-dir", str(BUILT / "rust")),
-            ),
+            # What is packed is compiled, and with it the example, when the consumer is.
+            ("client", ("cargo", "package", "--no-verify", "--allow-dirty", *CARGO)),
+            (".", ("tar", "xf", str(BUILT / f"rust/package/{PACKED}.crate"))),
+            ("consumer", ("cargo", "test", "--locked", *CARGO)),
         ),
         (str(BUILT / "rust/debug/driver"),),
-        (str(BUILT / "rust/debug/examples/assign"),),
+        (str(BUILT / "rust/debug/assign"),),
+        ("cargo", "doc", "--no-deps", "--all-features", *CARGO),
     ),
     "java": Language(
         "mvn",
         (
-            (ROOT / "clients/java", ("mvn", "-q", "-B", "package")),
-            (
-                ROOT / "clients/java",
-                ("mvn", "-q", "-B", "dependency:build-classpath", "-Dmdep.outputFile=target/classpath"),
-            ),
+            ("client", ("mvn", "-q", "-B", "install")),
+            ("consumer", ("mvn", "-q", "-B", "test", "dependency:build-classpath", "-Dmdep.outputFile=target/classpath")),
         ),
-        java(HERE / "java/Driver.java"),
-        java(ROOT / "clients/java/example/Assign.java"),
+        java("Driver"),
+        java(str(place("java") / "client/example/Assign.java")),
+        # The package has it: the plug-in runs with each `mvn package`, and fails on a warning.
+        ("bash", "-c", "test -f target/*-javadoc.jar"),
     ),
 }
 
@@ -111,8 +143,13 @@ def built(name: str) -> Language:
     done = BUILT / f"{name}.run"
     with FileLock(BUILT / f"{name}.lock"):
         if not done.exists() or done.read_text() != run:
+            shutil.rmtree(place(name), ignore_errors=True)
+            for source, folder in ((ROOT / "clients" / name, "client"), (HERE / name, "consumer")):
+                shutil.copytree(source, place(name) / folder, ignore=shutil.ignore_patterns(*MADE))
+            # For what a client starts as its test double: this Python has the gateway.
+            environment = {**os.environ, "COMPLIANCE_GATEWAY_PYTHON": sys.executable}
             for folder, command in language.build:
-                subprocess.run(command, cwd=folder, check=True)
+                subprocess.run(command, cwd=place(name) / folder, env=environment, check=True)
             done.write_text(run)
     return language
 

@@ -26,6 +26,7 @@ from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 TOOLS = {name: pytest.mark.needs(language.tool) if language.tool else () for name, language in LANGUAGES.items()}
 pytestmark = pytest.mark.parametrize("language", [pytest.param(name, marks=tool) for name, tool in TOOLS.items()])
+OF_EMPTY = service_pb.ListComplianceAssignmentsRequest(device_compliance_policy_id=EMPTY)
 LIST = service_pb.ListComplianceAssignmentsRequest(device_compliance_policy_id=WINDOWS)
 CREATE = service_pb.CreateComplianceAssignmentRequest(
     device_compliance_policy_id=EMPTY, assignment=pb.DeviceCompliancePolicyAssignment(target={"group": {"group_id": guid(1)}})
@@ -94,6 +95,37 @@ async def test_retries_wait_as_they_are_told_and_keep_the_request_id(live: Emula
         entries = rig.entries()
         assert [entry.outcome for entry in entries] == ["GRAPH_UNAVAILABLE", "GRAPH_UNAVAILABLE", "OK"]
         assert len({entry.request_id for entry in entries}) == 1, "the same on every attempt"
+
+
+async def test_it_comes_back_when_it_was_told_to(live: Emulator, language: str, tmp_path: Path):
+    """Later than the deadline, so that gRPC's own retries give up: the same request and id, as long as it has patience."""
+    patient = {"GATEWAY_TIMEOUT": "1", "GATEWAY_PATIENCE": "30"}
+    async with over_tls(live, tmp_path, graph={"create_route": "assign", "max_attempts": 1}) as rig:
+        live.world.faults.order([Fault(method="POST", path="/assign$", status=503, retry_after="1.5", times=2)])
+        async with driving(language, environment(rig, tmp_path, rig.token, **patient)) as client:
+            assert not isinstance(await client.call("CreateComplianceAssignment", CREATE, timeout=0), Failure)
+        assert [entry.outcome for entry in rig.entries()] == ["GRAPH_UNAVAILABLE", "GRAPH_UNAVAILABLE", "OK"]
+        assert len({entry.request_id for entry in rig.entries()}) == 1
+        first, second, *_ = times = [w["at"] for w in rig.writes()]
+        assert len(times) == 3
+        assert second - first >= 1.5, "as it was told"
+
+
+async def test_what_the_gateway_says_besides(live: Emulator, language: str, tmp_path: Path):
+    async with over_tls(live, tmp_path, **MERGE) as rig, driving(language, environment(rig, tmp_path, rig.token)) as client:
+        sent = base64.b64encode(CREATE.SerializeToString()).decode()
+        said = (await client.ask(method="CreateComplianceAssignment", request=sent))["answer"]
+        entry, listed = rig.entries()[-1], await client.call("ListComplianceAssignments", OF_EMPTY)
+        assert (said["method"], said["request_id"], said["etag"]) == (
+            "CreateComplianceAssignment",
+            entry.id,
+            listed.etag,
+        )
+        limit = said["rate_limit"]
+        assert (limit["name"], limit["window"], limit["remaining"] <= limit["quota"]) == ("writes", 20, True)
+        refused = await client.ask(method="CreateComplianceAssignment", request=sent)
+        assert (refused["error"]["reserved"], len(refused["error"]["request_id"]) >= 26) == (False, True)
+        assert refused["answer"]["request_id"] not in ("", said["request_id"]), "of refused calls too"
 
 
 async def test_a_fresh_request_id_for_each_write(live: Emulator, language: str, tmp_path: Path):

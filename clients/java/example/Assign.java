@@ -5,6 +5,7 @@ import static com.compliance_gateway.client.Targets.including;
 
 import com.compliance_gateway.client.Gateway;
 import com.compliance_gateway.client.Refusal;
+import com.compliance_gateway.client.TokenSource;
 import com.compliance_gateway.v1.CreateComplianceAssignmentRequest;
 import com.compliance_gateway.v1.DeleteComplianceAssignmentRequest;
 import com.compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget;
@@ -20,9 +21,10 @@ import java.nio.file.Path;
 public class Assign {
   public static void main(String[] args) throws Exception {
     String policy = args[0], other = args[1], groupId = args[2], filter = args[3];
-    var token = Gateway.tokenFile(Path.of(System.getenv("GATEWAY_TOKEN_FILE")));
-    var options = new Gateway.Options(token, Path.of(System.getenv("GATEWAY_CA")));
-    try (var gateway = Gateway.connect(System.getenv("GATEWAY_ADDRESS"), options)) {
+    try (var gateway = Gateway.at(System.getenv("GATEWAY_ADDRESS"))
+        .token(TokenSource.ofFile(Path.of(System.getenv("GATEWAY_TOKEN_FILE"))))
+        .ca(Path.of(System.getenv("GATEWAY_CA")))
+        .connect()) {
       create(gateway, policy, group(groupId));
       create(gateway, policy, group(groupId));
       var list = ListComplianceAssignmentsRequest.newBuilder().setDeviceCompliancePolicyId(policy).build();

@@ -1,22 +1,23 @@
 """compliance-gateway's stubs (`compliance_gateway.v1`), and `connect` and `connect_async`, which make one ready to use."""
 
 import json
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 
+from compliance_gateway.answers import Answer, RateLimit
+from compliance_gateway.calls import AsyncInterceptor, AsyncToken, Defaults, Interceptor, Token
+from compliance_gateway.edits import creating, deleting, updating
 from compliance_gateway.errors import GatewayError
 from compliance_gateway.targets import all_devices, all_users, assignment, collection, excluding, exclusion, group, including
 from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import ComplianceAssignmentServiceStub
 
 __all__ = [
-    "GatewayError", "all_devices", "all_users", "assignment", "collection", "connect", "connect_async", "excluding",
-    "exclusion", "group", "including", "token_file",
+    "Answer", "GatewayError", "RateLimit", "all_devices", "all_users", "assignment", "collection", "connect", "connect_async",
+    "creating", "deleting", "excluding", "exclusion", "group", "including", "token_file", "updating",
 ]  # fmt: skip
 
 SERVICE = "compliance_gateway.v1.ComplianceAssignmentService"
@@ -37,8 +38,6 @@ RETRIES = {
 }
 OPTIONS = [("grpc.service_config", json.dumps(RETRIES)), ("grpc.enable_retries", 1)]
 
-Token = str | Callable[[], str] | None
-
 
 def token_file(path: str | Path) -> Callable[[], str]:
     """A token that is read anew for each call."""
@@ -52,6 +51,8 @@ def connect(
     *,
     tenant: str | None = None,
     timeout: float = 30,
+    patience: float = 0,
+    on_answer: Callable[[Answer], None] | None = None,
     plain_text: bool = False,
     ca: bytes | None = None,
     certificate: bytes | None = None,
@@ -60,32 +61,36 @@ def connect(
     """A stub for the gateway at `target` (host:port); its channel is closed at the end of the block. Calls raise GatewayError.
 
     token: the caller's, or a function that gives it anew for each call; None with a client certificate. tenant: which one,
-    where there are several. timeout: seconds, for calls that set none. plain_text: without TLS, for loopback. ca: PEM of a
-    private CA. certificate, key: PEM of the client's.
+    where there are several. timeout: seconds, for calls that set none. patience: seconds for which a call that was told when to
+    come back does so, with the same request and request id, beyond its own timeout. on_answer: is given what the gateway said
+    of each call, of refused ones too. plain_text: without TLS, for loopback. ca: PEM of a private CA. certificate, key: PEM of
+    the client's.
     """
-    defaults = _Defaults(token, tenant, timeout)
+    defaults = Defaults(token, tenant, timeout, patience, on_answer)
     if plain_text:
         channel = grpc.insecure_channel(target, OPTIONS)
     else:
         channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(ca, key, certificate), OPTIONS)
     with channel:
-        yield ComplianceAssignmentServiceStub(grpc.intercept_channel(channel, _Interceptor(defaults)))
+        yield ComplianceAssignmentServiceStub(grpc.intercept_channel(channel, Interceptor(defaults)))
 
 
 @asynccontextmanager
 async def connect_async(
     target: str,
-    token: Token = None,
+    token: AsyncToken = None,
     *,
     tenant: str | None = None,
     timeout: float = 30,
+    patience: float = 0,
+    on_answer: Callable[[Answer], None] | None = None,
     plain_text: bool = False,
     ca: bytes | None = None,
     certificate: bytes | None = None,
     key: bytes | None = None,
 ) -> AsyncIterator[Any]:
-    """As `connect`, with a stub whose methods are awaited."""
-    interceptors = [_AsyncInterceptor(_Defaults(token, tenant, timeout))]
+    """As `connect`, with a stub whose methods are awaited; a function for the token may be a coroutine's."""
+    interceptors = [AsyncInterceptor(Defaults(token, tenant, timeout, patience, on_answer))]
     if plain_text:
         channel = grpc.aio.insecure_channel(target, OPTIONS, interceptors=interceptors)
     else:
@@ -93,83 +98,3 @@ async def connect_async(
         channel = grpc.aio.secure_channel(target, credentials, OPTIONS, interceptors=interceptors)
     async with channel:
         yield ComplianceAssignmentServiceStub(channel)
-
-
-@dataclass(frozen=True)
-class _Defaults:
-    """What every call gets. gRPC's own retries come below it, and keep it."""
-
-    token: Token
-    tenant: str | None
-    timeout: float
-
-    def metadata(self, given: Any) -> list[tuple[str, str | bytes]]:
-        metadata = [*(given or ())]
-        if self.token is not None:
-            metadata.append(("authorization", f"Bearer {self.token() if callable(self.token) else self.token}"))
-        if self.tenant is not None:
-            metadata.append(("x-graph-tenant", self.tenant))
-        return metadata
-
-    def named(self, request: Any) -> Any:
-        """A write has a request id; on a copy, where it had none."""
-        if "request_id" not in request.DESCRIPTOR.fields_by_name or request.request_id:
-            return request
-        named = type(request)()
-        named.CopyFrom(request)
-        named.request_id = str(uuid.uuid4())
-        return named
-
-
-class _Details(grpc.ClientCallDetails):
-    def __init__(self, details: grpc.ClientCallDetails, defaults: _Defaults) -> None:
-        self.method, self.credentials = details.method, details.credentials
-        self.wait_for_ready, self.compression = details.wait_for_ready, details.compression
-        self.timeout = defaults.timeout if details.timeout is None else details.timeout
-        self.metadata = tuple(defaults.metadata(details.metadata))
-
-
-class _Outcome:
-    """A call whose failure is a GatewayError."""
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._call, name)
-
-    def result(self, timeout: float | None = None) -> Any:
-        try:
-            return self._call.result(timeout)
-        except grpc.RpcError as error:
-            raise GatewayError(error) from None
-
-    def exception(self, timeout: float | None = None) -> Any:
-        error = self._call.exception(timeout)
-        return GatewayError(error) if isinstance(error, grpc.RpcError) else error
-
-
-class _Interceptor(grpc.UnaryUnaryClientInterceptor):
-    def __init__(self, defaults: _Defaults) -> None:
-        self._defaults = defaults
-
-    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        return _Outcome(continuation(_Details(details, self._defaults), self._defaults.named(request)))
-
-
-class _AsyncInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, defaults: _Defaults) -> None:
-        self._defaults = defaults
-
-    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        with_defaults = grpc.aio.ClientCallDetails(
-            details.method,
-            self._defaults.timeout if details.timeout is None else details.timeout,
-            grpc.aio.Metadata(*self._defaults.metadata(details.metadata)),
-            details.credentials,
-            details.wait_for_ready,
-        )
-        try:
-            return await (await continuation(with_defaults, self._defaults.named(request)))
-        except grpc.aio.AioRpcError as error:
-            raise GatewayError(error) from None

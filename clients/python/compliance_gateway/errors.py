@@ -12,12 +12,16 @@ class GatewayError(grpc.RpcError):
     """A failed call: code(), details() and trailing_metadata() as grpc has them, and what the gateway says besides.
 
     reason: stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached. retry_after: seconds, None where no
-    retry makes sense. graph_request_id: where Microsoft Graph answered. fields: of the request, that break a rule.
+    retry makes sense. reserved: turns in Graph's quota are kept for the same request with the same id, until a second after
+    retry_after. request_id: of the write; send it with the same request to try again, or to find out what became of it.
+    graph_request_id: where Microsoft Graph answered. fields: of the request, that break a rule.
     """
 
-    def __init__(self, error: Any) -> None:
+    def __init__(self, error: Any, request_id: str = "") -> None:
         self._error = error
+        self.request_id = request_id
         self.reason = self.graph_request_id = ""
+        self.reserved = False
         self.retry_after: float | None = None
         self.fields: tuple[str, ...] = ()
         found = dict(error.trailing_metadata() or ()).get(DETAILS)
@@ -29,6 +33,7 @@ class GatewayError(grpc.RpcError):
         info, retry, bad = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()
         if packed.Unpack(info):
             self.reason, self.graph_request_id = info.reason, info.metadata.get("graph_request_id", "")
+            self.reserved = info.metadata.get("reserved") == "true"
         elif packed.Unpack(retry):
             self.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
         elif packed.Unpack(bad):

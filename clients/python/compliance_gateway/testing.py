@@ -4,15 +4,22 @@ pytest_plugins = ["compliance_gateway.testing"]
 
 def test_ours(compliance_gateway):
     assign_our_baseline(compliance_gateway.address, compliance_gateway.token)
+
+`compliance_gateway` starts both for one test, `shared_compliance_gateway` once for all of a session: give each test a policy
+of its own there, by `new_policy()`. `python -m compliance_gateway.testing` starts both for programs in other languages: it
+prints a line of JSON when they serve, and ends them with its stdin.
 """
 
 import json
+import re
 import subprocess
 import sys
+import tempfile
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +41,18 @@ class RunningGateway:
             return json.load(answer)
 
     def reset(self) -> None:
-        """The emulated Graph as it was at first."""
-        request = urllib.request.Request(f"{self.control}/reset", method="POST")  # noqa: S310 - loopback
+        """The emulated Graph as it was at first. The gateway still knows what it wrote: `new_policy` is better."""
+        self._post("reset")
+
+    def new_policy(self) -> str:
+        """The id of one more policy, which has no assignments."""
+        policy = str(uuid.uuid4())
+        self._post("policies", {"id": policy, "displayName": policy})
+        return policy
+
+    def _post(self, path: str, body: Any = None) -> None:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.control}/{path}", data, method="POST")  # noqa: S310 - loopback
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
 
 
@@ -43,17 +60,24 @@ class RunningGateway:
 def running_gateway(folder: Path) -> Iterator[RunningGateway]:
     """Both, as processes of their own, inside the block; `folder` takes configuration and ledger."""
     config = folder / "gateway.toml"
-    with (
-        _command("emulator", "--write-config", str(config)) as emulator,
-        _command("serve", "--config", str(config)) as gateway,
-    ):
-        yield RunningGateway(gateway["grpc"], f"http://{gateway['rest']}", emulator["caller_token"], emulator["control"])
+    with _command("emulator", "--write-config", str(config)) as emulator:
+        # On any free ports: others may be looking for theirs at the same time.
+        config.write_text(re.sub(r"^(grpc|rest|admin) = .*$", r'\1 = "127.0.0.1:0"', config.read_text(), flags=re.MULTILINE))
+        with _command("serve", "--config", str(config)) as gateway:
+            yield RunningGateway(gateway["grpc"], f"http://{gateway['rest']}", emulator["caller_token"], emulator["control"])
 
 
 @pytest.fixture
 def compliance_gateway(tmp_path: Path) -> Iterator[RunningGateway]:
     """A gateway for one test."""
     with running_gateway(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_compliance_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """A gateway for all tests of a session."""
+    with running_gateway(tmp_path_factory.mktemp("compliance-gateway")) as running:
         yield running
 
 
@@ -70,3 +94,9 @@ def _command(*arguments: str) -> Iterator[dict[str, Any]]:
         finally:
             process.terminate()
             process.wait()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as own, running_gateway(Path(own)) as started:
+        print(json.dumps(asdict(started)), flush=True)  # noqa: T201 - this is what it is asked for
+        sys.stdin.read()

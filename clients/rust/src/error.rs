@@ -6,12 +6,18 @@ use tonic_types::StatusExt;
 /// What the gateway answers when it does not carry a call out.
 #[derive(Debug, Clone)]
 pub struct Error {
+    /// gRPC's.
     pub code: Code,
     /// Stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached.
     pub reason: String,
+    /// The gateway's words.
     pub message: String,
     /// When a retry makes sense; None where none does.
     pub retry_after: Option<Duration>,
+    /// Turns in Graph's quota are kept for the same request with the same id, until a second after `retry_after`.
+    pub reserved: bool,
+    /// Of the write; send it with the same request to try again, or to find out what became of it.
+    pub request_id: String,
     /// Where Microsoft Graph answered.
     pub graph_request_id: String,
     /// Of the request, that break a rule.
@@ -28,6 +34,8 @@ impl From<Status> for Error {
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             message: status.message().to_owned(),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+            reserved: info.and_then(|info| info.metadata.get("reserved")).is_some_and(|value| value == "true"),
+            request_id: String::new(),
             graph_request_id: info.and_then(|info| info.metadata.get("graph_request_id").cloned()).unwrap_or_default(),
             fields: broken.into_iter().map(|violation| violation.field).collect(),
         }

@@ -1,15 +1,21 @@
 //! Assigns Intune compliance policies through compliance-gateway: [`connect`], targets such as [`group`], and the messages in [`v1`].
 
+mod answer;
+mod edits;
 mod error;
 mod targets;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, io, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout_at, Instant};
 use tonic::metadata::{errors::InvalidMetadataValue, MetadataMap};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Response, Status};
 
+pub use answer::{Answer, RateLimit};
+pub use edits::{creating, deleting, deleting_target, updating, Edit};
 pub use error::Error;
 pub use targets::{all_devices, all_users, assignment, collection, excluding, exclusion, group, including, Target};
 
@@ -25,13 +31,21 @@ const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Gives the caller's token, asked for before each call.
-pub type Token = Arc<dyn Fn() -> io::Result<String> + Send + Sync>;
+/// Gives the caller's token, asked before each call: [`token_file`], or [`token_from`] anything else.
+pub type Token = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<String>> + Send>> + Send + Sync>;
 
 /// A token that is read anew for each call.
 pub fn token_file(path: impl Into<PathBuf>) -> Token {
     let path = path.into();
-    Arc::new(move || Ok(std::fs::read_to_string(&path)?.trim().to_owned()))
+    token_from(move || std::future::ready(std::fs::read_to_string(&path).map(|text| text.trim().to_owned())))
+}
+
+/// A token that `source` gives: a closure that returns a future.
+pub fn token_from<F>(source: impl Fn() -> F + Send + Sync + 'static) -> Token
+where
+    F: Future<Output = io::Result<String>> + Send + 'static,
+{
+    Arc::new(move || Box::pin(source()))
 }
 
 /// How to reach the gateway, and as whom.
@@ -43,6 +57,10 @@ pub struct Options {
     pub tenant: Option<String>,
     /// For calls on a client that has no other; 30 s if not said. See [`Client::within`].
     pub timeout: Option<Duration>,
+    /// For which a call that was told when to come back does so, with the same request and request id, beyond its own timeout.
+    pub patience: Duration,
+    /// Is given what the gateway said of each call, of refused ones too.
+    pub on_answer: Option<Arc<dyn Fn(Answer) + Send + Sync>>,
     /// Without TLS, for loopback.
     pub plain_text: bool,
     /// PEM of a private authority.
@@ -51,10 +69,12 @@ pub struct Options {
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+type Stub = ComplianceAssignmentServiceClient<Channel>;
+
 /// The service's methods. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    stub: ComplianceAssignmentServiceClient<Channel>,
+    stub: Stub,
     options: Options,
 }
 
@@ -82,7 +102,8 @@ macro_rules! methods {
                 #[doc = concat!("See [`v1::", stringify!($request), "`].")]
                 pub async fn $name(&self, request: v1::$request) -> Result<$response, Error> {
                     let request = request.named();
-                    self.call(|mut stub, request| async move { stub.$name(request).await }, request).await
+                    let send = |mut stub: Stub, request| async move { stub.$name(request).await };
+                    self.call(stringify!($name), request.id().to_owned(), send, request).await
                 }
             )*
         }
@@ -110,12 +131,38 @@ impl Client {
         Client { stub: self.stub.clone(), options }
     }
 
-    /// One call and its retries, within one deadline and with one request id.
+    /// One call, again at the times that it is told while there is patience, with one request id.
     async fn call<Q: Clone, R, F>(
         &self,
-        send: impl Fn(ComplianceAssignmentServiceClient<Channel>, Request<Q>) -> F,
+        name: &'static str,
+        request_id: String,
+        send: impl Fn(Stub, Request<Q>) -> F,
         message: Q,
     ) -> Result<R, Error>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let until = Instant::now() + self.options.patience;
+        loop {
+            let status = match self.tries(name, &send, &message).await? {
+                Ok(response) => return Ok(response),
+                Err(status) => status,
+            };
+            let error = Error { request_id: request_id.clone(), ..Error::from(status) };
+            match error.retry_after {
+                Some(told) if Instant::now() + told < until => sleep(told).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Its retries, within one deadline.
+    async fn tries<Q: Clone, R, F>(
+        &self,
+        name: &'static str,
+        send: &impl Fn(Stub, Request<Q>) -> F,
+        message: &Q,
+    ) -> Result<Result<R, Status>, Error>
     where
         F: Future<Output = Result<Response<R>, Status>>,
     {
@@ -124,26 +171,37 @@ impl Client {
         for attempt in 1.. {
             let mut request = Request::new(message.clone());
             request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-            self.introduce(request.metadata_mut())?;
+            self.introduce(request.metadata_mut()).await?;
             let status = match timeout_at(deadline, send(self.stub.clone(), request)).await {
-                Ok(Ok(response)) => return Ok(response.into_inner()),
+                Ok(Ok(response)) => {
+                    self.heard(name, response.metadata());
+                    return Ok(Ok(response.into_inner()));
+                }
                 Ok(Err(status)) => status,
                 Err(_) => Status::deadline_exceeded("the deadline passed"),
             };
-            let wait = wait_before_retry(&status, pause);
-            match wait {
+            match wait_before_retry(&status, pause) {
                 Some(wait) if attempt < ATTEMPTS && Instant::now() + wait < deadline => sleep(wait).await,
-                _ => return Err(Error::from(status)),
+                _ => {
+                    self.heard(name, status.metadata());
+                    return Ok(Err(status));
+                }
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         unreachable!("the last attempt returns")
     }
 
-    fn introduce(&self, metadata: &mut MetadataMap) -> Result<(), Error> {
+    fn heard(&self, name: &'static str, trailers: &MetadataMap) {
+        if let Some(on_answer) = &self.options.on_answer {
+            on_answer(Answer::of(name, trailers));
+        }
+    }
+
+    async fn introduce(&self, metadata: &mut MetadataMap) -> Result<(), Error> {
         let wrong = |error: InvalidMetadataValue| Error::from(Status::invalid_argument(error.to_string()));
         if let Some(token) = &self.options.token {
-            let token = token().map_err(|error| Error::from(Status::unauthenticated(error.to_string())))?;
+            let token = token().await.map_err(|error| Error::from(Status::unauthenticated(error.to_string())))?;
             metadata.insert("authorization", format!("Bearer {token}").parse().map_err(wrong)?);
         }
         if let Some(tenant) = &self.options.tenant {
@@ -167,6 +225,7 @@ fn wait_before_retry(status: &Status, pause: Duration) -> Option<Duration> {
 /// A write has a request id.
 trait Named {
     fn named(self) -> Self;
+    fn id(&self) -> &str;
 }
 
 macro_rules! named {
@@ -178,10 +237,16 @@ macro_rules! named {
                 }
                 self
             }
+            fn id(&self) -> &str {
+                &self.request_id
+            }
         })*
         $(impl Named for v1::$read {
             fn named(self) -> Self {
                 self
+            }
+            fn id(&self) -> &str {
+                ""
             }
         })*
     };

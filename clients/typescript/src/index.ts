@@ -2,18 +2,26 @@
 //
 // Messages by Buf's protobuf-es, which TypeScript people know; calls by grpc-js, because it alone of the two has gRPC's service
 // config with its retries, and obeys the gateway's push-back.
-import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { create, fromBinary, toBinary, type DescMethodUnary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { answerOf, type Answer } from "./answers.js";
 import { GatewayError } from "./errors.js";
 import { ComplianceAssignmentService as Service } from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
 
+export * from "./answers.js";
+export * from "./edits.js";
 export * from "./errors.js";
 export * from "./targets.js";
 export * from "./gen/compliance_gateway/v1/assignment_pb.js";
+export * from "./gen/compliance_gateway/v1/change_pb.js";
 export * from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
+export * from "./gen/compliance_gateway/v1/quota_pb.js";
+export * from "./gen/compliance_gateway/v1/revision_pb.js";
 
 // What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
 const RETRIES = {
@@ -26,27 +34,44 @@ const RETRIES = {
   }],
 };
 
+/** Gives the caller's token, asked before each call. */
+export type TokenSource = () => string | Promise<string>;
+
+/** How to reach the gateway, and as whom. */
 export interface Options {
-  /** The caller's token, or a function that gives it anew for each call; none with a client certificate. */
-  token?: string | (() => string);
+  /** The caller's token, or where it comes from; none with a client certificate. */
+  token?: string | TokenSource;
   /** Which tenant, where there are several. */
   tenant?: string;
   /** Milliseconds, for calls that set none. */
   timeoutMs?: number;
+  /**
+   * Milliseconds for which a call that was told when to come back does so, with the same request and request id, beyond its own
+   * deadline. 0 if not said.
+   */
+  patienceMs?: number;
+  /** Is given what the gateway said of each call, of refused ones too. */
+  onAnswer?: (answer: Answer) => void;
   /** Without TLS, for loopback. */
   plainText?: boolean;
-  /** PEM: of a private authority; of the client's certificate with its chain, and its key. */
+  /** PEM of a private authority. */
   ca?: Buffer;
+  /** PEM of the client's certificate with its chain. */
   certificate?: Buffer;
+  /** PEM of its key. */
   key?: Buffer;
 }
 
+/** For one call. */
 export interface CallOptions {
+  /** Milliseconds until its deadline. */
   timeoutMs?: number;
 }
 
-type Methods = typeof Service.method;
-type Call<M> = M extends DescMethodUnary<infer I, infer O>
+/** The service's methods, as protobuf-es describes them. */
+export type Methods = typeof Service.method;
+/** One of them, as a function. */
+export type Call<M> = M extends DescMethodUnary<infer I, infer O>
   ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
   : never;
 
@@ -54,7 +79,7 @@ type Call<M> = M extends DescMethodUnary<infer I, infer O>
 export type Client = { [Name in keyof Methods]: Call<Methods[Name]> } & { close(): void };
 
 /** A token that is read anew for each call. */
-export const tokenFile = (path: string) => () => readFileSync(path, "utf8").trim();
+export const tokenFile = (path: string): TokenSource => async () => (await readFile(path, "utf8")).trim();
 
 /** A client for the gateway at `address`, host:port. It connects when it is first used. */
 export function connect(address: string, options: Options = {}): Client {
@@ -66,26 +91,44 @@ export function connect(address: string, options: Options = {}): Client {
   return { ...Object.fromEntries(methods), close: () => channel.close() } as Client;
 }
 
-/** One method. gRPC's own retries come below it, and keep token, tenant, deadline and request id. */
+/** One method. gRPC's own retries come below `once`, and keep token, tenant, deadline and request id. */
 function call(channel: grpc.Client, method: DescMethodUnary, options: Options) {
   const path = `/${Service.typeName}/${method.name}`;
-  return (init: MessageInitShape<typeof method.input>, own: CallOptions = {}) =>
+  const once = (request: MessageShape<typeof method.input>, id: string, metadata: grpc.Metadata, timeoutMs: number) =>
     new Promise((resolve, reject) => {
-      const request = named(create(method.input, init));
-      const metadata = new grpc.Metadata();
-      const token = typeof options.token === "function" ? options.token() : options.token;
-      if (token) metadata.set("authorization", `Bearer ${token}`);
-      if (options.tenant) metadata.set("x-graph-tenant", options.tenant);
-      channel.makeUnaryRequest(
+      const sent = channel.makeUnaryRequest(
         path,
         (message) => Buffer.from(toBinary(method.input, message)),
         (data) => fromBinary(method.output, data),
         request,
         metadata,
-        { deadline: Date.now() + (own.timeoutMs ?? options.timeoutMs ?? 30_000) },
-        (error, answer) => (error ? reject(new GatewayError(error)) : resolve(answer)),
+        { deadline: Date.now() + timeoutMs },
+        (error, answer) => (error ? reject(new GatewayError(error, id)) : resolve(answer)),
       );
+      if (options.onAnswer) sent.on("status", (status) => options.onAnswer!(answerOf(method.name, status.metadata)));
     });
+  return async (init: MessageInitShape<typeof method.input>, own: CallOptions = {}) => {
+    const request = named(create(method.input, init));
+    const id = "requestId" in request ? String(request.requestId) : "";
+    const until = Date.now() + (options.patienceMs ?? 0);
+    for (;;) {
+      try {
+        return await once(request, id, await introduced(options), own.timeoutMs ?? options.timeoutMs ?? 30_000);
+      } catch (error) {
+        const told = error instanceof GatewayError ? error.retryAfterMs : undefined;
+        if (told === undefined || Date.now() + told >= until) throw error;
+        await sleep(told);
+      }
+    }
+  };
+}
+
+async function introduced(options: Options): Promise<grpc.Metadata> {
+  const metadata = new grpc.Metadata();
+  const token = typeof options.token === "function" ? await options.token() : options.token;
+  if (token) metadata.set("authorization", `Bearer ${token}`);
+  if (options.tenant) metadata.set("x-graph-tenant", options.tenant);
+  return metadata;
 }
 
 /** A write has a request id; on a copy, where it had none. */

@@ -15,4 +15,4 @@ require (
 	google.golang.org/grpc v1.85.0 // indirect
 )
 
-replace github.com/compliance-gateway/compliance-gateway/clients/go => ../../../clients/go
+replace github.com/compliance-gateway/compliance-gateway/clients/go => ../client

@@ -27,7 +27,9 @@ type ask struct {
 }
 
 func main() {
-	options := gateway.Options{PlainText: os.Getenv("GATEWAY_CA") == "", Tenant: os.Getenv("GATEWAY_TENANT")}
+	var said gateway.Answer
+	options := gateway.Options{PlainText: os.Getenv("GATEWAY_CA") == "", Tenant: os.Getenv("GATEWAY_TENANT"),
+		Timeout: seconds("GATEWAY_TIMEOUT"), Patience: seconds("GATEWAY_PATIENCE"), OnAnswer: func(a gateway.Answer) { said = a }}
 	var err error
 	if !options.PlainText {
 		options.CA, err = os.ReadFile(os.Getenv("GATEWAY_CA"))
@@ -54,8 +56,25 @@ func main() {
 			check(out.Encode(map[string]any{"response": data}))
 			continue
 		}
-		check(out.Encode(answer(call(client, a))))
+		answered := answer(call(client, a))
+		answered["answer"] = besides(said)
+		check(out.Encode(answered))
 	}
+}
+
+func seconds(name string) time.Duration {
+	found, err := time.ParseDuration("0" + os.Getenv(name) + "s")
+	check(err)
+	return found
+}
+
+func besides(said gateway.Answer) map[string]any {
+	out := map[string]any{"method": said.Method, "request_id": said.RequestID, "etag": said.ETag, "warning": said.Warning}
+	if limit := said.RateLimit; limit != nil {
+		out["rate_limit"] = map[string]any{"name": limit.Name, "remaining": limit.Remaining, "reset": limit.Reset.Seconds(),
+			"quota": limit.Quota, "window": limit.Window.Seconds()}
+	}
+	return out
 }
 
 func call(client *gateway.Client, a ask) (proto.Message, error) {
@@ -108,6 +127,7 @@ func answer(message proto.Message, err error) map[string]any {
 	return map[string]any{"error": map[string]any{
 		"code": int(refused.Code), "reason": refused.Reason, "message": refused.Message, "fields": refused.Fields,
 		"retry_after_ms": refused.RetryAfter.Milliseconds(), "graph_request_id": refused.GraphRequestID,
+		"reserved": refused.Reserved, "request_id": refused.RequestID,
 	}}
 }
 

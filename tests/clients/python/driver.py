@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from compliance_gateway import (
@@ -40,7 +41,7 @@ def call(gateway: object, ask: dict) -> dict:
     request = getattr(pb, f"{ask['method']}Request").FromString(base64.b64decode(ask["request"]))
     timeout = ask["timeout_ms"] / 1000 if ask["timeout_ms"] else None
     try:
-        return response(getattr(gateway, ask["method"])(request, timeout=timeout))
+        return {**response(getattr(gateway, ask["method"])(request, timeout=timeout)), "answer": said()}
     except GatewayError as error:
         return {
             "error": {
@@ -50,8 +51,16 @@ def call(gateway: object, ask: dict) -> dict:
                 "fields": list(error.fields),
                 "retry_after_ms": round((error.retry_after or 0) * 1000),
                 "graph_request_id": error.graph_request_id,
-            }
+                "reserved": error.reserved,
+                "request_id": error.request_id,
+            },
+            "answer": said(),
         }
+
+
+def said() -> dict:
+    limit = heard[-1].rate_limit
+    return {**asdict(heard[-1]), "rate_limit": asdict(limit) if limit else None}
 
 
 def response(message: object) -> dict:
@@ -62,7 +71,14 @@ env = os.environ
 token = token_file(env["GATEWAY_TOKEN_FILE"]) if env.get("GATEWAY_TOKEN_FILE") else None
 certificate = Path(env["GATEWAY_CERTIFICATE"]).read_bytes() if env.get("GATEWAY_CERTIFICATE") else None
 ca = Path(env["GATEWAY_CA"]).read_bytes() if env.get("GATEWAY_CA") else None
-options = {"tenant": env.get("GATEWAY_TENANT") or None, "plain_text": ca is None}
+heard = []
+options = {
+    "tenant": env.get("GATEWAY_TENANT") or None,
+    "plain_text": ca is None,
+    "timeout": float(env.get("GATEWAY_TIMEOUT", "30")),
+    "patience": float(env.get("GATEWAY_PATIENCE", "0")),
+    "on_answer": heard.append,
+}
 with connect(env["GATEWAY_ADDRESS"], token, ca=ca, certificate=certificate, key=certificate, **options) as gateway:
     for line in sys.stdin:
         ask = json.loads(line)

@@ -2,14 +2,18 @@
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-import * as client from "../../../clients/typescript/dist/src/index.js";
-import { fromBinary, toBinary } from "../../../clients/typescript/node_modules/@bufbuild/protobuf/dist/esm/index.js";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import * as client from "@compliance-gateway/client";
 
 const env = process.env;
 const certificate = env.GATEWAY_CERTIFICATE ? readFileSync(env.GATEWAY_CERTIFICATE) : undefined;
+let said;
 const gateway = client.connect(env.GATEWAY_ADDRESS, {
   token: env.GATEWAY_TOKEN_FILE ? client.tokenFile(env.GATEWAY_TOKEN_FILE) : undefined,
   tenant: env.GATEWAY_TENANT,
+  timeoutMs: env.GATEWAY_TIMEOUT ? Number(env.GATEWAY_TIMEOUT) * 1000 : undefined,
+  patienceMs: Number(env.GATEWAY_PATIENCE ?? 0) * 1000,
+  onAnswer: (answer) => (said = answer),
   plainText: !env.GATEWAY_CA,
   ca: env.GATEWAY_CA ? readFileSync(env.GATEWAY_CA) : undefined,
   certificate,
@@ -34,12 +38,18 @@ async function call({ method, request, timeout_ms }) {
   const { input, output } = client.ComplianceAssignmentService.method[name];
   try {
     const message = fromBinary(input, Buffer.from(request, "base64"));
-    return response(output, await gateway[name](message, timeout_ms ? { timeoutMs: timeout_ms } : {}));
+    const answer = await gateway[name](message, timeout_ms ? { timeoutMs: timeout_ms } : {});
+    return { ...response(output, answer), answer: besides() };
   } catch (error) {
     if (!(error instanceof client.GatewayError)) throw error;
-    const { code, reason, details, fields, retryAfterMs, graphRequestId } = error;
-    return { error: { code, reason, message: details, fields, retry_after_ms: retryAfterMs ?? 0, graph_request_id: graphRequestId } };
+    const { code, reason, details: message, fields, retryAfterMs, graphRequestId, reserved, requestId } = error;
+    const told = { code, reason, message, fields, retry_after_ms: retryAfterMs ?? 0, reserved };
+    return { error: { ...told, graph_request_id: graphRequestId, request_id: requestId }, answer: besides() };
   }
+}
+
+function besides() {
+  return { method: said.method, request_id: said.requestId, etag: said.etag, warning: said.warning, rate_limit: said.rateLimit };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

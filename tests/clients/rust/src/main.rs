@@ -1,10 +1,15 @@
 //! Carries out what tests/clients asks for, a JSON object a line, through the helper. See tests/clients/driver.py.
 
-use std::{env::var, io::stdin, time::Duration};
+use std::{
+    env::var,
+    io::stdin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use base64::{prelude::BASE64_STANDARD, Engine};
 use compliance_gateway_client::{
-    all_devices, all_users, collection, connect, excluding, exclusion, group, including, token_file, Client, Error, Options,
+    all_devices, all_users, collection, connect, excluding, exclusion, group, including, token_file, Answer, Client, Error, Options,
 };
 use prost::Message;
 use serde_json::{json, Value};
@@ -19,7 +24,7 @@ fn answer(result: Result<impl Message, Error>) -> Value {
         Err(error) => json!({"error": {
             "code": error.code as i32, "reason": error.reason, "message": error.message, "fields": error.fields,
             "retry_after_ms": error.retry_after.map_or(0, |wait| wait.as_millis() as u64),
-            "graph_request_id": error.graph_request_id,
+            "graph_request_id": error.graph_request_id, "reserved": error.reserved, "request_id": error.request_id,
         }}),
     }
 }
@@ -66,20 +71,43 @@ async fn call(client: &Client, ask: &Value) -> Value {
     }
 }
 
+fn besides(said: &Answer) -> Value {
+    let limit = said.rate_limit.as_ref().map(|limit| {
+        json!({"name": limit.name, "remaining": limit.remaining, "reset": limit.reset, "quota": limit.quota, "window": limit.window})
+    });
+    let method: String = said.method.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+    json!({"method": method, "request_id": said.request_id, "etag": said.etag, "warning": said.warning, "rate_limit": limit})
+}
+
+fn seconds(name: &str, otherwise: u64) -> Duration {
+    Duration::from_secs(var(name).map_or(otherwise, |text| text.parse().unwrap()))
+}
+
 #[tokio::main]
 async fn main() {
+    let heard = Arc::new(Mutex::new(Answer::default()));
+    let listening = heard.clone();
     let identity = var("GATEWAY_CERTIFICATE").ok().map(|path| std::fs::read(path).unwrap());
     let options = Options {
         token: var("GATEWAY_TOKEN_FILE").ok().map(token_file),
         tenant: var("GATEWAY_TENANT").ok(),
         plain_text: var("GATEWAY_CA").is_err(),
         ca: var("GATEWAY_CA").ok().map(|path| std::fs::read(path).unwrap()),
+        timeout: Some(seconds("GATEWAY_TIMEOUT", 30)),
+        patience: seconds("GATEWAY_PATIENCE", 0),
+        on_answer: Some(Arc::new(move |answer| *listening.lock().unwrap() = answer)),
         identity: identity.map(|pem| (pem.clone(), pem)),
         ..Default::default()
     };
     let client = connect(&var("GATEWAY_ADDRESS").unwrap(), options).unwrap();
     for line in stdin().lines() {
         let ask: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        println!("{}", if ask["target"] == "" { call(&client, &ask).await } else { target(&ask) });
+        if ask["target"] != "" {
+            println!("{}", target(&ask));
+            continue;
+        }
+        let mut answer = call(&client, &ask).await;
+        answer["answer"] = besides(&heard.lock().unwrap());
+        println!("{answer}");
     }
 }

@@ -15,17 +15,19 @@ import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Supplier;
+import java.util.function.BiFunction;
+import java.util.function.Consumer;
 
 /** Assigns Intune compliance policies through compliance-gateway: the generated stub, ready to use. Close it at the end. */
 public final class Gateway implements AutoCloseable {
@@ -40,51 +42,205 @@ public final class Gateway implements AutoCloseable {
 
   private final ManagedChannel channel;
   private final ComplianceAssignmentServiceBlockingStub stub;
+  private final Duration patience;
 
-  private Gateway(ManagedChannel channel, Options options) {
+  private Gateway(Builder options, ManagedChannel channel) {
     this.channel = channel;
+    this.patience = options.patience;
     this.stub = ComplianceAssignmentServiceGrpc.newBlockingStub(channel).withInterceptors(new Defaults(options));
   }
 
-  /** How to reach the gateway, and as whom. token: null with a client certificate. ca, certificate, key: PEM files. */
-  public record Options(
-      Supplier<String> token, String tenant, Duration timeout, boolean plainText, Path ca, Path certificate, Path key) {
-    public Options(Supplier<String> token, Path ca) {
-      this(token, null, Duration.ofSeconds(30), false, ca, null, null);
+  /**
+   * For the gateway at an address.
+   *
+   * @param address host:port
+   * @return what says how to reach it, and as whom
+   */
+  public static Builder at(String address) {
+    return new Builder(address);
+  }
+
+  /** How to reach a gateway, and as whom. */
+  public static final class Builder {
+    private final String address;
+    private final List<ClientInterceptor> interceptors = new ArrayList<>();
+    private TokenSource token;
+    private String tenant;
+    private Duration timeout = Duration.ofSeconds(30);
+    private Duration patience = Duration.ZERO;
+    private Consumer<Answer> listener = answer -> {};
+    private boolean plainText;
+    private Path ca;
+    private Path certificate;
+    private Path key;
+
+    private Builder(String address) {
+      this.address = address;
+    }
+
+    /**
+     * Where the caller's token comes from; none with a client certificate.
+     *
+     * @param source {@link TokenSource#ofFile} or any function
+     * @return this
+     */
+    public Builder token(TokenSource source) {
+      this.token = source;
+      return this;
+    }
+
+    /**
+     * Which tenant, where there are several.
+     *
+     * @param name as the gateway's configuration has it
+     * @return this
+     */
+    public Builder tenant(String name) {
+      this.tenant = name;
+      return this;
+    }
+
+    /**
+     * For calls that set no deadline; 30 s if not said.
+     *
+     * @param limit from the beginning of a call to its end
+     * @return this
+     */
+    public Builder timeout(Duration limit) {
+      this.timeout = limit;
+      return this;
+    }
+
+    /**
+     * For how long {@link Gateway#call} comes back at the times that it is told; not at all if not said.
+     *
+     * @param limit from the beginning of the first call
+     * @return this
+     */
+    public Builder patience(Duration limit) {
+      this.patience = limit;
+      return this;
+    }
+
+    /**
+     * What the gateway said of each call, of refused ones too.
+     *
+     * @param to is given it
+     * @return this
+     */
+    public Builder onAnswer(Consumer<Answer> to) {
+      this.listener = to;
+      return this;
+    }
+
+    /**
+     * One's own, which see each call before the client's.
+     *
+     * @param interceptor any
+     * @return this
+     */
+    public Builder intercept(ClientInterceptor interceptor) {
+      this.interceptors.add(interceptor);
+      return this;
+    }
+
+    /**
+     * Without TLS, for loopback.
+     *
+     * @return this
+     */
+    public Builder plainText() {
+      this.plainText = true;
+      return this;
+    }
+
+    /**
+     * A private authority; the system's if not said.
+     *
+     * @param pem a file
+     * @return this
+     */
+    public Builder ca(Path pem) {
+      this.ca = pem;
+      return this;
+    }
+
+    /**
+     * A client certificate.
+     *
+     * @param chain a file in PEM: the certificate, and those between it and its authority
+     * @param privateKey a file in PEM
+     * @return this
+     */
+    public Builder certificate(Path chain, Path privateKey) {
+      this.certificate = chain;
+      this.key = privateKey;
+      return this;
+    }
+
+    /**
+     * A client, which connects when it is first used.
+     *
+     * @return the client
+     * @throws IOException where a file cannot be read
+     */
+    public Gateway connect() throws IOException {
+      var credentials = InsecureChannelCredentials.create();
+      if (!plainText) {
+        var tls = TlsChannelCredentials.newBuilder();
+        if (ca != null) {
+          tls.trustManager(ca.toFile());
+        }
+        if (certificate != null) {
+          tls.keyManager(certificate.toFile(), key.toFile());
+        }
+        credentials = tls.build();
+      }
+      var channel = Grpc.newChannelBuilder(address, credentials).defaultServiceConfig(RETRIES).enableRetry()
+          .intercept(interceptors).build();
+      return new Gateway(this, channel);
     }
   }
 
-  /** For the gateway at address, host:port. It connects when it is first used. */
-  public static Gateway connect(String address, Options options) throws IOException {
-    var credentials = InsecureChannelCredentials.create();
-    if (!options.plainText()) {
-      var tls = TlsChannelCredentials.newBuilder();
-      if (options.ca() != null) {
-        tls.trustManager(options.ca().toFile());
-      }
-      if (options.certificate() != null) {
-        tls.keyManager(options.certificate().toFile(), options.key().toFile());
-      }
-      credentials = tls.build();
-    }
-    var channel = Grpc.newChannelBuilder(address, credentials).defaultServiceConfig(RETRIES).enableRetry().build();
-    return new Gateway(channel, options);
-  }
-
-  /** A token that is read anew for each call. */
-  public static Supplier<String> tokenFile(Path path) {
-    return () -> {
-      try {
-        return Files.readString(path).strip();
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
-    };
-  }
-
-  /** The service's methods. They throw io.grpc.StatusRuntimeException; {@link Refusal#of} reads it. */
+  /**
+   * The service's methods. They throw io.grpc.StatusRuntimeException; {@link Refusal#of} reads it.
+   *
+   * @return the generated stub
+   */
   public ComplianceAssignmentServiceBlockingStub stub() {
     return stub;
+  }
+
+  /**
+   * A call that, where it is told when to come back, does so while there is patience, with the same request and request id.
+   *
+   * @param <Q> of the request
+   * @param <R> of the response
+   * @param method such as {@code (stub, request) -> stub.createComplianceAssignment(request)}
+   * @param request a write gets a request id where it has none
+   * @return the response
+   * @throws StatusRuntimeException the last refusal
+   */
+  public <Q extends Message, R> R call(BiFunction<ComplianceAssignmentServiceBlockingStub, Q, R> method, Q request) {
+    @SuppressWarnings("unchecked")
+    var named = (Q) named(request);
+    var until = System.nanoTime() + patience.toNanos();
+    while (true) {
+      try {
+        return method.apply(stub, named);
+      } catch (StatusRuntimeException e) {
+        var told = Refusal.of(e).retryAfter();
+        if (told.isEmpty() || System.nanoTime() + told.get().toNanos() >= until) {
+          throw e;
+        }
+        try {
+          Thread.sleep(told.get().toMillis() + 1);
+        } catch (InterruptedException interrupted) {
+          Thread.currentThread().interrupt();
+          throw e;
+        }
+      }
+    }
   }
 
   @Override
@@ -93,22 +249,32 @@ public final class Gateway implements AutoCloseable {
   }
 
   /** Gives each call its token, tenant, deadline and request id; gRPC's own retries come below it and keep all four. */
-  private record Defaults(Options options) implements ClientInterceptor {
+  private record Defaults(Builder options) implements ClientInterceptor {
     @Override
     public <Q, R> ClientCall<Q, R> interceptCall(MethodDescriptor<Q, R> method, CallOptions given, Channel next) {
       var call = given.getDeadline() != null
           ? given
-          : given.withDeadlineAfter(options.timeout().toMillis(), TimeUnit.MILLISECONDS);
+          : given.withDeadlineAfter(options.timeout.toMillis(), TimeUnit.MILLISECONDS);
       return new SimpleForwardingClientCall<>(next.newCall(method, call)) {
         @Override
         public void start(Listener<R> listener, Metadata headers) {
-          if (options.token() != null) {
-            headers.put(AUTHORIZATION, "Bearer " + options.token().get());
+          if (options.token != null) {
+            try {
+              headers.put(AUTHORIZATION, "Bearer " + options.token.token());
+            } catch (IOException e) {
+              throw Status.UNAUTHENTICATED.withDescription(e.toString()).withCause(e).asRuntimeException();
+            }
           }
-          if (options.tenant() != null) {
-            headers.put(TENANT, options.tenant());
+          if (options.tenant != null) {
+            headers.put(TENANT, options.tenant);
           }
-          super.start(new SimpleForwardingClientCallListener<>(listener) {}, headers);
+          super.start(new SimpleForwardingClientCallListener<>(listener) {
+            @Override
+            public void onClose(Status status, Metadata trailers) {
+              options.listener.accept(Answer.of(method.getBareMethodName(), trailers));
+              super.onClose(status, trailers);
+            }
+          }, headers);
         }
 
         @Override

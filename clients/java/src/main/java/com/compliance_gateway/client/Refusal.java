@@ -15,18 +15,28 @@ import java.util.Optional;
 /**
  * What the gateway answers when it does not carry a call out.
  *
+ * @param code gRPC's
  * @param reason stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached
+ * @param message the gateway's words
  * @param retryAfter when a retry makes sense; empty where none does
+ * @param reserved turns in Graph's quota are kept for the same request with the same id, until a second after retryAfter
  * @param graphRequestId where Microsoft Graph answered, else empty
  * @param fields of the request, that break a rule
  */
 public record Refusal(
-    Status.Code code, String reason, String message, Optional<Duration> retryAfter, String graphRequestId, List<String> fields) {
+    Status.Code code, String reason, String message, Optional<Duration> retryAfter, boolean reserved,
+    String graphRequestId, List<String> fields) {
 
-  /** What the exception of a call says. */
+  /**
+   * What the exception of a call says.
+   *
+   * @param error of the stub's
+   * @return what the gateway said
+   */
   public static Refusal of(StatusRuntimeException error) {
     var reason = "";
     var graphRequestId = "";
+    var reserved = false;
     var retryAfter = Optional.<Duration>empty();
     var fields = List.<String>of();
     var status = StatusProto.fromThrowable(error);
@@ -35,6 +45,7 @@ public record Refusal(
         if (detail.is(ErrorInfo.class)) {
           var info = detail.unpack(ErrorInfo.class);
           reason = info.getReason();
+          reserved = info.getMetadataOrDefault("reserved", "").equals("true");
           graphRequestId = info.getMetadataOrDefault("graph_request_id", "");
         } else if (detail.is(RetryInfo.class)) {
           var delay = detail.unpack(RetryInfo.class).getRetryDelay();
@@ -49,6 +60,6 @@ public record Refusal(
     }
     var said = error.getStatus();
     var message = said.getDescription() == null ? "" : said.getDescription();
-    return new Refusal(said.getCode(), reason, message, retryAfter, graphRequestId, fields);
+    return new Refusal(said.getCode(), reason, message, retryAfter, reserved, graphRequestId, fields);
   }
 }

@@ -13,43 +13,83 @@ import com.compliance_gateway.v1.GroupAssignmentTarget;
 public final class Targets {
   private Targets() {}
 
-  /** The members of an Entra group. */
+  /**
+   * The members of an Entra group.
+   *
+   * @param id its id
+   * @return the target
+   */
   public static DeviceAndAppManagementAssignmentTarget group(String id) {
     return target().setGroup(GroupAssignmentTarget.newBuilder().setGroupId(id)).build();
   }
 
-  /** Everyone but the members of an Entra group. */
+  /**
+   * Everyone but the members of an Entra group.
+   *
+   * @param id its id
+   * @return the target
+   */
   public static DeviceAndAppManagementAssignmentTarget exclusion(String id) {
     return target().setExclusionGroup(ExclusionGroupAssignmentTarget.newBuilder().setGroupId(id)).build();
   }
 
-  /** All users with an Intune licence. */
+  /**
+   * All users with an Intune licence.
+   *
+   * @return the target
+   */
   public static DeviceAndAppManagementAssignmentTarget allUsers() {
     return target().setAllLicensedUsers(AllLicensedUsersAssignmentTarget.getDefaultInstance()).build();
   }
 
-  /** All devices. */
+  /**
+   * All devices.
+   *
+   * @return the target
+   */
   public static DeviceAndAppManagementAssignmentTarget allDevices() {
     return target().setAllDevices(AllDevicesAssignmentTarget.getDefaultInstance()).build();
   }
 
-  /** A collection of Configuration Manager. */
+  /**
+   * A collection of Configuration Manager.
+   *
+   * @param id its id
+   * @return the target
+   */
   public static DeviceAndAppManagementAssignmentTarget collection(String id) {
     var collection = ConfigurationManagerCollectionAssignmentTarget.newBuilder().setCollectionId(id);
     return target().setConfigurationManagerCollection(collection).build();
   }
 
-  /** The target, of which only what the assignment filter matches. */
+  /**
+   * The target, of which only what the assignment filter matches.
+   *
+   * @param filter the id of the assignment filter
+   * @param target the target
+   * @return the target
+   */
   public static DeviceAndAppManagementAssignmentTarget including(String filter, DeviceAndAppManagementAssignmentTarget target) {
     return filtered(filter, target, DeviceAndAppManagementAssignmentFilterType.DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_INCLUDE);
   }
 
-  /** The target, but for what the assignment filter matches. */
+  /**
+   * The target, but for what the assignment filter matches.
+   *
+   * @param filter the id of the assignment filter
+   * @param target the target
+   * @return the target
+   */
   public static DeviceAndAppManagementAssignmentTarget excluding(String filter, DeviceAndAppManagementAssignmentTarget target) {
     return filtered(filter, target, DeviceAndAppManagementAssignmentFilterType.DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_EXCLUDE);
   }
 
-  /** An assignment to the target. */
+  /**
+   * An assignment to the target.
+   *
+   * @param target the target
+   * @return the assignment
+   */
   public static DeviceCompliancePolicyAssignment assignment(DeviceAndAppManagementAssignmentTarget target) {
     return DeviceCompliancePolicyAssignment.newBuilder().setTarget(target).build();
   }

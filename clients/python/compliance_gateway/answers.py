@@ -1,0 +1,56 @@
+"""What the gateway says of a call beside its answer, in the trailers."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from google.rpc import error_details_pb2
+
+_LIMIT = re.compile(r'"(?P<name>\w+)";r=(?P<remaining>\d+)(?:;t=(?P<reset>\d+))?')
+_POLICY = re.compile(r'"\w+";q=(?P<quota>\d+);w=(?P<window>\d+)')
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """The caller's own share of the tenant's quota. name: `writes` or `requests`. remaining, quota: of them, in `window`
+    seconds. reset: seconds until there are more; None where there are some."""
+
+    name: str
+    remaining: int
+    reset: int | None
+    quota: int
+    window: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """request_id: of the call, for the gateway's log and ledger. write_id: the `request_id` under which a write was carried
+    out, where the caller gave none. etag: of the policy's set of assignments, for callers that may read it. warning: reason,
+    such as REPLAYED or FOREIGN_CHANGE_UNDONE. All are empty where the gateway did not say."""
+
+    method: str
+    request_id: str = ""
+    write_id: str = ""
+    etag: str = ""
+    warning: str = ""
+    rate_limit: RateLimit | None = None
+
+
+def answer_of(method: str, trailers: Iterable[tuple[str, str | bytes]] | None) -> Answer:
+    """method: the RPC's name."""
+    found = dict(trailers or ())
+    text = {name: value for name, value in found.items() if isinstance(value, str)}
+    warning = found.get("compliance-gateway-warning-bin", b"")
+    limit, policy = _LIMIT.match(text.get("ratelimit", "")), _POLICY.match(text.get("ratelimit-policy", ""))
+    return Answer(
+        method,
+        text.get("request-id", ""),
+        text.get("compliance-gateway-request-id", ""),
+        text.get("compliance-gateway-etag", ""),
+        error_details_pb2.ErrorInfo.FromString(warning).reason if isinstance(warning, bytes) else "",
+        RateLimit(
+            limit["name"], int(limit["remaining"]), int(limit["reset"]) if limit["reset"] else None, *map(int, policy.groups())
+        )
+        if limit and policy
+        else None,
+    )

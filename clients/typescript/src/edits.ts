@@ -1,0 +1,22 @@
+import { create } from "@bufbuild/protobuf";
+
+import type { DeviceAndAppManagementAssignmentTarget as Target } from "./gen/compliance_gateway/v1/assignment_pb.js";
+import {
+  ComplianceAssignmentEditSchema,
+  IfExists,
+  type ComplianceAssignmentEdit,
+} from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
+
+const edit = (made: unknown): ComplianceAssignmentEdit => create(ComplianceAssignmentEditSchema, { edit: made as never });
+
+/** One more assignment. */
+export const creating = (target: Target, ifExists: IfExists = IfExists.UNSPECIFIED) =>
+  edit({ case: "create", value: { assignment: { target }, ifExists } });
+/** Another target or filter for an assignment. */
+export const updating = (id: string, target: Target) => edit({ case: "update", value: { id, assignment: { target } } });
+/** No longer the assignment with this id, or to this target. */
+export const deleting = (which: string | Target, options: { allowMissing?: boolean } = {}) =>
+  edit({
+    case: "delete",
+    value: { assignment: typeof which === "string" ? { case: "id", value: which } : { case: "target", value: which }, ...options },
+  });
