@@ -3,6 +3,7 @@ errors."""
 
 import asyncio
 import base64
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from attacks import CLIENT, STATIC, sections
 from compliance_gateway.v1 import assignment_pb2 as pb
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_pb
-from driver import LANGUAGES, built, driving, environment, over_tls
+from driver import LANGUAGES, built, driving, environment, over_tls, place
 from edits_over_the_wire import MERGE, guid
 from google.protobuf import json_format
 from rig import QUICK, Failure, gateway
@@ -241,3 +242,12 @@ async def test_the_example_prints_what_all_print(live: Emulator, language: str, 
         )
         out, err = await asyncio.wait_for(process.communicate(), 60)
         assert (process.returncode, out.decode()) == (0, EXAMPLE), err.decode()
+
+
+async def test_its_documentation_renders_without_a_warning(language: str):
+    language_ = await asyncio.to_thread(built, language)
+    command = language_.documented or ("true",)
+    result = await asyncio.to_thread(
+        subprocess.run, command, cwd=place(language) / "client", capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
