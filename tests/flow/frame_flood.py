@@ -25,8 +25,13 @@ def literal(index: bytes, value: bytes) -> bytes:
     return index + bytes([len(value)]) + value
 
 
-BLOCK = b"\x83\x86" + literal(b"\x04", PATH) + literal(b"\x01", b"x") + literal(b"\x0f\x10", b"application/grpc")
-BLOCK += literal(b"\x00\x02te", b"trailers")
+def block_of(path: bytes) -> bytes:
+    """The header block of a call without a token."""
+    fields = literal(b"\x04", path), literal(b"\x01", b"x"), literal(b"\x0f\x10", b"application/grpc")
+    return b"\x83\x86" + b"".join(fields) + literal(b"\x00\x02te", b"trailers")
+
+
+BLOCK = block_of(PATH)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0) + frame(SETTINGS, ACK, 0)
 
 
