@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
 from google.protobuf.message import Message
 
-from gateway.call import ETAG, Call, Handler
+from gateway.call import ETAG, Call, Handler, Record
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
@@ -86,11 +86,11 @@ class Authorize:
         except GatewayError as error:
             if self._may_see(question):
                 raise
+            _blind(call.record)
             raise blind_error(error, question.operation) from None
         if self._may_see(question):  # asked by the rules of now: the answer may be an old one
             return answer
-        call.record.warnings[:] = map(blind_warning, call.record.warnings)
-        call.record.trailers.pop(ETAG, None)
+        _blind(call.record)
         return blind_answer(call.message, answer)
 
     def _may_see(self, asked: Question) -> bool:
@@ -134,6 +134,12 @@ def _refuse(question: Question, missing: str) -> None:
             f"{question.caller} has no permission {missing}{kinds}{on} in {question.tenant}.",
             metadata={"permission": missing},
         )
+
+
+def _blind(record: Record) -> None:
+    """What stands beside an answer or an error, without ids of rows, and without which set it is."""
+    record.warnings[:] = map(blind_warning, record.warnings)
+    record.trailers.pop(ETAG, None)
 
 
 def _bare(asked: Question, operation: str) -> Question:

@@ -74,7 +74,7 @@ MISTAKES: dict[str, Case] = {
     ),
     "NaN": post(b'{"target":NaN}', 400, BROKEN, "body"),
     "a key twice": post(GOOD.replace(b'"target"', b'"target": 1, "target"'), 400, BROKEN, "target"),
-    "half a character": post(GOOD.replace(b"#microsoft", b"\\ud800"), 400, BROKEN, "request"),
+    "half a character": post(GOOD.replace(b"#microsoft", b"\\ud800"), 400, BROKEN, "body"),
     "an array": post([], 400, WRONG, "body"),
     "a target that is none": post({"target": []}, 400, WRONG, "target"),
     "a group that is a number": post(group(1, groupId=7), 400, WRONG, "target.groupId"),
