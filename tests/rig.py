@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -228,8 +227,7 @@ async def on_a_terminal(*arguments: str, **environment: str) -> str:
     at its end."""
     ours, theirs = os.openpty()
     clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    command = (sys.executable, "-m", "gateway", *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdout=theirs, env=clean | environment)
+    process = await Process().start(arguments, stdout=theirs, environment=clean | environment)
     os.close(theirs)
 
     def shown() -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from gateway.emulator.faults import Fault
 from gateway.emulator.registration import App
 from gateway.emulator.seeds import EMPTY
 
-CALLERS, ROTATIONS = 64, 10
+CALLERS, ROTATIONS = 24, 10
 LIST = {"deviceCompliancePolicyId": EMPTY}
 PAIRS = [new_pair(f"app{i}") for i in range(3)]
 

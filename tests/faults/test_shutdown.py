@@ -79,7 +79,7 @@ def configured(emulator: Emulator, folder: Path, token: str, **server: object) -
     return path
 
 
-@pytest.mark.parametrize("time", range(5))
+@pytest.mark.parametrize("time", [0, *(pytest.param(time, marks=pytest.mark.machine) for time in range(1, 5))])
 async def test_sigterm_under_load_loses_nothing_and_cancels_nobody(live: Emulator, tmp_path: Path, time: int):
     unthrottle(live)
     token, told, gone = new_token(), [], asyncio.Event()

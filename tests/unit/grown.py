@@ -231,7 +231,7 @@ INPUTS = {
     "dependencies of a batch": Grown(body(circle, "/beta/$batch"), 4_000, 300_000, TOO_LONG),
     "a path in a batch": Grown(body(lambda n: batch(1, url="('" * n), "/beta/$batch"), 100_000, MIB, TOO_LONG),
     "a policy in a batch": Grown(
-        body(lambda n: batch(1, url=SET.replace(POLICY, "%e4" * n)), "/beta/$batch"), 50_000, MIB, TOO_LONG
+        body(lambda n: batch(1, url=SET.replace(POLICY, "%e4" * n)), "/beta/$batch"), 5_000, MIB, TOO_LONG
     ),
     "a query in a batch": Grown(body(lambda n: batch(1, url=SET + "?" + "$top=1&" * n), "/beta/$batch"), 2_000, MIB, TOO_LONG),
     "a mask in a batch": Grown(
@@ -274,9 +274,9 @@ INPUTS = {
     "a filter's id": Grown(message(CREATE, lambda n: creation(all_devices={}, **{FILTER_ID: "a" * n})), *LARGE),
     "rows": Grown(message(REPLACE, lambda n: rows([{"group": {"group_id": POLICY}}] * n)), *SETS),
     "wrong rows": Grown(message(REPLACE, lambda n: rows([{"group": {"group_id": "x"}}] * n)), *SETS),
-    "rows without end": Grown(message(REPLACE, empty_rows), 20_000, 600_000, "MESSAGE_TOO_LARGE", flat=True),
+    "rows without end": Grown(message(REPLACE, empty_rows), 4_000, 600_000, "MESSAGE_TOO_LARGE", flat=True),
     "rows of one without a permit": Grown(
-        message(REPLACE, empty_rows, POWERLESS), 20_000, 600_000, "CALLER_NOT_PERMITTED", flat=True
+        message(REPLACE, empty_rows, POWERLESS), 4_000, 600_000, "CALLER_NOT_PERMITTED", flat=True
     ),
     "filters of rows": Grown(message(REPLACE, filtered_rows), *SETS),
     "edits": Grown(message(EDIT_ALL, edits), *SETS),
