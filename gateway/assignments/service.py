@@ -12,6 +12,7 @@ from gateway.assignments.edits import Edit, Untold
 from gateway.assignments.history import PastOfPolicies, policy_of
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.pending import Written
+from gateway.assignments.policy_reads import PolicyReads
 from gateway.assignments.quota_view import own_share, view
 from gateway.assignments.requests import EDITS
 from gateway.assignments.rows import RowSet, row_id
@@ -31,13 +32,15 @@ class AssignmentService:
 
     def __init__(self, writers: Writers, page_tokens: PageTokens, history: History, drift: Drift) -> None:
         self._writers, self._page_tokens, self._reads = writers, page_tokens, SharedReads(writers.graphs, drift)
-        self._past = PastOfPolicies(history, page_tokens)
+        self._past, policies = PastOfPolicies(history, page_tokens), PolicyReads(writers.graphs, page_tokens)
         self._readers: Mapping[str, Handler] = {
             "GetComplianceAssignment": self._get,
             "ListComplianceAssignments": self._list,
             "GetComplianceAssignmentRevision": self._past.get,
             "ListComplianceAssignmentRevisions": self._past.list,
             "GetQuota": self._quota,
+            "GetCompliancePolicy": policies.get,
+            "ListCompliancePolicies": policies.list,
         }
 
     async def __call__(self, call: Call) -> Message:

@@ -22,7 +22,8 @@ from gateway.pipeline.validate import TENANT_HEADER
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
 REPLACE = "ReplaceComplianceAssignments"
 EDITS = ("create", "update", "delete")
-READS = tuple(name for name, operation in OPERATIONS.items() if operation.of_policy and not operation.writes)
+OF_ROWS = OPERATIONS["ListComplianceAssignments"].service  # whose reads tell of assignments; a policy's own tell of the policy
+READS = tuple(name for name, one in OPERATIONS.items() if one.service == OF_ROWS and one.of_policy and not one.writes)
 SEES_ALL = ("ListComplianceAssignments",)
 # Their answers and errors tell of the whole set.
 OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments")
