@@ -13,7 +13,7 @@ from openapi_schemas import TYPE, Json, choices, is_required, property_of, refer
 
 from gateway.doors.rest_answers import CREATED
 from gateway.doors.rest_batch import MOST
-from gateway.doors.rest_requests import ELSEWHERE, IF_EXISTS, KEEPS_FILTERS, REQUIRED, VIEWS
+from gateway.doors.rest_requests import ELSEWHERE, IF_EXISTS, KEEPS_FILTERS, REQUIRED, views_of
 from gateway.doors.rest_routes import WHOLE
 from gateway.operations import OPERATIONS, HttpRule, Operation
 
@@ -162,7 +162,7 @@ def _parameter(field: FieldDescriptor, comments: dict[str, str], place: str) -> 
     if field.name == "if_exists":
         schema = {"type": "string", "enum": list(IF_EXISTS)}
     elif field.name == "view":
-        schema = {"type": "string", "enum": list(VIEWS)}
+        schema = {"type": "string", "enum": list(views_of(field))}
     elif field.name == "update_mask":
         schema = {"type": "string"}
     elif field.name == "etag":
