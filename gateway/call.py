@@ -46,6 +46,11 @@ def permit(added: Sequence[Mapping[str, object]], removed: Sequence[Mapping[str,
     be added and removed."""
 
 
+def hide(kind: str) -> bool:  # noqa: ARG001 - it is the same for every kind
+    """Permits no names. Another one says whether display names of this kind (`policy`, `group`, `filter`) may be told."""
+    return False
+
+
 @dataclass(frozen=True)
 class CallWarning:
     """Something a caller should know although the call went well. metadata: for google.rpc.ErrorInfo."""
@@ -95,8 +100,8 @@ class Call:
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
     certificate: of the client, PEM, verified by the door's TLS. door: `grpc` or `rest`. policy: as the path has it, for where
     the message cannot be decoded. id: ours, in the answer as `request-id`.
-    caller, tenant, message: by the steps `authenticate`, `validate` and `authorize`. judge: see `permit`. write: of an
-    operation that writes, once its request id is taken.
+    caller, tenant, message: by the steps `authenticate`, `validate` and `authorize`. judge: see `permit`. may_name: see `hide`.
+    write: of an operation that writes, once its request id is taken.
     """
 
     operation: Operation
@@ -112,6 +117,7 @@ class Call:
     tenant: str = ""
     message: Message | None = None
     judge: Judge = permit
+    may_name: Callable[[str], bool] = hide
     write: object = None  # a gateway.ledger.write.Write: a room above
 
     def found(self, **more: Any) -> "Call":

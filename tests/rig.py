@@ -87,9 +87,7 @@ class Rig:
         if isinstance(request, dict):
             request = json_format.ParseDict(request, row.request())
         data = request if isinstance(request, bytes) else request.SerializeToString()
-        rpc = self.channel.unary_unary(
-            f"/compliance_gateway.v1.ComplianceAssignmentService/{operation}", response_deserializer=row.response.FromString
-        )
+        rpc = self.channel.unary_unary(f"/{row.service}/{operation}", response_deserializer=row.response.FromString)
         if metadata is None:
             metadata = (("authorization", f"Bearer {self.token}"),)
         ongoing = rpc(data, metadata=metadata, timeout=timeout)

@@ -1,5 +1,5 @@
-"""The gRPC door: a grpc.aio server with the service, and what is public beside it. Alone knows grpc on the server side, so what
-channelz counts comes from here too, for the admin door."""
+"""The gRPC door: a grpc.aio server with the services, and what is public beside them. Alone knows grpc on the server side, so
+what channelz counts comes from here too, for the admin door."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +26,7 @@ from gateway.doors.connections import cut, within_files
 from gateway.doors.grpc_public import PublicServices
 from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
-from gateway.operations import OPERATIONS, SERVICE, Operation
+from gateway.operations import OPERATIONS, SERVICES, Operation
 
 # gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this much more
 # than ours, and what lies between gets INVALID_ARGUMENT and the rule.
@@ -69,14 +69,17 @@ class GrpcDoor:
 
     async def start(self) -> None:
         """Binds and serves. Raises OSError where the address cannot be bound."""
-        handlers = {name: self._method(operation) for name, operation in OPERATIONS.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
-        self._server.add_generic_rpc_handlers(self._public.handlers((SERVICE.full_name,) if self._settings.reflection else ()))
+        names = tuple(service.full_name for service in SERVICES)
+        for service in SERVICES:
+            handlers = {method.name: self._method(OPERATIONS[method.name]) for method in service.methods}
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+        self._server.add_generic_rpc_handlers(self._public.handlers(names if self._settings.reflection else ()))
         self.address = self._bind(self._settings.grpc, self._tls)
         if self._settings.mtls:
             self.mtls_address = self._bind(self._settings.mtls, self._mutual_tls)
         await self._server.start()
-        await self.say_health(SERVICE.full_name, healthy=True)
+        for name in names:
+            await self.say_health(name, healthy=True)
 
     async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:  # noqa: ARG002 - gRPC's health has no words
         """What the health service says of `name`."""

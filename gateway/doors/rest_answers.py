@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote
 
 from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
+from compliance_gateway.v1.name_pb2 import ObjectName
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
@@ -52,6 +53,7 @@ def answer_of(
     context = f"{version}/$metadata#{policy[1:]}"
     if not message.DESCRIPTOR.fields:
         return RestAnswer(204)
+    _hide_filters(message, route.beta)
     status, headers = 200, {}
     row = getattr(message, "id", "")
     if route.operation.name in CREATED and row:  # what was only to be seen was not created
@@ -70,12 +72,27 @@ def answer_of(
     if not listed:
         return RestAnswer(status, headers, body | codec(message.DESCRIPTOR, beta=route.beta).to_json(message, answer=True))
     if token := getattr(message, "next_page_token", ""):
-        kept = [f"{name}={quote(value)}&" for name, value in parse_qsl(query) if name in ("$top", "$filter")]
+        kept = [f"{name}={quote(value)}&" for name, value in parse_qsl(query) if name in ("$top", "$filter", "view")]
         path = f"{version}{POLICIES}/{route.policy}/{listed}"
         body["@odata.nextLink"] = f"{path}?{''.join(kept)}$skiptoken={token}"
-    rows = getattr(message, listed)
-    body["value"] = [codec(row.DESCRIPTOR, beta=route.beta).to_json(row, answer=True) for row in rows]
-    return RestAnswer(status, headers, body)
+    return RestAnswer(status, headers, body | dict(_beside(message, listed, route.beta)))
+
+
+def _hide_filters(message: Any, beta: bool) -> None:
+    """v1.0 has none, and so no names of any."""
+    if "names" in message.DESCRIPTOR.fields_by_name and not beta:
+        left = [name for name in message.names if name.kind != ObjectName.KIND_FILTER]
+        del message.names[:]
+        message.names.extend(left)
+
+
+def _beside(message: Message, listed: str, beta: bool) -> Iterator[tuple[str, list[Any]]]:
+    """The rows of a list, and what stands beside them."""
+    for one in message.DESCRIPTOR.fields:
+        name = "value" if one.name == listed else one.GetOptions().Extensions[odata_pb2.odata_annotation]
+        rows = getattr(message, one.name) if name else ()
+        if rows or name == "value":
+            yield name, [codec(row.DESCRIPTOR, beta=beta).to_json(row, answer=True) for row in rows]
 
 
 def _in_headers(message: Message) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ HTTP_ERRORS = 400
 def answer(
     http: web.Request, asked: Asked, status: int, body: Any = None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """body: JSON; text is sent as HTML, None as nothing."""
+    """body: JSON; text is sent as HTML, a number (of a count) as plain text, None as nothing."""
     known = {
         "request-id": asked.id,
         "client-request-id": asked.client_id,
@@ -31,6 +31,8 @@ def answer(
     known |= headers or {}
     if body is None:
         return web.Response(status=status, headers=known)
+    if isinstance(body, int):
+        return _streamed(http, web.Response(status=status, text=str(body), content_type="text/plain", headers=known))
     if isinstance(body, str):
         return _streamed(http, web.Response(status=status, text=body, content_type="text/html", headers=known))
     known["Content-Type"] = JSON if status >= HTTP_ERRORS else ODATA

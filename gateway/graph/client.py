@@ -99,7 +99,8 @@ class GraphClient:
         own = {"Authorization": f"Bearer {permit.token}", "client-request-id": client_request_id}
         request = Request("POST", self._root + path, {**HEADERS, **own}, body, urgent=True)
         permit.is_spent = True
-        tried, outcome = await self._try(request, POST_S, False, record, (self.quota.requests, self.quota.writes))
+        turns = (self.quota.requests, self.quota.writes)
+        tried, outcome = await self._try(request, POST_S, False, record, turns, writes=True)
         if isinstance(outcome, GraphAnswer):
             return outcome
         if outcome.reason is Reason.GRAPH_TOKEN_REFUSED:
@@ -116,12 +117,14 @@ class GraphClient:
         timeout: float | None = None,
         urgent: bool = False,
         bid: Bid | None = None,
+        body: bytes | None = None,
     ) -> GraphAnswer:
         """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
         is sent. urgent: what a write needs, before callers' reads in the quota and apart from them on the wire. bid: of those
-        who share it, closed before anything is sent; the record's caller otherwise. Raises GatewayError.
+        who share it, closed before anything is sent; the record's caller otherwise. body: JSON of a POST that only asks.
+        Raises GatewayError.
         """
         url = self._root + path if path.startswith("/") else self._followed(path)
         refreshed = fresh = False
@@ -134,7 +137,7 @@ class GraphClient:
             turn.is_open = False
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
             own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
-            request = Request("GET", url, {**HEADERS, **own}, None, urgent)
+            request = Request("GET" if body is None else "POST", url, {**HEADERS, **own}, body, urgent)
             tried, outcome = await self._try(request, min(left, timeout or left), fresh, record, (self.quota.requests,))
             if isinstance(outcome, GraphAnswer):
                 return outcome
@@ -153,7 +156,14 @@ class GraphClient:
             await asyncio.sleep(resend.delay)
 
     async def _try(
-        self, request: Request, timeout: float, fresh: bool, record: Record, turns: Sequence[Turns]
+        self,
+        request: Request,
+        timeout: float,
+        fresh: bool,
+        record: Record,
+        turns: Sequence[Turns],
+        *,
+        writes: bool = False,
     ) -> tuple[Tried, GraphAnswer | GatewayError]:
         """turns: that the request uses up. Of a 429 the last of them learns: whichever window was full, a write that is refused
         waits, and with the next read that is refused all do."""
@@ -167,7 +177,7 @@ class GraphClient:
                 for one in turns:
                     one.answered()
         except TransportError as exc:
-            failure, tried, outcome = exc.why, Tried(None, exc.sent), _lost(request, exc)
+            failure, tried, outcome = exc.why, Tried(None, exc.sent), _lost(exc, writes)
         else:
             self.skew.seen(response.headers)
             status, request_id = response.status, response.headers.get("request-id", "")
@@ -179,11 +189,11 @@ class GraphClient:
                 turns[-1].refused(retry_after)
             else:
                 turns[-1].accepted()
-            tried, outcome = Tried(status, retry_after=retry_after), _read(request, response)
+            tried, outcome = Tried(status, retry_after=retry_after), _read(response, writes)
         graph_requests_of(self._tenant, request.method, status if status and 100 <= status < 600 else "none").inc()
         record.facts["graph_requests"] = int(str(record.facts.get("graph_requests", 0))) + 1
         # The last write is what a record tells of; the last read, where nothing was written.
-        if request.method != "GET" or record.facts.get("graph_method", "GET") == "GET":
+        if writes or record.facts.get("graph_method", "GET") == "GET":
             record.note(graph_method=request.method, graph_status=status, graph_failure=failure, **ids)
         if isinstance(outcome, GatewayError):
             outcome.metadata = {**outcome.metadata, **ids}
@@ -196,10 +206,10 @@ class GraphClient:
         return link
 
 
-def _read(request: Request, response: Response) -> GraphAnswer | GatewayError:
+def _read(response: Response, writes: bool) -> GraphAnswer | GatewayError:
     if not 200 <= response.status < 300:
         error = graph_error_of(response.status, response.headers, response.body)
-        if request.method != "GET" and _may_have_acted(response):
+        if writes and _may_have_acted(response):
             return GatewayError(Reason.OUTCOME_UNKNOWN, metadata=error.metadata)
         if error.reason.kind is Kind.UNAVAILABLE:
             error.retry_after = UNAVAILABLE_RETRY_S
@@ -207,7 +217,7 @@ def _read(request: Request, response: Response) -> GraphAnswer | GatewayError:
     try:
         return GraphAnswer(response.status, loads(response.body) if response.body.strip() else None)
     except (ValueError, RecursionError):
-        reason = Reason.GRAPH_ANSWER_UNREADABLE if request.method == "GET" else Reason.OUTCOME_UNKNOWN
+        reason = Reason.OUTCOME_UNKNOWN if writes else Reason.GRAPH_ANSWER_UNREADABLE
         return GatewayError(reason, "Graph's answer is no JSON.", metadata={"graph_status": str(response.status)})
 
 
@@ -218,7 +228,7 @@ def _may_have_acted(response: Response) -> bool:
     return response.status == 408 or (response.status >= 500 and not put_off)
 
 
-def _lost(request: Request, exc: TransportError) -> GatewayError:
-    if exc.sent and request.method != "GET":
+def _lost(exc: TransportError, writes: bool) -> GatewayError:
+    if exc.sent and writes:
         return GatewayError(Reason.OUTCOME_UNKNOWN, f"Graph may or may not have carried out the write: {exc.why}.")
     return GatewayError(Reason.GRAPH_UNAVAILABLE, f"Graph cannot be reached: {exc.why}.", retry_after=UNAVAILABLE_RETRY_S)

@@ -3,6 +3,7 @@ what only the policy's rows can tell: whose assignment an update or a deletion t
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -17,12 +18,14 @@ from gateway.operations import OPERATIONS
 from gateway.pace import rest
 from gateway.pipeline.cedar import Decision, Question
 from gateway.pipeline.discretion import blind_answer, blind_error, blind_warning
+from gateway.pipeline.rules import READ_NAMES
 from gateway.pipeline.validate import TENANT_HEADER
 
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
 REPLACE = "ReplaceComplianceAssignments"
 EDITS = ("create", "update", "delete")
-READS = tuple(name for name, operation in OPERATIONS.items() if operation.of_policy and not operation.writes)
+OF_ROWS = OPERATIONS["ListComplianceAssignments"].service  # whose reads tell of assignments; a policy's own tell of the policy
+READS = tuple(name for name, one in OPERATIONS.items() if one.service == OF_ROWS and one.of_policy and not one.writes)
 SEES_ALL = ("ListComplianceAssignments",)
 # Their answers and errors tell of the whole set.
 OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments")
@@ -80,7 +83,7 @@ class Authorize:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
         await rest()
-        call = call.found(tenant=question.tenant, judge=self._judge(question))
+        call = call.found(tenant=question.tenant, judge=self._judge(question), may_name=partial(self._may_name, question))
         try:
             answer = await next_handler(call)
         except GatewayError as error:
@@ -116,6 +119,10 @@ class Authorize:
         if len(permitted) > 1:
             raise invalid(TENANT_HEADER, "has to name one of the tenants", Reason.TENANT_REQUIRED)
         return permitted[0] if permitted else replace(asked, tenant="any tenant")
+
+    def _may_name(self, asked: Question, kind: str) -> bool:
+        question = replace(_bare(asked, READ_NAMES), kinds=frozenset({kind}))
+        return not self._authorizer.ask(question).missing
 
     def _judge(self, asked: Question) -> Callable[[Sequence[Any], Sequence[Any]], None]:
         def judge(added: Sequence[Any], removed: Sequence[Any]) -> None:

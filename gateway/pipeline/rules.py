@@ -17,18 +17,21 @@ from gateway.pipeline.slices import SETS, Rule, Slices, policy_set, rule_of
 
 # Actions that need a permit of their own, beside the operation's, where one of these kinds is touched.
 TOUCHES = {"TouchEveryone": EVERYONE, "TouchUnknown": frozenset({UNKNOWN})}
+# The action of who asks for display names besides, and of what: `context.kinds` has one of these.
+READ_NAMES, NAMED = "ReadNames", ("policy", "group", "filter")
+ACTIONS = (*OPERATIONS, *TOUCHES, READ_NAMES)
 FILTER_TYPES = ("include", "exclude")
 SCHEMA = cedarpy.Schema.from_str(f"""
 entity Caller;
 entity Tenant;
 entity Policy in [Tenant];
-action {", ".join(f'"{name}"' for name in (*OPERATIONS, *TOUCHES))} appliesTo {{
+action {", ".join(f'"{name}"' for name in ACTIONS)} appliesTo {{
   principal: [Caller], resource: [Policy],
   context: {{ {", ".join(f"{name}: Set<String>" for name in SETS)} }}
 }};
 """)
 # What a string in a condition can be, beside an id.
-WORDS = frozenset((*KINDS, *SETS, *FILTER_TYPES))
+WORDS = frozenset((*KINDS, *NAMED, *SETS, *FILTER_TYPES))
 # A comment, an annotation, or a string with the type of the entity that it names, if it does.
 STRING = re.compile(r'//[^\n]*|@\w+\s*\(\s*"(?:\\.|[^"\\])*"|(?:(\w+)\s*::\s*)?"((?:\\.|[^"\\])*)"', re.DOTALL)
 # What a rule is made of: comments, strings, the semicolon at its end, and the rest.

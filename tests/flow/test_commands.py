@@ -75,7 +75,7 @@ async def test_emulator_and_serve_and_check(tmp_path: Path):
     code, out, err = await outcome("check", "--config", str(path))
     assert (code, "ok" in out) == (0, True), out + err
     code, out, _ = await outcome("check", "--config", str(path), "--json")
-    roles = "DeviceManagementConfiguration.Read.All DeviceManagementConfiguration.ReadWrite.All"
+    roles = "DeviceManagementConfiguration.Read.All DeviceManagementConfiguration.ReadWrite.All GroupMember.Read.All"
     about = {"tenant": "emulator", "credential": "secret", "expires": "-", "roles": roles}
     credential, *parts = map(json.loads, out.splitlines())
     assert credential == {**about, "token": "ok", "permission": "ok", "read": "ok", "verdict": "ok"}
