@@ -57,7 +57,9 @@ def _without_other_reasons(error: GatewayError) -> GatewayError:
 
 def blind_warning(warning: CallWarning) -> CallWarning:
     """The warning without ids of rows, and how many more they are."""
-    return CallWarning(warning.reason, {name: value for name, value in warning.metadata.items() if name not in ("rows", "more")})
+    return CallWarning(
+        warning.reason, {name: value for name, value in warning.metadata.items() if name not in ("rows", "more")}
+    )
 
 
 def blind_answer(request: Any, answer: Message) -> Message:
