@@ -82,19 +82,18 @@ class RestDoor:
         self._tls = Certificates(settings.tls, client_ca).context() if settings.tls else None
         self._asks_for_certificates = client_ca is not None
         self._pages, self._bodies = Pages(), Bodies()
-        app = web.Application()
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
+        self._server: web.Server | None = None
         self._listener: Listener | None = None
         self.address = ""
 
     async def start(self) -> None:
         """Binds and serves. Raises OSError where the address cannot be bound."""
-        await self._runner.setup()
         loop, address = asyncio.get_running_loop(), self._settings.rest or ""
+        # No aiohttp.web.Application: what it answers by itself (CONNECT, `*`, Expect) is not as all else here, nor in the log.
+        self._server = web.Server(self._serve, handler_cancellation=True)
         connect = partial(
             Connection,
-            cast(web.Server, self._runner.server),
+            self._server,
             loop=loop,
             access_log=cast(Any, None),
             keepalive_timeout=self._settings.idle_s,
@@ -124,12 +123,11 @@ class RestDoor:
         """Takes no new call and lets running ones end within `grace` seconds."""
         if self._listener is not None:
             self._listener.close()
-        if self._runner.server is not None:
-            self._runner.server.pre_shutdown()
-            await self._runner.server.shutdown(grace)
-        await self._runner.cleanup()
+        if self._server is not None:
+            self._server.pre_shutdown()
+            await self._server.shutdown(grace)
 
-    async def _serve(self, http: web.Request) -> web.StreamResponse:
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         headers = headers_of(http)
         cast(Connection, http.protocol).heard()
         try:
@@ -148,7 +146,7 @@ class RestDoor:
             answer = _refused(error, headers, http.method, http.raw_path, http.remote)
         return response_of(answer)
 
-    def _incoming(self, http: web.Request, headers: Headers) -> Incoming:
+    def _incoming(self, http: web.BaseRequest, headers: Headers) -> Incoming:
         check_lengths(headers)
         wait = WAIT.search(", ".join(headers.get("prefer", ())))
         default = self._settings.default_deadline_s
@@ -164,7 +162,7 @@ class RestDoor:
             certificate_of(http) if self._asks_for_certificates else None,
         )
 
-    async def _json(self, http: web.Request, headers: Headers, seconds: float, caller: str) -> Any:
+    async def _json(self, http: web.BaseRequest, headers: Headers, seconds: float, caller: str) -> Any:
         limit = self._settings.max_request_bytes
         check_type(headers)
         return json_of(headers, await read(http, limit, seconds, partial(self._bodies.turn, caller)), limit)
