@@ -120,4 +120,4 @@ async def test_how_many_cases_ran_through_each():
     print(f"cases through gRPC: {ran['grpc']}, through REST: {ran['rest']}")
     only = [case["name"] for case in CASES if "only_grpc" in case]
     assert ran["grpc"] - len(only) == ran["rest"] or ran["grpc"] < len(CASES)  # others ran in another process
-    assert len(only) == 9
+    assert len(only) == 16
