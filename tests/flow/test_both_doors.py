@@ -109,6 +109,8 @@ async def test_the_doors_differ_in_nothing_but_the_wire(live: Emulator, document
     else:
         same(grpc, rest, case)
     assert rest_entries == entries
+    if case["request"].get("view"):  # names are asked for at once, and come in any order
+        requests, rest_requests = sorted(requests, key=str), sorted(rest_requests, key=str)
     assert rest_requests == requests
     if case["request"].get("validateOnly"):
         assert [method for method, _, _ in requests if method != "GET"] == []

@@ -39,13 +39,13 @@ RETRIES = {
 OPTIONS = [("grpc.service_config", json.dumps(RETRIES)), ("grpc.enable_retries", 1)]
 
 
-
 class Gateway(ComplianceAssignmentServiceStub, CompliancePolicyServiceStub):
     """The methods of all services."""
 
     def __init__(self, channel: Any) -> None:
-        ComplianceAssignmentServiceStub.__init__(self, channel)
-        CompliancePolicyServiceStub.__init__(self, channel)
+        # mypy-protobuf describes the stubs by __new__; grpcio-tools makes them with __init__.
+        ComplianceAssignmentServiceStub.__init__(self, channel)  # type: ignore[call-arg]
+        CompliancePolicyServiceStub.__init__(self, channel)  # type: ignore[call-arg]
 
 
 Token = str | Callable[[], str] | None
