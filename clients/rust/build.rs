@@ -2,8 +2,8 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let protos = "../../protos";
     println!("cargo:rerun-if-changed={protos}");
-    let service = "compliance_gateway/v1/compliance_assignment_service.proto";
-    let files = protox::compile([service], [protos, "../../protos/third_party"])?;
+    let services = ["assignment", "policy"].map(|of| format!("compliance_gateway/v1/compliance_{of}_service.proto"));
+    let files = protox::compile(services, [protos, "../../protos/third_party"])?;
     tonic_prost_build::configure().build_server(false).compile_fds(files)?;
     Ok(())
 }

@@ -36,7 +36,7 @@ class Authorizer(Protocol):
     `authorization.rules_file`, and have to pass gateway.testing.authorizer_contract."""
 
     def ask(self, question: Question) -> Decision:
-        """Whether the caller may; must not block."""
+        """Whether the caller may; must not block. Of an operation, and of `ReadNames`, for the kind of objects in `kinds`."""
         ...
 
     def where(self, caller: str, operation: str, tenants: Collection[str]) -> Collection[str]:

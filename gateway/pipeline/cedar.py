@@ -3,7 +3,8 @@
 Principal `Caller::"name"`, action = the operation, resource `Policy::"tenant/id"` in `Tenant::"name"`. context: what is
 touched, as sets, because Cedar has no "for all": `["group"].containsAll(context.kinds)` permits groups only. Whoever touches
 all users or all devices, by a pseudo group too, needs a permit for the action `TouchEveryone` as well, and whoever touches a
-target of a type that the gateway does not know, one for `TouchUnknown`.
+target of a type that the gateway does not know, one for `TouchUnknown`. `ReadNames` permits the display names of what is in
+`context.kinds`: `policy`, `group` or `filter`.
 """
 
 import json

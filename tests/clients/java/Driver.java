@@ -37,6 +37,7 @@ public class Driver {
   static Object call(Gateway gateway, JsonObject ask) throws Exception {
     var timeout = ask.get("timeout_ms").getAsLong();
     var stub = timeout == 0 ? gateway.stub() : gateway.stub().withDeadlineAfter(timeout, TimeUnit.MILLISECONDS);
+    var policies = timeout == 0 ? gateway.policies() : gateway.policies().withDeadlineAfter(timeout, TimeUnit.MILLISECONDS);
     var request = Base64.getDecoder().decode(text(ask, "request"));
     try {
       return response(switch (text(ask, "method")) {
@@ -52,6 +53,8 @@ public class Driver {
             stub.getComplianceAssignmentRevision(GetComplianceAssignmentRevisionRequest.parseFrom(request));
         case "RestoreComplianceAssignments" ->
             stub.restoreComplianceAssignments(RestoreComplianceAssignmentsRequest.parseFrom(request));
+        case "GetCompliancePolicy" -> policies.getCompliancePolicy(GetCompliancePolicyRequest.parseFrom(request));
+        case "ListCompliancePolicies" -> policies.listCompliancePolicies(ListCompliancePoliciesRequest.parseFrom(request));
         case "GetQuota" -> stub.getQuota(GetQuotaRequest.parseFrom(request));
         default -> stub.replaceComplianceAssignments(ReplaceComplianceAssignmentsRequest.parseFrom(request));
       });

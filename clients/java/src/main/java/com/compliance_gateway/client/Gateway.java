@@ -2,6 +2,8 @@ package com.compliance_gateway.client;
 
 import com.compliance_gateway.v1.ComplianceAssignmentServiceGrpc;
 import com.compliance_gateway.v1.ComplianceAssignmentServiceGrpc.ComplianceAssignmentServiceBlockingStub;
+import com.compliance_gateway.v1.CompliancePolicyServiceGrpc;
+import com.compliance_gateway.v1.CompliancePolicyServiceGrpc.CompliancePolicyServiceBlockingStub;
 import com.google.protobuf.Descriptors.FieldDescriptor;
 import com.google.protobuf.Message;
 import io.grpc.CallOptions;
@@ -31,7 +33,9 @@ import java.util.function.Supplier;
 public final class Gateway implements AutoCloseable {
   // What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
   private static final Map<String, Object> RETRIES = Map.of("methodConfig", List.of(Map.of(
-      "name", List.of(Map.of("service", ComplianceAssignmentServiceGrpc.SERVICE_NAME)),
+      "name", List.of(
+          Map.of("service", ComplianceAssignmentServiceGrpc.SERVICE_NAME),
+          Map.of("service", CompliancePolicyServiceGrpc.SERVICE_NAME)),
       "retryPolicy", Map.of(
           "maxAttempts", 4.0, "initialBackoff", "0.5s", "maxBackoff", "10s", "backoffMultiplier", 2.0,
           "retryableStatusCodes", List.of("UNAVAILABLE", "RESOURCE_EXHAUSTED")))));
@@ -40,10 +44,12 @@ public final class Gateway implements AutoCloseable {
 
   private final ManagedChannel channel;
   private final ComplianceAssignmentServiceBlockingStub stub;
+  private final CompliancePolicyServiceBlockingStub policies;
 
   private Gateway(ManagedChannel channel, Options options) {
     this.channel = channel;
     this.stub = ComplianceAssignmentServiceGrpc.newBlockingStub(channel).withInterceptors(new Defaults(options));
+    this.policies = CompliancePolicyServiceGrpc.newBlockingStub(channel).withInterceptors(new Defaults(options));
   }
 
   /** How to reach the gateway, and as whom. token: null with a client certificate. ca, certificate, key: PEM files. */
@@ -85,6 +91,11 @@ public final class Gateway implements AutoCloseable {
   /** The service's methods. They throw io.grpc.StatusRuntimeException; {@link Refusal#of} reads it. */
   public ComplianceAssignmentServiceBlockingStub stub() {
     return stub;
+  }
+
+  /** The methods of the service of policies. */
+  public CompliancePolicyServiceBlockingStub policies() {
+    return policies;
   }
 
   @Override
