@@ -210,7 +210,7 @@ async def test_schemathesis_finds_nothing(live: Emulator, tmp_path: Path):
     async with rest(live, **MERGE) as (_, caller):
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{caller.root}/openapi.json", "--no-color"]
         command += ["-H", f"Authorization: Bearer {caller.token}", "--checks", "all"]
-        command += ["--exclude-checks", "positive_data_acceptance", "--max-examples", "30", "--seed", str(secrets.randbits(32))]
+        command += ["--exclude-checks", "positive_data_acceptance", "--max-examples", "15", "--seed", str(secrets.randbits(32))]
         command += ["--request-timeout", "20", "--suppress-health-check", "all", "--warnings", "off"]
         command += ["--generation-database", "none"]
         pipe = asyncio.subprocess.PIPE
