@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
@@ -28,6 +28,7 @@ from gateway.assignments.writers import Writers
 from gateway.call import Call, Caller, Handler, Step
 from gateway.config import Config, Server, exposed
 from gateway.doors.admin_door import AdminDoor
+from gateway.doors.door import Door, retire
 from gateway.doors.grpc_door import GrpcDoor, channelz_json
 from gateway.doors.rest_door import RestDoor
 from gateway.doors.tls import health_of
@@ -48,33 +49,14 @@ from gateway.pipeline.limit import Limit
 from gateway.pipeline.validate import Validate
 from gateway.plugins import Clock, authenticators, authorizer_of, started_ledger, token_source, transport_of
 from gateway.quotas import BEAT_S, QuotaFile, Replicas, quota_of
-from gateway.repeating import repeating
+from gateway.repeating import beside, repeating
+from gateway.worker import Retirement, Worker
 
 log = logging.getLogger(__name__)
 
 TEND_S = 1.0
 ANSWER_S = 5.0  # how long an answer may take to its caller while the gateway goes down
 FIRST_RELOAD_S = 5.0  # what is read before the doors open may take so long
-
-
-class Door(Protocol):
-    """Where callers come in."""
-
-    async def start(self) -> None:
-        """Binds and serves. Raises OSError."""
-        ...
-
-    async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:
-        """Tells callers how `name` is; why: where the door has room for words."""
-        ...
-
-    async def leave(self) -> None:
-        """Says from now on that it will stop."""
-        ...
-
-    async def stop(self, grace: float) -> None:
-        """Takes no new call, and lets answers that are under way reach their callers within `grace` seconds."""
-        ...
 
 
 class Addresses(NamedTuple):
@@ -161,10 +143,11 @@ class Core:
 
 
 @asynccontextmanager
-async def carrying_out(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[Core]:
-    """Inside the block calls can be carried out; at its end all that has begun is written down. Raises ConfigError."""
+async def carrying_out(config: Config, clock: Clock = time.monotonic, *, shared: bool = False) -> AsyncIterator[Core]:
+    """Inside the block calls can be carried out; at its end all that has begun is written down. shared: other processes do with
+    the same ledger. Raises ConfigError."""
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
-        ledger = await started_ledger(config.ledger)
+        ledger = await started_ledger(config.ledger, shared=shared)
         stack.push_async_callback(ledger.close)
         quotas = {name: client.quota for name, client in clients.items()}
         replicas = Replicas(quotas, ledger)
@@ -195,23 +178,30 @@ async def without_doors(config: Config, caller: Caller) -> AsyncIterator[Handler
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock = time.monotonic, source: Path | None = None) -> AsyncIterator[Addresses]:
+async def running(
+    config: Config,
+    clock: Clock = time.monotonic,
+    source: Path | None = None,
+    worker: Worker | None = None,
+    retirement: Retirement | None = None,
+) -> AsyncIterator[Addresses]:
     """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start.
 
-    source: the file that `config` is from, of which [callers.static] is read anew when it changes.
+    source: the file that `config` is from, of which [callers.static] is read anew when it changes. worker: which of several
+    processes this is, if there are several. retirement: when it is to leave connections to them, and that it has none left.
     """
     for line in exposed(config, source):
         log.warning("a file is open to others; server.strict_files = true refuses it", extra={"file": line})
-    async with carrying_out(config, clock) as core:
+    async with carrying_out(config, clock, shared=worker is not None) as core:
         known = authenticators(config.callers, source)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
         authenticate = Authenticate(known)
         handler = core.handler(config, authenticate)
         admit = pipeline((core.audit, core.gate, authenticate), welcome)
-        grpc = GrpcDoor(handler, config.server, client_ca)
-        rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
+        grpc = GrpcDoor(handler, config.server, client_ca, shared=worker is not None)
+        rest = RestDoor(handler, admit, config.server, client_ca, worker) if config.server.rest else None
         quotas = {name: client.quota for name, client in core.clients.items()}
-        admin = AdminDoor(config.server, channelz_json, partial(json_of, quotas))
+        admin = AdminDoor(config.server, channelz_json, partial(json_of, quotas), worker)
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, core)
         await recovering()  # before new edits come
@@ -229,16 +219,18 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
             for door in doors:
                 await door.start()
             await saying()
-            async with AsyncExitStack() as beside:
-                await beside.enter_async_context(repeating("ledger", TEND_S, tending))
-                await beside.enter_async_context(repeating("metrics", TEND_S, partial(gauge, quotas)))
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(repeating("ledger", TEND_S, tending))
+                await stack.enter_async_context(repeating("metrics", TEND_S, partial(gauge, quotas)))
                 for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
-                    await beside.enter_async_context(repeating("reload", config.server.reload_s, reload))
+                    await stack.enter_async_context(repeating("reload", config.server.reload_s, reload))
                 if config.drift.every is not None:
                     every_s, renew_s = config.drift.every.total_seconds(), config.ledger.lease_s / 3
                     sweep = Sweep(core.ledger, core.clients, core.drift, every_s, config.graph.requests_per_20s, renew_s)
                     for tenant in core.clients:
-                        await beside.enter_async_context(repeating("drift", sweep.pause_s, partial(sweep, tenant)))
+                        await stack.enter_async_context(repeating("drift", sweep.pause_s, partial(sweep, tenant)))
+                if retirement:
+                    await stack.enter_async_context(beside("retirement", retire(retirement, doors)))
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address, core.ledger.up)
         finally:
             await drain(config.server, core.gate, core.writers, doors)

@@ -14,6 +14,7 @@ from compliance_gateway.v1.name_pb2 import ObjectName
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from gateway.call import CallWarning
 from gateway.doors.rest_requests import ANY, ELSEWHERE
 from gateway.doors.rest_routes import POLICIES, Route
 from gateway.errors import VALUE_BYTES, GatewayError, Reason, in_words
@@ -23,6 +24,7 @@ from gateway.odata.codec import TYPE, is_subtype
 CREATED = {"CreateComplianceAssignment"}
 LISTED = ("assignments", "revisions")
 ETAG = "ETag"
+WARNING = "compliance-gateway-warning"
 # RFC 6750 §3: no error for who sent no token. By what the error says of the token.
 CHALLENGES = {
     "": "Bearer",
@@ -156,3 +158,13 @@ def place_of(route: Route, path: str) -> str:
             places.append(found.json_name + bracket + index)
         descriptor = found.message_type
     return ".".join(filter(None, places)) or "body"
+
+
+def warning_of(warning: CallWarning) -> str:
+    """As a structured field (RFC 8941): a token with parameters."""
+    return "; ".join([warning.reason, *(f'{name}="{_quoted(value)}"' for name, value in warning.metadata.items())])
+
+
+def _quoted(value: str) -> str:
+    """What a structured field's string can hold: printable ASCII, quotes and backslashes behind a backslash."""
+    return re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", value))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,12 +14,12 @@ from aiohttp import hdrs, web
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from gateway.call import CORRELATION, CORRELATION_RULE, ENTRY_ID, ETAG, Call, CallWarning, Handler, correlation_id, decoded
+from gateway.call import CORRELATION, CORRELATION_RULE, ENTRY_ID, ETAG, Call, Handler, correlation_id, decoded
 from gateway.config import Server
 from gateway.doors.bodies import Bodies
-from gateway.doors.connections import Listener, Shares, within_files
+from gateway.doors.connections import Listener, Shares, listening_at, within_files
 from gateway.doors.rest_answers import ETAG as ETAG_HEADER
-from gateway.doors.rest_answers import RestAnswer, answer_of, refusal_of
+from gateway.doors.rest_answers import WARNING, RestAnswer, answer_of, refusal_of, warning_of
 from gateway.doors.rest_batch import BATCH, Item, answers_to, items_of
 from gateway.doors.rest_body import check_type, json_of
 from gateway.doors.rest_connection import Connection
@@ -38,12 +39,13 @@ from gateway.doors.rest_pages import Pages
 from gateway.doors.rest_requests import Headers, check_lengths, known_etags, message_of
 from gateway.doors.rest_routes import not_allowed, route_of, template_of
 from gateway.doors.tls import Certificates
+from gateway.doors.together import Together
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.operations import Operation
+from gateway.worker import Worker
 
 log = logging.getLogger(__name__)
 
-WARNING = "compliance-gateway-warning"
 VERSION = re.compile(r"/(v1\.0|beta)/", re.IGNORECASE)
 BATCH_PATH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
 MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\b", re.IGNORECASE)
@@ -54,6 +56,8 @@ BODY_SHARE = 2
 LINGERING_S = 2.0
 # How long a new connection may take to send its first head.
 HEAD_S = 10.0
+# How often a door that retires looks whether it has connections.
+RETIRING_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,25 @@ class Incoming:
 
 class RestDoor:
     """Serves `handle` on `settings.rest`. admit: judges a batch by its own headers, before its body is read. Client
-    certificates are verified by `client_ca`, where there is one. address: host and port, after `start`. Raises ConfigError for
-    certificates that are not fit."""
+    certificates are verified by `client_ca`, where there is one. worker: which of several this is, if there are several.
+    address: host and port, after `start`. Raises ConfigError for certificates that are not fit."""
 
-    def __init__(self, handle: Handler, admit: Handler, settings: Server, client_ca: Path | None = None) -> None:
+    def __init__(
+        self,
+        handle: Handler,
+        admit: Handler,
+        settings: Server,
+        client_ca: Path | None = None,
+        worker: Worker | None = None,
+    ) -> None:
         self._handle, self._admit, self._settings = handle, admit, settings
+        self._shared = worker.rest[1] if worker else []
         self._tls = Certificates(settings.tls, client_ca).context() if settings.tls else None
         self._asks_for_certificates = client_ca is not None
-        self._pages, self._bodies = Pages(), Bodies()
+        self._pages, self._bodies = Pages(Together(worker).ready if worker else None), Bodies()
         self._server: web.Server | None = None
         self._listener: Listener | None = None
-        self.address = ""
+        self.address, self._retiring = "", False
 
     async def start(self) -> None:
         """Binds and serves. Raises OSError where the address cannot be bound."""
@@ -107,7 +119,8 @@ class RestDoor:
             auto_decompress=False,
         )
         shares = Shares(within_files(self._settings.connections), self._settings.connections_per_peer)
-        self._listener = Listener(address, lambda lost: connect(lost=lost), shares, self._tls)
+        sockets = [socket.socket(fileno=number) for number in self._shared] or listening_at(address)
+        self._listener = Listener(sockets, lambda lost: connect(lost=lost), shares, self._tls)
         self.address = f"{address.rpartition(':')[0]}:{self._listener.start()}"
         self._pages.serving = True
 
@@ -119,6 +132,14 @@ class RestDoor:
         """Says from now on that it is not ready."""
         self._pages.serving = False
 
+    async def retire(self) -> None:
+        """Takes no new connection, and returns when there is none: each ends with its next answer, or in `idle_s`."""
+        self._retiring = True
+        if self._listener is not None:
+            self._listener.close()
+        while self._server is not None and self._server.connections:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(RETIRING_S)
+
     async def stop(self, grace: float) -> None:
         """Takes no new call and lets running ones end within `grace` seconds."""
         if self._listener is not None:
@@ -128,6 +149,12 @@ class RestDoor:
             await self._server.shutdown(grace)
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        response = await self._response(http)
+        if self._retiring:
+            response.force_close()
+        return response
+
+    async def _response(self, http: web.BaseRequest) -> web.StreamResponse:
         headers = headers_of(http)
         cast(Connection, http.protocol).heard()
         try:
@@ -136,7 +163,7 @@ class RestDoor:
             if page is not None:
                 if http.method != "GET":
                     raise not_allowed(["GET"])
-                return named(page(http), with_ids(RestAnswer(200), headers))
+                return named(await page(http), with_ids(RestAnswer(200), headers))
             if sum(len(name) + len(value) for name, value in http.raw_headers) > self._settings.max_metadata_bytes:
                 raise GatewayError(Reason.HEADERS_TOO_LARGE)
             incoming = self._incoming(http, headers)
@@ -260,19 +287,9 @@ async def _json_of(item: Item, headers: Headers, _caller: str) -> Any:
 
 
 def _with_record(answer: RestAnswer, call: Call) -> RestAnswer:
-    warnings = {WARNING: ", ".join(map(_warning, call.record.warnings))} if call.record.warnings else {}
+    warnings = {WARNING: ", ".join(map(warning_of, call.record.warnings))} if call.record.warnings else {}
     trailers = {ETAG_HEADER if name == ETAG else name: value for name, value in call.record.trailers.items()}
     return replace(answer, headers={**answer.headers, **trailers, **warnings})
-
-
-def _warning(warning: CallWarning) -> str:
-    """As a structured field (RFC 8941): a token with parameters."""
-    return "; ".join([warning.reason, *(f'{name}="{_quoted(value)}"' for name, value in warning.metadata.items())])
-
-
-def _quoted(value: str) -> str:
-    """What a structured field's string can hold: printable ASCII, quotes and backslashes behind a backslash."""
-    return re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", value))
 
 
 def _item_answer(item: Item, answer: RestAnswer) -> Mapping[str, Any]:

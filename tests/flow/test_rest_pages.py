@@ -32,7 +32,7 @@ UP = {"ledger": "up", "writes": "up", "authorization.rules_file": "up", "clock":
 async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyPatch):
     ledger = NoLedger()
 
-    async def started(_: object) -> NoLedger:
+    async def started(_: object, *, shared: bool) -> NoLedger:
         return ledger
 
     monkeypatch.setattr(bootstrap, "started_ledger", started)
