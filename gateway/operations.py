@@ -6,6 +6,7 @@ from types import MappingProxyType
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_pb2
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -57,3 +58,7 @@ def _operation(method: MethodDescriptor) -> Operation:
 
 
 OPERATIONS = MappingProxyType({method.name: _operation(method) for method in SERVICE.methods})
+# What REST passes on to Graph, and no RPC: a read of what is beside assignments.
+READ_THROUGH = Operation("ReadThrough", Empty, Empty, (), COMPLIANCE, writes=False)
+# All that a caller can be permitted.
+PERMITTED = MappingProxyType({**OPERATIONS, READ_THROUGH.name: READ_THROUGH})
