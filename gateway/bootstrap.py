@@ -35,6 +35,7 @@ from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
+from gateway.graph.read_through import ReadThrough
 from gateway.ledger.ledger import Ledger, Store
 from gateway.metrics import LEDGER_UP
 from gateway.pipeline.audit import Audit
@@ -154,10 +155,12 @@ class Core:
     writers: Writers
     service: AssignmentService
     drift: Drift
+    reads: Handler
 
     def handler(self, config: Config, authenticate: Step) -> Handler:
         """Takes calls through all the steps."""
-        return pipeline(steps(config, self.audit, self.gate, authenticate, self.authorizer, self.idempotency), self.service)
+        passed = steps(config, self.audit, self.gate, authenticate, self.authorizer, self.idempotency)
+        return pipeline(passed, lambda call: (self.reads if call.read else self.service)(call))
 
 
 @asynccontextmanager
@@ -183,7 +186,8 @@ async def carrying_out(config: Config, clock: Clock = time.monotonic) -> AsyncIt
         drift = Drift(ledger, writers, clock)
         stack.push_async_callback(drift.close)
         service = AssignmentService(writers, PageTokens(lambda: ledger.secret), ledger, drift)
-        yield Core(clients, ledger, authorizer, audit, Gate(), idempotency, writers, service, drift)
+        reads = ReadThrough(clients, config.rest.most_read_bytes)
+        yield Core(clients, ledger, authorizer, audit, Gate(), idempotency, writers, service, drift, reads)
 
 
 @asynccontextmanager
@@ -209,7 +213,7 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
         handler = core.handler(config, authenticate)
         admit = pipeline((core.audit, core.gate, authenticate), welcome)
         grpc = GrpcDoor(handler, config.server, client_ca)
-        rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
+        rest = RestDoor(handler, admit, config.server, client_ca, config.rest) if config.server.rest else None
         quotas = {name: client.quota for name, client in core.clients.items()}
         admin = AdminDoor(config.server, channelz_json, partial(json_of, quotas))
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]

@@ -91,6 +91,34 @@ class Record:
         self.warnings = warnings[: fitting((one.size for one in warnings), WARNINGS_BYTES)]
 
 
+class Sink(Protocol):
+    """Where an answer that is passed on goes, piece by piece. Raises CALLER_GONE where nobody takes it."""
+
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Once, before the first piece."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the body."""
+        ...
+
+
+@dataclass(frozen=True)
+class Read:
+    """A read that is passed on. path: Graph's, from the version on, with its query, inside the tree of what is read through.
+    pattern: without keys; kind: of the first resource; shows: whether assignments come with it. headers: that go with it. root:
+    of this gateway, for links. bodiless: a HEAD."""
+
+    path: str
+    pattern: str
+    kind: str
+    shows: bool
+    headers: Mapping[str, str] = field(repr=False)
+    root: str
+    sink: Sink = field(repr=False)
+    bodiless: bool = False
+
+
 @dataclass(frozen=True)
 class Call:
     """One call: what a door knows of it, and what the steps have found out (see `found`).
@@ -101,7 +129,7 @@ class Call:
     certificate: of the client, PEM, verified by the door's TLS. door: `grpc` or `rest`. policy: as the path has it, for where
     the message cannot be decoded. id: ours, in the answer as `request-id`.
     caller, tenant, message: by the steps `authenticate`, `validate` and `authorize`. judge: see `permit`. may_name: see `hide`.
-    write: of an operation that writes, once its request id is taken.
+    write: of an operation that writes, once its request id is taken. read: of a ReadThrough, whose message says nothing.
     """
 
     operation: Operation
@@ -118,6 +146,7 @@ class Call:
     message: Message | None = None
     judge: Judge = permit
     may_name: Callable[[str], bool] = hide
+    read: Read | None = None
     write: object = None  # a gateway.ledger.write.Write: a room above
 
     def found(self, **more: Any) -> "Call":

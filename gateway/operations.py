@@ -8,6 +8,7 @@ from compliance_gateway.v1 import compliance_assignment_service_pb2, compliance_
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -67,3 +68,7 @@ def _operation(method: MethodDescriptor) -> Operation:
 OPERATIONS = MappingProxyType({method.name: _operation(method) for service in SERVICES for method in service.methods})
 if len(OPERATIONS) != sum(len(service.methods) for service in SERVICES):
     raise TypeError("two services have a method of one name, which stands for it in rules, entries and metrics")
+# What REST passes on to Graph, and no RPC: a read of what is beside assignments.
+READ_THROUGH = Operation("ReadThrough", Empty, Empty, (), COMPLIANCE, writes=False)
+# All that a caller can be permitted.
+PERMITTED = MappingProxyType({**OPERATIONS, READ_THROUGH.name: READ_THROUGH})

@@ -14,6 +14,8 @@ from compliance_gateway.v1.name_pb2 import ObjectName
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from gateway.call import ETAG as ETAG_TRAILER
+from gateway.call import Call, CallWarning, Record
 from gateway.doors.rest_requests import ANY, ELSEWHERE
 from gateway.doors.rest_routes import POLICIES, Route
 from gateway.errors import VALUE_BYTES, GatewayError, Reason, in_words
@@ -21,6 +23,7 @@ from gateway.odata import codec
 from gateway.odata.codec import TYPE, is_subtype
 
 CREATED = {"CreateComplianceAssignment"}
+WARNING = "compliance-gateway-warning"
 LISTED = ("assignments", "revisions")
 ETAG = "ETag"
 # RFC 6750 §3: no error for who sent no token. By what the error says of the token.
@@ -36,7 +39,7 @@ IN_UNKNOWN = {"odata_type": TYPE, "json": ""}
 
 @dataclass(frozen=True)
 class RestAnswer:
-    """status, headers, and the JSON body, None for an empty one."""
+    """status, headers, and the JSON body, None for an empty one. A body that is a number, as of a count, is plain text."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -156,3 +159,25 @@ def place_of(route: Route, path: str) -> str:
             places.append(found.json_name + bracket + index)
         descriptor = found.message_type
     return ".".join(filter(None, places)) or "body"
+
+
+def with_record(answer: RestAnswer, call: Call) -> RestAnswer:
+    """With what the call's record has for its caller."""
+    return replace(answer, headers={**answer.headers, **told_of(call.record)})
+
+
+def told_of(record: Record) -> dict[str, str]:
+    """What a record has for the caller, as headers."""
+    warnings = {WARNING: ", ".join(map(_warning, record.warnings))} if record.warnings else {}
+    trailers = {ETAG if name == ETAG_TRAILER else name: value for name, value in record.trailers.items()}
+    return {**trailers, **warnings}
+
+
+def _warning(warning: CallWarning) -> str:
+    """As a structured field (RFC 8941): a token with parameters."""
+    return "; ".join([warning.reason, *(f'{name}="{_quoted(value)}"' for name, value in warning.metadata.items())])
+
+
+def _quoted(value: str) -> str:
+    """What a structured field's string can hold: printable ASCII, quotes and backslashes behind a backslash."""
+    return re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", value))

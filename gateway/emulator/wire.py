@@ -16,6 +16,7 @@ DIAGNOSTIC = json.dumps({"ServerInfo": SERVER}, separators=(",", ":"))
 JSON = "application/json"
 ODATA = f"{JSON};odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 HTTP_ERRORS = 400
+NOT_MODIFIED = 304
 
 
 def answer(
@@ -29,7 +30,7 @@ def answer(
         "Strict-Transport-Security": "max-age=31536000",
     }
     known |= headers or {}
-    if body is None:
+    if body is None or status == NOT_MODIFIED:
         return web.Response(status=status, headers=known)
     if isinstance(body, int):
         return _streamed(http, web.Response(status=status, text=str(body), content_type="text/plain", headers=known))

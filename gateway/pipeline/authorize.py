@@ -14,7 +14,7 @@ from gateway.call import ETAG, Call, Handler
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
-from gateway.operations import OPERATIONS
+from gateway.operations import OPERATIONS, PERMITTED
 from gateway.pace import rest
 from gateway.pipeline.cedar import Decision, Question
 from gateway.pipeline.discretion import blind_answer, blind_error, blind_warning
@@ -82,6 +82,9 @@ class Authorize:
         if not call.tenant:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
+        if call.read and call.read.shows:  # whatever way they are asked for
+            shown = _bare(question, *SEES_ALL)
+            _refuse(shown, self._authorizer.ask(shown).missing)
         await rest()
         call = call.found(tenant=question.tenant, judge=self._judge(question), may_name=partial(self._may_name, question))
         try:
@@ -98,7 +101,7 @@ class Authorize:
 
     def _may_see(self, asked: Question) -> bool:
         """Whether the caller may read what an answer to this tells: rows of others, or its own row."""
-        if not OPERATIONS[asked.operation].writes:
+        if not PERMITTED[asked.operation].writes:
             return True
         reads = SEES_ALL if asked.operation in OF_ALL else READS
         return any(not self._authorizer.ask(_bare(asked, operation)).missing for operation in reads)
@@ -135,7 +138,7 @@ class Authorize:
 def _refuse(question: Question, missing: str) -> None:
     if missing:
         kinds = f" for {', '.join(sorted(question.kinds))}" if question.kinds else ""
-        on = f" on policy {question.policy}" if question.policy else ""
+        on = (f" on policy {question.policy}" if question.policy else "") + (f" for {question.path}" if question.path else "")
         raise GatewayError(
             Reason.CALLER_NOT_PERMITTED,
             f"{question.caller} has no permission {missing}{kinds}{on} in {question.tenant}.",
@@ -152,6 +155,8 @@ def question_of(call: Call) -> Question:
     """What the request itself tells."""
     message: Any = call.message
     caller = call.caller.name if call.caller else ""
+    if call.read:
+        return Question(caller, call.operation.name, call.tenant, call.policy, path=call.read.pattern, kind=call.read.kind)
     policy = message.device_compliance_policy_id if call.operation.of_policy else ""
     asked = Question(caller, call.operation.name, call.tenant, policy)
     if not call.operation.writes:  # and so names no target

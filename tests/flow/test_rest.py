@@ -185,7 +185,12 @@ async def test_what_is_refused_is_named(live: Emulator, name: str):
 
 async def test_the_methods_of_a_path(live: Emulator):
     async with rest(live) as (_, caller):
-        for path, allowed in ((SET, "GET, POST"), (ROW, "DELETE, GET, PATCH"), ("/beta/$batch", "POST"), ("/docs", "GET")):
+        for path, allowed in (
+            (SET, "GET, POST"),
+            (ROW, "DELETE, GET, PATCH"),
+            ("/beta/$batch", "POST"),
+            ("/docs", "GET, HEAD"),
+        ):
             assert (await caller.send("PUT", path)).headers["allow"] == allowed
 
 
