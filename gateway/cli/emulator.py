@@ -70,8 +70,7 @@ def emulator(
     state: Annotated[Path | None, typer.Option(help=STATE_HELP)] = None,
     seeds: Annotated[Path | None, typer.Option(help=SEEDS_HELP)] = None,
 ) -> None:
-    """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready. Policies are forgotten at its end, unless a
-    folder for its state is named."""
+    """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready. Policies are forgotten at its end."""
     if write_config is not None and write_config.exists() and not force:
         raise typer.BadParameter(f"{write_config} is there already; --force overwrites it", param_hint="--write-config")
     folder = state or (write_config and write_config.parent / STATE)
