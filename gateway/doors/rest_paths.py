@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from gateway.doors.rest_http import split
 from gateway.doors.rest_requests import Headers
-from gateway.doors.rest_routes import ROUTES, Route, not_allowed, route_of
+from gateway.doors.rest_routes import ROUTES, Route, not_allowed, route_of, template_of
 from gateway.errors import GatewayError, Reason
 from gateway.graph.tree import KEY, OPTIONS, Place, Tree, nothing_here
 
@@ -52,9 +52,9 @@ def located(target: str, prefixes: Sequence[str]) -> Located:
 
 
 def versioned(path: str) -> str:
-    """The path with a version, and without a slash at its end."""
+    """The path with a version, unless it is of an operation that has none, and without a slash at its end."""
     path = path.removesuffix("/") if len(path) > 1 else path
-    return path if VERSION.match(path) else f"{DEFAULT_VERSION}{path}"
+    return path if VERSION.match(path) or template_of(path) else f"{DEFAULT_VERSION}{path}"
 
 
 def leading(method: str, path: str, query: str, tree: Tree) -> Route | Place:

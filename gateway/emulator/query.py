@@ -67,7 +67,8 @@ def chosen(objects: list[Body], query: Mapping[str, str], declared: Iterable[str
 
 
 def selected(value: Body, query: Mapping[str, str], declared: Iterable[str], kind: str) -> Body:
-    """The properties that `$select` names; annotations stay. Raises GraphError."""
+    """The properties that `$select` names; annotations stay, and the key does: IntuneCD relies on a filter's. Raises
+    GraphError."""
     text = query.get("$select")
     if not text:
         return value
@@ -75,7 +76,7 @@ def selected(value: Body, query: Mapping[str, str], declared: Iterable[str], kin
     for name in names:
         if name != "*":
             _check_property(name, {*declared, *value}, kind, "Parsing OData Select and Expand failed: ")
-    return {name: found for name, found in value.items() if "*" in names or "@" in name or name in names}
+    return {name: found for name, found in value.items() if "*" in names or "@" in name or name in (*names, "id")}
 
 
 class Filter:

@@ -52,7 +52,7 @@ LISTS = {
 }
 OVERVIEWS = ("deviceStatusOverview", "userStatusOverview")
 COUNTS = ("pendingCount", "notApplicableCount", "successCount", "errorCount", "failedCount")
-ACTION = {"gracePeriodHours": 0, "actionType": "block", "notificationTemplateId": "", "notificationMessageCCList": []}
+ACTION = {"gracePeriodHours": 0, "actionType": "block", "notificationTemplateId": errors.ZEROS, "notificationMessageCCList": []}
 
 
 @dataclass
