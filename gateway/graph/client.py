@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from gateway.graph.graph_errors import graph_error_of
 from gateway.graph.quota import Bid, Bidder, Quota, Turns
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Transport, TransportError
+from gateway.ids import new_guid
 from gateway.metrics import graph_requests_of
 from gateway.odata import loads
 
@@ -133,7 +133,7 @@ class GraphClient:
             await self.quota.requests.take(deadline, turn, urgent=urgent)
             turn.is_open = False
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
-            own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
+            own = {"Authorization": f"Bearer {token}", "client-request-id": new_guid()}
             request = Request("GET", url, {**HEADERS, **own}, None, urgent)
             tried, outcome = await self._try(request, min(left, timeout or left), fresh, record, (self.quota.requests,))
             if isinstance(outcome, GraphAnswer):
