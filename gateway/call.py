@@ -1,7 +1,6 @@
 """What travels with one call from a door to Graph and back."""
 
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from gateway.errors import NAMES_BYTES, WARNINGS_BYTES, cut, fitting
+from gateway.ids import new_guid
 from gateway.operations import Operation
 
 
@@ -139,7 +139,7 @@ class Call:
     certificate: bytes | None = None
     door: str = ""
     policy: str = ""
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = field(default_factory=new_guid)
     record: Record = field(default_factory=Record)
     caller: Caller | None = None
     tenant: str = ""

@@ -37,13 +37,17 @@ def formatter(worker: int | None = None) -> logging.Formatter:
 
 def log_facts(log: logging.Logger, message: str, facts: Mapping[str, object]) -> None:
     """An event, of which the line has these facts and nothing else beside logger, level and time."""
-    log.info(message, extra={FACTS: facts})
+    if log.isEnabledFor(logging.INFO):  # `info` would look for who calls it
+        event = logging.LogRecord(log.name, logging.INFO, "", 0, message, None, None)
+        event.__dict__[FACTS] = facts
+        log.handle(event)
 
 
 def log_json(level: int = logging.INFO, worker: int | None = None) -> None:
     """Sends every logger of the process to stderr. worker: the process's number, where there are several. See also `quiet`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(worker))
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line has them
     logging.basicConfig(level=level, handlers=[handler], force=True)
     quiet()
 

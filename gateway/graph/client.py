@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from gateway.graph.graph_errors import graph_error_of
 from gateway.graph.quota import Bid, Bidder, Quota, Turns
 from gateway.graph.retries import Tried, again, parse_retry_after
 from gateway.graph.transports import Request, Response, Streamed, Transport, TransportError
+from gateway.ids import new_guid
 from gateway.metrics import graph_requests_of
 from gateway.odata import loads
 
@@ -259,7 +259,7 @@ class GraphClient:
 
 
 def _own(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
+    return {"Authorization": f"Bearer {token}", "client-request-id": new_guid()}
 
 
 def _read(response: Response, writes: bool) -> GraphAnswer | GatewayError:

@@ -29,7 +29,7 @@ class AiohttpTransport:
         self._settings = settings
         self._tls = context_for(settings.ca_file)
         self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}  # urgent or not, on new connections or not
-        self._proxies: dict[tuple[str, str], str | None] = {}  # by scheme and host
+        self._proxies: dict[str, str | None] = {}  # by scheme and host
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
         with _told():
@@ -54,15 +54,15 @@ class AiohttpTransport:
             sock_read=self._settings.read_timeout,
             ceil_threshold=3600,
         )
-        host = urlsplit(request.url)[:2]
-        if host not in self._proxies:
-            self._proxies[host] = _proxy_for(*host)
+        root = "/".join(request.url.split("/", 3)[:3])
+        if root not in self._proxies:
+            self._proxies[root] = _proxy_for(*urlsplit(root)[:2])
         return session.request(
             request.method,
             request.url,
             data=BytesIO(request.body) if request.body and len(request.body) > LARGE_BYTES else request.body,
             headers=request.headers,
-            proxy=self._proxies[host],
+            proxy=self._proxies[root],
             timeout=limits,
             allow_redirects=False,
         )
@@ -81,7 +81,7 @@ class AiohttpTransport:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._settings.max_body_bytes
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             body += chunk
             if len(body) > limit:
                 response.close()
