@@ -46,8 +46,9 @@ within `server.reload_s`, if it is fit; else the one before stays, and the log s
 """
 METRICS = """# Metrics
 
-What `/metrics` at the admin door has, for Prometheus, beside the process's own (`process_…`, `python_…`). Made by
-`docs/generate.py` from `gateway/metrics.py`; do not edit it here. What to do with them: [watch it](how-to/watch-it.md).
+What `/metrics` at the admin door has, for Prometheus, beside the process's own (`process_…`, `python_…`; not of workers).
+Made by `docs/generate.py` from `gateway/metrics.py`; do not edit it here. What to do with them:
+[watch it](how-to/watch-it.md).
 """
 
 

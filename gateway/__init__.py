@@ -14,7 +14,7 @@ The map, top to bottom; a room imports only from the rooms below it (held by imp
     call           what travels with one call          entry      what is kept of it
                                                        revision   what is kept of one write of a policy
     sets           the kinds of Intune object that have assignments
-    errors, config, metrics, files, clock, pace, names
+    errors, config, metrics, files, clock, pace, names, worker
 """
 
 import os

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
@@ -28,6 +28,7 @@ from gateway.assignments.writers import Writers
 from gateway.call import Call, Caller, Handler, Step
 from gateway.config import Config, Server, exposed
 from gateway.doors.admin_door import AdminDoor
+from gateway.doors.door import Door, retire
 from gateway.doors.grpc_door import GrpcDoor, channelz_json
 from gateway.doors.rest_door import RestDoor
 from gateway.doors.tls import health_of
@@ -35,6 +36,7 @@ from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
 from gateway.graph.clouds import cloud_of
 from gateway.graph.quota import Quota
+from gateway.graph.read_through import ReadThrough
 from gateway.ledger.ledger import Ledger, Store
 from gateway.metrics import LEDGER_UP
 from gateway.pipeline.audit import Audit
@@ -48,33 +50,14 @@ from gateway.pipeline.limit import Limit
 from gateway.pipeline.validate import Validate
 from gateway.plugins import Clock, authenticators, authorizer_of, started_ledger, token_source, transport_of
 from gateway.quotas import BEAT_S, QuotaFile, Replicas, quota_of
-from gateway.repeating import repeating
+from gateway.repeating import beside, repeating
+from gateway.worker import Retirement, Worker
 
 log = logging.getLogger(__name__)
 
 TEND_S = 1.0
 ANSWER_S = 5.0  # how long an answer may take to its caller while the gateway goes down
 FIRST_RELOAD_S = 5.0  # what is read before the doors open may take so long
-
-
-class Door(Protocol):
-    """Where callers come in."""
-
-    async def start(self) -> None:
-        """Binds and serves. Raises OSError."""
-        ...
-
-    async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:
-        """Tells callers how `name` is; why: where the door has room for words."""
-        ...
-
-    async def leave(self) -> None:
-        """Says from now on that it will stop."""
-        ...
-
-    async def stop(self, grace: float) -> None:
-        """Takes no new call, and lets answers that are under way reach their callers within `grace` seconds."""
-        ...
 
 
 class Addresses(NamedTuple):
@@ -154,17 +137,20 @@ class Core:
     writers: Writers
     service: AssignmentService
     drift: Drift
+    reads: Handler
 
     def handler(self, config: Config, authenticate: Step) -> Handler:
         """Takes calls through all the steps."""
-        return pipeline(steps(config, self.audit, self.gate, authenticate, self.authorizer, self.idempotency), self.service)
+        passed = steps(config, self.audit, self.gate, authenticate, self.authorizer, self.idempotency)
+        return pipeline(passed, lambda call: (self.reads if call.read else self.service)(call))
 
 
 @asynccontextmanager
-async def carrying_out(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[Core]:
-    """Inside the block calls can be carried out; at its end all that has begun is written down. Raises ConfigError."""
+async def carrying_out(config: Config, clock: Clock = time.monotonic, *, shared: bool = False) -> AsyncIterator[Core]:
+    """Inside the block calls can be carried out; at its end all that has begun is written down. shared: other processes do with
+    the same ledger. Raises ConfigError."""
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
-        ledger = await started_ledger(config.ledger)
+        ledger = await started_ledger(config.ledger, shared=shared)
         stack.push_async_callback(ledger.close)
         quotas = {name: client.quota for name, client in clients.items()}
         replicas = Replicas(quotas, ledger)
@@ -183,7 +169,8 @@ async def carrying_out(config: Config, clock: Clock = time.monotonic) -> AsyncIt
         drift = Drift(ledger, writers, clock)
         stack.push_async_callback(drift.close)
         service = AssignmentService(writers, PageTokens(lambda: ledger.secret), ledger, drift)
-        yield Core(clients, ledger, authorizer, audit, Gate(), idempotency, writers, service, drift)
+        reads = ReadThrough(clients, config.rest.most_read_bytes)
+        yield Core(clients, ledger, authorizer, audit, Gate(), idempotency, writers, service, drift, reads)
 
 
 @asynccontextmanager
@@ -195,23 +182,30 @@ async def without_doors(config: Config, caller: Caller) -> AsyncIterator[Handler
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock = time.monotonic, source: Path | None = None) -> AsyncIterator[Addresses]:
+async def running(
+    config: Config,
+    clock: Clock = time.monotonic,
+    source: Path | None = None,
+    worker: Worker | None = None,
+    retirement: Retirement | None = None,
+) -> AsyncIterator[Addresses]:
     """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start.
 
-    source: the file that `config` is from, of which [callers.static] is read anew when it changes.
+    source: the file that `config` is from, of which [callers.static] is read anew when it changes. worker: which of several
+    processes this is, if there are several. retirement: when it is to leave connections to them, and that it has none left.
     """
     for line in exposed(config, source):
         log.warning("a file is open to others; server.strict_files = true refuses it", extra={"file": line})
-    async with carrying_out(config, clock) as core:
+    async with carrying_out(config, clock, shared=worker is not None) as core:
         known = authenticators(config.callers, source)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None
         authenticate = Authenticate(known)
         handler = core.handler(config, authenticate)
         admit = pipeline((core.audit, core.gate, authenticate), welcome)
-        grpc = GrpcDoor(handler, config.server, client_ca)
-        rest = RestDoor(handler, admit, config.server, client_ca) if config.server.rest else None
+        grpc = GrpcDoor(handler, config.server, client_ca, shared=worker is not None)
+        rest = RestDoor(handler, admit, config.server, client_ca, worker, config.rest) if config.server.rest else None
         quotas = {name: client.quota for name, client in core.clients.items()}
-        admin = AdminDoor(config.server, channelz_json, partial(json_of, quotas))
+        admin = AdminDoor(config.server, channelz_json, partial(json_of, quotas), worker)
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, core)
         await recovering()  # before new edits come
@@ -229,16 +223,18 @@ async def running(config: Config, clock: Clock = time.monotonic, source: Path | 
             for door in doors:
                 await door.start()
             await saying()
-            async with AsyncExitStack() as beside:
-                await beside.enter_async_context(repeating("ledger", TEND_S, tending))
-                await beside.enter_async_context(repeating("metrics", TEND_S, partial(gauge, quotas)))
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(repeating("ledger", TEND_S, tending))
+                await stack.enter_async_context(repeating("metrics", TEND_S, partial(gauge, quotas)))
                 for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
-                    await beside.enter_async_context(repeating("reload", config.server.reload_s, reload))
+                    await stack.enter_async_context(repeating("reload", config.server.reload_s, reload))
                 if config.drift.every is not None:
                     every_s, renew_s = config.drift.every.total_seconds(), config.ledger.lease_s / 3
                     sweep = Sweep(core.ledger, core.clients, core.drift, every_s, config.graph.requests_per_20s, renew_s)
                     for tenant in core.clients:
-                        await beside.enter_async_context(repeating("drift", sweep.pause_s, partial(sweep, tenant)))
+                        await stack.enter_async_context(repeating("drift", sweep.pause_s, partial(sweep, tenant)))
+                if retirement:
+                    await stack.enter_async_context(beside("retirement", retire(retirement, doors)))
                 yield Addresses(grpc.address, grpc.mtls_address, rest.address if rest else "", admin.address, core.ledger.up)
         finally:
             await drain(config.server, core.gate, core.writers, doors)

@@ -1,7 +1,6 @@
 """What travels with one call from a door to Graph and back."""
 
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from gateway.errors import NAMES_BYTES, WARNINGS_BYTES, cut, fitting
+from gateway.ids import new_guid
 from gateway.operations import Operation
 
 
@@ -44,6 +44,11 @@ Judge = Callable[[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]
 def permit(added: Sequence[Mapping[str, object]], removed: Sequence[Mapping[str, object]]) -> None:
     """A judge that permits everything. Another one raises CALLER_NOT_PERMITTED unless these targets (Graph's JSON objects) may
     be added and removed."""
+
+
+def hide(kind: str) -> bool:  # noqa: ARG001 - it is the same for every kind
+    """Permits no names. Another one says whether display names of this kind (`policy`, `group`, `filter`) may be told."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,34 @@ class Record:
         self.warnings = warnings[: fitting((one.size for one in warnings), WARNINGS_BYTES)]
 
 
+class Sink(Protocol):
+    """Where an answer that is passed on goes, piece by piece. Raises CALLER_GONE where nobody takes it."""
+
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Once, before the first piece."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the body."""
+        ...
+
+
+@dataclass(frozen=True)
+class Read:
+    """A read that is passed on. path: Graph's, from the version on, with its query, inside the tree of what is read through.
+    pattern: without keys; kind: of the first resource; shows: whether assignments come with it. headers: that go with it. root:
+    of this gateway, for links. bodiless: a HEAD."""
+
+    path: str
+    pattern: str
+    kind: str
+    shows: bool
+    headers: Mapping[str, str] = field(repr=False)
+    root: str
+    sink: Sink = field(repr=False)
+    bodiless: bool = False
+
+
 @dataclass(frozen=True)
 class Call:
     """One call: what a door knows of it, and what the steps have found out (see `found`).
@@ -95,8 +128,8 @@ class Call:
     metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
     certificate: of the client, PEM, verified by the door's TLS. door: `grpc` or `rest`. policy: as the path has it, for where
     the message cannot be decoded. id: ours, in the answer as `request-id`.
-    caller, tenant, message: by the steps `authenticate`, `validate` and `authorize`. judge: see `permit`. write: of an
-    operation that writes, once its request id is taken.
+    caller, tenant, message: by the steps `authenticate`, `validate` and `authorize`. judge: see `permit`. may_name: see `hide`.
+    write: of an operation that writes, once its request id is taken. read: of a ReadThrough, whose message says nothing.
     """
 
     operation: Operation
@@ -106,12 +139,14 @@ class Call:
     certificate: bytes | None = None
     door: str = ""
     policy: str = ""
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = field(default_factory=new_guid)
     record: Record = field(default_factory=Record)
     caller: Caller | None = None
     tenant: str = ""
     message: Message | None = None
     judge: Judge = permit
+    may_name: Callable[[str], bool] = hide
+    read: Read | None = None
     write: object = None  # a gateway.ledger.write.Write: a room above
 
     def found(self, **more: Any) -> "Call":

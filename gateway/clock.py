@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
+
+from prometheus_client import Gauge
 
 from gateway.metrics import CLOCK_SKEW
 
@@ -36,7 +38,12 @@ class Skew:
         if date is None:
             return
         self.seconds = date.timestamp() - self._clock()
-        CLOCK_SKEW.labels(self._tenant).set(self.seconds)
+        self._gauge.set(self.seconds)
+
+    @cached_property
+    def _gauge(self) -> Gauge:
+        """Looked up once; with it the metric is there."""
+        return CLOCK_SKEW.labels(self._tenant)
 
     @property
     def fault(self) -> str:

@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
@@ -14,30 +15,39 @@ ENCODER = JsonEncoder()
 
 
 class Lines(JsonFormatter):
-    """Of what comes with `log_facts` each line is made in one go: there is one for every call."""
+    """Of what comes with `log_facts` each line is made in one go: there is one for every call. worker: its number is in each,
+    where there are several."""
+
+    def __init__(self, *given: Any, worker: int | None = None, **more: Any) -> None:
+        self._worker = {} if worker is None else {"worker": worker}
+        super().__init__(*given, static_fields=self._worker, **more)
 
     def format(self, record: logging.LogRecord) -> str:
         facts = record.__dict__.get(FACTS)
         if facts is None:
             return super().format(record)
-        head = {"message": record.msg, "level": record.levelname, "logger": record.name}
+        head = {"message": record.msg, "level": record.levelname, "logger": record.name, **self._worker}
         return ENCODER.encode({**head, **facts, "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat()})
 
 
-def formatter() -> logging.Formatter:
+def formatter(worker: int | None = None) -> logging.Formatter:
     """An event as one JSON line."""
-    return Lines("%(message)s %(levelname)s %(name)s", timestamp=True, rename_fields=NAMES)
+    return Lines("%(message)s %(levelname)s %(name)s", timestamp=True, rename_fields=NAMES, worker=worker)
 
 
 def log_facts(log: logging.Logger, message: str, facts: Mapping[str, object]) -> None:
     """An event, of which the line has these facts and nothing else beside logger, level and time."""
-    log.info(message, extra={FACTS: facts})
+    if log.isEnabledFor(logging.INFO):  # `info` would look for who calls it
+        event = logging.LogRecord(log.name, logging.INFO, "", 0, message, None, None)
+        event.__dict__[FACTS] = facts
+        log.handle(event)
 
 
-def log_json(level: int = logging.INFO) -> None:
-    """Sends every logger of the process to stderr. See also `quiet`."""
+def log_json(level: int = logging.INFO, worker: int | None = None) -> None:
+    """Sends every logger of the process to stderr. worker: the process's number, where there are several. See also `quiet`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter())
+    handler.setFormatter(formatter(worker))
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line has them
     logging.basicConfig(level=level, handlers=[handler], force=True)
     quiet()
 

@@ -1,9 +1,22 @@
 """What is counted and gauged (Prometheus), with what the labels hold. The sets of labels are bounded: names from the
 configuration, operations, reasons, statuses; callers, of which an issuer may have any number, by `caller_label`."""
 
-from functools import cache
+import os
+from functools import cache, partial
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from gateway.worker import WORKER
+
+if WORKER:  # before any is made: what is counted goes into files, which every worker reads
+    number = WORKER.number
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = WORKER.folder
+    values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
+# A gauge of several workers that live: all that they have, or what the one says that has the most, or the least.
+Total = partial(Gauge, multiprocess_mode="livesum")
+Most = partial(Gauge, multiprocess_mode="livemax")
+Least = partial(Gauge, multiprocess_mode="livemin")
 
 MOST_CALLERS = 200
 OTHERS = "(others)"
@@ -44,16 +57,16 @@ GRAPH_REQUESTS = Counter(
 WRITES_SAVED = Counter(
     "compliance_gateway_writes_saved", "Writes to Graph that were not needed because edits of a policy shared one.", ["tenant"]
 )
-EDITS_WAITING = Gauge("compliance_gateway_edits_waiting", "Edits that wait for their write.", ["tenant"])
-QUOTA_LIMIT = Gauge(
+EDITS_WAITING = Total("compliance_gateway_edits_waiting", "Edits that wait for their write.", ["tenant"])
+QUOTA_LIMIT = Total(
     "compliance_gateway_quota_limit", "Turns in 20 s that this replica has of a window of Graph's quota.", ["tenant", "window"]
 )
-QUOTA_USED = Gauge("compliance_gateway_quota_used", "Turns of these that count now.", ["tenant", "window"])
-QUOTA_WAITING = Gauge("compliance_gateway_quota_waiting", "Turns that are waited for.", ["tenant", "window"])
-QUOTA_RESERVED = Gauge(
+QUOTA_USED = Total("compliance_gateway_quota_used", "Turns of these that count now.", ["tenant", "window"])
+QUOTA_WAITING = Total("compliance_gateway_quota_waiting", "Turns that are waited for.", ["tenant", "window"])
+QUOTA_RESERVED = Total(
     "compliance_gateway_quota_reserved", "Turns that are kept for those who were told when to come back.", ["tenant", "window"]
 )
-QUOTA_WAIT = Gauge(
+QUOTA_WAIT = Most(
     "compliance_gateway_quota_wait_seconds",
     "How long one more turn of a caller that is not listed would wait.",
     ["tenant", "window"],
@@ -69,18 +82,18 @@ DRIFT_READS = Counter(
     "Policies that were read by the sweep for drift, by how that ended.",
     ["tenant", "outcome"],
 )
-UNSETTLED = Gauge("compliance_gateway_unsettled_policies", "Policies whose writes are still watched.", ["tenant"])
-TOKEN_ISSUED = Gauge(
+UNSETTLED = Total("compliance_gateway_unsettled_policies", "Policies whose writes are still watched.", ["tenant"])
+TOKEN_ISSUED = Least(
     "compliance_gateway_token_issued_timestamp_seconds", "When the tenant's token came, in Unix time.", ["tenant"]
 )
-TOKEN_EXPIRES = Gauge(
+TOKEN_EXPIRES = Least(
     "compliance_gateway_token_expires_timestamp_seconds", "When the tenant's token ends, in Unix time.", ["tenant"]
 )
-LEDGER_UP = Gauge("compliance_gateway_ledger_up", "1 while the ledger can be written to.")
-CLOCK_SKEW = Gauge(
+LEDGER_UP = Least("compliance_gateway_ledger_up", "1 while the ledger can be written to.")
+CLOCK_SKEW = Most(
     "compliance_gateway_clock_skew_seconds", "By how much the tenant's Graph is ahead of this machine's clock.", ["tenant"]
 )
-CERTIFICATE_EXPIRES = Gauge(
+CERTIFICATE_EXPIRES = Least(
     "compliance_gateway_certificate_expires_timestamp_seconds", "When the doors' certificate ends, in Unix time."
 )
 RELOADS = Counter(
@@ -89,17 +102,17 @@ RELOADS = Counter(
     "`ok` or `refused`.",
     ["what", "outcome"],
 )
-JWKS_UP = Gauge("compliance_gateway_jwks_up", "1 while the keys of an issuer of callers' tokens can be read.", ["issuer"])
+JWKS_UP = Least("compliance_gateway_jwks_up", "1 while the keys of an issuer of callers' tokens can be read.", ["issuer"])
 JWKS_FAILED = Counter(
     "compliance_gateway_jwks_failed", "Times that an issuer's keys could not be read, by why.", ["issuer", "cause"]
 )
 CREDENTIAL_REFUSED = Counter(
     "compliance_gateway_credential_refused", "Times that Entra did not take a credential.", ["tenant", "number", "kind"]
 )
-CREDENTIAL_IN_USE = Gauge(
+CREDENTIAL_IN_USE = Most(
     "compliance_gateway_credential_in_use", "1 for the credential that gave the token.", ["tenant", "number"]
 )
-CREDENTIAL_EXPIRES = Gauge(
+CREDENTIAL_EXPIRES = Least(
     "compliance_gateway_credential_expires_seconds", "When the credential ends, in Unix time.", ["tenant", "number"]
 )
 
@@ -118,3 +131,12 @@ def caller_label(name: str) -> str:
         return OTHERS
     _callers.add(name)
     return name
+
+
+def counted() -> CollectorRegistry:
+    """What /metrics shows: of all workers together, where there are several."""
+    if WORKER is None:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, WORKER.folder)  # type: ignore[no-untyped-call]
+    return registry

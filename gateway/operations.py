@@ -1,17 +1,21 @@
-"""The RPCs as rows, read from the proto descriptors: names, message types, HTTP rules, the set, whether they write."""
+"""The RPCs of all services as rows, read from the proto descriptors: names, message types, HTTP rules, the set, whether they
+write."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_pb2
+from compliance_gateway.v1 import compliance_assignment_service_pb2, compliance_policy_service_pb2
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.sets import COMPLIANCE, SETS, AssignableSet
 
-SERVICE = service_pb2.DESCRIPTOR.services_by_name["ComplianceAssignmentService"]
+FILES = (compliance_assignment_service_pb2, compliance_policy_service_pb2)
+SERVICES = tuple(service for file in FILES for service in file.DESCRIPTOR.services_by_name.values())
 POLICY = "device_compliance_policy_id"
 VERBS = ("get", "post", "patch", "delete")
 
@@ -27,7 +31,8 @@ class HttpRule:
 
 @dataclass(frozen=True)
 class Operation:
-    """One RPC. writes: whether it changes anything."""
+    """One RPC. http: empty where REST has no form of its own for it. writes: whether it changes anything. service: its full
+    name, empty for what REST alone has."""
 
     name: str
     request: type[Message]
@@ -35,6 +40,7 @@ class Operation:
     http: tuple[HttpRule, ...]
     set: AssignableSet
     writes: bool
+    service: str = ""
 
     @property
     def of_policy(self) -> bool:
@@ -43,7 +49,8 @@ class Operation:
 
 
 def _operation(method: MethodDescriptor) -> Operation:
-    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    options = method.GetOptions()
+    rule = options.Extensions[annotations_pb2.http]
     bindings = tuple(
         HttpRule(verb.upper(), getattr(binding, verb), binding.body)
         for binding in (rule, *rule.additional_bindings)
@@ -53,7 +60,15 @@ def _operation(method: MethodDescriptor) -> Operation:
     # What is of no policy is of the service of compliance policies, which has a quota of its own.
     [of] = {one.name for one in SETS.values() for binding in bindings if f"/{one.name}/" in binding.path} or {COMPLIANCE.name}
     messages = (GetMessageClass(method.input_type), GetMessageClass(method.output_type))
-    return Operation(method.name, *messages, bindings, SETS[of], writes=bindings[0].verb != "GET")
+    reads = options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS or {one.verb for one in bindings} == {"GET"}
+    service = method.containing_service.full_name
+    return Operation(method.name, *messages, bindings, SETS[of], writes=not reads, service=service)
 
 
-OPERATIONS = MappingProxyType({method.name: _operation(method) for method in SERVICE.methods})
+OPERATIONS = MappingProxyType({method.name: _operation(method) for service in SERVICES for method in service.methods})
+if len(OPERATIONS) != sum(len(service.methods) for service in SERVICES):
+    raise TypeError("two services have a method of one name, which stands for it in rules, entries and metrics")
+# What REST passes on to Graph, and no RPC: a read of what is beside assignments.
+READ_THROUGH = Operation("ReadThrough", Empty, Empty, (), COMPLIANCE, writes=False)
+# All that a caller can be permitted.
+PERMITTED = MappingProxyType({**OPERATIONS, READ_THROUGH.name: READ_THROUGH})

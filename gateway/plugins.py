@@ -19,6 +19,8 @@ from gateway.pipeline.authenticate import Authenticator
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.rules import RulesError
 
+FOR_ONE = 'is for one process: serve --workers needs url = "postgresql://user@host/database"; or leave --workers out'
+
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -43,9 +45,11 @@ def ledger_reader_of(config: LedgerConfig) -> LedgerReader:
     return book
 
 
-async def started_ledger(config: LedgerConfig) -> Store:
-    """The ledger of the configured kind, for writing. Raises ConfigError."""
+async def started_ledger(config: LedgerConfig, *, shared: bool = False) -> Store:
+    """The ledger of the configured kind, for writing. shared: with other processes. Raises ConfigError."""
     ledger: Store = _made("ledgers", config.kind, "ledger", config, named="ledger.kind")
+    if shared and not ledger.is_shared:
+        raise ConfigError([f"ledger: {config.url} {FOR_ONE}"])
     try:
         await ledger.start()
     except LedgerError as exc:

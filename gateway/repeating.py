@@ -22,7 +22,14 @@ async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object
             except Exception as exc:  # noqa: BLE001 - nobody awaits this task
                 log_bug(log, exc, task=name)
 
-    task = asyncio.create_task(again(), name=name)
+    async with beside(name, again()):
+        yield
+
+
+@asynccontextmanager
+async def beside(name: str, work: "asyncio._CoroutineLike[None]") -> AsyncIterator[None]:
+    """Inside the block, this goes on."""
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ INPUT = {
     "exclude_paths": ["compliance_gateway/v1/odata.proto"],
     "exclude_types": ["buf.validate", "google.api", "compliance_gateway.v1.ODataTargetKind"]
     + [f"compliance_gateway.v1.odata_{name}" for name in
-       ("type", "name", "beta", "header", "other_properties", "target", "target_id", "zero_guid_is_empty")],
+       ("type", "name", "beta", "header", "annotation", "other_properties", "target", "target_id", "zero_guid_is_empty")],
 }  # fmt: skip
 MANAGED = {"enabled": True, "override": [{"file_option": "go_package", "value": f"{GO}/v1;v1"}]}
 BARE = {"rust": "rust/protos", "typescript": "typescript/protos", "java": "java/src/main/proto"}
@@ -54,7 +54,7 @@ def generate_stubs(output: Path) -> None:
     vendored = output / "compliance_gateway/vendored/buf"
     shutil.rmtree(vendored, ignore_errors=True)
     shutil.move(output / "buf", vendored)
-    for path in output.rglob("*_pb2*.py*"):
+    for path in output.rglob("*_pb2.py*"):
         path.write_text(path.read_text().replace(BUF, OWN_BUF))
 
 

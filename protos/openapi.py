@@ -13,9 +13,9 @@ from openapi_schemas import TYPE, Json, choices, is_required, property_of, refer
 
 from gateway.doors.rest_answers import CREATED
 from gateway.doors.rest_batch import MOST
-from gateway.doors.rest_requests import ELSEWHERE, IF_EXISTS, KEEPS_FILTERS, REQUIRED, VIEWS
+from gateway.doors.rest_requests import ELSEWHERE, IF_EXISTS, KEEPS_FILTERS, REQUIRED, views_of
 from gateway.doors.rest_routes import WHOLE
-from gateway.operations import OPERATIONS, SERVICE, HttpRule, Operation
+from gateway.operations import OPERATIONS, HttpRule, Operation
 
 POLICY, GROUP = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32", "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
 ASSIGNMENT_TYPE = pb.DeviceCompliancePolicyAssignment.DESCRIPTOR.GetOptions().Extensions[odata_pb2.odata_type]
@@ -121,7 +121,7 @@ def _operation(operation: Operation, rule: HttpRule, comments: dict[str, str], s
     elif "etag" in operation.response.DESCRIPTOR.fields_by_name and not operation.writes:
         about = "Etags that the caller has, or `*`: where one of them is the set's, 304 and no body."
         parameters.append({"name": "If-None-Match", "in": "header", "description": about, "schema": {"type": "string"}})
-    summary, _, rest = comments[f"{SERVICE.full_name}.{operation.name}"].partition(". ")
+    summary, _, rest = comments[f"{operation.service}.{operation.name}"].partition(". ")
     out: Json = {
         "operationId": f"{operation.name}.{name}",
         "tags": [name],
@@ -162,7 +162,7 @@ def _parameter(field: FieldDescriptor, comments: dict[str, str], place: str) -> 
     if field.name == "if_exists":
         schema = {"type": "string", "enum": list(IF_EXISTS)}
     elif field.name == "view":
-        schema = {"type": "string", "enum": list(VIEWS)}
+        schema = {"type": "string", "enum": list(views_of(field))}
     elif field.name == "update_mask":
         schema = {"type": "string"}
     elif field.name == "etag":

@@ -1,6 +1,7 @@
 """What the operations of the REST door answer, as OpenAPI has it: bodies, headers, and the refusals of the table of errors."""
 
-from openapi_schemas import Json, reference
+from compliance_gateway.v1 import odata_pb2
+from openapi_schemas import Json, property_of, reference
 
 from gateway.doors.rest_answers import CREATED, ETAG, LISTED
 from gateway.errors import Kind, Reason
@@ -69,6 +70,9 @@ def _body(operation: Operation, beta: bool, comments: dict[str, str], schemas: J
     properties: Json = {"@odata.context": {"type": "string"}, "value": {"type": "array", "items": row}}
     if "next_page_token" in response.fields_by_name:
         properties["@odata.nextLink"] = {"type": "string", "description": "The next page; absent on the last."}
+    for field in response.fields:
+        if name := field.GetOptions().Extensions[odata_pb2.odata_annotation]:
+            properties[name] = property_of(field, beta, comments, schemas)
     return {"type": "object", "required": ["value"], "properties": properties}
 
 

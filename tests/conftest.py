@@ -1,10 +1,14 @@
 """Fixtures: one emulator for each routes mode and session, as new for each test."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import secrets
+import subprocess
 import sys
+import threading
+from importlib import import_module
 
 import machine
 import postgres_server
@@ -28,6 +32,9 @@ EVERYWHERE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", derandomize=True, max_examples=40, **EVERYWHERE)
 settings.register_profile("fresh", derandomize=False, max_examples=100, print_blob=True, **EVERYWHERE)
 settings.load_profile("default")
+
+# The tests of one who has the packed client installed: test_clients runs them there.
+collect_ignore = ["clients/python"]
 
 try:
     import uvloop
@@ -61,12 +68,30 @@ def pytest_collection_modifyitems(items):
             item.add_marker("property")
         if machine.needs_of(item):
             item.add_marker("machine")
+    items.sort(key=in_a_language)  # their builds take minutes, and begin below
 
 
-def pytest_collection_finish():
-    """Thousands of tests live to the end: no collection of garbage has to look at them each time."""
+def in_a_language(item: pytest.Item) -> bool:
+    """Whether it is a test of a client, for each language."""
+    return "language" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_finish(session):
+    """Thousands of tests live to the end: no collection of garbage has to look at them each time. One of the workers builds
+    the clients while others test."""
     gc.collect()
     gc.freeze()
+    if os.environ.get("PYTEST_XDIST_WORKER", "") == "gw0" and not session.config.option.collectonly:
+        languages = {item.callspec.params["language"]: item for item in session.items if in_a_language(item)}
+        there = [name for name, item in languages.items() if not any(map(machine.missing, machine.needs_of(item)))]
+        threading.Thread(target=build, args=(there,), daemon=True).start()
+
+
+def build(languages: list[str]) -> None:
+    """What fails here fails again where it is needed, and is told there."""
+    for language in languages:
+        with contextlib.suppress(subprocess.CalledProcessError, OSError):
+            import_module("driver").built(language)
 
 
 def pytest_runtest_setup(item):

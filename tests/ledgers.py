@@ -10,6 +10,9 @@ from pathlib import Path
 from gateway.ledger import schema
 from gateway.ledger.databases import database_of
 
+# Stands in the template for the secret of each copy.
+SECRET = secrets.token_bytes(32)
+
 
 @cache
 def empty_ledger() -> bytes:
@@ -20,15 +23,17 @@ def empty_ledger() -> bytes:
         database.occupy()
         with database.writer.begin() as connection:
             schema.migrate(connection)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE chain SET secret = ?", (SECRET,))
         database.leave()
-        return path.read_bytes()
+        content = path.read_bytes()
+        assert content.count(SECRET) == 1
+        return content
 
 
 def new_ledger(folder: Path, name: str = "") -> str:
     """The URL of an empty ledger with a secret of its own."""
     path = folder / (name or f"{secrets.token_hex(4)}.db")
     path.touch(0o600)
-    path.write_bytes(empty_ledger())
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE chain SET secret = ?", (secrets.token_bytes(32),))
+    path.write_bytes(empty_ledger().replace(SECRET, secrets.token_bytes(len(SECRET))))
     return f"sqlite:///{path}"

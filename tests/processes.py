@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from typing import IO
 
@@ -19,12 +20,18 @@ class Process:
 
     returncode: int | None = None
 
-    async def start(self, arguments: tuple[str, ...], stderr: IO | None = None) -> "Process":
-        """stderr: a file for it."""
+    async def start(
+        self,
+        arguments: tuple[str, ...],
+        stderr: IO | None = None,
+        stdout: int | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> "Process":
+        """stderr: a file for it. stdout: a descriptor, in place of a pipe that nobody writes to then."""
         (out, out_end), (err, err_end), (status, status_end) = os.pipe(), os.pipe(), os.pipe()
         pipes = [await reading(out)]
-        ends = [out_end, stderr.fileno() if stderr else err_end, status_end]
-        socket.send_fds(host(), [json.dumps([arguments, os.getcwd(), dict(os.environ)]).encode() + b"\n"], ends)
+        ends = [out_end if stdout is None else stdout, stderr.fileno() if stderr else err_end, status_end]
+        socket.send_fds(host(), [json.dumps([arguments, os.getcwd(), dict(environment)]).encode() + b"\n"], ends)
         for end in (out_end, err_end, status_end):
             os.close(end)
         if stderr:

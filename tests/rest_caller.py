@@ -13,7 +13,7 @@ import aiohttp
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_pb
 from google.protobuf.empty_pb2 import Empty
 from rest_history import ANSWERS, REQUESTS
-from rest_json import IF_EXISTS, assignment_json, assignment_of
+from rest_json import BESIDE, IF_EXISTS, assignment_json, assignment_of, names_of
 from rig import Failure, Rig, gateway
 from yarl import URL
 
@@ -60,6 +60,7 @@ def _request_of(operation: str, message: Any, path: str) -> tuple[str, str, Any]
         return "POST", path + query, assignment_json(message.assignment) if message.HasField("assignment") else None
     if kind == "List":
         pairs = [("$top", message.page_size), ("$skiptoken", message.page_token)]
+        pairs += [("view", ("", "basic", "withNames")[message.view])]
         query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in pairs if value)
         return "GET", f"{path}?{query}", ...
     path += f"('{quote(message.device_compliance_policy_assignment_id, safe='')}')"
@@ -81,6 +82,7 @@ def answer_of(operation: str, reply: Reply) -> Any:
         found = service_pb.ListComplianceAssignmentsResponse(assignments=map(assignment_of, reply.json["value"]))
         found.next_page_token = URL(reply.json.get("@odata.nextLink", "")).query.get("$skiptoken", "")
         found.etag = reply.headers.get("etag", "")
+        found.names.extend(names_of(reply.json.get(BESIDE, ())))
         return found
     if operation in ANSWERS:
         return ANSWERS[operation](reply)

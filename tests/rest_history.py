@@ -8,9 +8,10 @@ from compliance_gateway.v1 import compliance_assignment_service_pb2 as service_p
 from compliance_gateway.v1 import quota_pb2 as quota_pb
 from compliance_gateway.v1 import revision_pb2 as revision_pb
 from google.protobuf import json_format
-from rest_json import IF_EXISTS, assignment_json, assignment_of, target_json
+from rest_json import BESIDE, IF_EXISTS, assignment_json, assignment_of, names_of, target_json
 from yarl import URL
 
+VIEWS = ("basic", "basic", "full", "withNames", "fullWithNames")
 SCOPES = {1: "touched", 2: "wholeSet"}
 ON_CONFLICT = {1: "keepCurrent", 2: "force"}
 OUTCOMES = ("", "created", "updated", "removed", "unchanged")
@@ -51,11 +52,12 @@ def restore(message: Any, path: str) -> tuple[str, str, Any]:
 
 
 def get_revision(message: Any, path: str) -> tuple[str, str, Any]:
-    return "GET", f"{path}/revisions/{message.number}" + "?view=full" * (message.view == 2), ...
+    return "GET", f"{path}/revisions/{message.number}" + f"?view={VIEWS[message.view]}" * bool(message.view), ...
 
 
 def list_revisions(message: Any, path: str) -> tuple[str, str, Any]:
     pairs = [("$top", message.page_size), ("$skiptoken", message.page_token), ("$filter", message.filter)]
+    pairs += [("view", VIEWS[message.view])] if message.view else []
     query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in pairs if value)
     return "GET", f"{path}/revisions?{query}", ...
 
@@ -89,6 +91,7 @@ def revision_of(json: dict) -> revision_pb.ComplianceAssignmentRevision:
         foreign_changes=json.get("foreignChanges", 0),
         assignments_before=map(assignment_of, json.get("assignmentsBefore", ())),
         assignments_after=map(assignment_of, json.get("assignmentsAfter", ())),
+        names=names_of(json.get("names", ())),
     )
     found.write_time.FromJsonString(json["writeTime"])
     if "repairTime" in json:
@@ -107,7 +110,8 @@ def revision_of(json: dict) -> revision_pb.ComplianceAssignmentRevision:
 def revisions_of(reply: Any) -> service_pb.ListComplianceAssignmentRevisionsResponse:
     token = URL(reply.json.get("@odata.nextLink", "")).query.get("$skiptoken", "")
     revisions = map(revision_of, reply.json["value"])
-    return service_pb.ListComplianceAssignmentRevisionsResponse(revisions=revisions, next_page_token=token)
+    names = names_of(reply.json.get(BESIDE, ()))
+    return service_pb.ListComplianceAssignmentRevisionsResponse(revisions=revisions, next_page_token=token, names=names)
 
 
 REQUESTS = {

@@ -3,6 +3,7 @@
 import json
 
 from compliance_gateway.v1 import assignment_pb2 as pb
+from compliance_gateway.v1 import name_pb2 as name_pb
 
 GRAPH = "#microsoft.graph."
 NAMES = {
@@ -43,6 +44,16 @@ def assignment_json(assignment: pb.DeviceCompliancePolicyAssignment) -> dict:
     if assignment.HasField("target"):
         out["target"] = target_json(assignment.target)
     return out
+
+
+KINDS_NAMED = ("", "policy", "group", "filter")
+STATES = ("", "known", "gone", "permissionMissing", "callerNotPermitted", "unavailable")
+BESIDE = "@complianceGateway.names"
+
+
+def names_of(rows: list[dict]) -> list[name_pb.ObjectName]:
+    kinds = [{**row, "kind": KINDS_NAMED.index(row["kind"]), "state": STATES.index(row["state"])} for row in rows]
+    return [name_pb.ObjectName(display_name=row.pop("displayName", ""), **row) for row in kinds]
 
 
 def assignment_of(row: dict) -> pb.DeviceCompliancePolicyAssignment:

@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -88,9 +87,7 @@ class Rig:
         if isinstance(request, dict):
             request = json_format.ParseDict(request, row.request())
         data = request if isinstance(request, bytes) else request.SerializeToString()
-        rpc = self.channel.unary_unary(
-            f"/compliance_gateway.v1.ComplianceAssignmentService/{operation}", response_deserializer=row.response.FromString
-        )
+        rpc = self.channel.unary_unary(f"/{row.service}/{operation}", response_deserializer=row.response.FromString)
         if metadata is None:
             metadata = (("authorization", f"Bearer {self.token}"),)
         ongoing = rpc(data, metadata=metadata, timeout=timeout)
@@ -228,8 +225,7 @@ async def on_a_terminal(*arguments: str, **environment: str) -> str:
     at its end."""
     ours, theirs = os.openpty()
     clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    command = (sys.executable, "-m", "gateway", *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdout=theirs, env=clean | environment)
+    process = await Process().start(arguments, stdout=theirs, environment=clean | environment)
     os.close(theirs)
 
     def shown() -> Iterator[bytes]:

@@ -24,7 +24,8 @@ import (
 
 // What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
 const retries = `{"methodConfig": [{
-  "name": [{"service": "compliance_gateway.v1.ComplianceAssignmentService"}],
+  "name": [{"service": "compliance_gateway.v1.ComplianceAssignmentService"},
+           {"service": "compliance_gateway.v1.CompliancePolicyService"}],
   "retryPolicy": {
     "maxAttempts": 4, "initialBackoff": "0.5s", "maxBackoff": "10s", "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]
@@ -48,9 +49,10 @@ type Options struct {
 // TokenSource gives the caller's token; it is asked before each call.
 type TokenSource func(context.Context) (string, error)
 
-// Client is the generated stub, ready to use. Its errors are *Error.
+// Client is the generated stubs, ready to use. Its errors are *Error.
 type Client struct {
 	v1.ComplianceAssignmentServiceClient
+	v1.CompliancePolicyServiceClient
 	connection *grpc.ClientConn
 }
 
@@ -72,7 +74,8 @@ func Connect(address string, options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{v1.NewComplianceAssignmentServiceClient(connection), connection}, nil
+	return &Client{v1.NewComplianceAssignmentServiceClient(connection), v1.NewCompliancePolicyServiceClient(connection),
+		connection}, nil
 }
 
 // TokenFile reads the token anew for each call.

@@ -1,7 +1,8 @@
 //! The stubs, from protos/. protox is a protoc in Rust: nothing has to be installed.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=protos");
-    let files = protox::compile(["compliance_gateway/v1/compliance_assignment_service.proto"], ["protos"])?;
+    let services = ["assignment", "policy"].map(|of| format!("compliance_gateway/v1/compliance_{of}_service.proto"));
+    let files = protox::compile(services, ["protos"])?;
     tonic_prost_build::configure().build_server(false).compile_fds(files)?;
     Ok(())
 }

@@ -9,5 +9,7 @@ sweep        reads that find it where nobody reads              page_tokens     
 documented   the same for the documented route                  routes, patience       which route; how long to wait
 policy       what both share: ledger, looks, answers            upstream               what Graph is asked
 lease        the right to write a policy                        pending, ends          an edit; what a round comes to
-shared_reads readers of one policy share what Graph is asked
+shared_reads readers of one policy share what Graph is asked    pages                  Graph's lists, page by page
+display_names what ids are called                             remembered             for some time, in bounded memory
+policy_reads policies themselves, told                          policy_filter          which of them are meant; pure
 """

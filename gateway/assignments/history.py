@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
@@ -10,10 +10,11 @@ from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from google.protobuf.message import Message
 
 from gateway.assignments.answers import revision_of
+from gateway.assignments.display_names import DisplayNames
 from gateway.assignments.edits import OnConflict, Restore
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.past_writes import decoded_rows, decoded_touches
-from gateway.assignments.rows import RowSet, Touch, key_of
+from gateway.assignments.rows import Row, RowSet, Touch, key_of
 from gateway.call import Call
 from gateway.changes import NOTHING, decoded
 from gateway.entry import OK, Entry
@@ -32,6 +33,7 @@ ON_CONFLICT: Mapping[int, OnConflict] = {
     pb.ON_CONFLICT_KEEP_CURRENT: "keep_current",
     pb.ON_CONFLICT_FORCE: "force",
 }
+WITH_NAMES = (pb.REVISION_VIEW_WITH_NAMES, pb.REVISION_VIEW_FULL_WITH_NAMES)
 COMPARISON = re.compile(r"""\s*(kind|write_time)\s*(=|>=|<)\s*(?:"([^"]*)"|([\w:.+-]+))\s*""")
 KINDS: Mapping[str, RevisionKind] = {"WRITE": "write", "RESTORE": "restore", "REPAIR": "repair", "FOREIGN": "foreign"}
 FILTER_RULE = 'may hold kind = FOREIGN, write_time >= "2026-01-31T00:00:00Z", write_time < "…", with AND between them'
@@ -60,8 +62,8 @@ class Wanted(NamedTuple):
 class PastOfPolicies:
     """Reads it."""
 
-    def __init__(self, ledger: History, page_tokens: PageTokens) -> None:
-        self._ledger, self._page_tokens = ledger, page_tokens
+    def __init__(self, ledger: History, page_tokens: PageTokens, names: DisplayNames) -> None:
+        self._ledger, self._page_tokens, self._names = ledger, page_tokens, names
 
     async def list(self, call: Call) -> Message:
         """Raises INVALID_FIELD."""
@@ -70,23 +72,29 @@ class PastOfPolicies:
         below = self._page_tokens.offset(request.page_token, *place) if request.page_token else None
         most = request.page_size or DEFAULT_PAGE_SIZE
         found = await self._ledger.page(policy, below, most + 1, *wanted_of(request.filter))
-        told, rows, seen = [], 0, 0
-        while seen < min(most, len(found)) and rows <= ROWS_OF_A_PAGE:
+        told, touches, seen = [], list[Touch](), 0
+        while seen < min(most, len(found)) and len(touches) <= ROWS_OF_A_PAGE:
             kept, seen = found[seen], seen + 1
             if touched := _touched(kept):  # what was only found to be there changed nothing
                 told.append(revision_of(kept, touched.values()))
-                rows += len(touched)
+                touches += touched.values()
         token = self._page_tokens.token(*place, found[seen - 1].number) if len(found) > seen else ""
-        return pb.ListComplianceAssignmentRevisionsResponse(revisions=told, next_page_token=token)
+        names = await self._names.told(call, policy.policy, _rows_of(touches)) if request.view in WITH_NAMES else ()
+        return pb.ListComplianceAssignmentRevisionsResponse(revisions=told, next_page_token=token, names=names)
 
     async def get(self, call: Call) -> Message:
         """Raises NOT_FOUND, REVISION_EXPIRED, REVISION_INCOMPLETE."""
         request, policy = cast(pb.GetComplianceAssignmentRevisionRequest, call.message), policy_of(call)
-        whole = request.view == pb.REVISION_VIEW_FULL
+        whole = request.view in (pb.REVISION_VIEW_FULL, pb.REVISION_VIEW_FULL_WITH_NAMES)
         kept = await self._kept(policy, request.number, whole=whole)
         touched = _touched(kept)
         base = _base(policy, kept) if whole else None
-        return revision_of(kept, touched.values(), base, base and base.changed_by(touched))
+        then = base and base.changed_by(touched)
+        told = revision_of(kept, touched.values(), base, then)
+        if request.view in WITH_NAMES:
+            rows = (*_rows_of(touched.values()), *(base.rows if base else ()), *(then.rows if then else ()))
+            told.names.extend(await self._names.told(call, policy.policy, rows))
+        return told
 
     async def restoration(self, call: Call) -> Restore:
         """The edit that undoes what the request names. Raises as `get` does, and INVALID_FIELD."""
@@ -187,6 +195,11 @@ def _moment(text: str) -> float:
 
 def _touched(kept: Kept) -> dict[Key, Touch]:
     return {key: touch for key, touch in decoded_touches(kept.touched).items() if touch.before != touch.after}
+
+
+def _rows_of(touches: Iterable[Touch]) -> Iterator[Row]:
+    """Before and after."""
+    return (row for touch in touches for side in touch for row in side)
 
 
 def _base(policy: PolicyName, kept: Kept) -> RowSet:

@@ -7,11 +7,13 @@ from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from google.protobuf.message import Message
 
 from gateway.assignments.answers import ANSWERS, assignment, converting, with_cost
+from gateway.assignments.display_names import DisplayNames
 from gateway.assignments.drift import Drift
 from gateway.assignments.edits import Edit, Untold
 from gateway.assignments.history import PastOfPolicies, policy_of
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.pending import Written
+from gateway.assignments.policy_reads import PolicyReads
 from gateway.assignments.quota_view import own_share, view
 from gateway.assignments.requests import EDITS
 from gateway.assignments.rows import RowSet, row_id
@@ -31,13 +33,16 @@ class AssignmentService:
 
     def __init__(self, writers: Writers, page_tokens: PageTokens, history: History, drift: Drift) -> None:
         self._writers, self._page_tokens, self._reads = writers, page_tokens, SharedReads(writers.graphs, drift)
-        self._past = PastOfPolicies(history, page_tokens)
+        self._names = names = DisplayNames(writers.graphs)
+        self._past, policies = PastOfPolicies(history, page_tokens, names), PolicyReads(writers.graphs, page_tokens)
         self._readers: Mapping[str, Handler] = {
             "GetComplianceAssignment": self._get,
             "ListComplianceAssignments": self._list,
             "GetComplianceAssignmentRevision": self._past.get,
             "ListComplianceAssignmentRevisions": self._past.list,
             "GetQuota": self._quota,
+            "GetCompliancePolicy": policies.get,
+            "ListCompliancePolicies": policies.list,
         }
 
     async def __call__(self, call: Call) -> Message:
@@ -98,8 +103,10 @@ class AssignmentService:
         start = self._page_tokens.offset(request.page_token, *place) if request.page_token else 0
         found = await self._read(call)
         end = start + (request.page_size or DEFAULT_PAGE_SIZE)
+        rows, with_names = found.rows[start:end], request.view == pb.ASSIGNMENT_VIEW_WITH_NAMES
         return pb.ListComplianceAssignmentsResponse(
-            assignments=await slowly(converting(found.rows[start:end])),
+            assignments=await slowly(converting(rows)),
+            names=await self._names.told(call, request.device_compliance_policy_id, rows) if with_names else (),
             next_page_token=self._page_tokens.token(*place, end) if end < len(found.rows) else "",
             etag=found.etag if not start else "",
         )

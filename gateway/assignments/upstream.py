@@ -1,10 +1,11 @@
-"""What the domain asks of Graph for one policy: all rows, all rows replaced, one row created."""
+"""What the domain asks of Graph for one policy: itself, all rows, all rows replaced, one row created."""
 
 import time
 from collections.abc import Awaitable
 from typing import Any, NamedTuple
 
 from gateway.assignments.looks import Look
+from gateway.assignments.pages import pages
 from gateway.assignments.rows import Row, RowSet
 from gateway.call import Record
 from gateway.errors import GatewayError, Reason
@@ -14,7 +15,6 @@ from gateway.odata import dumps
 from gateway.pace import slowly
 from gateway.sets import AssignableSet
 
-MAX_PAGES = 1000
 MAX_READS = 5
 # A look after a write: how long Graph may take for each request, from when it is sent. Another look comes soon.
 LOOK_S = 10.0
@@ -45,6 +45,10 @@ class Upstream:
         asking = Asking(deadline, bid=bid)
         asked, rows = await self._by_pages(asking)
         return await self._agreed(asked, rows, asking) if self._is_paged else Look(rows, asked)
+
+    async def policy(self, deadline: float, query: str) -> Any:
+        """The policy's own JSON. query: options, from `?` on; empty for none."""
+        return await self._json(self._graph.get(f"{self._path}{query}", deadline=deadline, record=self.record))
 
     async def look(self, deadline: float, sent: RowSet | None = None) -> Look:
         """Every row, for a writer, in Graph's order; anything less than all of them is an error. sent: the set that went out
@@ -111,22 +115,15 @@ class Upstream:
         """The rows at the path and in the pages that follow it, and how many pages that are. of: the property that has them;
         empty in a list."""
         rows: list[Row] = []
-        links: list[str] = []
-        while True:
-            body = await self._json(self._graph.get(path, **asking._asdict(), record=self.record))
-            found = body.get(of or "value") if isinstance(body, dict) else None
-            if not isinstance(found, list):
-                raise _unreadable("a page without rows")
-            if not all(isinstance(row, dict) for row in found):
-                raise _unreadable("a row that is no object")
-            rows += found
-            link = body.get(f"{of}@odata.nextLink")
-            if link is None:
-                return rows, len(links) + 1
-            if not isinstance(link, str) or not link.startswith("https://") or link in links or len(links) == MAX_PAGES:
-                raise _unreadable("a next link that leads nowhere")
-            links.append(link)
-            path, of = link, ""
+        count = 0
+
+        async def ask(path: str) -> Any:
+            return await self._json(self._graph.get(path, **asking._asdict(), record=self.record))
+
+        async for page in pages(ask, path, of):
+            rows += page
+            count += 1
+        return rows, count
 
     async def _json(self, answer: Awaitable[GraphAnswer]) -> Any:
         """What Graph answered; that it knows no such thing is told of the policy."""
@@ -136,7 +133,3 @@ class Upstream:
             if error.reason is Reason.NOT_FOUND:
                 error.resource = (self._of.policy_type, self._policy)
             raise
-
-
-def _unreadable(what: str) -> GatewayError:
-    return GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, f"Graph's list of assignments has {what}; nothing was written.")

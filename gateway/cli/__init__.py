@@ -22,7 +22,7 @@ COMMANDS = {
     "authorize": "Explain an answer of the authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed.",
     "quota": "Show how much of Graph's quota there is, and who has it. Asks the admin door. Exit 1 if it does not answer.",
     "token": r"Make a caller's token: the token for the caller on stderr, the line for \[callers.static] on stdout.",
-    "emulator": "Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready. Policies are forgotten at its end.",
+    "emulator": "Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready.",
     "audit": "Who did what: shows, follows, exports, verifies and seals the ledger.",
 }
 

@@ -13,6 +13,7 @@ from gateway.changes import How
 from gateway.cli.audit_chain import seal, verify_chain
 from gateway.cli.audit_history import MOST, diff, show_entry
 from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
+from gateway.cli.audit_names import Names, WithNames, names_of
 from gateway.cli.audit_search import NAMED_IN_NEWEST, find, is_partial
 from gateway.cli.audit_undo import undo
 from gateway.cli.audit_views import json_line, table, trace_lines, write_csv
@@ -78,6 +79,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each entry.")] = False,
     wide: Annotated[bool, typer.Option("--wide", help="Whole ids, and Graph's.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Goes on with what is finished from now on.")] = False,
+    names: WithNames = False,
 ) -> None:
     """Show entries, oldest first, and what each has changed. Subcommands: show, diff, undo, trace, export, verify, seal."""
     if context.invoked_subcommand:
@@ -99,7 +101,7 @@ def show(
     with opened(config, ledger) as book:
         after = book.ends().head[0]
         found = find(book, replace(query, newest=newest), target, how)
-        _print(found, as_json=as_json, wide=wide, target=target)
+        _print(found, names_of(config, found, wanted=names), as_json=as_json, wide=wide, target=target)
         if target and not found:
             typer.echo(NONE, err=True)
         if target and how is None and is_partial(book):
@@ -107,7 +109,8 @@ def show(
         while follow:
             time.sleep(PAUSE_S)
             entries = find(book, replace(query, after=after), target, how)
-            _print(entries, as_json=as_json, wide=wide, target=target, head=False)
+            known = names_of(config, entries, wanted=names)
+            _print(entries, known, as_json=as_json, wide=wide, target=target, head=False)
             after = max((entry.position or 0 for entry in entries), default=after)
 
 
@@ -154,10 +157,10 @@ def _how(*, added: bool, removed: bool) -> How | None:
     return "added" if added else "removed" if removed else None
 
 
-def _print(entries: Sequence[Entry], *, as_json: bool, wide: bool, target: str, head: bool = True) -> None:
+def _print(entries: Sequence[Entry], names: Names, *, as_json: bool, wide: bool, target: str, head: bool = True) -> None:
     if as_json:
         for entry in entries:
-            typer.echo(json_line(entry))
+            typer.echo(json_line(entry, names.of(entry)))
     else:
-        table(entries, wide=wide, head=head, target=target)
+        table(entries, wide=wide, head=head, target=target, more=names.lines)
     sys.stdout.flush()

@@ -13,6 +13,7 @@ from gateway.assignments.past_writes import decoded_rows, decoded_touches
 from gateway.assignments.rows import Row, RowSet, Touch, target_of
 from gateway.changes import RowChange
 from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
+from gateway.cli.audit_names import WithNames, names_of
 from gateway.cli.audit_views import changes_of, outcome, shown, trace_lines, who
 from gateway.entry import Entry
 from gateway.ids import canonical_guid
@@ -31,12 +32,14 @@ OfPolicy = Annotated[str, typer.Option(help="The policy's id, or the beginning o
 OfTenant = Annotated[str, typer.Option(help="The tenant's name, where two have a policy of this id.")]
 
 
-def show_entry(entry: EntryId, config: ConfigFile = None, ledger: LedgerUrl = "") -> None:
+def show_entry(entry: EntryId, config: ConfigFile = None, ledger: LedgerUrl = "", names: WithNames = False) -> None:
     """Show one entry whole: who, when, what, every id, and the rows before and after."""
     with opened(config, ledger) as book:
         found = the_entry(book, entry)
     say(trace_lines(found))
     say(lines_of(changes_of(found)) if found.changes is not None else [f"  {nothing_of(found)}"])
+    for line in names_of(config, [found], wanted=names).lines(found):
+        typer.echo(line[2:])
 
 
 def diff(

@@ -37,7 +37,7 @@ from gateway.ids import canonical_guid
 from gateway.ledger.ledger import LedgerReader
 from gateway.odata import dumps
 from gateway.odata.targets import Key
-from gateway.operations import OPERATIONS, SERVICE
+from gateway.operations import OPERATIONS
 from gateway.pipeline.validate import TENANT_HEADER
 from gateway.revision import Kept, PolicyName
 from gateway.sets import COMPLIANCE, SETS
@@ -163,7 +163,7 @@ def commands(undoing: Undoing) -> list[str]:
         "or, with GRPC=host:port:",
         f'  grpcurl -H "authorization: Bearer $TOKEN" -H {shlex.quote(tenant)} \\',
         f"    -d {shlex.quote(message)} \\",
-        f'    "$GRPC" {SERVICE.full_name}/{OPERATION.name}',
+        f'    "$GRPC" {OPERATION.service}/{OPERATION.name}',
     ]
 
 

@@ -25,6 +25,7 @@ WHO, OUTCOME = HEAD.index("who"), HEAD.index("outcome")
 COLUMNS, GAP = 80, "  "
 MOST_WIDE = (16, COLUMNS, 13, COLUMNS, 14, COLUMNS)  # ids are never cut
 OPERATION = re.compile(r"ComplianceAssignments?")
+Below = Callable[[Entry], Iterable[str]]
 OF_NOBODY = {FOREIGN: "somebody else", REPAIR: "the gateway"}
 # What a cell may not begin with, or a spreadsheet runs it; the wide ones are taken for the others where Japanese is written.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -48,10 +49,11 @@ def changes_of(entry: Entry) -> tuple[RowChange, ...]:
         return ()
 
 
-def json_line(entry: Entry) -> str:
-    """In ASCII, so that nothing in it is more than text. version: of this form."""
+def json_line(entry: Entry, names: Sequence[Mapping[str, str]] = ()) -> str:
+    """In ASCII, so that nothing in it is more than text. version: of this form. names: where they were asked for."""
     changes = [{"target": c.target, "how": c.how, "before": c.before, "after": c.after} for c in changes_of(entry)]
-    return dumps({"version": VERSION, **row(entry), "changes": changes}, ascii_only=True)
+    more = {"names": names} if names else {}
+    return dumps({"version": VERSION, **row(entry), "changes": changes, **more}, ascii_only=True)
 
 
 def write_csv(entries: Iterable[Entry], to: TextIO) -> None:
@@ -71,21 +73,24 @@ def _cell(value: Any) -> Any:
     return f"'{shown(value)}" if value.startswith(FORMULA) else shown(value)
 
 
-def table(entries: Sequence[Entry], *, wide: bool = False, head: bool = True, target: str = "") -> None:
-    """A line for each entry, and below it what it changed: `target` first, for there may be more than can be told."""
-    for line in (wide_lines if wide else lines)(entries, head=head, target=target):
+def table(
+    entries: Sequence[Entry], *, wide: bool = False, head: bool = True, target: str = "", more: Below = lambda _: ()
+) -> None:
+    """A line for each entry, and below it what it changed: `target` first, for there may be more than can be told. more: to be
+    said below each."""
+    for line in (wide_lines if wide else lines)(entries, head=head, target=target, more=more):
         typer.echo(line)
 
 
-def wide_lines(entries: Sequence[Entry], *, head: bool = True, target: str = "") -> Iterator[str]:
+def wide_lines(entries: Sequence[Entry], *, head: bool = True, target: str = "", more: Below = lambda _: ()) -> Iterator[str]:
     """As wide as it takes: ids whole, and Graph's too."""
     table = [WIDE_HEAD, *map(_wide_line, entries)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    below = [_below(entry, target, str) for entry in entries]
+    below = [[*_below(entry, target, str), *more(entry)] for entry in entries]
     yield from _laid_out(table, widths, head=head and bool(entries), below=below)
 
 
-def lines(entries: Sequence[Entry], *, head: bool = True, target: str = "") -> Iterator[str]:
+def lines(entries: Sequence[Entry], *, head: bool = True, target: str = "", more: Below = lambda _: ()) -> Iterator[str]:
     """In 80 columns, ids in as few letters as tell them apart here. What does not fit stands whole on a line of its own."""
     short = Shortened(ids_in(word for entry in entries for word in _words(entry, changes_of(entry))))
     table = [HEAD, *(_line(entry, short) for entry in entries)]
@@ -94,6 +99,7 @@ def lines(entries: Sequence[Entry], *, head: bool = True, target: str = "") -> I
         [
             *(f"    {HEAD[at]}: {cells[at]}" for at in (WHO, OUTCOME) if len(cells[at]) > widths[at]),
             *(_cut(line, COLUMNS).rstrip() if line.startswith(ASKED) else line for line in _below(entry, target, short)),
+            *(_cut(GUID.sub(lambda found: short(found[0]), line), COLUMNS).rstrip() for line in more(entry)),
         ]
         for entry, cells in zip(entries, table[1:], strict=True)
     ]

@@ -13,6 +13,7 @@ from gateway.odata.targets import KINDS, target_of_text
 from gateway.operations import OPERATIONS
 from gateway.pipeline.authorize import TARGET, with_targets
 from gateway.pipeline.cedar import Question
+from gateway.pipeline.rules import NAMED, READ_NAMES
 from gateway.pipeline.validate import VALIDATOR, violation_of
 from gateway.plugins import authorizer_of
 
@@ -29,11 +30,14 @@ def authorize(
     target: Annotated[list[str] | None, typer.Option(help=TARGET_HELP)] = None,
     remove: Annotated[list[str] | None, typer.Option(help="What is removed, in the same form.")] = None,
     filter_: Annotated[str, typer.Option("--filter", help="include:ID or exclude:ID.")] = "",
+    names: Annotated[str, typer.Option(help=f"What is named, with ReadNames: {', '.join(NAMED)}.")] = "",
 ) -> None:
     """Explain an answer of the authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed."""
     loaded = load_or_exit(config)
-    if operation not in OPERATIONS:
-        raise typer.BadParameter(f"has to be one of {', '.join(OPERATIONS)}", param_hint="--operation")
+    if operation not in (*OPERATIONS, READ_NAMES):
+        raise typer.BadParameter(f"has to be one of {', '.join((*OPERATIONS, READ_NAMES))}", param_hint="--operation")
+    if names not in (NAMED if operation == READ_NAMES else ("",)):
+        raise typer.BadParameter(f"goes with {READ_NAMES}, and has to be one of {', '.join(NAMED)}", param_hint="--names")
     if (not tenant and len(loaded.tenants) > 1) or (tenant and tenant not in loaded.tenants):
         raise typer.BadParameter(f"has to be one of {', '.join(loaded.tenants)}", param_hint="--tenant")
     filter_type, _, filter_id = filter_.partition(":")
@@ -45,6 +49,8 @@ def authorize(
         filter_ids=frozenset({canonical_guid(filter_id)} if filter_ else ()),
         filter_types=frozenset({filter_type} if filter_ else ()),
     )
+    if names:
+        question = replace(question, kinds=frozenset({names}))
     try:
         answer = authorizer_of(loaded.authorization).ask(question)
     except ConfigError as exc:

@@ -19,7 +19,7 @@ from gateway.config import Config, ConfigError, Tenant, Tls, exposed
 from gateway.doors.tls import Certificates, life_of
 from gateway.errors import GatewayError
 from gateway.graph.client import GraphClient
-from gateway.graph.graph_errors import PERMISSION
+from gateway.graph.graph_errors import DIRECTORY_PERMISSIONS, PERMISSION
 from gateway.ledger.ledger import LedgerError
 from gateway.plugins import apps_of, authenticators, authorizer_of, ledger_reader_of, mistakes_of
 
@@ -29,7 +29,8 @@ FOR_EVER = "-"
 
 
 class Finding(NamedTuple):
-    """What was found out about a credential; token, permission and read are `ok` or say what is wrong."""
+    """What was found out about a credential; token, permission and read are `ok` or say what is wrong. names:
+    whether groups can be read through, which is optional."""
 
     tenant: str
     credential: str
@@ -38,6 +39,7 @@ class Finding(NamedTuple):
     roles: str
     permission: str
     read: str
+    names: str = "not tried"
 
     @property
     def verdict(self) -> str:
@@ -153,7 +155,9 @@ async def _check_one(name: str, tenant: Tenant, client: GraphClient) -> Finding:
     except (GatewayError, TimeoutError) as exc:
         read = _words(exc)
     permission = "ok" if PERMISSION in roles else f"{PERMISSION} is not granted"
-    return Finding(*about, "ok", " ".join(sorted(roles)), permission, read)
+    granted = next((one for one in DIRECTORY_PERMISSIONS if one in roles), "")
+    names = f"{granted} is granted" if granted else f"{DIRECTORY_PERMISSIONS[0]} is not granted (optional, for groups)"
+    return Finding(*about, "ok", " ".join(sorted(roles)), permission, read, names)
 
 
 def _roles(token: str) -> list[str]:
@@ -170,9 +174,11 @@ def _words(exc: GatewayError | TimeoutError) -> str:
 
 def _table(findings: list[Finding]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("tenant", "credential", "expires", "roles", "verdict"):
+    for column in ("tenant", "credential", "expires", "roles", "names", "verdict"):
         table.add_column(column, overflow="fold")
     for finding in findings:
         wrong = next((text for text in (finding.token, finding.permission, finding.read) if text != "ok"), "ok")
-        table.add_row(finding.tenant, finding.credential, finding.expires, finding.roles.replace(" ", "\n"), wrong)
+        table.add_row(
+            finding.tenant, finding.credential, finding.expires, finding.roles.replace(" ", "\n"), finding.names, wrong
+        )
     return table

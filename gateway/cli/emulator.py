@@ -26,9 +26,11 @@ GROUPS_ONLY, READER = "groups-only", "reader"
 HOST, PORTS = "127.0.0.1", {"grpc": 50051, "rest": 8080, "admin": 9464}
 # The folder beside a written configuration, and the callers' tokens in it.
 STATE, TOKENS = "emulator", "tokens.json"
+SEEDS_HELP = "A JSON file of what there is at the start: policies, groups, assignmentFilters, settingStateSummaries."
 STATE_HELP = (
-    "The folder of authority, secret, rules and tokens: what is there is used again. With --write-config it is `emulator` "
-    "beside the file; otherwise they are gone at the end."
+    "The folder of authority, secret, rules and tokens, and of policies, groups and filters as they are at the end: what is "
+    "there is used again. With --write-config it is `emulator` beside the file, without the policies; otherwise they are gone "
+    "at the end."
 )
 RULES = f"""// Who may what. What no rule permits is refused.
 
@@ -66,14 +68,19 @@ def emulator(
     write_config: Annotated[Path | None, typer.Option(help="Write a gateway.toml for this emulator here.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --write-config overwrite a file.")] = False,
     state: Annotated[Path | None, typer.Option(help=STATE_HELP)] = None,
+    seeds: Annotated[Path | None, typer.Option(help=SEEDS_HELP)] = None,
 ) -> None:
-    """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready. Policies are forgotten at its end."""
+    """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready.
+
+    Policies are forgotten at its end, unless a folder for its state is named.
+    """
     if write_config is not None and write_config.exists() and not force:
         raise typer.BadParameter(f"{write_config} is there already; --force overwrites it", param_hint="--write-config")
     folder = state or (write_config and write_config.parent / STATE)
     log_json()
     try:
-        run(_emulate(Emulator(port, routes.value, page_size=page_size, state=folder), write_config))
+        options: dict[str, Any] = {"state": folder, "seeds": seeds, "keep_objects": state is not None}
+        run(_emulate(Emulator(port, routes.value, page_size=page_size, **options), write_config))
     except (OSError, ValueError) as exc:
         typer.echo(f"emulator: {exc}", err=True)
         raise typer.Exit(1) from None

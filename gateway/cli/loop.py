@@ -30,13 +30,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-async def serve_until_signalled(**ready: object) -> None:
-    """Says that it is ready, and returns at the first SIGTERM or SIGINT; whoever has read that line may send one at once.
+async def serve_until_signalled(stop: asyncio.Event | None = None, **ready: object) -> None:
+    """Says that it is ready, and returns at the first SIGTERM or SIGINT, or when `stop` is set; whoever has read that line may
+    send one at once.
 
     What has been loaded until now stays: no collection of garbage looks at it again, and holds the loop for as long."""
     gc.collect()
     gc.freeze()
-    stop = asyncio.Event()
+    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -1,33 +1,65 @@
-"""`serve`: the gateway, until SIGTERM."""
+"""`serve`: the gateway, until SIGTERM; in one process, or in several that `gateway.cli.workers` starts."""
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.bootstrap import running
 from gateway.cli.loop import load_or_exit, refuse, run, serve_until_signalled
 from gateway.config import Config, ConfigError
 from gateway.logs import log_json
 from gateway.plugins import mistakes_of
+from gateway.worker import WORKER, Retirement, Worker
+
+SEVERAL = "How many processes serve, on the same ports. More than one needs a PostgreSQL ledger; SIGHUP renews them one by one."
 
 
-def serve(config: Annotated[Path, typer.Option(help="The gateway's TOML file.")]) -> None:
+def serve(
+    config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
+    workers: Annotated[int, typer.Option(min=1, max=64, help=SEVERAL)] = 1,
+) -> None:
     """Serve. Prints one JSON line when ready, logs JSON lines on stderr, drains on SIGTERM.
 
     In that line `ready` is true, or "reads" where the ledger cannot be reached, so that no writes are taken yet."""
     loaded = load_or_exit(config)
-    log_json()
+    log_json(worker=WORKER.number if WORKER else None)
     try:
-        run(_serve(loaded, config))
+        if workers > 1:
+            from gateway.cli.workers import Workers  # noqa: PLC0415
+
+            raise typer.Exit(run(Workers(loaded.server, config, workers).run()))
+        run(_serve_as(WORKER, loaded, config) if WORKER else _serve(loaded, config))
     except ConfigError as exc:
         raise refuse(mistakes_of(loaded, config, exc.mistakes)) from None
     except OSError as exc:
         raise refuse([f"server: {exc}"]) from None
 
 
-async def _serve(config: Config, source: Path) -> None:
-    async with running(config, source=source) as addresses:
+async def _serve(config: Config, source: Path, worker: Worker | None = None, retirement: Retirement | None = None) -> None:
+    from gateway.bootstrap import running  # noqa: PLC0415 - all there is, of which one that starts workers needs little
+
+    async with running(config, source=source, worker=worker, retirement=retirement) as addresses:
         doors = addresses._asdict()
         ready = True if doors.pop("writes") else "reads"
-        await serve_until_signalled(ready=ready, **{door: address for door, address in doors.items() if address})
+        stop = retirement.over if retirement else None
+        await serve_until_signalled(stop, ready=ready, **{door: address for door, address in doors.items() if address})
+
+
+async def _serve_as(worker: Worker, config: Config, source: Path) -> None:
+    """As one of several. The parent says when to retire; when it is gone, this one ends as by SIGTERM."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal, it is the parent's
+    loop, retirement = asyncio.get_running_loop(), Retirement()
+
+    def heard() -> None:
+        if os.read(worker.orders, 1):
+            retirement.begins.set()
+        else:
+            loop.remove_reader(worker.orders)
+            retirement.over.set()
+
+    loop.add_reader(worker.orders, heard)
+    server = config.server.model_copy(update=worker.addresses)
+    await _serve(config.model_copy(update={"server": server}), source, worker, retirement)

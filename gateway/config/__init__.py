@@ -16,11 +16,12 @@ from gateway.config.doors import Authorization, Callers, Server, StaticSection, 
 from gateway.config.drift import Drift
 from gateway.config.exposure import exposed
 from gateway.config.quota import Quota
+from gateway.config.rest import Rest
 from gateway.config.stores import LedgerConfig
 from gateway.config.tenants import Graph, Tenant
 
 __all__ = [
-    "Authorization", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Quota", "Server",
+    "Authorization", "Callers", "Config", "ConfigError", "Graph", "LedgerConfig", "Quota", "Rest", "Server",
     "Tenant", "Tls", "exposed", "load", "load_authorization", "load_ledger", "load_static", "parse", "parse_ledger",
 ]  # fmt: skip
 
@@ -30,6 +31,8 @@ class Config(Section):
 
     server: Server = Server()
     """Where callers come in."""
+    rest: Rest = Rest()
+    """What the REST door passes on to Graph."""
     callers: Callers
     """Who may call."""
     authorization: Authorization

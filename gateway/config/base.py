@@ -10,9 +10,15 @@ from gateway.names import NAME, NAME_RULE
 
 GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 TOKEN_HASH = r"^sha256:([0-9a-f]{32}:)?[0-9a-f]{64}$"  # noqa: S105 - a pattern
+READ = r"^[A-Za-z][A-Za-z0-9]*(/([A-Za-z][A-Za-z0-9]*|\{id\}|\$count))*$"
+PREFIX = r"^(/[A-Za-z0-9_~-]+)+$"
+ORIGIN = r"^https?://[A-Za-z0-9.:\[\]-]+$"
 # What a value has to be that does not match.
 PATTERNS = {
     GUID: "a GUID",
+    READ: "names of Graph's between slashes, with {id} for keys, such as users/{id}",
+    PREFIX: "a path such as /localtest",
+    ORIGIN: "an origin such as https://portal.example",
     TOKEN_HASH: "a line of `compliance-gateway token NAME`: sha256: and 64 hexadecimal digits",
 }
 

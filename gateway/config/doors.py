@@ -95,6 +95,9 @@ class Server(Section):
     """Connections of each door at a time, as far as the process's limit of open files allows."""
     connections_per_peer: int = Field(default=250, ge=1, le=100_000)
     """Of the REST door's connections, those of one address at a time."""
+    connection_age_s: Seconds = 300
+    """After so long, a tenth more or less, a gRPC connection's client is told to open another for its next calls, which may go
+    to another worker or replica. Calls that are under way end on the old one."""
     tls: Tls | None = None
     """The certificate of the doors; without it they speak plain text."""
     insecure: bool = False

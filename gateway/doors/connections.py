@@ -10,7 +10,7 @@ import socket
 import ssl
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 
 Connect = Callable[[Callable[[], None]], asyncio.Protocol]
@@ -45,18 +45,51 @@ def within_files(connections: int) -> int:
     return fit
 
 
+def listening_at(address: str) -> list[socket.socket]:
+    """Sockets that listen at an address such as "127.0.0.1:8080". Raises OSError."""
+    host, _, port = address.rpartition(":")
+    sockets = []
+    for family, _, _, _, found in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM):
+        one = socket.create_server(found[:2], family=family, backlog=BACKLOG)
+        # Of all connections: what the kernel keeps of what has come, and so what comes in one piece.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
+        sockets.append(one)
+    return sockets
+
+
 def cut(addresses: Collection[str]) -> None:
     """Ends every connection that came in at these addresses (host:port), whichever library has it, and takes no new one: both
     sides read an end, and nothing is written any more. Does nothing where the system has no /dev/fd."""
-    ports = {int(address.rpartition(":")[2]) for address in addresses}
-    for listening in (True, False):  # first: who is cut comes again at once
-        for one in _sockets_at(ports, listening):
-            with suppress(OSError):  # it has ended by itself
-                one.shutdown(socket.SHUT_RDWR)
+    cut_off(addresses)  # first: who is cut comes again at once
+    _shut(_sockets_at(addresses, listening=False))
 
 
-def _sockets_at(ports: Collection[int], listening: bool) -> Iterator[socket.socket]:
+def cut_off(addresses: Collection[str]) -> None:
+    """Takes no new connection at these addresses; those that are there stay."""
+    _shut(_sockets_at(addresses, listening=True))
+
+
+def connected_at(addresses: Collection[str]) -> int:
+    """How many connections there are that came in at these addresses."""
+    return sum(map(_has_a_peer, _sockets_at(addresses, listening=False)))
+
+
+def _has_a_peer(one: socket.socket) -> bool:
+    """Not so one that has listened and was shut."""
+    with suppress(OSError):
+        return bool(one.getpeername())
+    return False
+
+
+def _shut(sockets: Iterator[socket.socket]) -> None:
+    for one in sockets:
+        with suppress(OSError):  # it has ended by itself
+            one.shutdown(socket.SHUT_RDWR)
+
+
+def _sockets_at(addresses: Collection[str], listening: bool) -> Iterator[socket.socket]:
     """Copies of this process's sockets with one of these ports of their own, of those that listen or of the others."""
+    ports = {int(address.rpartition(":")[2]) for address in addresses}
     try:
         open_files = list(map(int, os.listdir(OPEN_FILES)))
     except OSError:
@@ -102,29 +135,23 @@ class Shares:
 
 
 class Listener:
-    """Accepts at `address`, such as "127.0.0.1:8080". connect: makes the protocol of a connection; it calls what it is given
-    when the connection is lost. What is over its peer's share is closed unheard; what is over all waits for room."""
+    """Accepts at these sockets, which listen. connect: makes the protocol of a connection; it calls what it is given when the
+    connection is lost. What is over its peer's share is closed unheard; what is over all waits for room."""
 
     def __init__(
         self,
-        address: str,
+        sockets: Sequence[socket.socket],
         connect: Callable[[Callable[[], None]], asyncio.Protocol],
         shares: Shares,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._host, _, port = address.rpartition(":")
-        self._port, self._connect, self._shares, self._tls = int(port), connect, shares, tls
-        self._sockets: list[socket.socket] = []
+        self._sockets, self._connect, self._shares, self._tls = sockets, connect, shares, tls
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> int:
-        """Binds and accepts; the port. Raises OSError."""
-        for family, _, _, _, address in socket.getaddrinfo(self._host.strip("[]"), self._port, type=socket.SOCK_STREAM):
-            one = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-            # Of all connections: what the kernel keeps of what has come, and so what comes in one piece.
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
+        """Accepts; the port."""
+        for one in self._sockets:
             one.setblocking(False)
-            self._sockets.append(one)
             self._run(self._accept(one))
         return int(self._sockets[0].getsockname()[1])
 

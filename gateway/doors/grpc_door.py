@@ -1,5 +1,5 @@
-"""The gRPC door: a grpc.aio server with the service, and what is public beside it. Alone knows grpc on the server side, so what
-channelz counts comes from here too, for the admin door."""
+"""The gRPC door: a grpc.aio server with the services, and what is public beside them. Alone knows grpc on the server side, so
+what channelz counts comes from here too, for the admin door."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -22,11 +22,11 @@ from gateway.call import Call, CallWarning, Handler, Record
 from gateway.config import Server
 from gateway.doors.admin_door import number_of
 from gateway.doors.bodies import Bodies
-from gateway.doors.connections import cut, within_files
+from gateway.doors.connections import connected_at, cut, cut_off, within_files
 from gateway.doors.grpc_public import PublicServices
 from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
-from gateway.operations import OPERATIONS, SERVICE, Operation
+from gateway.operations import OPERATIONS, SERVICES, Operation
 
 # gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this much more
 # than ours, and what lies between gets INVALID_ARGUMENT and the rule.
@@ -43,7 +43,11 @@ STREAMS_LEFT_BEHIND = 2
 # gRPC tells of a reset a few rounds of the loop after the call. What is reset already ends in them, before it costs anything.
 ROUNDS_TO_HEAR_OF_A_RESET = 10
 HANDSHAKE_S = 10.0
-AGE_S, AGE_GRACE_S = 3600.0, 300.0
+# What is read of a connection at once. gRPC's own 4 MiB, of each of its threads, became a gigabyte of frames that mean nothing.
+RECEIVED = 1 << 16
+AGE_GRACE_S = 300.0
+# How often a door that retires looks whether it has connections.
+RETIRING_S = 0.1
 # A message may take half of the time that its call has: the rest is for the operation.
 MESSAGE_SHARE = 2
 WARNING = "compliance-gateway-warning-bin"
@@ -51,15 +55,16 @@ CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"]
 
 
 class GrpcDoor:
-    """Serves `handle` on `settings.grpc`, and on `settings.mtls`, which verifies client certificates by `client_ca`. address,
-    mtls_address: host and port, after `start`. Raises ConfigError for certificates that are not fit."""
+    """Serves `handle` on `settings.grpc`, and on `settings.mtls`, which verifies client certificates by `client_ca`. shared:
+    other processes serve there as well. address, mtls_address: host and port, after `start`. Raises ConfigError for
+    certificates that are not fit."""
 
-    def __init__(self, handle: Handler, settings: Server, client_ca: Path | None = None) -> None:
+    def __init__(self, handle: Handler, settings: Server, client_ca: Path | None = None, *, shared: bool = False) -> None:
         self._handle, self._settings, self._bodies = handle, settings, Bodies()
         self._tls = Certificates(settings.tls).credentials() if settings.tls else None
         self._mutual_tls = Certificates(settings.tls, client_ca).credentials() if settings.tls and settings.mtls else None
         self._public = PublicServices()
-        self._server = grpc.aio.server(options=options_of(settings))
+        self._server = grpc.aio.server(options=(*options_of(settings), ("grpc.so_reuseport", int(shared))))
         self.address = self.mtls_address = ""
         self._answering = 0
         self._answered = asyncio.Event()
@@ -67,14 +72,17 @@ class GrpcDoor:
 
     async def start(self) -> None:
         """Binds and serves. Raises OSError where the address cannot be bound."""
-        handlers = {name: self._method(operation) for name, operation in OPERATIONS.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
-        self._server.add_generic_rpc_handlers(self._public.handlers((SERVICE.full_name,) if self._settings.reflection else ()))
+        names = tuple(service.full_name for service in SERVICES)
+        for service in SERVICES:
+            handlers = {method.name: self._method(OPERATIONS[method.name]) for method in service.methods}
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+        self._server.add_generic_rpc_handlers(self._public.handlers(names if self._settings.reflection else ()))
         self.address = self._bind(self._settings.grpc, self._tls)
         if self._settings.mtls:
             self.mtls_address = self._bind(self._settings.mtls, self._mutual_tls)
         await self._server.start()
-        await self.say_health(SERVICE.full_name, healthy=True)
+        for name in names:
+            await self.say_health(name, healthy=True)
 
     async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:  # noqa: ARG002 - gRPC's health has no words
         """What the health service says of `name`."""
@@ -85,6 +93,17 @@ class GrpcDoor:
         """Says NOT_SERVING from now on."""
         await self._public.health.enter_graceful_shutdown()
 
+    async def retire(self) -> None:
+        """Takes no new connection, and returns when there is none: each ends when it is idle, or when its age is reached, which
+        gRPC tells its client, so that no call is lost."""
+        cut_off(self._addresses)
+        while connected_at(self._addresses):  # noqa: ASYNC110 - they are gRPC's, which tells of none
+            await asyncio.sleep(RETIRING_S)
+
+    @property
+    def _addresses(self) -> set[str]:
+        return {address for address in (self.address, self.mtls_address) if address}
+
     async def stop(self, grace: float) -> None:
         """Lets running calls end within `grace` seconds, then takes no new one.
 
@@ -94,7 +113,7 @@ class GrpcDoor:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._answered.wait()
-        cut({address for address in (self.address, self.mtls_address) if address})
+        cut(self._addresses)
         await self._server.stop(None)
 
     def _bind(self, address: str, credentials: grpc.ServerCredentials | None) -> str:
@@ -171,15 +190,15 @@ def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
         ("grpc.max_metadata_size", settings.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
         ("grpc.max_concurrent_streams", STREAMS),
-        ("grpc.server_max_unrequested_time_in_server", round(AGE_S + AGE_GRACE_S)),
+        ("grpc.server_max_unrequested_time_in_server", round(settings.connection_age_s + AGE_GRACE_S)),
         ("grpc.server.max_pending_requests", waiting),
         ("grpc.server.max_pending_requests_hard_limit", waiting),
         ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.max_connection_idle_ms", _ms(settings.idle_s)),
-        ("grpc.max_connection_age_ms", _ms(AGE_S)),
+        ("grpc.max_connection_age_ms", _ms(settings.connection_age_s)),
         ("grpc.max_connection_age_grace_ms", _ms(AGE_GRACE_S)),
         ("grpc.server_handshake_timeout_ms", _ms(HANDSHAKE_S)),
-        ("grpc.so_reuseport", 0),
+        ("grpc.experimental.tcp_max_read_buffer_size", RECEIVED),
         ("grpc.enable_channelz", 1),
     )
 

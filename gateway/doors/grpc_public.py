@@ -1,5 +1,5 @@
 """What the gRPC doors serve to anybody: health and reflection. No token is asked for, so what is held for a stranger is
-bounded: how many messages may come at once, in all and of one address, how long they may take, and how many streams stay
+bounded, in all and of one address: how many messages may come at once, how long they may take, and how many streams stay
 open."""
 
 import asyncio
@@ -19,6 +19,7 @@ from gateway.errors import GatewayError
 READ_S = 2.0  # for a message of a few bytes; between two of reflection's as well
 MOST_MESSAGES, MOST_OF_ONE_ADDRESS = 64, 16  # of 2 MiB at most, before one is found to be longer than LONGEST
 MOST_STREAMS = {"Watch": 500, "ServerReflectionInfo": 12}
+MOST_OF_ONE = {"Watch": 100, "ServerReflectionInfo": 4}  # address
 LONGEST = 512  # bytes: the name of a service or a file
 Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -29,7 +30,7 @@ class PublicServices:
 
     def __init__(self) -> None:
         self.health = health.aio.HealthServicer()
-        self._messages, self._open = Bodies(MOST_MESSAGES, MOST_OF_ONE_ADDRESS), Counter[str]()
+        self._messages, self._open = Bodies(MOST_MESSAGES, MOST_OF_ONE_ADDRESS), Counter[tuple[str, str]]()
 
     def handlers(self, names: tuple[str, ...]) -> list[grpc.GenericRpcHandler]:
         """Of health, and of reflection of the services `names`; without names there is no reflection."""
@@ -47,7 +48,7 @@ class PublicServices:
         servicer = reflection.aio.ReflectionServicer((*names, health.SERVICE_NAME, *versions))
 
         async def reflect(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Message]:
-            with self._stream("ServerReflectionInfo") as is_free:
+            with self._stream("ServerReflectionInfo", _address(context)) as is_free:
                 if not is_free:
                     await _refuse(context, "Too many streams of reflection are open.")
                 async for answer in servicer.ServerReflectionInfo(self._asked(requests, context), context):
@@ -64,7 +65,7 @@ class PublicServices:
 
     async def _watch(self, requests: AsyncIterator[bytes], context: Any) -> None:
         asked = await self._message(requests, context, health_pb2.HealthCheckRequest)
-        with self._stream("Watch") as is_free:
+        with self._stream("Watch", _address(context)) as is_free:
             if not is_free:
                 await _refuse(context, "Too many watch already.")
             await self.health.Watch(asked or health_pb2.HealthCheckRequest(), context)
@@ -89,13 +90,18 @@ class PublicServices:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"This is no {kind.DESCRIPTOR.name}.")
 
     @contextmanager
-    def _stream(self, method: str) -> Iterator[bool]:
-        """Whether one more may be open, inside the block."""
-        self._open[method] += 1
+    def _stream(self, method: str, address: str) -> Iterator[bool]:
+        """Whether one more may be open, inside the block. One that may not is not counted: it has no place of another's."""
+        bounds = {(method, ""): MOST_STREAMS[method], (method, address): MOST_OF_ONE[method]}
+        if any(self._open[place] >= most for place, most in bounds.items()):
+            yield False
+            return
+        self._open.update(bounds.keys())
         try:
-            yield self._open[method] <= MOST_STREAMS[method]
+            yield True
         finally:
-            self._open[method] -= 1
+            self._open.subtract(bounds.keys())
+            self._open += Counter()  # without those that are 0
 
 
 def _address(context: Any) -> str:

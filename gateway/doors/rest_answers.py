@@ -10,9 +10,12 @@ from urllib.parse import parse_qsl, quote
 
 from compliance_gateway.v1 import odata_pb2
 from compliance_gateway.v1.assignment_pb2 import UnknownAssignmentTarget
+from compliance_gateway.v1.name_pb2 import ObjectName
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from gateway.call import ETAG as ETAG_TRAILER
+from gateway.call import Call, CallWarning, Record
 from gateway.doors.rest_requests import ANY, ELSEWHERE
 from gateway.doors.rest_routes import POLICIES, Route
 from gateway.errors import VALUE_BYTES, GatewayError, Reason, in_words
@@ -20,6 +23,7 @@ from gateway.odata import codec
 from gateway.odata.codec import TYPE, is_subtype
 
 CREATED = {"CreateComplianceAssignment"}
+WARNING = "compliance-gateway-warning"
 LISTED = ("assignments", "revisions")
 ETAG = "ETag"
 # RFC 6750 §3: no error for who sent no token. By what the error says of the token.
@@ -35,7 +39,7 @@ IN_UNKNOWN = {"odata_type": TYPE, "json": ""}
 
 @dataclass(frozen=True)
 class RestAnswer:
-    """status, headers, and the JSON body, None for an empty one."""
+    """status, headers, and the JSON body, None for an empty one. A body that is a number, as of a count, is plain text."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +56,7 @@ def answer_of(
     context = f"{version}/$metadata#{policy[1:]}"
     if not message.DESCRIPTOR.fields:
         return RestAnswer(204)
+    _hide_filters(message, route.beta)
     status, headers = 200, {}
     row = getattr(message, "id", "")
     if route.operation.name in CREATED and row:  # what was only to be seen was not created
@@ -70,12 +75,27 @@ def answer_of(
     if not listed:
         return RestAnswer(status, headers, body | codec(message.DESCRIPTOR, beta=route.beta).to_json(message, answer=True))
     if token := getattr(message, "next_page_token", ""):
-        kept = [f"{name}={quote(value)}&" for name, value in parse_qsl(query) if name in ("$top", "$filter")]
+        kept = [f"{name}={quote(value)}&" for name, value in parse_qsl(query) if name in ("$top", "$filter", "view")]
         path = f"{version}{POLICIES}/{route.policy}/{listed}"
         body["@odata.nextLink"] = f"{path}?{''.join(kept)}$skiptoken={token}"
-    rows = getattr(message, listed)
-    body["value"] = [codec(row.DESCRIPTOR, beta=route.beta).to_json(row, answer=True) for row in rows]
-    return RestAnswer(status, headers, body)
+    return RestAnswer(status, headers, body | dict(_beside(message, listed, route.beta)))
+
+
+def _hide_filters(message: Any, beta: bool) -> None:
+    """v1.0 has none, and so no names of any."""
+    if "names" in message.DESCRIPTOR.fields_by_name and not beta:
+        left = [name for name in message.names if name.kind != ObjectName.KIND_FILTER]
+        del message.names[:]
+        message.names.extend(left)
+
+
+def _beside(message: Message, listed: str, beta: bool) -> Iterator[tuple[str, list[Any]]]:
+    """The rows of a list, and what stands beside them."""
+    for one in message.DESCRIPTOR.fields:
+        name = "value" if one.name == listed else one.GetOptions().Extensions[odata_pb2.odata_annotation]
+        rows = getattr(message, one.name) if name else ()
+        if rows or name == "value":
+            yield name, [codec(row.DESCRIPTOR, beta=beta).to_json(row, answer=True) for row in rows]
 
 
 def _in_headers(message: Message) -> Iterator[tuple[str, str]]:
@@ -139,3 +159,25 @@ def place_of(route: Route, path: str) -> str:
             places.append(found.json_name + bracket + index)
         descriptor = found.message_type
     return ".".join(filter(None, places)) or "body"
+
+
+def with_record(answer: RestAnswer, call: Call) -> RestAnswer:
+    """With what the call's record has for its caller."""
+    return replace(answer, headers={**answer.headers, **told_of(call.record)})
+
+
+def told_of(record: Record) -> dict[str, str]:
+    """What a record has for the caller, as headers."""
+    warnings = {WARNING: ", ".join(map(_warning, record.warnings))} if record.warnings else {}
+    trailers = {ETAG if name == ETAG_TRAILER else name: value for name, value in record.trailers.items()}
+    return {**trailers, **warnings}
+
+
+def _warning(warning: CallWarning) -> str:
+    """As a structured field (RFC 8941): a token with parameters."""
+    return "; ".join([warning.reason, *(f'{name}="{_quoted(value)}"' for name, value in warning.metadata.items())])
+
+
+def _quoted(value: str) -> str:
+    """What a structured field's string can hold: printable ASCII, quotes and backslashes behind a backslash."""
+    return re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", value))

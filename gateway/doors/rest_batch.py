@@ -10,7 +10,9 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 
 from gateway.doors.rest_answers import RestAnswer
-from gateway.errors import invalid
+from gateway.doors.rest_body import check_type
+from gateway.doors.rest_requests import Headers
+from gateway.errors import Reason, invalid
 from gateway.operations import HttpRule, Operation
 from gateway.sets import SETS
 
@@ -54,6 +56,8 @@ def items_of(json: Any) -> list[Item]:
 def _item(request: Any, at: str) -> Item:
     if not isinstance(request, dict):
         raise invalid(at, "has to be a JSON object")
+    if type(request.get("id")) is int:  # as many scripts have it; Graph answers with a string
+        request = {**request, "id": str(request["id"])}
     for name in ("id", "method", "url"):
         if not isinstance(request.get(name), str) or not request[name]:
             raise invalid(f"{at}.{name}", "has to be a string that is not empty")
@@ -88,3 +92,18 @@ async def answers_to(
     finally:
         for task in tasks.values():
             task.cancel()
+
+
+async def json_of_item(item: Item, headers: Headers, _caller: str) -> Any:
+    """Its body, for who asks for it as for that of a request. Raises MEDIA_TYPE_UNSUPPORTED, MESSAGE_MALFORMED."""
+    check_type(headers)
+    if item.body is None:
+        raise invalid("body", "is empty, and has to be a JSON object", Reason.MESSAGE_MALFORMED)
+    return item.body
+
+
+def item_answer(item: Item, answer: RestAnswer) -> Mapping[str, Any]:
+    """As it stands in the batch's answer."""
+    json = {"Content-Type": "application/json"} if answer.body is not None else {}
+    body = {"body": answer.body} if answer.body is not None else {}
+    return {"id": item.id, "status": answer.status, "headers": {**json, **answer.headers}, **body}

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -13,88 +14,77 @@ from aiohttp import hdrs, web
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from gateway.call import CORRELATION, CORRELATION_RULE, ENTRY_ID, ETAG, Call, CallWarning, Handler, correlation_id, decoded
-from gateway.config import Server
+from gateway.call import CORRELATION, CORRELATION_RULE, ENTRY_ID, Call, Handler, Record, correlation_id, decoded
+from gateway.config import Rest, Server
 from gateway.doors.bodies import Bodies
-from gateway.doors.connections import Listener, Shares, within_files
-from gateway.doors.rest_answers import ETAG as ETAG_HEADER
-from gateway.doors.rest_answers import RestAnswer, answer_of, refusal_of
-from gateway.doors.rest_batch import BATCH, Item, answers_to, items_of
-from gateway.doors.rest_body import check_type, json_of
+from gateway.doors.connections import Listener, Shares, listening_at, within_files
+from gateway.doors.rest_answers import RestAnswer, answer_of, refusal_of, with_record
+from gateway.doors.rest_batch import BATCH, Item, answers_to, item_answer, items_of, json_of_item
 from gateway.doors.rest_connection import Connection
+from gateway.doors.rest_cors import Cors
 from gateway.doors.rest_http import (
     SMALL,
-    certificate_of,
+    accepts_gzip,
     headers_of,
     named,
-    read,
     refused,
     response_of,
-    root_of,
     split,
     with_ids,
 )
+from gateway.doors.rest_incoming import Incoming, incoming_of
 from gateway.doors.rest_pages import Pages
+from gateway.doors.rest_paths import BATCH_PATH, COUNT, LARGEST_PAGE, READS, VERSION, leading, located, paged
+from gateway.doors.rest_reads import HttpSink, KeptSink, read_of
 from gateway.doors.rest_requests import Headers, check_lengths, known_etags, message_of
-from gateway.doors.rest_routes import not_allowed, route_of, template_of
+from gateway.doors.rest_routes import Route, not_allowed, template_of
 from gateway.doors.tls import Certificates
+from gateway.doors.together import Together
 from gateway.errors import GatewayError, Reason, invalid
-from gateway.operations import Operation
+from gateway.graph.tree import Place, Tree
+from gateway.operations import READ_THROUGH, Operation
+from gateway.worker import Worker
 
 log = logging.getLogger(__name__)
 
-WARNING = "compliance-gateway-warning"
-VERSION = re.compile(r"/(v1\.0|beta)/", re.IGNORECASE)
-BATCH_PATH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
 MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\b", re.IGNORECASE)
-WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\b", re.IGNORECASE)
-# A body may take half of the time that its call has: the rest is for the operation.
-BODY_SHARE = 2
-# How long a refused body goes on being read, so that the client hears why.
-LINGERING_S = 2.0
-# How long a new connection may take to send its first head.
-HEAD_S = 10.0
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """A request, on its own or in a batch. target: path and query as sent. body: reads it, for a caller of this name, and gives
-    the JSON, or raises GatewayError.
-    root: of this gateway, for links. deadline: event loop's clock."""
-
-    method: str
-    target: str
-    headers: Headers
-    body: Callable[[str], Awaitable[Any]]
-    root: str
-    deadline: float
-    peer: str | None
-    certificate: bytes | None = None
+LINGERING_S = 2.0  # how long a refused body goes on being read, so that the client hears why
+HEAD_S = 10.0  # how long a new connection may take to send its first head
+RETIRING_S = 0.1  # how often a door that retires looks whether it has connections
 
 
 class RestDoor:
     """Serves `handle` on `settings.rest`. admit: judges a batch by its own headers, before its body is read. Client
-    certificates are verified by `client_ca`, where there is one. address: host and port, after `start`. Raises ConfigError for
-    certificates that are not fit."""
+    certificates are verified by `client_ca`, where there is one. worker: which of several this is, if there are several.
+    address: host and port, after `start`. Raises ConfigError for certificates that are not fit."""
 
-    def __init__(self, handle: Handler, admit: Handler, settings: Server, client_ca: Path | None = None) -> None:
-        self._handle, self._admit, self._settings = handle, admit, settings
+    def __init__(
+        self,
+        handle: Handler,
+        admit: Handler,
+        settings: Server,
+        client_ca: Path | None = None,
+        worker: Worker | None = None,
+        rest: Rest | None = None,
+    ) -> None:
+        self._handle, self._admit, self._settings, self._rest = handle, admit, settings, rest or Rest()
+        self._tree, self._cors = Tree(self._rest.read_through), Cors(self._rest.cors_origins)
+        self._shared = worker.rest[1] if worker else []
         self._tls = Certificates(settings.tls, client_ca).context() if settings.tls else None
-        self._asks_for_certificates = client_ca is not None
-        self._pages, self._bodies = Pages(), Bodies()
-        app = web.Application()
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
+        self._certified = client_ca is not None
+        self._pages, self._bodies = Pages(Together(worker).ready if worker else None), Bodies()
+        self._server: web.Server | None = None
         self._listener: Listener | None = None
-        self.address = ""
+        self.address, self._retiring = "", False
 
     async def start(self) -> None:
         """Binds and serves. Raises OSError where the address cannot be bound."""
-        await self._runner.setup()
         loop, address = asyncio.get_running_loop(), self._settings.rest or ""
+        # No aiohttp.web.Application: what it answers by itself (CONNECT, `*`, Expect) is not as all else here, nor in the log.
+        self._server = web.Server(self._serve, handler_cancellation=True)
         connect = partial(
             Connection,
-            cast(web.Server, self._runner.server),
+            self._server,
             loop=loop,
             access_log=cast(Any, None),
             keepalive_timeout=self._settings.idle_s,
@@ -108,7 +98,8 @@ class RestDoor:
             auto_decompress=False,
         )
         shares = Shares(within_files(self._settings.connections), self._settings.connections_per_peer)
-        self._listener = Listener(address, lambda lost: connect(lost=lost), shares, self._tls)
+        sockets = [socket.socket(fileno=number) for number in self._shared] or listening_at(address)
+        self._listener = Listener(sockets, lambda lost: connect(lost=lost), shares, self._tls)
         self.address = f"{address.rpartition(':')[0]}:{self._listener.start()}"
         self._pages.serving = True
 
@@ -120,59 +111,61 @@ class RestDoor:
         """Says from now on that it is not ready."""
         self._pages.serving = False
 
+    async def retire(self) -> None:
+        """Takes no new connection, and returns when there is none: each ends with its next answer, or in `idle_s`."""
+        self._retiring = True
+        if self._listener is not None:
+            self._listener.close()
+        while self._server is not None and self._server.connections:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(RETIRING_S)
+
     async def stop(self, grace: float) -> None:
         """Takes no new call and lets running ones end within `grace` seconds."""
         if self._listener is not None:
             self._listener.close()
-        if self._runner.server is not None:
-            self._runner.server.pre_shutdown()
-            await self._runner.server.shutdown(grace)
-        await self._runner.cleanup()
+        if self._server is not None:
+            self._server.pre_shutdown()
+            await self._server.shutdown(grace)
 
-    async def _serve(self, http: web.Request) -> web.StreamResponse:
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        response = await self._response(http)
+        if self._retiring:
+            response.force_close()
+        return response
+
+    async def _response(self, http: web.BaseRequest) -> web.StreamResponse:
         headers = headers_of(http)
         cast(Connection, http.protocol).heard()
+        answer: RestAnswer | web.StreamResponse
         try:
-            path, _ = split(http.raw_path)
-            page = self._pages.find(path)
+            page = self._pages.find(split(http.raw_path)[0])
             if page is not None:
-                if http.method != "GET":
-                    raise not_allowed(["GET"])
-                return named(page(http), with_ids(RestAnswer(200), headers))
+                if http.method not in READS:
+                    raise not_allowed(READS)
+                return named(await page(http), with_ids(RestAnswer(200), headers))
+            if self._cors.asks(http):
+                return self._cors.answer(http)
             if sum(len(name) + len(value) for name, value in http.raw_headers) > self._settings.max_metadata_bytes:
                 raise GatewayError(Reason.HEADERS_TOO_LARGE)
-            incoming = self._incoming(http, headers)
-            batch = BATCH_PATH.fullmatch(path)
+            incoming = incoming_of(http, headers, self._settings, self._rest.prefixes, self._bodies, self._certified)
+            batch = BATCH_PATH.fullmatch(split(incoming.target)[0])
             answer = await (self._answer_batch(incoming, batch[1]) if batch else self._answer(incoming))
         except GatewayError as error:
             answer = _refused(error, headers, http.method, http.raw_path, http.remote)
-        return response_of(answer)
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        return response_of(replace(answer, headers={**answer.headers, **self._cors.headers(http)}), gzip=accepts_gzip(http))
 
-    def _incoming(self, http: web.Request, headers: Headers) -> Incoming:
-        check_lengths(headers)
-        wait = WAIT.search(", ".join(headers.get("prefer", ())))
-        default = self._settings.default_deadline_s
-        seconds = float(wait[1]) if wait else default
-        return Incoming(
-            http.method,
-            http.raw_path,
-            headers,
-            partial(self._json, http, headers, min(seconds, default) / BODY_SHARE),
-            self._settings.public_url or root_of(http),
-            asyncio.get_running_loop().time() + seconds,
-            http.remote,
-            certificate_of(http) if self._asks_for_certificates else None,
-        )
-
-    async def _json(self, http: web.Request, headers: Headers, seconds: float, caller: str) -> Any:
-        limit = self._settings.max_request_bytes
-        check_type(headers)
-        return json_of(headers, await read(http, limit, seconds, partial(self._bodies.turn, caller)), limit)
-
-    async def _answer(self, incoming: Incoming) -> RestAnswer:
-        """One operation. Raises GatewayError only for what leads to none."""
+    async def _answer(self, incoming: Incoming) -> RestAnswer | web.StreamResponse:
+        """One operation, or a read that is passed on. Raises GatewayError only for what leads to none."""
         path, query = split(incoming.target)
-        route = route_of(incoming.method, path)
+        counted = COUNT.fullmatch(path)
+        route = leading(incoming.method, counted[1] if counted else path, query, self._tree)
+        if isinstance(route, Place):
+            return await self._pass_on(incoming, route, beta=path.lower().startswith("/beta/"))
+        if counted:
+            return await self._count(incoming, route)
+        query, applied = paged(route, query, incoming.headers)
 
         async def decode() -> Message:
             return message_of(route, query, incoming.headers, await incoming.body(call.record.caller) if route.body else None)
@@ -186,7 +179,36 @@ class RestDoor:
         else:
             known = () if route.operation.writes else known_etags(incoming.headers)
             answer = answer_of(route, message, incoming.root, query, minimal=minimal, known=known)
-        return _with_record(answer, call)
+            answer = replace(answer, headers={**answer.headers, **applied})
+        return with_record(answer, call)
+
+    async def _count(self, incoming: Incoming, route: Route) -> RestAnswer:
+        """Of a policy's assignments: a list, page by page."""
+        message, count = cast(Any, message_of(route, f"$top={LARGEST_PAGE}", incoming.headers, None)), 0
+        while True:
+            call = self._call(route.operation, incoming, decoded(message), route.policy)
+            try:
+                found: Any = await self._handle(call)
+            except GatewayError as error:
+                return with_record(refusal_of(error, route, call.id, correlation_id(call.metadata)), call)
+            count += len(found.assignments)
+            if not found.next_page_token:
+                return with_record(RestAnswer(200, {}, count), call)
+            message.page_token = found.next_page_token
+
+    async def _pass_on(self, incoming: Incoming, place: Place, *, beta: bool) -> RestAnswer | web.StreamResponse:
+        record, http = Record(), incoming.http
+        sink = HttpSink(http, record, self._cors.headers(http)) if http is not None else KeptSink()
+        read = read_of(place, beta, incoming.headers, incoming.root, sink, incoming.bodiless)
+        call = replace(self._call(READ_THROUGH, incoming, decoded(Empty()), place.policy), record=record, read=read)
+        record.note(path=place.pattern)
+        try:
+            await self._handle(call)
+            return await sink.ended()
+        except GatewayError as error:
+            if isinstance(sink, HttpSink) and sink.begun:
+                return sink.broken_off()
+            return with_record(refusal_of(error, None, call.id, correlation_id(call.metadata)), call)
 
     def _call(self, operation: Operation, incoming: Incoming, decode: Callable[[], Awaitable[Message]], policy: str) -> Call:
         return Call(
@@ -209,7 +231,7 @@ class RestDoor:
         try:
             await self._admit(call)
         except GatewayError as error:
-            return _with_record(refusal_of(error, None, call.id, correlation_id(call.metadata)), call)
+            return with_record(refusal_of(error, None, call.id, correlation_id(call.metadata)), call)
         caller = call.record.caller
         try:
             items = items_of(await incoming.body(caller))
@@ -221,17 +243,18 @@ class RestDoor:
             given = {name: (value,) for name, value in item.headers.items()}
             headers = {**shared, "content-type": ("application/json",), **given}
             # Graph's SDK for Python leaves the version in.
-            target = item.url if VERSION.match(item.url) else version + item.url
-            one = replace(incoming, method=item.method, target=target, headers=headers, body=partial(_json_of, item, headers))
+            target = located(item.url if VERSION.match(item.url) else version + item.url, ()).target
+            body = partial(json_of_item, item, headers)
+            one = replace(incoming, method=item.method, target=target, headers=headers, body=body, http=None)
             try:
                 check_lengths(headers)
-                return await self._answer(one)
+                return cast(RestAnswer, await self._answer(one))  # nothing of it has gone out
             except GatewayError as error:
                 return _refused(error, headers, item.method, target, incoming.peer, caller)
 
         failed = partial(refused, GatewayError(Reason.DEPENDENCY_FAILED), shared)
         answers = await answers_to(items, send, lambda _: failed())
-        responses = [_item_answer(item, answer) for item, answer in zip(items, answers, strict=True)]
+        responses = [item_answer(item, answer) for item, answer in zip(items, answers, strict=True)]
         return with_ids(RestAnswer(200, {}, {"responses": responses}), incoming.headers)
 
 
@@ -252,32 +275,3 @@ def _refused(
     }
     log.info("refused", extra=facts)
     return answer
-
-
-async def _json_of(item: Item, headers: Headers, _caller: str) -> Any:
-    check_type(headers)
-    if item.body is None:
-        raise invalid("body", "is empty, and has to be a JSON object", Reason.MESSAGE_MALFORMED)
-    return item.body
-
-
-def _with_record(answer: RestAnswer, call: Call) -> RestAnswer:
-    warnings = {WARNING: ", ".join(map(_warning, call.record.warnings))} if call.record.warnings else {}
-    trailers = {ETAG_HEADER if name == ETAG else name: value for name, value in call.record.trailers.items()}
-    return replace(answer, headers={**answer.headers, **trailers, **warnings})
-
-
-def _warning(warning: CallWarning) -> str:
-    """As a structured field (RFC 8941): a token with parameters."""
-    return "; ".join([warning.reason, *(f'{name}="{_quoted(value)}"' for name, value in warning.metadata.items())])
-
-
-def _quoted(value: str) -> str:
-    """What a structured field's string can hold: printable ASCII, quotes and backslashes behind a backslash."""
-    return re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", value))
-
-
-def _item_answer(item: Item, answer: RestAnswer) -> Mapping[str, Any]:
-    json = {"Content-Type": "application/json"} if answer.body is not None else {}
-    body = {"body": answer.body} if answer.body is not None else {}
-    return {"id": item.id, "status": answer.status, "headers": {**json, **answer.headers}, **body}

@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.call import CORRELATION, ENTRY_ID, correlation_id
 from gateway.doors.rest_answers import RestAnswer, refusal_of
 from gateway.doors.rest_body import too_large
-from gateway.doors.rest_requests import Headers
+from gateway.doors.rest_requests import LONGEST_HEADER, Headers
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import dumps
 
@@ -22,6 +22,9 @@ Turn = AbstractAsyncContextManager[None]
 
 # Bytes of a body that need no turn. A connection may hold about as many that nobody has asked for (aiohttp's read_bufsize).
 SMALL = 1 << 14
+# An answer that is smaller gains nothing.
+COMPRESSED_FROM = 1 << 10
+GZIP = re.compile(r"(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?(?:[\s,]|$))", re.IGNORECASE)
 HOST = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
 
 
@@ -58,6 +61,9 @@ async def read(http: web.BaseRequest, limit: int, seconds: float, turn: Callable
     """The body, as sent: at most `limit` bytes, within `seconds`. turn: for one that is not small, see Bodies. Raises
     MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW, MESSAGE_MALFORMED, CALLER_TOO_BUSY."""
     data, until = bytearray(), asyncio.get_running_loop().time() + seconds
+    if http.headers.get("Expect", "").lower() == "100-continue":  # only now: nobody else's body is wanted
+        await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        http.writer.output_size = 0  # it is no answer
     if not await _read_on(http, data, min(SMALL, limit), until):
         async with turn(until):
             if not await _read_on(http, data, limit, until):
@@ -95,14 +101,21 @@ def with_ids(answer: RestAnswer, headers: Headers) -> RestAnswer:
     return replace(answer, headers={**answer.headers, ENTRY_ID: str(uuid.uuid4()), **echo})
 
 
-def response_of(answer: RestAnswer) -> web.Response:
-    """As aiohttp sends it."""
+def accepts_gzip(http: web.BaseRequest) -> bool:
+    """Whether its answer may be compressed (RFC 9110, Accept-Encoding)."""
+    return GZIP.search(http.headers.get("Accept-Encoding", "")[:LONGEST_HEADER]) is not None
+
+
+def response_of(answer: RestAnswer, *, gzip: bool = False) -> web.Response:
+    """As aiohttp sends it. gzip: whether it may be compressed."""
     if answer.body is None:
         return named(web.Response(status=answer.status), answer)
-    json = web.Response(
-        status=answer.status, body=dumps(answer.body).encode(), content_type="application/json", charset="utf-8"
-    )
-    return named(json, answer)
+    kind = "text/plain" if isinstance(answer.body, int) else "application/json"
+    response = web.Response(status=answer.status, body=dumps(answer.body).encode(), content_type=kind, charset="utf-8")
+    if gzip and isinstance(response.body, bytes) and len(response.body) > COMPRESSED_FROM:
+        response.enable_compression(web.ContentCoding.gzip)
+    response.headers["Vary"] = "Accept-Encoding"
+    return named(response, answer)
 
 
 def named(response: web.Response, answer: RestAnswer) -> web.Response:

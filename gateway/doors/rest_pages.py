@@ -1,12 +1,14 @@
 """What the REST door serves besides the operations: health, the API's description and its documentation. No page needs a
 token; none says anything of a tenant's data or of callers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 
 from aiohttp import web
 
 from gateway.odata import dumps
+
+Page = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
 UI_PACKAGE = "swagger_ui"  # swagger-ui-py, of the extra `docs`: nothing is fetched from elsewhere
 UI_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -23,29 +25,39 @@ NO_UI = (
 
 
 class Pages:
-    """The pages by path. health: name -> up or down; empty until the door serves."""
+    """The pages by path. health: name -> up or down; empty until the door serves. all_ready: whether all workers are, where
+    there are several."""
 
-    def __init__(self) -> None:
+    def __init__(self, all_ready: Callable[[], Awaitable[bool]] | None = None) -> None:
         self.health: dict[str, str] = {}
         self.serving = False
+        self._all_ready = all_ready
         openapi = (DOCS / "openapi.json").read_bytes()
         fixed = {
             "/openapi.json": (openapi, "application/json"),
             **_documentation(),
         }
-        self._pages: Mapping[str, Callable[[web.BaseRequest], web.Response]] = {
-            "/healthz": lambda _: json_page(200, well=True),
+        self._pages: Mapping[str, Page] = {
+            "/healthz": _healthz,
             "/readyz": self._readyz,
-            "/docs": lambda _: web.Response(status=501, text=NO_UI),
+            "/docs": _no_ui,
             **{path: _page(*content) for path, content in fixed.items()},
         }
 
-    def find(self, path: str) -> Callable[[web.BaseRequest], web.Response] | None:
+    def find(self, path: str) -> Page | None:
         """What answers GET at this path."""
         return self._pages.get(path)
 
-    def _readyz(self, _: web.BaseRequest) -> web.Response:
-        return readiness(self.serving, self.health)
+    async def _readyz(self, _: web.BaseRequest) -> web.Response:
+        return readiness(self.serving and (self._all_ready is None or await self._all_ready()), self.health)
+
+
+async def _healthz(_: web.BaseRequest) -> web.Response:
+    return json_page(200, well=True)
+
+
+async def _no_ui(_: web.BaseRequest) -> web.Response:
+    return web.Response(status=501, text=NO_UI)
 
 
 def _documentation() -> dict[str, tuple[bytes, str]]:
@@ -71,5 +83,8 @@ def json_page(status: int, **facts: object) -> web.Response:
     return web.Response(status=status, text=dumps(facts), content_type="application/json")
 
 
-def _page(content: bytes, content_type: str) -> Callable[[web.BaseRequest], web.Response]:
-    return lambda _: web.Response(body=content, content_type=content_type, charset="utf-8", headers=HTML)
+def _page(content: bytes, content_type: str) -> Page:
+    async def page(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=content, content_type=content_type, charset="utf-8", headers=HTML)
+
+    return page

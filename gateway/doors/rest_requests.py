@@ -40,7 +40,6 @@ ELSEWHERE = {
 }
 REQUIRED = {"assignments": "is required: the whole new set"}
 KEEPS_FILTERS = ("keep_filter", "keep_filters")
-VIEWS = {"basic": pb.REVISION_VIEW_BASIC, "full": pb.REVISION_VIEW_FULL}
 IF_EXISTS = {"fail": pb.IF_EXISTS_UNSPECIFIED, "keep": pb.IF_EXISTS_KEEP, "replace": pb.IF_EXISTS_REPLACE}
 V1_REPLACES = "replace changes a filter, and v1.0 has none: use beta"
 FILTER_PROPERTIES = {
@@ -167,9 +166,17 @@ def _read_if_exists(message: Message, name: str, at: str, value: str) -> None:
 
 
 def _read_view(message: Message, name: str, at: str, value: str) -> None:
-    if value not in VIEWS:
-        raise ODataError(at, f"has to be one of {', '.join(VIEWS)}")
-    setattr(message, name, VIEWS[value])
+    views = views_of(message.DESCRIPTOR.fields_by_name[name])
+    if value not in views:
+        raise ODataError(at, f"has to be one of {', '.join(views)}")
+    setattr(message, name, views[value])
+
+
+def views_of(field: Any) -> dict[str, int]:
+    """What the field of an enum (its descriptor) may be, by how Graph spells it."""
+    some = field.GetOptions().Extensions[validate_pb2.field].enum
+    values = [value for value in field.enum_type.values if value.number in (getattr(some, "in") or (value.number,))]
+    return {value.GetOptions().Extensions[odata_pb2.odata_name]: value.number for value in values}
 
 
 def _read_mask(message: Message, name: str, at: str, value: str) -> None:

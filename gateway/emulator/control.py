@@ -19,7 +19,6 @@ from gateway.emulator.errors import EntraError, GraphError
 from gateway.emulator.faults import Fault
 from gateway.emulator.graph import Tenant
 from gateway.emulator.registration import Trust
-from gateway.emulator.seeds import POLICIES, documented
 from gateway.emulator.throttle import Throttle
 from gateway.emulator.unconfirmed import SentBack, Twice
 from gateway.emulator.world import World
@@ -45,9 +44,7 @@ def reset(world: World) -> None:
     world.drop_late()
     world.intune.clear()
     world.graph.throttle, world.graph.tenant = Throttle(), Tenant()
-    for policy_id, kind, name, rows in POLICIES:
-        served = rows if world.unconfirmed.made_up else [documented(row) for row in rows]
-        world.intune.add_policy(policy_id, name, served, kind)
+    world.seeds.put(world.intune, world.graph.trees, made_up=world.unconfirmed.made_up)
 
 
 def _state(world: World, request: web.Request, body: Any) -> Any:
@@ -91,7 +88,7 @@ def _clock(world: World, request: web.Request, body: Any) -> None:
 
 def _throttle(world: World, request: web.Request, body: Any) -> None:
     world.graph.throttle = Throttle()
-    limits = ("app_writes", "app_requests", "tenant_writes", "tenant_requests")
+    limits = ("app_writes", "app_requests", "tenant_writes", "tenant_requests", "directory_requests")
     _set(world.graph.throttle, body, dict.fromkeys(limits, lambda value: type(value) is int))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.emulator.backend import Asked
 
 READ_ROLE = "DeviceManagementConfiguration.Read.All"
+GROUP_ROLE = "GroupMember.Read.All"
 WRITE_ROLE = "DeviceManagementConfiguration.ReadWrite.All"
 HTTP_FORBIDDEN, HTTP_THROTTLED = 403, 429
 ZEROS = "00000000-0000-0000-0000-000000000000"

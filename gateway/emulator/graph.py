@@ -4,8 +4,6 @@ import itertools
 import json
 import math
 import re
-import sys
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,49 +11,27 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import jwt
 
-from gateway.emulator import errors, paging
+from gateway.emulator import errors
+from gateway.emulator.asking import Answer, Request
 from gateway.emulator.backend import Asked, backend_path, backend_url
 from gateway.emulator.clock import Clock
-from gateway.emulator.entra import Entra
+from gateway.emulator.directory import check_roles
 from gateway.emulator.errors import READ_ROLE, WRITE_ROLE, GraphError
-from gateway.emulator.faults import Page
-from gateway.emulator.intune import Intune, Policy, view
+from gateway.emulator.intune import view
 from gateway.emulator.model import ASSIGNMENT_TYPE, TYPE, Row
-from gateway.emulator.policies import shown
-from gateway.emulator.throttle import Throttle
+from gateway.emulator.reads import Reads
+from gateway.emulator.throttle import DIRECTORY, Throttle
+from gateway.emulator.trees import LISTS, OVERVIEWS
 from gateway.emulator.unconfirmed import Unconfirmed
 
 Routes = Literal["live", "documented"]
+BELOW = "|".join([*LISTS, *OVERVIEWS])
+MOST_SEGMENTS = 6  # of a path with one relation below a policy
+KEY = re.compile(r"\('([^'/]+)'\)")
 PATH = re.compile(
-    r"/(?P<version>v1\.0|beta)/deviceManagement/deviceCompliancePolicies"
-    r"(?:(?:/(?P<id>[^/()]+)|\('(?P<quoted>[^/()']+)'\))(?:/(?P<action>assignments|assign)(?:/(?P<row>[^/]+))?)?)?"
+    rf"/(?P<version>v1\.0|beta)/deviceManagement/deviceCompliancePolicies"
+    rf"(?:(?:/(?P<id>[^/()]+)|\('(?P<quoted>[^/()']+)'\))(?:/(?P<action>assignments|assign|{BELOW})(?:/(?P<row>[^/]+))?)?)?"
 )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A success: status, JSON (None for an empty body)."""
-
-    status: int
-    json: Any = None
-
-
-@dataclass(frozen=True)
-class Request:
-    """method, path with query as sent, headers with lower-case names, body as sent. id: Graph's. page: what was ordered to be
-    wrong with the list it reads."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    page: Page | None = None
-
-    @property
-    def client_id(self) -> str:
-        """The client-request-id; where none was sent, Graph's own (facts §5)."""
-        return self.headers.get("client-request-id") or self.id
 
 
 @dataclass
@@ -67,17 +43,11 @@ class Tenant:
 
 
 @dataclass
-class Graph:
-    """Answers requests. page_size: rows a page, at most. empty_pages: between two pages comes an empty one (facts §2).
-    expand_pages: an expanded collection is paged as the list is, rather than whole."""
+class Graph(Reads):
+    """Answers requests."""
 
-    entra: Entra
-    intune: Intune
-    clock: Clock
+    clock: Clock = field(kw_only=True)
     routes: Routes = "live"
-    page_size: int = 100
-    empty_pages: bool = False
-    expand_pages: bool = False
     throttle: Throttle = field(default_factory=Throttle)
     tenant: Tenant = field(default_factory=Tenant)
     unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
@@ -89,18 +59,40 @@ class Graph:
 
     def answer(self, request: Request) -> Answer:
         """Raises GraphError."""
-        writes = request.method != "GET"
+        segments = KEY.sub(r"/\1", urlsplit(request.path).path).lstrip("/").split("/")[1:]
+        in_directory = bool(segments) and segments[0] in DIRECTORY
+        writes = request.method != "GET" and not in_directory  # getByIds reads
         claims = self._claims(request)
         retry_after = self.throttle.admit(_service(request), claims["tid"], claims["appid"], writes, self.clock.now())
         if retry_after is not None:
-            raise errors.throttled(retry_after or None, as_flat=bool(self._turn() % 2))
+            raise errors.throttled(retry_after or None, as_flat=in_directory or bool(self._turn() % 2))
+        query = {key: values[-1] for key, values in parse_qs(urlsplit(request.path).query, keep_blank_values=True).items()}
+        if in_directory:
+            return self._in_directory(request, segments, query, claims)
         self._check_tenant(claims, writes)
-        parts = urlsplit(request.path)
-        match = PATH.fullmatch(parts.path)
+        match = PATH.fullmatch(urlsplit(request.path).path)
         if match is None:
-            raise errors.segment_unknown(parts.path.rpartition("/")[2])
-        query = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
+            return self._elsewhere(request, segments, query)
         return self._route(request, match, query)
+
+    def _in_directory(
+        self, request: Request, segments: list[str], query: Mapping[str, str], claims: Mapping[str, Any]
+    ) -> Answer:
+        check_roles(claims.get("roles", ()), for_groups=segments[0] == "groups")
+        if request.method == "GET" and segments[0] == "groups":
+            eventual = request.headers.get("consistencylevel", "").lower() == "eventual"
+            found = self.trees.groups(request.path, [*map(unquote, segments[1:])], query, eventual)
+            return Answer(200, found)
+        if request.method == "POST" and segments == ["directoryObjects", "getByIds"]:
+            objects = self.trees.directory.by_ids(_json(request), claims.get("roles", ()))
+            return Answer(200, {"@odata.context": self.trees.context(request.path, "directoryObjects", {}), "value": objects})
+        raise errors.segment_unknown(segments[-1])
+
+    def _elsewhere(self, request: Request, segments: list[str], query: Mapping[str, str]) -> Answer:
+        """Raises GraphError."""
+        if request.path.startswith(("/v1.0/deviceManagement/", "/beta/deviceManagement/")) and request.method == "GET":
+            return Answer(200, self.trees.intune(request.path, [*map(unquote, segments[1:])], query))
+        raise errors.segment_unknown(segments[-1] if segments else "")
 
     def _check_tenant(self, claims: Mapping[str, Any], writes: bool) -> None:
         roles = [WRITE_ROLE] if writes else [READ_ROLE, WRITE_ROLE]
@@ -129,6 +121,8 @@ class Graph:
         )
         if policy is None or action is None:
             return self._policy_route(request, policy, query, beta)
+        if action not in ("assignments", "assign"):
+            return self._below(request, policy, action, query)
         kind = (request.method, action, "row" if row else "set")
         if kind == ("GET", "assignments", "set"):
             return self._list(request, policy, query, beta)
@@ -140,11 +134,18 @@ class Graph:
             return self._documented(request, policy, row, beta)
         raise self._no_route(request, f"/key/{'navigation' if action == 'assignments' else 'action'}{'/key' if row else ''}")
 
+    def _below(self, request: Request, policy: str, name: str, query: Mapping[str, str]) -> Answer:
+        if request.method != "GET" or len(urlsplit(request.path).path.split("/")) > MOST_SEGMENTS:
+            raise self._no_route(request, "/key/navigation")
+        return Answer(200, self.trees.below(request.path, self.intune.policy(policy), name, query))
+
     def _no_route(self, request: Request, end: str) -> GraphError:
         path = backend_path(request.path, self.clock.now())
         return errors.route_missing(f"~/singleton/navigation{end}", request.method, path)
 
     def _policy_route(self, request: Request, policy: str | None, query: Mapping[str, str], beta: bool) -> Answer:
+        if policy == "$count" and request.method == "GET":
+            return Answer(200, len(self.intune.policies))
         if policy is None:
             if request.method == "GET":
                 return self._list_policies(request, query, beta)
@@ -184,63 +185,6 @@ class Graph:
                 },
             )
         return Answer(200 if shape == 1 else 204)
-
-    def _list(self, request: Request, policy: str, query: Mapping[str, str], beta: bool) -> Answer:
-        start, emptied = paging.start_of(query)
-        rows, token = self._page(request, policy, paging.size_of(query, self.page_size), start, emptied)
-        body: dict[str, Any] = {"@odata.context": self._context(beta, f"('{policy}')/assignments")}
-        if token:
-            body["@odata.nextLink"] = paging.next_link(self.entra.root, request.path, token)
-        return Answer(200, {**body, "value": [view(row, beta) for row in rows]})
-
-    def _context(self, beta: bool, of: str) -> str:
-        version = "beta" if beta else "v1.0"
-        return f"{self.entra.root}/{version}/$metadata#deviceManagement/deviceCompliancePolicies{of}"
-
-    def _page(self, request: Request, policy: str, size: int, start: int = 0, emptied: bool = False) -> tuple[list[Row], str]:
-        """A page and the token of the next one, empty where there is none. emptied: the page before was the empty one."""
-        rows = self.intune.read(policy)
-        empty = self.empty_pages and start > 0 and not emptied
-        page = [] if empty else rows[start : start + size]
-        end = start + len(page)
-        if request.page == "truncated":
-            return page[:-1], ""
-        if request.page == "duplicate":
-            page = rows[start - 1 : start] + page if start else page + page[-1:]
-        if end >= len(rows) or not size:
-            return page, ""
-        return page, paging.token_for(end, empty)
-
-    def _list_policies(self, request: Request, query: Mapping[str, str], beta: bool) -> Answer:
-        (start, _), size = paging.start_of(query), paging.size_of(query, self.page_size)
-        known = list(self.intune.policies)
-        found = [self._policy(request, policy, query, beta) for policy in known[start : start + size]]
-        body: dict[str, Any] = {"@odata.context": self._context(beta, "")}
-        if size and start + size < len(known):
-            body["@odata.nextLink"] = paging.next_link(self.entra.root, request.path, paging.token_for(start + size, False))
-        for policy in found:
-            del policy["@odata.context"]
-        return Answer(200, {**body, "value": found})
-
-    def _shown(self, policy: Policy, beta: bool) -> dict[str, Any]:
-        return {"@odata.context": self._context(beta, "/$entity"), **shown(policy.kind, policy.own, beta)}
-
-    def _policy(self, request: Request, policy_id: str, query: Mapping[str, str], beta: bool) -> dict[str, Any]:
-        policy = self.intune.policy(policy_id)
-        body = self._shown(policy, beta)
-        if selected := query.get("$select"):
-            body = {key: value for key, value in body.items() if key in ("@odata.context", TYPE, *selected.split(","))}
-        if query.get("$expand", "").startswith("assignments"):
-            size = self.page_size if self.expand_pages else sys.maxsize
-            rows, token = self._page(request, policy_id, size)
-            body["assignments@odata.context"] = self._context(
-                beta, f"('{policy_id}')/microsoft.graph.{policy.kind}/assignments"
-            )
-            body["assignments"] = [view(row, beta) for row in rows]
-            if token:
-                path = f"/{'beta' if beta else 'v1.0'}/deviceManagement/deviceCompliancePolicies/{policy_id}/assignments"
-                body["assignments@odata.nextLink"] = paging.next_link(self.entra.root, path, token)
-        return body
 
 
 def _typed(row: Row) -> Row:

@@ -47,13 +47,16 @@ class Effect:
 
 @dataclass
 class Policy:
-    """A policy, its own properties (policies.shown), and every state its rows had: (since, rows), newest last."""
+    """A policy, its own properties (policies.shown), and every state its rows had: (since, rows), newest last.
+
+    below: what hangs below it beside its assignments, by name (trees.LISTS, trees.OVERVIEWS)."""
 
     id: str
     kind: str
     own: dict[str, Any]
     history: list[tuple[float, list[Row]]] = field(default_factory=list)
     seen_at: float = 0.0
+    below: dict[str, Any] = field(default_factory=dict)
 
     @property
     def display_name(self) -> str:
@@ -112,7 +115,9 @@ class Intune:
         if not own.get("displayName") or body.get("assignments"):
             raise errors.no_reason()
         policies.check_actions(body)
-        return self._new(str(uuid.uuid4()), kind, own)
+        policy = self._new(str(uuid.uuid4()), kind, own)
+        policy.below["scheduledActionsForRule"] = body["scheduledActionsForRule"]
+        return policy
 
     def change_policy(self, policy_id: str, body: Any, beta: bool) -> Policy:
         """`PATCH …/deviceCompliancePolicies/{id}`: its own properties, never its assignments. Raises GraphError."""

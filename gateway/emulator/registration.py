@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 
-from gateway.emulator.errors import READ_ROLE, WRITE_ROLE, EntraError
+from gateway.emulator.errors import GROUP_ROLE, READ_ROLE, WRITE_ROLE, EntraError
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ["PS256", "RS256"]
@@ -47,7 +47,7 @@ class App:
     federated: list[Trust] = field(default_factory=list)
     identity_header: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     identities: list[str] = field(default_factory=list)
-    roles: list[str] = field(default_factory=lambda: [READ_ROLE, WRITE_ROLE])
+    roles: list[str] = field(default_factory=lambda: [READ_ROLE, WRITE_ROLE, GROUP_ROLE])
     lifetime: int = 3599
     seen: set[str] = field(default_factory=set)
 

@@ -1,8 +1,29 @@
 """The policies that the emulator starts with: every kind of row that a careless writer loses."""
 
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gateway.emulator import policies
+from gateway.emulator.intune import Intune
+from gateway.emulator.trees import LISTS, OVERVIEWS, Trees
+
+Body = dict[str, Any]
+PARTS = {
+    "policies": "policies",
+    "groups": "groups",
+    "assignmentFilters": "filters",
+    "settingStateSummaries": "summaries",
+}
+NEEDED = {
+    "policies": {"id", "displayName", "@odata.type"},
+    "groups": {"id", "displayName"},
+    "assignmentFilters": {"id", "displayName"},
+    "settingStateSummaries": {"id"},
+}
+BELOW = (*LISTS, *OVERVIEWS)
 
 WINDOWS = "5d6ad2a4-24ee-4c6e-8f5e-3a4c0a5d6e10"
 MACOS = "6e7be3b5-35ff-4d7f-9a6f-4b5d1b6e7f21"
@@ -43,6 +64,42 @@ ROWS: list[dict[str, Any]] = [
         },
     },
 ]
+NAMES = {
+    GROUP: "Windows laptops",
+    EXCLUDED: "Test devices",
+    FILTERED: "Sales department",
+    POLICY_SET_GROUP: "Onboarding",
+    SCOPE_GROUP: "Help desk",
+}
+FILTERS: list[dict[str, Any]] = [
+    {
+        "id": FILTER,
+        "createdDateTime": "2025-11-03T09:12:44.1234567Z",
+        "lastModifiedDateTime": "2025-11-03T09:12:44.1234567Z",
+        "displayName": "Corporate Windows",
+        "description": "Owned by the company",
+        "platform": "windows10AndLater",
+        "rule": '(device.deviceOwnership -eq "Corporate")',
+        "roleScopeTags": ["0"],
+        "assignmentFilterManagementType": "devices",
+        "payloads": [],
+    },
+]
+SUMMARIES: list[dict[str, Any]] = [
+    {
+        "id": "84958a6b-95a6-4b7c-8d9e-afb0c1d2e3f4",
+        "setting": "Windows10CompliancePolicy.BitLockerEnabled",
+        "settingName": "BitLockerEnabled",
+        "platformType": "windows10AndLater",
+        "unknownDeviceCount": 0,
+        "notApplicableDeviceCount": 1,
+        "compliantDeviceCount": 12,
+        "remediatedDeviceCount": 0,
+        "nonCompliantDeviceCount": 2,
+        "errorDeviceCount": 0,
+        "conflictDeviceCount": 0,
+    },
+]
 POLICIES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
     (WINDOWS, policies.WINDOWS, "Windows: BitLocker and Secure Boot", ROWS),
     (MACOS, policies.MACOS, "macOS: FileVault", [{"target": {TYPE: "#microsoft.graph.allDevicesAssignmentTarget"}}]),
@@ -54,3 +111,72 @@ def documented(row: dict[str, Any]) -> dict[str, Any]:
     """The row without what is made up."""
     known = {name: value for name, value in row.items() if name not in MADE_UP}
     return {**known, "target": {name: value for name, value in row["target"].items() if name not in MADE_UP}}
+
+
+@dataclass
+class Seeds:
+    """What the emulator starts with, as JSON: `policies` ({id, displayName, @odata.type, assignments, and what else its type
+    has; what hangs below it by its name}), `groups` ({id, displayName, …}), `assignmentFilters`, `settingStateSummaries`.
+
+    None in place of a list: the emulator's own.
+    """
+
+    policies: list[Body] | None = None
+    groups: list[Body] | None = None
+    filters: list[Body] | None = None
+    summaries: list[Body] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> "Seeds":
+        """Raises OSError, and ValueError for what is no seeds."""
+        try:
+            found = json.loads(path.read_text())
+        except ValueError as exc:
+            raise ValueError(f"{path} is no JSON: {exc}") from None
+        if not isinstance(found, dict) or not found.keys() <= set(PARTS):
+            raise ValueError(f"{path} is an object of {', '.join(PARTS)}")
+        for part, value in found.items():
+            needed = NEEDED[part]
+            if not isinstance(value, list) or not all(isinstance(one, dict) and needed <= one.keys() for one in value):
+                raise ValueError(f"{path}: {part} is a list of objects with {', '.join(sorted(needed))}")
+        for policy in found.get("policies", ()):
+            if str(policy[TYPE]).removeprefix(f"#{policies.GRAPH}").lower() not in policies.KINDS:
+                raise ValueError(f"{path}: a policy is of no type that there is: {policy[TYPE]}")
+        return cls(**{PARTS[name]: value for name, value in found.items()})
+
+    def put(self, intune: Intune, trees: Trees, *, made_up: bool) -> None:
+        """Into a world without a policy."""
+        trees.directory.groups.clear()
+        for group in [{"id": i, "displayName": n} for i, n in NAMES.items()] if self.groups is None else self.groups:
+            trees.directory.add(group)
+        trees.filters = copy.deepcopy(FILTERS if self.filters is None else self.filters)
+        trees.summaries = copy.deepcopy(SUMMARIES if self.summaries is None else self.summaries)
+        if self.policies is None:
+            for policy_id, kind, name, rows in POLICIES:
+                intune.add_policy(policy_id, name, rows if made_up else [documented(row) for row in rows], kind)
+        for policy in self.policies or ():
+            _put(intune, policy)
+
+
+def _put(intune: Intune, given: Body) -> None:
+    kind = policies.kind_of(given)
+    below = {name: given[name] for name in BELOW if name in given}
+    own = {name: value for name, value in given.items() if "@" not in name and name not in (*BELOW, "assignments")}
+    intune.add_policy(given["id"], given["displayName"], given.get("assignments", []), kind)
+    policy = intune.policies[given["id"]]
+    policy.own |= own
+    policy.below = below
+
+
+def kept(intune: Intune, trees: Trees) -> Body:
+    """Everything as seeds, so that the next emulator goes on where this one ended."""
+    found = [
+        {TYPE: f"#{policies.GRAPH}{one.kind}", **one.own, **one.below, "assignments": one.rows}
+        for one in intune.policies.values()
+    ]
+    return {
+        "policies": found,
+        "groups": list(trees.directory.groups.values()),
+        "assignmentFilters": trees.filters,
+        "settingStateSummaries": trees.summaries,
+    }

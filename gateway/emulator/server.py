@@ -13,14 +13,16 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from gateway.emulator.asking import Request
 from gateway.emulator.clock import Clock
 from gateway.emulator.control import control_app, reset
 from gateway.emulator.entra import Entra
 from gateway.emulator.errors import NO_REASON, EntraError, GraphError, internal, throttled
 from gateway.emulator.faults import Fault
-from gateway.emulator.graph import Graph, Request, Routes
+from gateway.emulator.graph import Graph, Routes
 from gateway.emulator.intune import Intune
-from gateway.emulator.state import keep, taken_up
+from gateway.emulator.seeds import Seeds, kept
+from gateway.emulator.state import OBJECTS, keep, taken_up
 from gateway.emulator.unconfirmed import Unconfirmed
 from gateway.emulator.wire import answer, unsigned
 from gateway.emulator.world import World
@@ -41,7 +43,9 @@ class Emulator:
     then the next one with it has the same port, authority, tenant, app and secret (see state.py).
 
     port, control_port: 0 means any free one. routes: `live` as the real service is, `documented` as it is described.
-    page_size: rows of a page of Graph's lists. Raises ModuleNotFoundError without the extra `emulator`.
+    page_size: rows of a page of Graph's lists. seeds: a file of what there is at the start (seeds.Seeds). keep_objects: at the
+    end the folder gets what there is then, and the next one goes on with that. Raises OSError and ValueError for wrong seeds,
+    ModuleNotFoundError without the extra `emulator`.
     """
 
     def __init__(
@@ -51,14 +55,18 @@ class Emulator:
         control_port: int = 0,
         page_size: int = 100,
         state: Path | None = None,
+        seeds: Path | None = None,
+        keep_objects: bool = False,
     ) -> None:
         if find_spec("trustme") is None:
             raise ModuleNotFoundError("the emulator needs trustme: pip install 'compliance-gateway[emulator]'", name="trustme")
         clock = Clock()
         unconfirmed = Unconfirmed()
         entra, intune = Entra(clock), Intune(clock, unconfirmed)
-        graph = Graph(entra, intune, clock, routes, page_size, unconfirmed=unconfirmed)
-        self.world = World(clock, entra, intune, graph, unconfirmed)
+        graph = Graph(entra, intune, page_size, clock=clock, routes=routes, unconfirmed=unconfirmed)
+        self._kept = state / OBJECTS if state and keep_objects else None
+        source = self._kept if self._kept and self._kept.exists() else seeds
+        self.world = World(clock, entra, intune, graph, Seeds.read(source) if source else Seeds(), unconfirmed)
         self._port, self._control_port = port, control_port
         self._runners: list[web.AppRunner] = []
         self._temporary = None if state else tempfile.TemporaryDirectory(prefix="compliance-gateway-emulator-")
@@ -88,6 +96,8 @@ class Emulator:
                     connection.transport.abort()
             await runner.cleanup()
         await asyncio.gather(*self.world.drop_late(), return_exceptions=True)
+        if self._kept is not None:
+            self._kept.write_text(json.dumps(kept(self.world.intune, self.world.graph.trees), indent=1) + "\n")
         if self._temporary is not None:
             self._temporary.cleanup()
 

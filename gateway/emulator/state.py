@@ -14,6 +14,7 @@ except ModuleNotFoundError:  # of the extra `emulator`; the commands that need n
     trustme = None  # type: ignore[assignment]
 
 AUTHORITY, AUTHORITY_KEY, SECRET, ABOUT = "ca.pem", "ca-key.pem", "secret", "emulator.json"
+OBJECTS = "objects.json"
 
 
 class State(NamedTuple):

@@ -1,12 +1,14 @@
 """Graph's throttling windows for Intune (facts §4): sliding, 20 s long, per app in a tenant and per tenant, for each
 of Intune's services."""
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 WINDOW_S = 20.0
+DIRECTORY = ("groups", "directoryObjects")  # Entra's, with quotas of their own: 3,500 units each 10 s and app, one a read
 
 
 @dataclass
@@ -18,11 +20,15 @@ class Throttle:
     app_requests: int = 1000
     tenant_writes: int = 200
     tenant_requests: int = 2000
+    directory_requests: int = 7000
     _seen: dict[tuple[str, ...], deque[float]] = field(default_factory=dict, repr=False)
     _refusals: int = field(default=0, repr=False)
 
     def admit(self, service: str, tenant: str, app: str, write: bool, now: float) -> str | None:
         """None if the request is admitted, else the value of Retry-After, empty for a refusal without one."""
+        if service in DIRECTORY:
+            refused, wait = self._count((DIRECTORY[0], tenant, app), self.directory_requests, now)
+            return str(math.ceil(wait)) if refused else None
         one, all_apps = (service, tenant, app), (service, tenant)
         windows = [(one, self.app_requests), (all_apps, self.tenant_requests)]
         if write:

@@ -16,12 +16,13 @@ DIAGNOSTIC = json.dumps({"ServerInfo": SERVER}, separators=(",", ":"))
 JSON = "application/json"
 ODATA = f"{JSON};odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 HTTP_ERRORS = 400
+NOT_MODIFIED = 304
 
 
 def answer(
     http: web.Request, asked: Asked, status: int, body: Any = None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """body: JSON; text is sent as HTML, None as nothing."""
+    """body: JSON; text is sent as HTML, a number (of a count) as plain text, None as nothing."""
     known = {
         "request-id": asked.id,
         "client-request-id": asked.client_id,
@@ -29,8 +30,10 @@ def answer(
         "Strict-Transport-Security": "max-age=31536000",
     }
     known |= headers or {}
-    if body is None:
+    if body is None or status == NOT_MODIFIED:
         return web.Response(status=status, headers=known)
+    if isinstance(body, int):
+        return _streamed(http, web.Response(status=status, text=str(body), content_type="text/plain", headers=known))
     if isinstance(body, str):
         return _streamed(http, web.Response(status=status, text=body, content_type="text/html", headers=known))
     known["Content-Type"] = JSON if status >= HTTP_ERRORS else ODATA

@@ -9,6 +9,7 @@ from gateway.emulator.entra import Entra
 from gateway.emulator.faults import Faults
 from gateway.emulator.graph import Graph
 from gateway.emulator.intune import Intune
+from gateway.emulator.seeds import Seeds
 from gateway.emulator.unconfirmed import Unconfirmed
 
 
@@ -25,6 +26,7 @@ class World:
     entra: Entra
     intune: Intune
     graph: Graph
+    seeds: Seeds = field(default_factory=Seeds)
     unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
     faults: Faults = field(default_factory=Faults)
     requests: list[dict[str, Any]] = field(default_factory=list)

@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +16,8 @@ from gateway.errors import GatewayError, Kind, Reason
 from gateway.graph.graph_errors import graph_error_of
 from gateway.graph.quota import Bid, Bidder, Quota, Turns
 from gateway.graph.retries import Tried, again, parse_retry_after
-from gateway.graph.transports import Request, Response, Transport, TransportError
+from gateway.graph.transports import Request, Response, Streamed, Transport, TransportError
+from gateway.ids import new_guid
 from gateway.metrics import graph_requests_of
 from gateway.odata import loads
 
@@ -27,6 +28,10 @@ BACKSTOP_S = 1.0
 HEADERS = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": USER_AGENT}
 # How long Graph may work on a write. Longer than a transport waits for an answer to begin; a caller that gives up ends nothing.
 POST_S = 30.0
+# Answers to a read that is passed on which say what is wrong with it, and are for who sent it. The others are the gateway's.
+PASSED = frozenset(range(400, 500)) - {401, 403, 407, 408, 429}
+# What is read of an answer that tells why there is none.
+ERROR_BYTES = 64 << 10
 
 
 @dataclass(eq=False)
@@ -62,7 +67,7 @@ class GraphClient:
         max_attempts: int = 6,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._root, self._transport, self._tokens, self._tenant = root, transport, tokens, tenant
+        self.root, self._transport, self._tokens, self._tenant = root, transport, tokens, tenant
         self.quota, self.skew = quota or Quota(), Skew(tenant)
         self._max_attempts, self._jitter = max_attempts, jitter
 
@@ -97,11 +102,14 @@ class GraphClient:
         was dropped, so that the next permit has another.
         """
         own = {"Authorization": f"Bearer {permit.token}", "client-request-id": client_request_id}
-        request = Request("POST", self._root + path, {**HEADERS, **own}, body, urgent=True)
+        request = Request("POST", self.root + path, {**HEADERS, **own}, body, urgent=True)
         permit.is_spent = True
-        tried, outcome = await self._try(request, POST_S, False, record, (self.quota.requests, self.quota.writes))
+        sending = partial(self._transport.send, request, POST_S + BACKSTOP_S)
+        turns = (self.quota.requests, self.quota.writes)
+        tried, outcome = await self._try(request, sending, record, turns, writes=True)
         if isinstance(outcome, GraphAnswer):
             return outcome
+        assert isinstance(outcome, GatewayError)
         if outcome.reason is Reason.GRAPH_TOKEN_REFUSED:
             self._tokens.drop(permit.token)
         outcome.retry_after = tried.retry_after
@@ -116,14 +124,63 @@ class GraphClient:
         timeout: float | None = None,
         urgent: bool = False,
         bid: Bid | None = None,
+        body: bytes | None = None,
     ) -> GraphAnswer:
         """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
 
         path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
         is sent. urgent: what a write needs, before callers' reads in the quota and apart from them on the wire. bid: of those
-        who share it, closed before anything is sent; the record's caller otherwise. Raises GatewayError.
+        who share it, closed before anything is sent; the record's caller otherwise. body: JSON of a POST that only asks.
+        Raises GatewayError.
         """
-        url = self._root + path if path.startswith("/") else self._followed(path)
+        url = self.root + path if path.startswith("/") else self._followed(path)
+
+        async def send(token: str, left: float, fresh: bool) -> tuple[Tried, GraphAnswer | Streamed | GatewayError]:
+            request = Request("GET" if body is None else "POST", url, {**HEADERS, **_own(token)}, body, urgent)
+            sending = partial(self._transport.send, request, min(left, timeout or left) + BACKSTOP_S, fresh=fresh)
+            return await self._try(request, sending, record, (self.quota.requests,))
+
+        answer = await self._until(deadline, record, send, urgent, bid)
+        assert isinstance(answer, GraphAnswer)
+        return answer
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, headers: Mapping[str, str], *, deadline: float, record: Record
+    ) -> AsyncIterator[Streamed]:
+        """As `get`, for an answer that is passed on: a success, or an error that says what is wrong with the request. headers:
+        beside those that every request has. Raises GatewayError for every other answer."""
+        async with AsyncExitStack() as stack:
+
+            async def send(token: str, left: float, fresh: bool) -> tuple[Tried, GraphAnswer | Streamed | GatewayError]:  # noqa: ARG001 - a stream takes whatever connection there is
+                own = {name: value for name, value in HEADERS.items() if name != "Content-Type"}
+                request = Request("GET", self.root + path, {**own, **headers, **_own(token)})
+                return await self._try(request, partial(opened, request, left + BACKSTOP_S), record, (self.quota.requests,))
+
+            async def opened(request: Request, seconds: float) -> Response | Streamed:
+                streamed = await stack.enter_async_context(self._transport.stream(request, seconds))
+                if streamed.status < 300 or streamed.status == 304 or streamed.status in PASSED:
+                    return streamed
+                body = bytearray()
+                async for piece in streamed.pieces:
+                    body += piece
+                    if len(body) > ERROR_BYTES:
+                        break
+                return Response(streamed.status, streamed.headers, bytes(body))
+
+            answer = await self._until(deadline, record, send)
+            assert isinstance(answer, Streamed)
+            yield answer
+
+    async def _until(
+        self,
+        deadline: float,
+        record: Record,
+        send: Callable[[str, float, bool], Awaitable[tuple[Tried, GraphAnswer | Streamed | GatewayError]]],
+        urgent: bool = False,
+        bid: Bid | None = None,
+    ) -> GraphAnswer | Streamed:
+        """send: once, with this token, within so many seconds, on a new connection or not."""
         refreshed = fresh = False
         attempt = 0
         while True:
@@ -133,10 +190,8 @@ class GraphClient:
             await self.quota.requests.take(deadline, turn, urgent=urgent)
             turn.is_open = False
             left = max(deadline - asyncio.get_running_loop().time(), 0.0)
-            own = {"Authorization": f"Bearer {token}", "client-request-id": str(uuid.uuid4())}
-            request = Request("GET", url, {**HEADERS, **own}, None, urgent)
-            tried, outcome = await self._try(request, min(left, timeout or left), fresh, record, (self.quota.requests,))
-            if isinstance(outcome, GraphAnswer):
+            tried, outcome = await send(token, left, fresh)
+            if not isinstance(outcome, GatewayError):
                 return outcome
             if outcome.reason is Reason.GRAPH_TOKEN_REFUSED and not refreshed:
                 refreshed = True  # E10: drop the token, fetch one, try once more
@@ -153,21 +208,27 @@ class GraphClient:
             await asyncio.sleep(resend.delay)
 
     async def _try(
-        self, request: Request, timeout: float, fresh: bool, record: Record, turns: Sequence[Turns]
-    ) -> tuple[Tried, GraphAnswer | GatewayError]:
+        self,
+        request: Request,
+        sending: Callable[[], Awaitable[Response | Streamed]],
+        record: Record,
+        turns: Sequence[Turns],
+        *,
+        writes: bool = False,
+    ) -> tuple[Tried, GraphAnswer | Streamed | GatewayError]:
         """turns: that the request uses up. Of a 429 the last of them learns: whichever window was full, a write that is refused
         waits, and with the next read that is refused all do."""
         status = failure = retry_after = None
         ids = {"client_request_id": request.headers["client-request-id"]}
-        outcome: GraphAnswer | GatewayError
+        outcome: GraphAnswer | Streamed | GatewayError
         try:
             try:
-                response = await self._transport.send(request, timeout + BACKSTOP_S, fresh=fresh)
+                response = await sending()
             finally:
                 for one in turns:
                     one.answered()
         except TransportError as exc:
-            failure, tried, outcome = exc.why, Tried(None, exc.sent), _lost(request, exc)
+            failure, tried, outcome = exc.why, Tried(None, exc.sent), _lost(exc, writes)
         else:
             self.skew.seen(response.headers)
             status, request_id = response.status, response.headers.get("request-id", "")
@@ -179,11 +240,12 @@ class GraphClient:
                 turns[-1].refused(retry_after)
             else:
                 turns[-1].accepted()
-            tried, outcome = Tried(status, retry_after=retry_after), _read(request, response)
+            tried = Tried(status, retry_after=retry_after)
+            outcome = response if isinstance(response, Streamed) else _read(response, writes)
         graph_requests_of(self._tenant, request.method, status if status and 100 <= status < 600 else "none").inc()
         record.facts["graph_requests"] = int(str(record.facts.get("graph_requests", 0))) + 1
         # The last write is what a record tells of; the last read, where nothing was written.
-        if request.method != "GET" or record.facts.get("graph_method", "GET") == "GET":
+        if writes or record.facts.get("graph_method", "GET") == "GET":
             record.note(graph_method=request.method, graph_status=status, graph_failure=failure, **ids)
         if isinstance(outcome, GatewayError):
             outcome.metadata = {**outcome.metadata, **ids}
@@ -191,15 +253,19 @@ class GraphClient:
 
     def _followed(self, link: str) -> str:
         """A next link is followed as it is, but the token goes to this tenant's Graph alone."""
-        if urlsplit(link)[:2] != urlsplit(self._root)[:2]:
+        if urlsplit(link)[:2] != urlsplit(self.root)[:2]:
             raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph's next link leads to another host.")
         return link
 
 
-def _read(request: Request, response: Response) -> GraphAnswer | GatewayError:
+def _own(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", "client-request-id": new_guid()}
+
+
+def _read(response: Response, writes: bool) -> GraphAnswer | GatewayError:
     if not 200 <= response.status < 300:
         error = graph_error_of(response.status, response.headers, response.body)
-        if request.method != "GET" and _may_have_acted(response):
+        if writes and _may_have_acted(response):
             return GatewayError(Reason.OUTCOME_UNKNOWN, metadata=error.metadata)
         if error.reason.kind is Kind.UNAVAILABLE:
             error.retry_after = UNAVAILABLE_RETRY_S
@@ -207,7 +273,7 @@ def _read(request: Request, response: Response) -> GraphAnswer | GatewayError:
     try:
         return GraphAnswer(response.status, loads(response.body) if response.body.strip() else None)
     except (ValueError, RecursionError):
-        reason = Reason.GRAPH_ANSWER_UNREADABLE if request.method == "GET" else Reason.OUTCOME_UNKNOWN
+        reason = Reason.OUTCOME_UNKNOWN if writes else Reason.GRAPH_ANSWER_UNREADABLE
         return GatewayError(reason, "Graph's answer is no JSON.", metadata={"graph_status": str(response.status)})
 
 
@@ -218,7 +284,7 @@ def _may_have_acted(response: Response) -> bool:
     return response.status == 408 or (response.status >= 500 and not put_off)
 
 
-def _lost(request: Request, exc: TransportError) -> GatewayError:
-    if exc.sent and request.method != "GET":
+def _lost(exc: TransportError, writes: bool) -> GatewayError:
+    if exc.sent and writes:
         return GatewayError(Reason.OUTCOME_UNKNOWN, f"Graph may or may not have carried out the write: {exc.why}.")
     return GatewayError(Reason.GRAPH_UNAVAILABLE, f"Graph cannot be reached: {exc.why}.", retry_after=UNAVAILABLE_RETRY_S)

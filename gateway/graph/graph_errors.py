@@ -13,6 +13,9 @@ from gateway.odata import loads
 
 PERMISSION = "DeviceManagementConfiguration.ReadWrite.All"
 NO_PERMISSION = f"The gateway's app lacks a Graph permission in this tenant; writes need {PERMISSION}."
+# What names of groups need: the first is the least, and any of them does.
+DIRECTORY_PERMISSIONS = ("GroupMember.Read.All", "Group.Read.All", "Directory.Read.All")
+NO_DIRECTORY = f"The gateway's app lacks a Graph permission in this tenant; reading groups needs {DIRECTORY_PERMISSIONS[0]}."
 CODE = re.compile(r"[A-Za-z][\w. -]{0,63}")
 MAX_NESTING = 5
 # What a text says is wrong: a type (E6), a property, a group id (E12).
@@ -43,6 +46,7 @@ TABLE = (
     Known(Reason.GRAPH_TOKEN_REFUSED, (401,), r"InvalidAuthenticationToken"),  # E10
     Known(Reason.GRAPH_PERMISSION_MISSING, (401,), r"", NO_PERMISSION),  # E4
     Known(Reason.GRAPH_PERMISSION_MISSING, (403,), r"Application is not authorized|the following scopes", NO_PERMISSION),  # E3
+    Known(Reason.GRAPH_PERMISSION_MISSING, (403,), r"^Authorization_RequestDenied", NO_DIRECTORY),
     Known(Reason.GRAPH_FORBIDS, (403,), r""),
     Known(Reason.GRAPH_TYPE_ABSTRACT, (400,), r"Cannot create an abstract class",
         "assignment.target: Graph creates nothing of the abstract type; choose a concrete target."),  # E5

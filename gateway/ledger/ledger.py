@@ -224,7 +224,8 @@ class Store(Ledger, Leases, Revisions, History, Rota, Shares, Protocol):
     """All that a kind of ledger gives to a gateway."""
 
     async def unsettled(self) -> list[PolicyName]:
-        """Policies that nobody watches: their newest unsettled revision of ours is of a gateway that is not alive."""
+        """Policies that nobody watches: their newest unsettled revision of ours, of others where there is none, is of a
+        gateway that is not alive."""
         ...
 
     async def start(self) -> None:

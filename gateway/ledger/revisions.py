@@ -211,10 +211,13 @@ def mark_repaired(connection: sa.Connection, repaired: Sequence[tuple[PolicyName
 
 
 def unwatched(connection: sa.Connection, living: Collection[int]) -> list[PolicyName]:
-    """Policies whose newest unsettled revision of ours was written down by a gateway that is not alive."""
-    ours = sa.and_(UNSETTLED, revisions.c.kind != "foreign")
-    newest = sa.select(*_named(revisions), sa.func.max(revisions.c.number)).where(ours).group_by(*_named(revisions))
+    """See ledger.Store."""
+    number = revisions.c.number
+    ours = sa.func.max(sa.case((revisions.c.kind != "foreign", number)))
+    newest = (
+        sa.select(*_named(revisions), sa.func.coalesce(ours, sa.func.max(number))).where(UNSETTLED).group_by(*_named(revisions))
+    )
     found = sa.select(*_named(revisions)).where(
-        UNSETTLED, sa.tuple_(*_named(revisions), revisions.c.number).in_(newest), revisions.c.owner.not_in(living)
+        UNSETTLED, sa.tuple_(*_named(revisions), number).in_(newest), revisions.c.owner.not_in(living)
     )
     return [PolicyName(*row) for row in connection.execute(found)]

@@ -123,6 +123,13 @@ def kinds_meant(target: Mapping[str, Any], ids: frozenset[str] | None = None) ->
     return frozenset((kind_of(target).name, *broad))
 
 
+def group_of(target: Mapping[str, Any]) -> str:
+    """The id of the Entra group that it includes or excludes; empty where it means no group, as with a pseudo group."""
+    kind = kind_of(target)
+    value = target.get(kind.identity) if kind.key_space == GROUPS else None
+    return value if isinstance(value, str) and judged_id(value) not in PSEUDO_GROUPS else ""
+
+
 def is_everyone(target: Mapping[str, Any]) -> bool:
     """Whether it means all users or all devices, or excludes them."""
     return not EVERYONE.isdisjoint(kinds_meant(target))

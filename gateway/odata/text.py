@@ -22,6 +22,8 @@ NO_DOUBLE = "has a number beyond the range of a double (1.8e308)"
 # The end of the text ends a string as well, so that no character is looked at for more than one match.
 STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# An escape of half a character (a surrogate), which is none unless the other half stands beside it.
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
 DEEPER = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -29,7 +31,7 @@ def loads(text: str | bytes) -> Any:
     """Parses JSON; numbers with a point become Decimal. Raises ValueError."""
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
-    return DECODER.decode(text)
+    return _checked(DECODER.decode(text), text)
 
 
 class JsonError(ValueError):
@@ -42,24 +44,35 @@ class JsonError(ValueError):
 
 def loads_strictly(text: bytes) -> Any:
     """JSON of a caller, in UTF-8. Raises JsonError, also for an object that has a key twice, for what is nested deeper than 32,
-    for more than 50,000 values and for numbers beyond the range of a double."""
+    for more than 50,000 values, for numbers beyond the range of a double and for half a character."""
     _check_shape(text)
     try:
-        return simplejson.loads(
-            text.decode("utf-8-sig"),
+        decoded = text.decode("utf-8-sig")
+        value = simplejson.loads(
+            decoded,
             parse_float=_decimal,
             parse_int=_integer,
             parse_constant=_no_constant,
             object_pairs_hook=_object_without_twins,
         )
+        return _checked(value, decoded)
     except JsonError:
         raise
     except simplejson.JSONDecodeError as exc:
         raise JsonError("body", f"is no JSON at line {exc.lineno}, column {exc.colno}") from None
+    except UnicodeEncodeError:
+        raise JsonError("body", "has a character that is none: half a surrogate pair") from None
     except UnicodeDecodeError as exc:
         raise JsonError("body", f"is no UTF-8 at byte {exc.start}") from None
     except (ValueError, RecursionError):
         raise JsonError("body", "is no JSON") from None
+
+
+def _checked(value: Any, text: str) -> Any:
+    """The value, which can be written again. Raises UnicodeEncodeError, a ValueError."""
+    if HALF.search(text):
+        dumps(value).encode()
+    return value
 
 
 def _check_shape(text: bytes) -> None:

@@ -3,26 +3,29 @@ what only the policy's rows can tell: whose assignment an update or a deletion t
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget
 from google.protobuf.message import Message
 
-from gateway.call import ETAG, Call, Handler
+from gateway.call import ETAG, Call, Handler, Record
 from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
-from gateway.operations import OPERATIONS
+from gateway.operations import OPERATIONS, PERMITTED
 from gateway.pace import rest
 from gateway.pipeline.cedar import Decision, Question
 from gateway.pipeline.discretion import blind_answer, blind_error, blind_warning
+from gateway.pipeline.rules import READ_NAMES
 from gateway.pipeline.validate import TENANT_HEADER
 
 TARGET = codec(DeviceAndAppManagementAssignmentTarget.DESCRIPTOR)
 REPLACE = "ReplaceComplianceAssignments"
 EDITS = ("create", "update", "delete")
-READS = tuple(name for name, operation in OPERATIONS.items() if operation.of_policy and not operation.writes)
+OF_ROWS = OPERATIONS["ListComplianceAssignments"].service  # whose reads tell of assignments; a policy's own tell of the policy
+READS = tuple(name for name, one in OPERATIONS.items() if one.service == OF_ROWS and one.of_policy and not one.writes)
 SEES_ALL = ("ListComplianceAssignments",)
 # Their answers and errors tell of the whole set.
 OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments")
@@ -33,7 +36,7 @@ class Authorizer(Protocol):
     `authorization.rules_file`, and have to pass gateway.testing.authorizer_contract."""
 
     def ask(self, question: Question) -> Decision:
-        """Whether the caller may; must not block."""
+        """Whether the caller may; must not block. Of an operation, and of `ReadNames`, for the kind of objects in `kinds`."""
         ...
 
     def where(self, caller: str, operation: str, tenants: Collection[str]) -> Collection[str]:
@@ -79,23 +82,26 @@ class Authorize:
         if not call.tenant:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
+        if call.read and call.read.shows:  # whatever way they are asked for
+            shown = _bare(question, *SEES_ALL)
+            _refuse(shown, self._authorizer.ask(shown).missing)
         await rest()
-        call = call.found(tenant=question.tenant, judge=self._judge(question))
+        call = call.found(tenant=question.tenant, judge=self._judge(question), may_name=partial(self._may_name, question))
         try:
             answer = await next_handler(call)
         except GatewayError as error:
             if self._may_see(question):
                 raise
+            _blind(call.record)
             raise blind_error(error, question.operation) from None
         if self._may_see(question):  # asked by the rules of now: the answer may be an old one
             return answer
-        call.record.warnings[:] = map(blind_warning, call.record.warnings)
-        call.record.trailers.pop(ETAG, None)
+        _blind(call.record)
         return blind_answer(call.message, answer)
 
     def _may_see(self, asked: Question) -> bool:
         """Whether the caller may read what an answer to this tells: rows of others, or its own row."""
-        if not OPERATIONS[asked.operation].writes:
+        if not PERMITTED[asked.operation].writes:
             return True
         reads = SEES_ALL if asked.operation in OF_ALL else READS
         return any(not self._authorizer.ask(_bare(asked, operation)).missing for operation in reads)
@@ -117,6 +123,10 @@ class Authorize:
             raise invalid(TENANT_HEADER, "has to name one of the tenants", Reason.TENANT_REQUIRED)
         return permitted[0] if permitted else replace(asked, tenant="any tenant")
 
+    def _may_name(self, asked: Question, kind: str) -> bool:
+        question = replace(_bare(asked, READ_NAMES), kinds=frozenset({kind}))
+        return not self._authorizer.ask(question).missing
+
     def _judge(self, asked: Question) -> Callable[[Sequence[Any], Sequence[Any]], None]:
         def judge(added: Sequence[Any], removed: Sequence[Any]) -> None:
             question = with_targets(asked, added, removed)
@@ -128,12 +138,18 @@ class Authorize:
 def _refuse(question: Question, missing: str) -> None:
     if missing:
         kinds = f" for {', '.join(sorted(question.kinds))}" if question.kinds else ""
-        on = f" on policy {question.policy}" if question.policy else ""
+        on = (f" on policy {question.policy}" if question.policy else "") + (f" for {question.path}" if question.path else "")
         raise GatewayError(
             Reason.CALLER_NOT_PERMITTED,
             f"{question.caller} has no permission {missing}{kinds}{on} in {question.tenant}.",
             metadata={"permission": missing},
         )
+
+
+def _blind(record: Record) -> None:
+    """What stands beside an answer or an error, without ids of rows, and without which set it is."""
+    record.warnings[:] = map(blind_warning, record.warnings)
+    record.trailers.pop(ETAG, None)
 
 
 def _bare(asked: Question, operation: str) -> Question:
@@ -145,6 +161,8 @@ def question_of(call: Call) -> Question:
     """What the request itself tells."""
     message: Any = call.message
     caller = call.caller.name if call.caller else ""
+    if call.read:
+        return Question(caller, call.operation.name, call.tenant, call.policy, path=call.read.pattern, kind=call.read.kind)
     policy = message.device_compliance_policy_id if call.operation.of_policy else ""
     asked = Question(caller, call.operation.name, call.tenant, policy)
     if not call.operation.writes:  # and so names no target

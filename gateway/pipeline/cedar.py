@@ -3,7 +3,9 @@
 Principal `Caller::"name"`, action = the operation, resource `Policy::"tenant/id"` in `Tenant::"name"`. context: what is
 touched, as sets, because Cedar has no "for all": `["group"].containsAll(context.kinds)` permits groups only. Whoever touches
 all users or all devices, by a pseudo group too, needs a permit for the action `TouchEveryone` as well, and whoever touches a
-target of a type that the gateway does not know, one for `TouchUnknown`.
+target of a type that the gateway does not know, one for `TouchUnknown`. `ReadNames` permits the display names of what is in
+`context.kinds`: `policy`, `group` or `filter`. Of a read that is passed on (`ReadThrough`) the context has the `path` with
+`{id}` for keys, and the `kind` of its first resource; both are empty otherwise.
 """
 
 import json
@@ -33,7 +35,7 @@ MOST_CALLERS = 10_000
 class Question:
     """May `caller` carry out `operation`? kinds: of every target that is touched, as in the proto's oneof, and for a pseudo
     group also the broad one that it means. added_ids, removed_ids: of groups and collections, see judged_id. filter_types:
-    `include`, `exclude`."""
+    `include`, `exclude`. path, kind: of a read that is passed on."""
 
     caller: str
     operation: str
@@ -44,6 +46,8 @@ class Question:
     removed_ids: frozenset[str] = frozenset()
     filter_ids: frozenset[str] = frozenset()
     filter_types: frozenset[str] = frozenset()
+    path: str = ""
+    kind: str = ""
 
 
 ANYWHERE = Question("", "", "", "")
@@ -150,7 +154,7 @@ class Cedar:
 
 
 def _weight(seen: Seen) -> int:
-    return OF_AN_ANSWER + len(seen.policy) + OF_AN_ID * sum(map(len, seen.sets))
+    return OF_AN_ANSWER + len(seen.policy) + len(seen.path) + OF_AN_ID * sum(map(len, seen.sets))
 
 
 def _decide(rules: cedarpy.PolicySet, caller: str, action: str, seen: Seen) -> Decision:
@@ -160,7 +164,11 @@ def _decide(rules: cedarpy.PolicySet, caller: str, action: str, seen: Seen) -> D
             "principal": {"type": "Caller", "id": caller},
             "action": {"type": "Action", "id": action},
             "resource": {"type": "Policy", "id": resource},
-            "context": {name: sorted(members) for name, members in zip(SETS, seen.sets, strict=True)},
+            "context": {
+                **{name: sorted(members) for name, members in zip(SETS, seen.sets, strict=True)},
+                "path": seen.path,
+                "kind": seen.kind,
+            },
         },
         rules,
         _entities(seen.tenant, resource),

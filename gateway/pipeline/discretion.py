@@ -30,6 +30,7 @@ TELLING = frozenset(
 
 # Of a row that a request names by its id, these say that it is there, and what it is.
 NAMED_BY_ID = ("UpdateComplianceAssignment", "DeleteComplianceAssignment", "EditComplianceAssignments")
+OF_ROWS = ("rows", "more")  # of a warning
 OF_THE_ROW = (Reason.NOT_FOUND, Reason.CALLER_NOT_PERMITTED, Reason.OWNED_BY_POLICY_SET)
 
 
@@ -56,8 +57,8 @@ def _without_other_reasons(error: GatewayError) -> GatewayError:
 
 
 def blind_warning(warning: CallWarning) -> CallWarning:
-    """The warning without ids of rows."""
-    return CallWarning(warning.reason, {name: value for name, value in warning.metadata.items() if name != "rows"})
+    """The warning without ids of rows, and how many more they are."""
+    return CallWarning(warning.reason, {name: value for name, value in warning.metadata.items() if name not in OF_ROWS})
 
 
 def blind_answer(request: Any, answer: Message) -> Message:

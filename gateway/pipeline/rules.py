@@ -12,23 +12,33 @@ import cedarpy
 
 from gateway.ids import canonical_guid, judged_id
 from gateway.odata.targets import EVERYONE, KINDS, UNKNOWN
-from gateway.operations import OPERATIONS
+from gateway.operations import PERMITTED
 from gateway.pipeline.slices import SETS, Rule, Slices, policy_set, rule_of
+from gateway.pipeline.slices import WORDS as READ
 
 # Actions that need a permit of their own, beside the operation's, where one of these kinds is touched.
 TOUCHES = {"TouchEveryone": EVERYONE, "TouchUnknown": frozenset({UNKNOWN})}
+# The action of who asks for display names besides, and of what: `context.kinds` has one of these.
+READ_NAMES, NAMED = "ReadNames", ("policy", "group", "filter")
+ACTIONS = (*PERMITTED, *TOUCHES, READ_NAMES)
 FILTER_TYPES = ("include", "exclude")
 SCHEMA = cedarpy.Schema.from_str(f"""
 entity Caller;
 entity Tenant;
 entity Policy in [Tenant];
-action {", ".join(f'"{name}"' for name in (*OPERATIONS, *TOUCHES))} appliesTo {{
+action {", ".join(f'"{name}"' for name in ACTIONS)} appliesTo {{
   principal: [Caller], resource: [Policy],
-  context: {{ {", ".join(f"{name}: Set<String>" for name in SETS)} }}
+  context: {{ {", ".join(f"{name}: Set<String>" for name in SETS)}, {", ".join(f"{name}: String" for name in READ)} }}
 }};
 """)
 # What a string in a condition can be, beside an id.
-WORDS = frozenset((*KINDS, *SETS, *FILTER_TYPES))
+WORDS = frozenset((*KINDS, *NAMED, *SETS, *FILTER_TYPES, *READ))
+# A path that is read through, or the kind of its first resource.
+READS = re.compile(r"[a-z][A-Za-z]+(?:/(?:[A-Za-z]+|\{id\}|\$count))*/?\*?")
+# Where such a word stands: what is before it, or after it.
+COMPARED = re.compile(r'context(?:\s*\.\s*|\s*\[\s*")(?:kind|path)(?:"\s*\])?\s*(?:==|!=|like)\s*$')
+LISTED = re.compile(r'[\s,]*(?:"[^"]*"[\s,]*)*\]\s*\.\s*contains\s*\(\s*context\s*\.\s*(?:kind|path)\b')
+NEAR = 200
 # A comment, an annotation, or a string with the type of the entity that it names, if it does.
 STRING = re.compile(r'//[^\n]*|@\w+\s*\(\s*"(?:\\.|[^"\\])*"|(?:(\w+)\s*::\s*)?"((?:\\.|[^"\\])*)"', re.DOTALL)
 # What a rule is made of: comments, strings, the semicolon at its end, and the rest.
@@ -123,9 +133,16 @@ def _never_matching(text: str) -> Iterator[str]:
         entity, value = found.groups()
         if value is None or (entity not in (None, "Policy")) or value in WORDS:
             continue
+        if entity is None and READS.fullmatch(value) and ("/" in value or _of_a_read(text, found.start(), found.end())):
+            continue
         tenant, slash, policy = value.partition("/")
         judged = judged_id(value) if entity is None else f"{tenant}{slash}{canonical_guid(policy)}"
         if judged != value:
             place = _place(text, found.start(2) - 1)
             why = "it is no kind of target, and as an id" if entity is None else "it"
             yield f'{place}: "{value}" can never match: {why} is judged as "{judged}"'
+
+
+def _of_a_read(text: str, start: int, end: int) -> bool:
+    """Whether the word between these is compared with what is read through."""
+    return bool(COMPARED.search(text[max(0, start - NEAR) : start]) or LISTED.match(text[end : end + NEAR]))

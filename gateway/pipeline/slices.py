@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import cedarpy
 
+WORDS = ("path", "kind")  # of a read that is passed on; empty otherwise
 SETS = ("kinds", "added_ids", "removed_ids", "filter_ids", "filter_types")
 # How much of a resource is looked at.
 NOTHING, TENANT, POLICY = range(3)
@@ -38,6 +39,10 @@ class Asked(Protocol):
     def tenant(self) -> str: ...
     @property
     def policy(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class Seen(NamedTuple):
     tenant: str
     policy: str
     sets: tuple[frozenset[str], ...]
+    path: str = ""
+    kind: str = ""
 
 
 NO_SETS = (frozenset[str](),) * len(SETS)
@@ -87,6 +94,8 @@ class Slice:
             question.tenant if looks.place >= TENANT else "",
             question.policy if looks.place >= POLICY else "",
             tuple(self._seen(name, getattr(question, name)) for name in SETS) if looks.whole or looks.compared else NO_SETS,
+            question.path,
+            question.kind,
         )
 
     def _seen(self, name: str, members: frozenset[str]) -> frozenset[str]:

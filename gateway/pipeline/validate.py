@@ -20,6 +20,7 @@ WORDS = {
     "required": "is required",
     "string.uuid": "has to be a GUID",
     "enum.defined_only": "has to be one of the enum's values",
+    "enum.in": "has to be one of the enum's values that this request offers",
 }
 # Compiles the rules of a message when it sees the first one: 14 ms.
 VALIDATOR = Validator()

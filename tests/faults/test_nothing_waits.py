@@ -77,8 +77,8 @@ async def test_a_token_that_ends_while_we_read_is_not_fetched_before_the_write(o
 
 
 async def test_a_quota_that_is_used_up_is_waited_for_before_the_read(one_page: Emulator):
-    """A turn for a request comes each 1.1 s: the write has had its own when it reads."""
-    quota = {"requests_per_20s": 18, "writes_per_20s": 1000}
+    """A turn for a request comes each 1.1 s: the write has had its own when it reads. No watch takes turns meanwhile."""
+    quota = {"requests_per_20s": 18, "writes_per_20s": 1000, "lag_s": 60.0, "late_s": 60.0}
     async with gateway(one_page, graph=GRAPH | quota) as rig:
         assert isinstance(await create(rig, group(0)), Assignment)
         one_page.world.requests.clear()

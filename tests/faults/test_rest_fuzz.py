@@ -96,6 +96,27 @@ async def test_it_answers_or_closes_and_serves_on(live: Emulator, name: str):
     assert not [line for line in lines if '"bug"' in line or "Traceback" in line]
 
 
+@pytest.mark.parametrize("head", ["CONNECT x:80 HTTP/1.1", "OPTIONS * HTTP/1.1", f"GET {SET} HTTP/1.1\r\nExpect: x"])
+async def test_what_leads_nowhere_is_answered_like_all_else(live: Emulator, head: str):
+    """In Graph's shape, in the log, and without the versions of what serves it."""
+    with logged() as lines:
+        async with rest(live, server=QUICK) as (_, caller):
+            heard = await say(caller, f"{head}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert statuses(heard) <= {401, 404}
+    assert json.loads(heard.partition(b"\r\n\r\n")[2])["error"]["code"] in ("ROUTE_UNKNOWN", "CALLER_UNAUTHENTICATED")
+    assert b"aiohttp" not in heard
+    assert [line for line in lines if json.loads(line)["message"] in ("refused", "call")]
+
+
+@pytest.mark.parametrize(("token", "asked"), [("x", False), ("", True)])
+async def test_only_a_known_callers_body_is_asked_for(live: Emulator, token: str, asked: bool):
+    async with rest(live, server=WHOLE, **MERGE) as (_, caller):
+        head = f"Authorization: Bearer {token or caller.token}\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+        heard = await say(caller, LINE + b"Host: x\r\n" + head.encode() + b"Content-Length: 9\r\nConnection: close\r\n\r\n")
+    assert heard.startswith(b"HTTP/1.1 100 Continue\r\n\r\n") is asked
+    assert asked or statuses(heard) == {401}
+
+
 async def test_mutations_of_a_good_request(live: Emulator):
     seed = secrets.randbits(32)
     print(f"seed {seed}")
@@ -189,7 +210,7 @@ async def test_schemathesis_finds_nothing(live: Emulator, tmp_path: Path):
     async with rest(live, **MERGE) as (_, caller):
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{caller.root}/openapi.json", "--no-color"]
         command += ["-H", f"Authorization: Bearer {caller.token}", "--checks", "all"]
-        command += ["--exclude-checks", "positive_data_acceptance", "--max-examples", "30", "--seed", str(secrets.randbits(32))]
+        command += ["--exclude-checks", "positive_data_acceptance", "--max-examples", "15", "--seed", str(secrets.randbits(32))]
         command += ["--request-timeout", "20", "--suppress-health-check", "all", "--warnings", "off"]
         command += ["--generation-database", "none"]
         pipe = asyncio.subprocess.PIPE

@@ -231,6 +231,7 @@ HEAVY = {
     "a set with a group a thousand times": (
         ASSIGN, OPS, json.dumps({"assignments": [group(1)] * 1001}).encode(), "400", "INVALID_FIELD", True,
     ),
+    "a batch with half a character for an id": (BATCH, OPS, batch([item("\ud800")]), "400", "MESSAGE_MALFORMED", False),
     "a batch of nothing": (BATCH, OPS, batch([]), "400", "INVALID_FIELD", False),
     "a batch of twenty-one": (BATCH, OPS, batch([item(str(n)) for n in range(21)]), "400", "INVALID_FIELD", False),
     "a batch that goes round in circles": (

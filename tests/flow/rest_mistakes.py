@@ -44,8 +44,8 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 MISTAKES: dict[str, Case] = {
     "no such path": to("/beta/users", 404, "ROUTE_UNKNOWN"),
-    "no version": to(f"{POLICIES}/{WINDOWS}/assignments", 404, "ROUTE_UNKNOWN"),
-    "a path that climbs": to(f"/beta/..{POLICIES}/{WINDOWS}/assignments", 404, "ROUTE_UNKNOWN"),
+    "another version": to(f"/v2.0{POLICIES}/{WINDOWS}/assignments", 404, "ROUTE_UNKNOWN"),
+    "a path that climbs": to(f"/beta/..%2Fbeta{POLICIES}/{WINDOWS}/assignments", 404, "ROUTE_UNKNOWN"),
     "a host in the path": to(f"//evil.example{SET}", 404, "ROUTE_UNKNOWN"),
     "no key": to(f"/beta{POLICIES}//assignments", 404, "ROUTE_UNKNOWN"),
     "another method": post(GOOD, 405, "METHOD_NOT_ALLOWED", method="PUT"),
@@ -74,7 +74,7 @@ MISTAKES: dict[str, Case] = {
     ),
     "NaN": post(b'{"target":NaN}', 400, BROKEN, "body"),
     "a key twice": post(GOOD.replace(b'"target"', b'"target": 1, "target"'), 400, BROKEN, "target"),
-    "half a character": post(GOOD.replace(b"#microsoft", b"\\ud800"), 400, BROKEN, "request"),
+    "half a character": post(GOOD.replace(b"#microsoft", b"\\ud800"), 400, BROKEN, "body"),
     "an array": post([], 400, WRONG, "body"),
     "a target that is none": post({"target": []}, 400, WRONG, "target"),
     "a group that is a number": post(group(1, groupId=7), 400, WRONG, "target.groupId"),
@@ -148,7 +148,7 @@ MISTAKES: dict[str, Case] = {
     "a restoration of a number that is text": post(
         {"revision": "1"}, 400, WRONG, "revision", path=f"/beta{POLICIES}/{WINDOWS}/restore"
     ),
-    "$filter": to(f"{SET}?$filter=x", 400, WRONG, "$filter"),
+    "$apply": to(f"{SET}?$apply=x", 400, WRONG, "$apply"),
     "$top that is none": to(f"{SET}?$top=-1", 400, WRONG, "$top"),
     "$top too large": to(f"{SET}?$top=1001", 400, WRONG, "$top"),
     "$top twice": to(f"{SET}?$top=1&$top=2", 400, WRONG, "$top"),

@@ -57,6 +57,12 @@ EXPLAINED = [
     ),
     (("bold", "CreateComplianceAssignment", "--target", "unknown:#graph.allDevicesAssignmentTarget"), 2, "ends like a type"),
     (("ops", "Crate"), 2, "has to be one of"),
+    (("ops", "ReadNames", "--names", "group"), 0, "allowed because of ops may all"),
+    (("hr", "ReadNames", "--names", "group"), 1, "ReadNames is permitted by no policy"),
+    (("hr", "GetCompliancePolicy"), 1, "GetCompliancePolicy is permitted by no policy"),
+    (("ops", "ReadNames"), 2, "goes with ReadNames"),
+    (("ops", "ReadNames", "--names", "user"), 2, "goes with ReadNames"),
+    (("ops", "GetQuota", "--names", "group"), 2, "goes with ReadNames"),
     (("ops", "ListComplianceAssignments", "--tenant", "mars"), 2, "has to be one of"),
 ]
 

@@ -1,10 +1,13 @@
 """Bad input through a real channel: the table's status, the field named, and nothing sent to Graph."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from rig import gateway
+import pytest_asyncio
+from conftest import as_new
+from rig import Rig, gateway
 
 from gateway.cli.emulator import config_for
 from gateway.emulator import Emulator
@@ -20,10 +23,16 @@ def expand(value):
     return {k: expand(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def rig(live_emulator: Emulator) -> AsyncIterator[Rig]:
+    """One for all of them: none reaches Graph."""
+    async with gateway(as_new(live_emulator)) as found:
+        yield found
+
+
 @pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
-async def test_a_broken_rule_is_named(live: Emulator, case: dict):
-    async with gateway(live) as rig:
-        failure = await rig.call("CreateComplianceAssignment", expand(case["request"]))
+async def test_a_broken_rule_is_named(rig: Rig, live: Emulator, case: dict):
+    failure = await rig.call("CreateComplianceAssignment", expand(case["request"]))
     assert (failure.status, failure.reason, failure.fields) == ("INVALID_ARGUMENT", "INVALID_FIELD", case["fields"])
     assert all(field in failure.message for field in case["fields"])
     assert len(failure.message) < 1000
@@ -57,11 +66,10 @@ METADATA = {
 
 
 @pytest.mark.parametrize("case", METADATA.values(), ids=METADATA)
-async def test_metadata(live: Emulator, case: tuple):
+async def test_metadata(rig: Rig, live: Emulator, case: tuple):
     metadata, status, reason, fields = case
-    async with gateway(live) as rig:
-        pairs = tuple((key, value.replace("TOKEN", rig.token)) for key, value in metadata)
-        failure = await rig.call("CreateComplianceAssignment", GOOD, metadata=pairs)
+    pairs = tuple((key, value.replace("TOKEN", rig.token)) for key, value in metadata)
+    failure = await rig.call("CreateComplianceAssignment", GOOD, metadata=pairs)
     assert (failure.status, failure.reason, failure.fields) == (status, reason, fields)
     assert not live.world.requests
 
@@ -85,14 +93,12 @@ async def test_several_tenants_and_none_named(live: Emulator):
     ],
     ids=["no protobuf", "no UTF-8", "empty", "over the limit", "far over the limit"],
 )
-async def test_raw_messages(live: Emulator, data: bytes, status: str, reason: str):
-    async with gateway(live) as rig:
-        failure = await rig.call("CreateComplianceAssignment", data)
+async def test_raw_messages(rig: Rig, live: Emulator, data: bytes, status: str, reason: str):
+    failure = await rig.call("CreateComplianceAssignment", data)
     assert (failure.status, failure.reason) == (status, reason)
     assert not live.world.requests
 
 
-async def test_a_stranger_learns_nothing_about_its_message(live: Emulator):
-    async with gateway(live) as rig:
-        failure = await rig.call("CreateComplianceAssignment", b"\xff", metadata=())
+async def test_a_stranger_learns_nothing_about_its_message(rig: Rig):
+    failure = await rig.call("CreateComplianceAssignment", b"\xff", metadata=())
     assert failure.status == "UNAUTHENTICATED"

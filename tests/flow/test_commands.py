@@ -75,10 +75,11 @@ async def test_emulator_and_serve_and_check(tmp_path: Path):
     code, out, err = await outcome("check", "--config", str(path))
     assert (code, "ok" in out) == (0, True), out + err
     code, out, _ = await outcome("check", "--config", str(path), "--json")
-    roles = "DeviceManagementConfiguration.Read.All DeviceManagementConfiguration.ReadWrite.All"
+    roles = "DeviceManagementConfiguration.Read.All DeviceManagementConfiguration.ReadWrite.All GroupMember.Read.All"
     about = {"tenant": "emulator", "credential": "secret", "expires": "-", "roles": roles}
     credential, *parts = map(json.loads, out.splitlines())
-    assert credential == {**about, "token": "ok", "permission": "ok", "read": "ok", "verdict": "ok"}
+    names = "GroupMember.Read.All is granted"
+    assert credential == {**about, "token": "ok", "permission": "ok", "read": "ok", "names": names, "verdict": "ok"}
     assert parts == [{"part": part, "found": "ok", "verdict": "ok"} for part in ("ledger", "authorization.rules_file", "clock")]
 
     server, serving = await command("serve", "--config", str(path))

@@ -114,7 +114,7 @@ async def probed(door: Door) -> None:
     await door.ask(bodies[2], row=ROWS[2], If_Match="*")
 
 
-@pytest.mark.parametrize("version", ["v1.0", "beta"])
+@pytest.mark.parametrize("version", [pytest.param("v1.0", marks=pytest.mark.machine), "beta"])
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_what_is_described_is_what_is_there(live: Emulator, name: str, version: str):
     async with rest(live, **MERGE) as (_, caller):

@@ -25,7 +25,7 @@ async def bare(*arguments: str, folder: Path) -> tuple[int, str, str]:
     return process.returncode or 0, stdout.decode(), stderr.decode()
 
 
-@pytest.mark.parametrize("command", ["emulator", "demo"])
+@pytest.mark.parametrize("command", ["emulator", pytest.param("demo", marks=pytest.mark.machine)])
 async def test_a_command_that_needs_an_extra_says_which(command: str, tmp_path: Path):
     said = "the emulator needs trustme: pip install 'compliance-gateway[emulator]'\n"
     assert await bare(command, folder=tmp_path) == (1, "", said)

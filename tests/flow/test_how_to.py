@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from rig import outcome
 
 from gateway import cli
 from gateway.cli.emulator import config_for
@@ -127,7 +128,7 @@ def installed(folder: Path) -> None:
     (information / "entry_points.txt").write_text(f"[{group}]\n" + "\n".join(f"{k} = {v}" for k, v in kinds.items()))
 
 
-async def test_the_plug_in_that_is_shown_keeps_its_contract_and_is_taken(tmp_path: Path):
+async def test_the_plug_in_that_is_shown_keeps_its_contract_and_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     installed(tmp_path)
     test = blocks(PLUG_IN, "sh")[0].split()[1:]
     code, out = await python(tmp_path, *test, "-p", "no:cacheprovider")
@@ -135,10 +136,12 @@ async def test_the_plug_in_that_is_shown_keeps_its_contract_and_is_taken(tmp_pat
     async with Emulator() as emulator:
         values = config_for(emulator, "") | {"callers": tomllib.loads(blocks(PLUG_IN, "toml")[1])["callers"]}
         (tmp_path / "gateway.toml").write_text(tomli_w.dumps(values))
-        check = ("-m", "gateway", "check", "--json", "--config", str(tmp_path / "gateway.toml"))
-        code, without = await python(tmp_path, *check)
+        monkeypatch.chdir(tmp_path)  # the command's path begins with it
+        check = ("check", "--json", "--config", "gateway.toml")
+        code, without, err = await outcome(*check)
+        without += err
         assert (code, "keys.json cannot be read" in without) == (1, True), without
         (tmp_path / "keys.json").write_text(json.dumps({"hr": hashlib.sha256(b"key").hexdigest()}))
-        code, found = await python(tmp_path, *check)
-    assert code == 0, found
+        code, found, err = await outcome(*check)
+    assert code == 0, err
     assert {"part": "callers.key_file", "found": "ok", "verdict": "ok"} in list(map(json.loads, found.splitlines()))

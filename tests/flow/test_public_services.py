@@ -1,14 +1,18 @@
 """Health and reflection ask for no token, and hold nothing for who sends by halves."""
 
 import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 import pytest
+from frame_flood import DATA, END_HEADERS, END_STREAM, HEADERS, MESSAGE, PREFACE, block_of, frame
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from rig import gateway
 
-from gateway.doors.grpc_public import LONGEST, MOST_STREAMS
+from gateway.doors.grpc_public import LONGEST, MOST_OF_ONE, MOST_STREAMS
 from gateway.emulator import Emulator
 
 CHECK, WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
@@ -39,23 +43,50 @@ async def test_what_is_no_message_or_too_long_is_refused(live: Emulator, path: s
         assert await code_of(call) is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@asynccontextmanager
+async def watching(address: str, own: str, count: int) -> AsyncIterator[int]:
+    """So many streams of Watch on one connection from the address `own`. How many of them were taken."""
+    host, port = address.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=(own, 0))
+    block = block_of(WATCH.encode())
+    streams = range(1, 2 * count, 2)
+    asked = (frame(HEADERS, END_HEADERS, n, block) + frame(DATA, END_STREAM, n, MESSAGE) for n in streams)
+    writer.write(PREFACE + b"".join(asked))
+    told: dict[int, bool] = {}
+    async with asyncio.timeout(60):
+        while len(told) < count:
+            head = await reader.readexactly(9)
+            await reader.readexactly(int.from_bytes(head[:3]))
+            kind, stream = head[3], int.from_bytes(head[5:])
+            if kind == DATA or (kind == HEADERS and head[4] & END_STREAM):
+                told.setdefault(stream, kind == DATA)
+    yield sum(told.values())
+    writer.transport.abort()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="all of 127.0.0.0/8 is loopback on Linux alone")
 async def test_so_many_watch_and_no_more_and_checks_go_on(live: Emulator):
-    async with gateway(live) as rig:
-        watch = rig.channel.unary_stream(WATCH)
-        channels = [grpc.aio.insecure_channel(rig.address, options=[("grpc.use_local_subchannel_pool", 1)]) for _ in range(3)]
-        watching = [channels[n // 200].unary_stream(WATCH)(b"") for n in range(MOST_STREAMS["Watch"])]
-        for call in watching:
-            assert await call.read()
-        assert await code_of(watch(b"")) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    async with gateway(live) as rig, AsyncExitStack() as stack:
+        taken = 0
+        for own in range(2, 2 + MOST_STREAMS["Watch"] // MOST_OF_ONE["Watch"]):
+            taken += await stack.enter_async_context(watching(rig.address, f"127.0.0.{own}", MOST_OF_ONE["Watch"]))
+        assert taken == MOST_STREAMS["Watch"]
+        assert await code_of(rig.channel.unary_stream(WATCH)(b"")) is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert await rig.channel.unary_unary(CHECK)(b"") == b"\x08\x01"
-        for channel in channels:
-            await channel.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="all of 127.0.0.0/8 is loopback on Linux alone")
+async def test_who_watches_without_end_keeps_nobody_else_from_it(live: Emulator):
+    async with gateway(live) as rig, AsyncExitStack() as stack:
+        taken = [await stack.enter_async_context(watching(rig.address, "127.0.0.2", 300)) for _ in range(2)]
+        assert taken == [MOST_OF_ONE["Watch"], 0]
+        assert await rig.channel.unary_stream(WATCH)(b"").read() == b"\x08\x01"
 
 
 async def test_streams_of_reflection_are_bounded(live: Emulator):
     async with gateway(live) as rig:
         asked = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
-        calls = [rig.channel.stream_stream(REFLECTION)() for _ in range(MOST_STREAMS["ServerReflectionInfo"])]
+        calls = [rig.channel.stream_stream(REFLECTION)() for _ in range(MOST_OF_ONE["ServerReflectionInfo"])]
         for call in calls:
             await call.write(asked)
             assert await call.read()

@@ -8,7 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from rig import gateway
+import pytest
+from rig import gateway, outcome
 
 from gateway.cli.emulator import RULES
 from gateway.config import parse
@@ -25,13 +26,11 @@ def block(marker: str) -> str:
     return re.search(rf"<!-- {marker} -->\n```\w*\n(.*?)```\n<!-- end -->", README, re.DOTALL).group(1)
 
 
-async def test_the_demo_prints_what_the_readme_shows(tmp_path: Path):
-    command = (sys.executable, "-m", "gateway", "demo")
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=pipe, stderr=pipe)
-    stdout, stderr = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, stderr
-    shown, printed = (VARYING.sub("*", text).split("\n") for text in (block("demo output").rstrip(), stdout.decode().rstrip()))
+async def test_the_demo_prints_what_the_readme_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    code, stdout, stderr = await outcome("demo")
+    assert code == 0, stderr
+    shown, printed = (VARYING.sub("*", text).split("\n") for text in (block("demo output").rstrip(), stdout.rstrip()))
     assert shown == printed
 
 

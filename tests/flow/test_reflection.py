@@ -11,6 +11,7 @@ from gateway.emulator import Emulator
 from gateway.emulator.seeds import EMPTY
 
 SERVICE = "compliance_gateway.v1.ComplianceAssignmentService"
+SERVICES = {SERVICE, "compliance_gateway.v1.CompliancePolicyService"}
 REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 ASSIGNMENT = f"{EMPTY}_0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
 TARGET = {"group": {"groupId": "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"}}
@@ -26,6 +27,8 @@ REQUESTS = {
     "GetComplianceAssignmentRevision": {"number": 1},
     "RestoreComplianceAssignments": {"revision": 1},
     "GetQuota": {},
+    "ListCompliancePolicies": {},
+    "GetCompliancePolicy": {},
 }
 
 
@@ -35,10 +38,10 @@ async def ask(channel: grpc.aio.Channel, **what: str) -> reflection_pb2.ServerRe
     return await call.read()
 
 
-async def learned(channel: grpc.aio.Channel) -> descriptor_pool.DescriptorPool:
+async def learned(channel: grpc.aio.Channel, service: str) -> descriptor_pool.DescriptorPool:
     """Every file that the service needs, by following imports."""
     files: dict[str, descriptor_pb2.FileDescriptorProto] = {}
-    answer = await ask(channel, file_containing_symbol=SERVICE)
+    answer = await ask(channel, file_containing_symbol=service)
     todo = [descriptor_pb2.FileDescriptorProto.FromString(f) for f in answer.file_descriptor_response.file_descriptor_proto]
     while todo:
         file = todo.pop()
@@ -68,15 +71,17 @@ async def learned(channel: grpc.aio.Channel) -> descriptor_pool.DescriptorPool:
 async def test_every_rpc_is_callable_by_reflection_alone(documented: Emulator):
     async with gateway(documented) as rig:
         listed = {s.name for s in (await ask(rig.channel, list_services="")).list_services_response.service}
-        assert listed == {SERVICE, "grpc.health.v1.Health", *REFLECTION}
-        service = (await learned(rig.channel)).FindServiceByName(SERVICE)
-        assert {m.name for m in service.methods} == set(REQUESTS)
-        for method in sorted(service.methods, key=lambda method: list(REQUESTS).index(method.name)):
+        assert listed == {*SERVICES, "grpc.health.v1.Health", *REFLECTION}
+        pools = {name: await learned(rig.channel, name) for name in SERVICES}
+        methods = [method for name, pool in pools.items() for method in pool.FindServiceByName(name).methods]
+        assert {m.name for m in methods} == set(REQUESTS)
+        for method in sorted(methods, key=lambda method: list(REQUESTS).index(method.name)):
             request = message_factory.GetMessageClass(method.input_type)()
-            policy = {"deviceCompliancePolicyId": EMPTY} if method.name != "GetQuota" else {}
+            of_policy = "device_compliance_policy_id" in method.input_type.fields_by_name
+            policy = {"deviceCompliancePolicyId": EMPTY} if of_policy else {}
             json_format.ParseDict(policy | REQUESTS[method.name], request)
             rpc = rig.channel.unary_unary(
-                f"/{SERVICE}/{method.name}",
+                f"/{method.containing_service.full_name}/{method.name}",
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
             )
@@ -89,7 +94,7 @@ async def test_reflection_is_served_in_both_versions_unless_it_is_off(documented
     async with gateway(documented) as rig:
         answer = await rig.channel.stream_stream(f"/{name}/ServerReflectionInfo")(iter([request])).read()
         found = reflection_pb2.ServerReflectionResponse.FromString(answer).list_services_response.service
-        assert SERVICE in {service.name for service in found}
+        assert {service.name for service in found} >= SERVICES
     async with gateway(documented, server={"reflection": False}) as rig:
         call = rig.channel.stream_stream(f"/{name}/ServerReflectionInfo")(iter([request]))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -100,6 +105,6 @@ async def test_reflection_is_served_in_both_versions_unless_it_is_off(documented
 async def test_health(documented: Emulator):
     async with gateway(documented) as rig:
         health = health_pb2_grpc.HealthStub(rig.channel)
-        for name in ("", SERVICE):
+        for name in ("", *SERVICES):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING

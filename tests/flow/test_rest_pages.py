@@ -32,7 +32,7 @@ UP = {"ledger": "up", "writes": "up", "authorization.rules_file": "up", "clock":
 async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyPatch):
     ledger = NoLedger()
 
-    async def started(_: object) -> NoLedger:
+    async def started(_: object, *, shared: bool) -> NoLedger:
         return ledger
 
     monkeypatch.setattr(bootstrap, "started_ledger", started)
@@ -156,7 +156,7 @@ async def test_the_description_is_complete(live: Emulator):
         for operation in path.values()
         if "operationId" in operation
     }
-    of_policies = [name for name, operation in OPERATIONS.items() if operation.of_policy]
+    of_policies = [name for name, operation in OPERATIONS.items() if operation.of_policy and operation.http]
     assert names == {f"{name}.{version}" for name in (*of_policies, "batch") for version in ("v1.0", "beta")} | {
         "GetQuota.v1.0"
     }

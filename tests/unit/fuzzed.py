@@ -5,13 +5,17 @@ import json
 from collections.abc import Callable
 from typing import NamedTuple
 
+from any_bytes import CHANGES, LEAVES, NAMES, VALUES, changed, objects_like, utf_8
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import strategies as st
 from strangers import (
     ASSIGN,
+    EDIT,
     GOOD_HEADER,
     POLICY,
+    RESTORE,
+    REVISIONS,
     SET,
     STATIC,
     TOKENS,
@@ -30,6 +34,7 @@ from strangers import (
     static_lines,
 )
 
+from gateway.assignments.history import wanted_of
 from gateway.operations import OPERATIONS
 
 Entrance = Callable[[bytes], object]
@@ -43,6 +48,7 @@ BATCH = json.dumps(
         ]
     }
 ).encode()
+PAGE = TOKENS.token("deviceCompliancePolicies", "t", POLICY, 7)
 HEADERS = (
     b"Prefer: return=minimal, wait=10\nclient-request-id: a\nIdempotency-Key: k\nIf-None-Match: *\nContent-Encoding: gzip",
     b"Content-Type: application/json; charset=utf-8\nx-graph-tenant: t\nIf-Match: *\nHost: a:1",
@@ -54,7 +60,25 @@ TARGETS = (
     f"DELETE {SET}/x".encode(),
     f"POST {ASSIGN}".encode(),
     b"POST /beta/$batch",
+    f"GET {REVISIONS}/7?view=full".encode(),
+    f"GET {REVISIONS}?$filter=kind%20%3D%20FOREIGN&$top=3".encode(),
+    b"GET /quota",
     b"GET http://gateway/healthz",
+)
+
+
+FILTERS = (
+    b'kind = FOREIGN AND write_time >= "2026-01-31T00:00:00Z"',
+    b'write_time < 2026-01-31T23:59:59.5+01:00 AND kind="WRITE"',
+)
+EDITS = (
+    b'{"edits":[{"create":{"assignment":%s,"ifExists":"keep"}},{"delete":{"id":"x","allowMissing":true}}]}' % ROW,
+    b'{"edits":[{"update":{"id":"x","assignment":%s,"updateMask":"target"}},{"delete":%s}]}' % (ROW, ROW),
+)
+RESTORATIONS = (
+    b'{"revision":7,"scope":"wholeSet","allowEmpty":true}',
+    b'{"entry":"%s","onConflict":"force"}' % POLICY.encode(),
+    b'{"time":"2026-01-31T00:00:00Z","scope":"wholeSet","validateOnly":false}',
 )
 
 
@@ -84,8 +108,20 @@ def messages() -> list[bytes]:
         "CreateComplianceAssignment": {**own, "assignment": other, "request_id": "r"},
         "UpdateComplianceAssignment": {**one, "assignment": row, "update_mask": FieldMask(paths=["target"])},
         "ReplaceComplianceAssignments": {**own, "assignments": [row, other], "expected_count": 3},
-        "ListComplianceAssignments": {**own, "page_size": 3, "page_token": "x"},
-        "DeleteComplianceAssignment": one,
+        "ListComplianceAssignments": {**own, "page_size": 3, "page_token": PAGE},
+        "DeleteComplianceAssignment": {**one, "etag": f'"{"0" * 32}"', "validate_only": True},
+        "EditComplianceAssignments": {
+            **own,
+            "edits": [
+                {"create": {"assignment": other, "if_exists": 1}},
+                {"update": {"id": "x", "assignment": row, "keep_filter": True}},
+                {"delete": {"target": other.target, "allow_missing": True}},
+            ],
+        },
+        "ListComplianceAssignmentRevisions": {**own, "page_size": 3, "filter": FILTERS[0].decode()},
+        "GetComplianceAssignmentRevision": {**own, "number": 7, "view": 2},
+        "RestoreComplianceAssignments": {**own, "revision": 7, "scope": 2, "allow_empty": True},
+        "GetQuota": {},
     }
     return [
         bytes([list(OPERATIONS).index(name)]) + OPERATIONS[name].request(**fields).SerializeToString()
@@ -97,110 +133,22 @@ def batch(data: bytes) -> object:
     return rest("POST", "/beta/$batch", TYPE, data)
 
 
-LEAVES = st.sampled_from(
-    [
-        "1",
-        "0",
-        "-0",
-        "1.10",
-        "1e308",
-        "1e999999999",
-        "-1e-400",
-        "999999999999999999999",
-        "NaN",
-        "true",
-        "null",
-        '""',
-        '"\\ud800"',
-        '"\\u0000"',
-        '"😀"',
-        '"x',
-    ]
-) | st.text(max_size=12).map(json.dumps)
-NAMES = st.sampled_from(
-    [
-        "target",
-        "groupId",
-        "@odata.type",
-        "assignments",
-        "id",
-        "source",
-        "requests",
-        "method",
-        "url",
-        "headers",
-        "body",
-        "dependsOn",
-        "a",
-        "deviceAndAppManagementAssignmentFilterId",
-        "deviceAndAppManagementAssignmentFilterType",
-        "allowEmpty",
-        "expectedCount",
-        "alg",
-        "kid",
-        "iss",
-        "aud",
-        "sub",
-        "exp",
-        "iat",
-        "nbf",
-    ]
-) | st.text(max_size=4)
-VALUES = st.recursive(
-    LEAVES,
-    lambda inner: (
-        st.lists(inner, max_size=4).map(lambda items: f"[{','.join(items)}]")
-        | st.lists(st.tuples(NAMES.map(json.dumps), inner), max_size=4).map(
-            lambda pairs: "{" + ",".join(f"{name}:{value}" for name, value in pairs) + "}"
-        )
-    ),
-    max_leaves=12,
-)
-PAIRS = st.lists(st.tuples(NAMES.map(json.dumps), VALUES), min_size=1, max_size=3)
-
-
-def utf_8(texts: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
-    return texts.map(lambda text: text.encode("utf-8", "surrogatepass"))
-
-
-def with_pairs(text: bytes, pairs: list[tuple[str, str]], first: bool) -> str:
-    """The object with more pairs, which may be twins of those that it has."""
-    more = ",".join(f"{name}:{value}" for name, value in pairs)
-    inner = text.decode().strip()[1:-1]
-    return "{" + (f"{more},{inner}" if first else f"{inner},{more}") + "}"
-
-
-def objects_like(text: bytes) -> st.SearchStrategy[str]:
-    return st.builds(with_pairs, st.just(text), PAIRS, st.booleans())
-
-
 JSON = utf_8(VALUES)
+MOMENTS = st.datetimes().map(lambda moment: moment.isoformat()) | st.text(max_size=30)
+COMPARISONS = st.lists(
+    st.builds("{} {} {}".format, st.sampled_from(["kind", "write_time"]), st.sampled_from(["=", ">=", "<"]), MOMENTS),
+    max_size=3,
+).map(" AND ".join)
 TARGET = ROW.partition(b":")[2][:-1]
 ROWS = st.one_of(objects_like(ROW), objects_like(UNKNOWN), objects_like(TARGET).map(lambda target: f'{{"target":{target}}}'))
-ITEMS = st.one_of(map(objects_like, (json.dumps(item).encode() for item in json.loads(BATCH)["requests"])))
-CLAIMS = objects_like(good_claims())
-
-
-def changed(data: bytes, changes: list[tuple[int, float, int, bytes]]) -> bytes:
-    """A piece put in, left out, doubled or moved, at each of the places."""
-    out = bytearray(data)
-    for kind, where, size, piece in changes:
-        at = int(where * len(out))
-        if kind == 0:
-            out[at : at + len(piece)] = piece
-        elif kind == 1:
-            del out[at : at + size]
-        elif kind == 2:
-            out[at:at] = out[at : at + size] * 2
-        else:
-            out[at:at] = piece * size
-    return bytes(out)
-
-
-PIECES = st.binary(min_size=1, max_size=4) | st.sampled_from(
-    [b"'", b'"', b"%27)", b"..", b"/", b"\\", b"{", b"[", b",", b"\xff", b"="]
+ITEMS = st.one_of(map(objects_like, (json.dumps(item).encode() for item in json.loads(BATCH)["requests"]))) | st.builds(
+    '{{"id":{},"method":"GET","url":{},"headers":{{{}:{}}}}}'.format,
+    LEAVES,
+    LEAVES | st.just(f'"{SET}"'),
+    NAMES.map(json.dumps),
+    LEAVES,
 )
-CHANGES = st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1, exclude_max=True), st.integers(1, 40), PIECES), max_size=4)
+CLAIMS = objects_like(good_claims())
 
 
 LINE = (b"a" * 64, b"b" * 32, b"c" * 64)
@@ -218,6 +166,10 @@ class Fuzzed(NamedTuple):
         return st.builds(changed, st.sampled_from(self.seeds), CHANGES) | self.more | st.binary(max_size=200)
 
 
+def creation(row: str) -> str:
+    return f'{{"create":{{"assignment":{row}}}}}'
+
+
 def token_parts(data: bytes) -> object:
     header, _, claims = data.partition(b"\0")
     return bearer(signed(header, claims))
@@ -231,6 +183,15 @@ ENTRANCES = {
         (b'{"assignments":[%s,%s],"expectedCount":2}' % (ROW, UNKNOWN),),
         utf_8(st.lists(ROWS, max_size=3).map(lambda rows: f'{{"assignments":[{",".join(rows)}]}}')),
     ),
+    "edits": Fuzzed(
+        lambda data: rest("POST", EDIT, TYPE, data),
+        EDITS,
+        utf_8(st.lists(ROWS, max_size=3).map(lambda rows: f'{{"edits":[{",".join(map(creation, rows))}]}}')),
+    ),
+    "restoration": Fuzzed(
+        lambda data: rest("POST", RESTORE, TYPE, data), RESTORATIONS, utf_8(st.one_of(map(objects_like, RESTORATIONS)))
+    ),
+    "filter": Fuzzed(lambda data: wanted_of(data.decode("utf-8", "replace")), FILTERS, utf_8(COMPARISONS)),
     "batch": Fuzzed(
         batch, (BATCH,), utf_8(st.lists(ITEMS, min_size=1, max_size=3).map(lambda items: f'{{"requests":[{",".join(items)}]}}'))
     ),
@@ -246,7 +207,7 @@ ENTRANCES = {
         lambda data: rest("DELETE", f"{SET}/x", (("Idempotency-Key", data.decode("utf-8", "surrogateescape")),)),
         (b"key-1", b""),
     ),
-    "page token": Fuzzed(page_token, (TOKENS.token("deviceCompliancePolicies", "t", POLICY, 7).encode(), b"A" * 32)),
+    "page token": Fuzzed(page_token, (PAGE.encode(), b"A" * 32)),
     "authorization": Fuzzed(
         lambda data: caller({"authorization": (data.decode("utf-8", "surrogateescape"),)}),
         (b"Bearer " + STATIC.encode(), b"Basic eA=="),

@@ -9,6 +9,7 @@ from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from google.protobuf.message import Message
 from strangers import (
     ASSIGN,
+    EDIT,
     GOOD_HEADER,
     POLICY,
     POWERLESS,
@@ -30,6 +31,7 @@ CREATE, UPDATE, REPLACE, LIST, GET = (
     f"{kind}ComplianceAssignment{'s' if kind in ('Replace', 'List') else ''}"
     for kind in ("Create", "Update", "Replace", "List", "Get")
 )
+EDIT_ALL, REVISIONS_OF = "EditComplianceAssignments", "ListComplianceAssignmentRevisions"
 MIB = 1 << 20
 OWN = {"device_compliance_policy_id": POLICY}
 ONE = {**OWN, "device_compliance_policy_assignment_id": "x"}
@@ -135,6 +137,22 @@ def rest_rows(count: int) -> bytes:
     return json.dumps({"assignments": [{"target": {"@odata.type": kind, "groupId": one}} for one in GUIDS[:count]]}).encode()
 
 
+def edits(count: int, row_id: str = "x", mask: int = 0) -> Message:
+    target = {"target": {"group": {"group_id": POLICY}}}
+    update = {"id": row_id, "assignment": target, "update_mask": {"paths": ["target"] * mask}}
+    return pb.EditComplianceAssignmentsRequest(**OWN, edits=[{"update": update}] * count)
+
+
+def rest_edits(count: int) -> bytes:
+    kind = "#microsoft.graph.groupAssignmentTarget"
+    targets = [{"target": {"@odata.type": kind, "groupId": one}} for one in GUIDS[:count]]
+    return json.dumps({"edits": [{"create": {"assignment": one, "ifExists": "keep"}} for one in targets]}).encode()
+
+
+def filtered(text: str) -> Message:
+    return pb.ListComplianceAssignmentRevisionsRequest(**OWN, filter=text)
+
+
 def compressed(length: int) -> Callable[[], object]:
     data = gzip.compress(b" " * length)
     return lambda: rest("POST", SET, (*TYPE, ("Content-Encoding", "gzip")), data)
@@ -213,7 +231,7 @@ INPUTS = {
     "dependencies of a batch": Grown(body(circle, "/beta/$batch"), 4_000, 300_000, TOO_LONG),
     "a path in a batch": Grown(body(lambda n: batch(1, url="('" * n), "/beta/$batch"), 100_000, MIB, TOO_LONG),
     "a policy in a batch": Grown(
-        body(lambda n: batch(1, url=SET.replace(POLICY, "%e4" * n)), "/beta/$batch"), 50_000, MIB, TOO_LONG
+        body(lambda n: batch(1, url=SET.replace(POLICY, "%e4" * n)), "/beta/$batch"), 5_000, MIB, TOO_LONG
     ),
     "a query in a batch": Grown(body(lambda n: batch(1, url=SET + "?" + "$top=1&" * n), "/beta/$batch"), 2_000, MIB, TOO_LONG),
     "a mask in a batch": Grown(
@@ -256,11 +274,19 @@ INPUTS = {
     "a filter's id": Grown(message(CREATE, lambda n: creation(all_devices={}, **{FILTER_ID: "a" * n})), *LARGE),
     "rows": Grown(message(REPLACE, lambda n: rows([{"group": {"group_id": POLICY}}] * n)), *SETS),
     "wrong rows": Grown(message(REPLACE, lambda n: rows([{"group": {"group_id": "x"}}] * n)), *SETS),
-    "rows without end": Grown(message(REPLACE, empty_rows), 20_000, 600_000, "MESSAGE_TOO_LARGE", flat=True),
+    "rows without end": Grown(message(REPLACE, empty_rows), 4_000, 600_000, "MESSAGE_TOO_LARGE", flat=True),
     "rows of one without a permit": Grown(
-        message(REPLACE, empty_rows, POWERLESS), 20_000, 600_000, "CALLER_NOT_PERMITTED", flat=True
+        message(REPLACE, empty_rows, POWERLESS), 4_000, 600_000, "CALLER_NOT_PERMITTED", flat=True
     ),
     "filters of rows": Grown(message(REPLACE, filtered_rows), *SETS),
+    "edits": Grown(message(EDIT_ALL, edits), *SETS),
+    "edits over REST": Grown(body(rest_edits, EDIT), 250, 1001, WRONG),
+    "wrong edits": Grown(message(EDIT_ALL, lambda n: pb.EditComplianceAssignmentsRequest(**OWN, edits=[{}] * n)), *SETS),
+    "an id of an edit": Grown(message(EDIT_ALL, lambda n: edits(1, "a" * n)), *LARGE),
+    "a mask of an edit": Grown(message(EDIT_ALL, lambda n: edits(1, mask=n)), 5_000, 600_000, "MESSAGE_TOO_LARGE"),
+    "a filter of revisions": Grown(message(REVISIONS_OF, lambda n: filtered("kind = WRITE AND " * n)), 7, 40, "INVALID_FIELD"),
+    "blanks of a filter": Grown(message(REVISIONS_OF, lambda n: filtered(" " * n + "x")), 120, 513, "INVALID_FIELD"),
+    "digits of a filter": Grown(message(REVISIONS_OF, lambda n: filtered("kind = " + "1" * n)), 120, 500, "INVALID_FIELD"),
     "rows over REST": Grown(body(rest_rows, ASSIGN), 250, 1001, WRONG),
     "a mask": Grown(message(UPDATE, masked), 5_000, 600_000, "MESSAGE_TOO_LARGE"),
     "GUIDs of an unknown target": Grown(message(CREATE, lambda n: unknown(json.dumps({"a": GUIDS[:n]}))), 400, *LONG),

@@ -22,15 +22,17 @@ from fake_ledger import NoLedger
 from jwt.algorithms import ECAlgorithm
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gateway.assignments.edits import ReplaceAll, Together
+from gateway.assignments.history import wanted_of
 from gateway.assignments.page_tokens import PageTokens
+from gateway.assignments.requests import EDITS
 from gateway.bootstrap import pipeline, steps, welcome
-from gateway.call import Call, Handler
+from gateway.call import Call, Handler, permit
 from gateway.config import ConfigError, load_static, parse
 from gateway.doors.grpc_door import GrpcDoor, _metadata
 from gateway.doors.rest_door import RestDoor
 from gateway.errors import GatewayError, Kind
-from gateway.odata import JsonError
-from gateway.odata.text import loads_strictly
+from gateway.odata import JsonError, dumps, loads_strictly
 from gateway.operations import OPERATIONS
 from gateway.pipeline.audit import Audit
 from gateway.pipeline.authenticate import Authenticate
@@ -45,7 +47,7 @@ REFUSALS = (JsonError, ConfigError, GatewayError)
 POLICIES = "/deviceManagement/deviceCompliancePolicies"
 POLICY = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32"
 SET = f"/beta{POLICIES}/{POLICY}/assignments"
-ASSIGN = f"/beta{POLICIES}/{POLICY}/assign"
+ASSIGN, EDIT, RESTORE, REVISIONS = (f"/beta{POLICIES}/{POLICY}/{name}" for name in ("assign", "edit", "restore", "revisions"))
 TYPE = (("Content-Type", "application/json"),)
 ISSUER, AUDIENCE = "https://issuer.example/", "compliance-gateway"
 STATIC, POWERLESS = new_token(), new_token()
@@ -81,7 +83,21 @@ CONFIG = _config()
 
 
 async def _answer(call: Call) -> Any:
+    """What the service makes of a message before it asks anybody; what it would send can be sent."""
+    message: Any = call.message
+    if call.operation.name in EDITS:
+        dumps(targets_in(EDITS[call.operation.name](message, permit))).encode()
+    if token := getattr(message, "page_token", ""):
+        TOKENS.offset(token, "deviceCompliancePolicies", "t", message.device_compliance_policy_id)
+    wanted_of(getattr(message, "filter", ""))
     return call.operation.response()
+
+
+def targets_in(edit: Any) -> list[Any]:
+    """The targets that an edit names."""
+    if isinstance(edit, Together):
+        return [target for one in edit.edits for target in targets_in(one)]
+    return list(edit.targets) if isinstance(edit, ReplaceAll) else [getattr(edit, "target", None)]
 
 
 async def _passed_on(call: Call, next_handler: Handler) -> Any:

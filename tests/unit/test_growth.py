@@ -110,6 +110,7 @@ TAKEN = {
     "brackets after an escaped quote": b'["a\\"' + b"[" * 100 + b'", "\\\\"]',
     "the greatest double": b"1.7976931348623157e308",
     "the greatest whole number": str(int(sys.float_info.max)).encode(),
+    "a character of two halves": b'{"\\ud83d\\uDE00": "\\\\ud800"}',
     "more digits than a double has": b"0.1000000000000000055511151231257827",
 }
 REFUSED = {
@@ -127,6 +128,9 @@ REFUSED = {
     "just more than the greatest double": (b'{"n": 1.8e308}', "double"),
     "just less than the least": (b'{"n": [-1.8e308]}', "double"),
     "a whole number that is just no double": (b"18" + b"0" * 307, "double"),
+    "half a character": (b'["\\uD83D"]', "half a surrogate pair"),
+    "the halves of a character in the wrong order": (b'["\\ude00\\ud83d"]', "half a surrogate pair"),
+    "half a character for a key": (b'{"a": [{"\\udfff": 1}]}', "half a surrogate pair"),
     "a whole number of 310 digits": (b"9" * 310, "double"),
 }
 
@@ -137,7 +141,7 @@ def test_json_within_the_limits_is_taken(name: str):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_json_that_is_too_deep_or_has_numbers_that_no_reader_takes_is_refused(name: str):
+def test_json_that_is_too_deep_or_has_what_no_reader_takes_is_refused(name: str):
     text, rule = REFUSED[name]
     with pytest.raises(JsonError, match=rule):
         loads_strictly(text)

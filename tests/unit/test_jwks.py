@@ -108,7 +108,11 @@ async def test_strangers_make_an_issuer_be_asked_now_and_then(fake: FakeIssuer, 
     assert fake.asked == 1
 
 
-@pytest.mark.parametrize("text", [b"nonsense", b"[]", b"{}", b'{"keys": 1}', b'{"keys": []}', b'{"keys": [7]}', b"[" * 100_000])
+NO_SETS = [b"nonsense", b"[]", b"{}", b'{"keys": 1}', b'{"keys": []}', b'{"keys": [7]}', b"[" * 100_000]
+NO_SETS += [json.dumps({"keys": [jwk(KEY, "one") | {"alg": "none"}]}).encode()]
+
+
+@pytest.mark.parametrize("text", NO_SETS, ids=range(len(NO_SETS)))
 async def test_what_is_no_set_of_keys_is_said_and_the_keys_before_stay(fake: FakeIssuer, tokens: JsonWebTokens, text: bytes):
     assert await knows(tokens, signed())
     fake.text = text

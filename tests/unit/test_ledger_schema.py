@@ -1,6 +1,8 @@
 """The tables and their versions, in both databases."""
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from gateway.config import LedgerConfig
 from gateway.entry import OK, Entry
@@ -174,3 +177,11 @@ async def test_bringing_it_up_to_date_may_take_long(url: str, tmp_path: Path, mo
     if url.startswith("postgresql"):
         assert ledger._store._connection.exec_driver_sql("SHOW statement_timeout").scalar() == "3s", "as before"
     await ledger.close()
+
+
+def test_the_steps_are_those_of_alembic_which_only_a_migration_imports():
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    assert schema.steps() == tuple(step.revision for step in ScriptDirectory.from_config(config).walk_revisions())
+    imports = "import sys, gateway.ledger.sql_ledger; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0

@@ -127,6 +127,59 @@ func (IfExists) EnumDescriptor() ([]byte, []int) {
 	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{0}
 }
 
+// How much of assignments to tell.
+type AssignmentView int32
+
+const (
+	// As BASIC.
+	AssignmentView_ASSIGNMENT_VIEW_UNSPECIFIED AssignmentView = 0
+	// The assignments alone.
+	AssignmentView_ASSIGNMENT_VIEW_BASIC AssignmentView = 1
+	// The display names of policy, groups and filters as well, for callers that have the permission ReadNames.
+	AssignmentView_ASSIGNMENT_VIEW_WITH_NAMES AssignmentView = 2
+)
+
+// Enum value maps for AssignmentView.
+var (
+	AssignmentView_name = map[int32]string{
+		0: "ASSIGNMENT_VIEW_UNSPECIFIED",
+		1: "ASSIGNMENT_VIEW_BASIC",
+		2: "ASSIGNMENT_VIEW_WITH_NAMES",
+	}
+	AssignmentView_value = map[string]int32{
+		"ASSIGNMENT_VIEW_UNSPECIFIED": 0,
+		"ASSIGNMENT_VIEW_BASIC":       1,
+		"ASSIGNMENT_VIEW_WITH_NAMES":  2,
+	}
+)
+
+func (x AssignmentView) Enum() *AssignmentView {
+	p := new(AssignmentView)
+	*p = x
+	return p
+}
+
+func (x AssignmentView) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AssignmentView) Descriptor() protoreflect.EnumDescriptor {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[1].Descriptor()
+}
+
+func (AssignmentView) Type() protoreflect.EnumType {
+	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[1]
+}
+
+func (x AssignmentView) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AssignmentView.Descriptor instead.
+func (AssignmentView) EnumDescriptor() ([]byte, []int) {
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{1}
+}
+
 // How much of a revision to tell.
 type RevisionView int32
 
@@ -137,6 +190,10 @@ const (
 	RevisionView_REVISION_VIEW_BASIC RevisionView = 1
 	// The whole sets before and after as well.
 	RevisionView_REVISION_VIEW_FULL RevisionView = 2
+	// As BASIC, and the display names of policy, groups and filters, for callers that have the permission ReadNames.
+	RevisionView_REVISION_VIEW_WITH_NAMES RevisionView = 3
+	// As FULL, and the names.
+	RevisionView_REVISION_VIEW_FULL_WITH_NAMES RevisionView = 4
 )
 
 // Enum value maps for RevisionView.
@@ -145,11 +202,15 @@ var (
 		0: "REVISION_VIEW_UNSPECIFIED",
 		1: "REVISION_VIEW_BASIC",
 		2: "REVISION_VIEW_FULL",
+		3: "REVISION_VIEW_WITH_NAMES",
+		4: "REVISION_VIEW_FULL_WITH_NAMES",
 	}
 	RevisionView_value = map[string]int32{
-		"REVISION_VIEW_UNSPECIFIED": 0,
-		"REVISION_VIEW_BASIC":       1,
-		"REVISION_VIEW_FULL":        2,
+		"REVISION_VIEW_UNSPECIFIED":     0,
+		"REVISION_VIEW_BASIC":           1,
+		"REVISION_VIEW_FULL":            2,
+		"REVISION_VIEW_WITH_NAMES":      3,
+		"REVISION_VIEW_FULL_WITH_NAMES": 4,
 	}
 )
 
@@ -164,11 +225,11 @@ func (x RevisionView) String() string {
 }
 
 func (RevisionView) Descriptor() protoreflect.EnumDescriptor {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[1].Descriptor()
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[2].Descriptor()
 }
 
 func (RevisionView) Type() protoreflect.EnumType {
-	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[1]
+	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[2]
 }
 
 func (x RevisionView) Number() protoreflect.EnumNumber {
@@ -177,7 +238,7 @@ func (x RevisionView) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RevisionView.Descriptor instead.
 func (RevisionView) EnumDescriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{1}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{2}
 }
 
 // How much a restoration is about.
@@ -217,11 +278,11 @@ func (x RestoreScope) String() string {
 }
 
 func (RestoreScope) Descriptor() protoreflect.EnumDescriptor {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[2].Descriptor()
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[3].Descriptor()
 }
 
 func (RestoreScope) Type() protoreflect.EnumType {
-	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[2]
+	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[3]
 }
 
 func (x RestoreScope) Number() protoreflect.EnumNumber {
@@ -230,7 +291,7 @@ func (x RestoreScope) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RestoreScope.Descriptor instead.
 func (RestoreScope) EnumDescriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{2}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{3}
 }
 
 // What to do with an assignment that somebody has changed since.
@@ -270,11 +331,11 @@ func (x OnConflict) String() string {
 }
 
 func (OnConflict) Descriptor() protoreflect.EnumDescriptor {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[3].Descriptor()
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[4].Descriptor()
 }
 
 func (OnConflict) Type() protoreflect.EnumType {
-	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[3]
+	return &file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes[4]
 }
 
 func (x OnConflict) Number() protoreflect.EnumNumber {
@@ -283,7 +344,7 @@ func (x OnConflict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OnConflict.Descriptor instead.
 func (OnConflict) EnumDescriptor() ([]byte, []int) {
-	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{3}
+	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{4}
 }
 
 // Asks for the quota of the tenant of the call.
@@ -477,7 +538,9 @@ type ListComplianceAssignmentsRequest struct {
 	// How many assignments a page may have: 1 to 1,000; 0 is 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before, for the same policy; empty for the first page.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// How much of them.
+	View          AssignmentView `protobuf:"varint,4,opt,name=view,proto3,enum=compliance_gateway.v1.AssignmentView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -533,6 +596,13 @@ func (x *ListComplianceAssignmentsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListComplianceAssignmentsRequest) GetView() AssignmentView {
+	if x != nil {
+		return x.View
+	}
+	return AssignmentView_ASSIGNMENT_VIEW_UNSPECIFIED
+}
+
 // A page of a policy's assignments.
 type ListComplianceAssignmentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -541,7 +611,9 @@ type ListComplianceAssignmentsResponse struct {
 	// Asks for the next page; empty on the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Of the whole set; on the first page alone.
-	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// With names: of the policy, and of each group and filter on this page.
+	Names         []*ObjectName `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -595,6 +667,13 @@ func (x *ListComplianceAssignmentsResponse) GetEtag() string {
 		return x.Etag
 	}
 	return ""
+}
+
+func (x *ListComplianceAssignmentsResponse) GetNames() []*ObjectName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
 }
 
 // Asks to change one assignment.
@@ -1144,7 +1223,9 @@ type ListComplianceAssignmentRevisionsRequest struct {
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Which revisions (AIP-160): comparisons such as `kind = FOREIGN` and `write_time >= "2026-01-31T00:00:00Z"`, with AND between
 	// them; empty for all.
-	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	// How much of them: a list tells no whole sets.
+	View          RevisionView `protobuf:"varint,5,opt,name=view,proto3,enum=compliance_gateway.v1.RevisionView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1207,6 +1288,13 @@ func (x *ListComplianceAssignmentRevisionsRequest) GetFilter() string {
 	return ""
 }
 
+func (x *ListComplianceAssignmentRevisionsRequest) GetView() RevisionView {
+	if x != nil {
+		return x.View
+	}
+	return RevisionView_REVISION_VIEW_UNSPECIFIED
+}
+
 // A page of a policy's revisions.
 type ListComplianceAssignmentRevisionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1214,6 +1302,8 @@ type ListComplianceAssignmentRevisionsResponse struct {
 	Revisions []*ComplianceAssignmentRevision `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
 	// Asks for the next page; empty on the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// With names: of the policy, and of each group and filter on this page.
+	Names         []*ObjectName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1260,6 +1350,13 @@ func (x *ListComplianceAssignmentRevisionsResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListComplianceAssignmentRevisionsResponse) GetNames() []*ObjectName {
+	if x != nil {
+		return x.Names
+	}
+	return nil
 }
 
 // Asks for one revision.
@@ -1722,7 +1819,7 @@ var File_compliance_gateway_v1_compliance_assignment_service_proto protoreflect.
 
 const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "" +
 	"\n" +
-	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a!compliance_gateway/v1/quota.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
+	"9compliance_gateway/v1/compliance_assignment_service.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\"compliance_gateway/v1/change.proto\x1a compliance_gateway/v1/name.proto\x1a!compliance_gateway/v1/quota.proto\x1a$compliance_gateway/v1/revision.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
 	"\x0fGetQuotaRequest\"\xd1\x02\n" +
 	"!CreateComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12W\n" +
@@ -1736,16 +1833,18 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"\x04etag\x18\x06 \x01(\tR\x04etag\"\xb3\x01\n" +
 	"\x1eGetComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12R\n" +
-	"&device_compliance_policy_assignment_id\x18\x02 \x01(\tR\"deviceCompliancePolicyAssignmentId\"\x9d\x01\n" +
+	"&device_compliance_policy_assignment_id\x18\x02 \x01(\tR\"deviceCompliancePolicyAssignmentId\"\xd8\x01\n" +
 	" ListComplianceAssignmentsRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xba\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x129\n" +
+	"\x04view\x18\x04 \x01(\x0e2%.compliance_gateway.v1.AssignmentViewR\x04view\"\xf3\x01\n" +
 	"!ListComplianceAssignmentsResponse\x12Y\n" +
 	"\vassignments\x18\x01 \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\vassignments\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x12\n" +
-	"\x04etag\x18\x03 \x01(\tR\x04etag\"\xc5\x03\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x127\n" +
+	"\x05names\x18\x04 \x03(\v2!.compliance_gateway.v1.ObjectNameR\x05names\"\xc5\x03\n" +
 	"!UpdateComplianceAssignmentRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12R\n" +
 	"&device_compliance_policy_assignment_id\x18\x02 \x01(\tR\"deviceCompliancePolicyAssignmentId\x12W\n" +
@@ -1812,16 +1911,18 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\x12\x12\n" +
 	"\x04etag\x18\x05 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"\xbd\x01\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"\xf6\x01\n" +
 	"(ListComplianceAssignmentRevisionsRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n" +
-	"\x06filter\x18\x04 \x01(\tR\x06filter\"\xa6\x01\n" +
+	"\x06filter\x18\x04 \x01(\tR\x06filter\x127\n" +
+	"\x04view\x18\x05 \x01(\x0e2#.compliance_gateway.v1.RevisionViewR\x04view\"\xdf\x01\n" +
 	")ListComplianceAssignmentRevisionsResponse\x12Q\n" +
 	"\trevisions\x18\x01 \x03(\v23.compliance_gateway.v1.ComplianceAssignmentRevisionR\trevisions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb8\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x127\n" +
+	"\x05names\x18\x03 \x03(\v2!.compliance_gateway.v1.ObjectNameR\x05names\"\xb8\x01\n" +
 	"&GetComplianceAssignmentRevisionRequest\x12=\n" +
 	"\x1bdevice_compliance_policy_id\x18\x01 \x01(\tR\x18deviceCompliancePolicyId\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x03R\x06number\x127\n" +
@@ -1845,11 +1946,17 @@ const file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc = "
 	"\bIfExists\x12\x19\n" +
 	"\x15IF_EXISTS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eIF_EXISTS_KEEP\x10\x01\x12\x15\n" +
-	"\x11IF_EXISTS_REPLACE\x10\x02*^\n" +
+	"\x11IF_EXISTS_REPLACE\x10\x02*l\n" +
+	"\x0eAssignmentView\x12\x1f\n" +
+	"\x1bASSIGNMENT_VIEW_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15ASSIGNMENT_VIEW_BASIC\x10\x01\x12\x1e\n" +
+	"\x1aASSIGNMENT_VIEW_WITH_NAMES\x10\x02*\x9f\x01\n" +
 	"\fRevisionView\x12\x1d\n" +
 	"\x19REVISION_VIEW_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13REVISION_VIEW_BASIC\x10\x01\x12\x16\n" +
-	"\x12REVISION_VIEW_FULL\x10\x02*e\n" +
+	"\x12REVISION_VIEW_FULL\x10\x02\x12\x1c\n" +
+	"\x18REVISION_VIEW_WITH_NAMES\x10\x03\x12!\n" +
+	"\x1dREVISION_VIEW_FULL_WITH_NAMES\x10\x04*e\n" +
 	"\fRestoreScope\x12\x1d\n" +
 	"\x19RESTORE_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15RESTORE_SCOPE_TOUCHED\x10\x01\x12\x1b\n" +
@@ -1885,89 +1992,95 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(
 	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescData
 }
 
-var file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_compliance_gateway_v1_compliance_assignment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_compliance_gateway_v1_compliance_assignment_service_proto_goTypes = []any{
 	(IfExists)(0),                                     // 0: compliance_gateway.v1.IfExists
-	(RevisionView)(0),                                 // 1: compliance_gateway.v1.RevisionView
-	(RestoreScope)(0),                                 // 2: compliance_gateway.v1.RestoreScope
-	(OnConflict)(0),                                   // 3: compliance_gateway.v1.OnConflict
-	(*GetQuotaRequest)(nil),                           // 4: compliance_gateway.v1.GetQuotaRequest
-	(*CreateComplianceAssignmentRequest)(nil),         // 5: compliance_gateway.v1.CreateComplianceAssignmentRequest
-	(*GetComplianceAssignmentRequest)(nil),            // 6: compliance_gateway.v1.GetComplianceAssignmentRequest
-	(*ListComplianceAssignmentsRequest)(nil),          // 7: compliance_gateway.v1.ListComplianceAssignmentsRequest
-	(*ListComplianceAssignmentsResponse)(nil),         // 8: compliance_gateway.v1.ListComplianceAssignmentsResponse
-	(*UpdateComplianceAssignmentRequest)(nil),         // 9: compliance_gateway.v1.UpdateComplianceAssignmentRequest
-	(*DeleteComplianceAssignmentRequest)(nil),         // 10: compliance_gateway.v1.DeleteComplianceAssignmentRequest
-	(*ReplaceComplianceAssignmentsRequest)(nil),       // 11: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
-	(*ReplaceComplianceAssignmentsResponse)(nil),      // 12: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
-	(*ComplianceAssignmentEdit)(nil),                  // 13: compliance_gateway.v1.ComplianceAssignmentEdit
-	(*EditComplianceAssignmentsRequest)(nil),          // 14: compliance_gateway.v1.EditComplianceAssignmentsRequest
-	(*ListComplianceAssignmentRevisionsRequest)(nil),  // 15: compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
-	(*ListComplianceAssignmentRevisionsResponse)(nil), // 16: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
-	(*GetComplianceAssignmentRevisionRequest)(nil),    // 17: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
-	(*RestoreComplianceAssignmentsRequest)(nil),       // 18: compliance_gateway.v1.RestoreComplianceAssignmentsRequest
-	(*ComplianceAssignmentEdit_Create)(nil),           // 19: compliance_gateway.v1.ComplianceAssignmentEdit.Create
-	(*ComplianceAssignmentEdit_Update)(nil),           // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Update
-	(*ComplianceAssignmentEdit_Delete)(nil),           // 21: compliance_gateway.v1.ComplianceAssignmentEdit.Delete
-	(*DeviceCompliancePolicyAssignment)(nil),          // 22: compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	(*fieldmaskpb.FieldMask)(nil),                     // 23: google.protobuf.FieldMask
-	(*ComplianceAssignmentRevision)(nil),              // 24: compliance_gateway.v1.ComplianceAssignmentRevision
-	(*timestamppb.Timestamp)(nil),                     // 25: google.protobuf.Timestamp
-	(*DeviceAndAppManagementAssignmentTarget)(nil),    // 26: compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
-	(*emptypb.Empty)(nil),                             // 27: google.protobuf.Empty
-	(*ComplianceAssignmentsChange)(nil),               // 28: compliance_gateway.v1.ComplianceAssignmentsChange
-	(*Quota)(nil),                                     // 29: compliance_gateway.v1.Quota
+	(AssignmentView)(0),                               // 1: compliance_gateway.v1.AssignmentView
+	(RevisionView)(0),                                 // 2: compliance_gateway.v1.RevisionView
+	(RestoreScope)(0),                                 // 3: compliance_gateway.v1.RestoreScope
+	(OnConflict)(0),                                   // 4: compliance_gateway.v1.OnConflict
+	(*GetQuotaRequest)(nil),                           // 5: compliance_gateway.v1.GetQuotaRequest
+	(*CreateComplianceAssignmentRequest)(nil),         // 6: compliance_gateway.v1.CreateComplianceAssignmentRequest
+	(*GetComplianceAssignmentRequest)(nil),            // 7: compliance_gateway.v1.GetComplianceAssignmentRequest
+	(*ListComplianceAssignmentsRequest)(nil),          // 8: compliance_gateway.v1.ListComplianceAssignmentsRequest
+	(*ListComplianceAssignmentsResponse)(nil),         // 9: compliance_gateway.v1.ListComplianceAssignmentsResponse
+	(*UpdateComplianceAssignmentRequest)(nil),         // 10: compliance_gateway.v1.UpdateComplianceAssignmentRequest
+	(*DeleteComplianceAssignmentRequest)(nil),         // 11: compliance_gateway.v1.DeleteComplianceAssignmentRequest
+	(*ReplaceComplianceAssignmentsRequest)(nil),       // 12: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
+	(*ReplaceComplianceAssignmentsResponse)(nil),      // 13: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
+	(*ComplianceAssignmentEdit)(nil),                  // 14: compliance_gateway.v1.ComplianceAssignmentEdit
+	(*EditComplianceAssignmentsRequest)(nil),          // 15: compliance_gateway.v1.EditComplianceAssignmentsRequest
+	(*ListComplianceAssignmentRevisionsRequest)(nil),  // 16: compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
+	(*ListComplianceAssignmentRevisionsResponse)(nil), // 17: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	(*GetComplianceAssignmentRevisionRequest)(nil),    // 18: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
+	(*RestoreComplianceAssignmentsRequest)(nil),       // 19: compliance_gateway.v1.RestoreComplianceAssignmentsRequest
+	(*ComplianceAssignmentEdit_Create)(nil),           // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Create
+	(*ComplianceAssignmentEdit_Update)(nil),           // 21: compliance_gateway.v1.ComplianceAssignmentEdit.Update
+	(*ComplianceAssignmentEdit_Delete)(nil),           // 22: compliance_gateway.v1.ComplianceAssignmentEdit.Delete
+	(*DeviceCompliancePolicyAssignment)(nil),          // 23: compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	(*ObjectName)(nil),                                // 24: compliance_gateway.v1.ObjectName
+	(*fieldmaskpb.FieldMask)(nil),                     // 25: google.protobuf.FieldMask
+	(*ComplianceAssignmentRevision)(nil),              // 26: compliance_gateway.v1.ComplianceAssignmentRevision
+	(*timestamppb.Timestamp)(nil),                     // 27: google.protobuf.Timestamp
+	(*DeviceAndAppManagementAssignmentTarget)(nil),    // 28: compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
+	(*emptypb.Empty)(nil),                             // 29: google.protobuf.Empty
+	(*ComplianceAssignmentsChange)(nil),               // 30: compliance_gateway.v1.ComplianceAssignmentsChange
+	(*Quota)(nil),                                     // 31: compliance_gateway.v1.Quota
 }
 var file_compliance_gateway_v1_compliance_assignment_service_proto_depIdxs = []int32{
-	22, // 0: compliance_gateway.v1.CreateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	23, // 0: compliance_gateway.v1.CreateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
 	0,  // 1: compliance_gateway.v1.CreateComplianceAssignmentRequest.if_exists:type_name -> compliance_gateway.v1.IfExists
-	22, // 2: compliance_gateway.v1.ListComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	22, // 3: compliance_gateway.v1.UpdateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	23, // 4: compliance_gateway.v1.UpdateComplianceAssignmentRequest.update_mask:type_name -> google.protobuf.FieldMask
-	22, // 5: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	22, // 6: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	19, // 7: compliance_gateway.v1.ComplianceAssignmentEdit.create:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Create
-	20, // 8: compliance_gateway.v1.ComplianceAssignmentEdit.update:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Update
-	21, // 9: compliance_gateway.v1.ComplianceAssignmentEdit.delete:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Delete
-	13, // 10: compliance_gateway.v1.EditComplianceAssignmentsRequest.edits:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit
-	24, // 11: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse.revisions:type_name -> compliance_gateway.v1.ComplianceAssignmentRevision
-	1,  // 12: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest.view:type_name -> compliance_gateway.v1.RevisionView
-	25, // 13: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.time:type_name -> google.protobuf.Timestamp
-	2,  // 14: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.scope:type_name -> compliance_gateway.v1.RestoreScope
-	3,  // 15: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.on_conflict:type_name -> compliance_gateway.v1.OnConflict
-	22, // 16: compliance_gateway.v1.ComplianceAssignmentEdit.Create.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	0,  // 17: compliance_gateway.v1.ComplianceAssignmentEdit.Create.if_exists:type_name -> compliance_gateway.v1.IfExists
-	22, // 18: compliance_gateway.v1.ComplianceAssignmentEdit.Update.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	23, // 19: compliance_gateway.v1.ComplianceAssignmentEdit.Update.update_mask:type_name -> google.protobuf.FieldMask
-	26, // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Delete.target:type_name -> compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
-	5,  // 21: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:input_type -> compliance_gateway.v1.CreateComplianceAssignmentRequest
-	6,  // 22: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:input_type -> compliance_gateway.v1.GetComplianceAssignmentRequest
-	7,  // 23: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:input_type -> compliance_gateway.v1.ListComplianceAssignmentsRequest
-	9,  // 24: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:input_type -> compliance_gateway.v1.UpdateComplianceAssignmentRequest
-	10, // 25: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:input_type -> compliance_gateway.v1.DeleteComplianceAssignmentRequest
-	11, // 26: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:input_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
-	14, // 27: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:input_type -> compliance_gateway.v1.EditComplianceAssignmentsRequest
-	15, // 28: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:input_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
-	17, // 29: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:input_type -> compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
-	18, // 30: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:input_type -> compliance_gateway.v1.RestoreComplianceAssignmentsRequest
-	4,  // 31: compliance_gateway.v1.ComplianceAssignmentService.GetQuota:input_type -> compliance_gateway.v1.GetQuotaRequest
-	22, // 32: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	22, // 33: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	8,  // 34: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:output_type -> compliance_gateway.v1.ListComplianceAssignmentsResponse
-	22, // 35: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	27, // 36: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:output_type -> google.protobuf.Empty
-	12, // 37: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:output_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
-	28, // 38: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
-	16, // 39: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:output_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
-	24, // 40: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:output_type -> compliance_gateway.v1.ComplianceAssignmentRevision
-	28, // 41: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
-	29, // 42: compliance_gateway.v1.ComplianceAssignmentService.GetQuota:output_type -> compliance_gateway.v1.Quota
-	32, // [32:43] is the sub-list for method output_type
-	21, // [21:32] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	1,  // 2: compliance_gateway.v1.ListComplianceAssignmentsRequest.view:type_name -> compliance_gateway.v1.AssignmentView
+	23, // 3: compliance_gateway.v1.ListComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	24, // 4: compliance_gateway.v1.ListComplianceAssignmentsResponse.names:type_name -> compliance_gateway.v1.ObjectName
+	23, // 5: compliance_gateway.v1.UpdateComplianceAssignmentRequest.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	25, // 6: compliance_gateway.v1.UpdateComplianceAssignmentRequest.update_mask:type_name -> google.protobuf.FieldMask
+	23, // 7: compliance_gateway.v1.ReplaceComplianceAssignmentsRequest.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	23, // 8: compliance_gateway.v1.ReplaceComplianceAssignmentsResponse.assignments:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	20, // 9: compliance_gateway.v1.ComplianceAssignmentEdit.create:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Create
+	21, // 10: compliance_gateway.v1.ComplianceAssignmentEdit.update:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Update
+	22, // 11: compliance_gateway.v1.ComplianceAssignmentEdit.delete:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit.Delete
+	14, // 12: compliance_gateway.v1.EditComplianceAssignmentsRequest.edits:type_name -> compliance_gateway.v1.ComplianceAssignmentEdit
+	2,  // 13: compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest.view:type_name -> compliance_gateway.v1.RevisionView
+	26, // 14: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse.revisions:type_name -> compliance_gateway.v1.ComplianceAssignmentRevision
+	24, // 15: compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse.names:type_name -> compliance_gateway.v1.ObjectName
+	2,  // 16: compliance_gateway.v1.GetComplianceAssignmentRevisionRequest.view:type_name -> compliance_gateway.v1.RevisionView
+	27, // 17: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.time:type_name -> google.protobuf.Timestamp
+	3,  // 18: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.scope:type_name -> compliance_gateway.v1.RestoreScope
+	4,  // 19: compliance_gateway.v1.RestoreComplianceAssignmentsRequest.on_conflict:type_name -> compliance_gateway.v1.OnConflict
+	23, // 20: compliance_gateway.v1.ComplianceAssignmentEdit.Create.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	0,  // 21: compliance_gateway.v1.ComplianceAssignmentEdit.Create.if_exists:type_name -> compliance_gateway.v1.IfExists
+	23, // 22: compliance_gateway.v1.ComplianceAssignmentEdit.Update.assignment:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	25, // 23: compliance_gateway.v1.ComplianceAssignmentEdit.Update.update_mask:type_name -> google.protobuf.FieldMask
+	28, // 24: compliance_gateway.v1.ComplianceAssignmentEdit.Delete.target:type_name -> compliance_gateway.v1.DeviceAndAppManagementAssignmentTarget
+	6,  // 25: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:input_type -> compliance_gateway.v1.CreateComplianceAssignmentRequest
+	7,  // 26: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:input_type -> compliance_gateway.v1.GetComplianceAssignmentRequest
+	8,  // 27: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:input_type -> compliance_gateway.v1.ListComplianceAssignmentsRequest
+	10, // 28: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:input_type -> compliance_gateway.v1.UpdateComplianceAssignmentRequest
+	11, // 29: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:input_type -> compliance_gateway.v1.DeleteComplianceAssignmentRequest
+	12, // 30: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:input_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsRequest
+	15, // 31: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:input_type -> compliance_gateway.v1.EditComplianceAssignmentsRequest
+	16, // 32: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:input_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest
+	18, // 33: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:input_type -> compliance_gateway.v1.GetComplianceAssignmentRevisionRequest
+	19, // 34: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:input_type -> compliance_gateway.v1.RestoreComplianceAssignmentsRequest
+	5,  // 35: compliance_gateway.v1.ComplianceAssignmentService.GetQuota:input_type -> compliance_gateway.v1.GetQuotaRequest
+	23, // 36: compliance_gateway.v1.ComplianceAssignmentService.CreateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	23, // 37: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	9,  // 38: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignments:output_type -> compliance_gateway.v1.ListComplianceAssignmentsResponse
+	23, // 39: compliance_gateway.v1.ComplianceAssignmentService.UpdateComplianceAssignment:output_type -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	29, // 40: compliance_gateway.v1.ComplianceAssignmentService.DeleteComplianceAssignment:output_type -> google.protobuf.Empty
+	13, // 41: compliance_gateway.v1.ComplianceAssignmentService.ReplaceComplianceAssignments:output_type -> compliance_gateway.v1.ReplaceComplianceAssignmentsResponse
+	30, // 42: compliance_gateway.v1.ComplianceAssignmentService.EditComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
+	17, // 43: compliance_gateway.v1.ComplianceAssignmentService.ListComplianceAssignmentRevisions:output_type -> compliance_gateway.v1.ListComplianceAssignmentRevisionsResponse
+	26, // 44: compliance_gateway.v1.ComplianceAssignmentService.GetComplianceAssignmentRevision:output_type -> compliance_gateway.v1.ComplianceAssignmentRevision
+	30, // 45: compliance_gateway.v1.ComplianceAssignmentService.RestoreComplianceAssignments:output_type -> compliance_gateway.v1.ComplianceAssignmentsChange
+	31, // 46: compliance_gateway.v1.ComplianceAssignmentService.GetQuota:output_type -> compliance_gateway.v1.Quota
+	36, // [36:47] is the sub-list for method output_type
+	25, // [25:36] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_compliance_gateway_v1_compliance_assignment_service_proto_init() }
@@ -1977,6 +2090,7 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_init() {
 	}
 	file_compliance_gateway_v1_assignment_proto_init()
 	file_compliance_gateway_v1_change_proto_init()
+	file_compliance_gateway_v1_name_proto_init()
 	file_compliance_gateway_v1_quota_proto_init()
 	file_compliance_gateway_v1_revision_proto_init()
 	file_compliance_gateway_v1_compliance_assignment_service_proto_msgTypes[7].OneofWrappers = []any{}
@@ -1999,7 +2113,7 @@ func file_compliance_gateway_v1_compliance_assignment_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc), len(file_compliance_gateway_v1_compliance_assignment_service_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,

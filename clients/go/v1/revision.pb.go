@@ -116,8 +116,10 @@ type ComplianceAssignmentRevision struct {
 	AssignmentsBefore []*DeviceCompliancePolicyAssignment `protobuf:"bytes,13,rep,name=assignments_before,json=assignmentsBefore,proto3" json:"assignments_before,omitempty"`
 	// With the full view: the whole set after.
 	AssignmentsAfter []*DeviceCompliancePolicyAssignment `protobuf:"bytes,14,rep,name=assignments_after,json=assignmentsAfter,proto3" json:"assignments_after,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// With names, where one revision was asked for: of the policy, and of each group and filter that it tells of.
+	Names         []*ObjectName `protobuf:"bytes,15,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ComplianceAssignmentRevision) Reset() {
@@ -244,6 +246,13 @@ func (x *ComplianceAssignmentRevision) GetAssignmentsBefore() []*DeviceComplianc
 func (x *ComplianceAssignmentRevision) GetAssignmentsAfter() []*DeviceCompliancePolicyAssignment {
 	if x != nil {
 		return x.AssignmentsAfter
+	}
+	return nil
+}
+
+func (x *ComplianceAssignmentRevision) GetNames() []*ObjectName {
+	if x != nil {
+		return x.Names
 	}
 	return nil
 }
@@ -398,8 +407,7 @@ var File_compliance_gateway_v1_revision_proto protoreflect.FileDescriptor
 
 const file_compliance_gateway_v1_revision_proto_rawDesc = "" +
 	"\n" +
-	"$compliance_gateway/v1/revision.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\n" +
-	"\n" +
+	"$compliance_gateway/v1/revision.proto\x12\x15compliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a compliance_gateway/v1/name.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\v\n" +
 	"\x1cComplianceAssignmentRevision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12L\n" +
 	"\x04kind\x18\x02 \x01(\x0e28.compliance_gateway.v1.ComplianceAssignmentRevision.KindR\x04kind\x129\n" +
@@ -419,7 +427,8 @@ const file_compliance_gateway_v1_revision_proto_rawDesc = "" +
 	"\x10graph_request_id\x18\v \x01(\tR\x0egraphRequestId\x12'\n" +
 	"\x0fforeign_changes\x18\f \x01(\x05R\x0eforeignChanges\x12f\n" +
 	"\x12assignments_before\x18\r \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\x11assignmentsBefore\x12d\n" +
-	"\x11assignments_after\x18\x0e \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\x10assignmentsAfter\x1a\xfb\x01\n" +
+	"\x11assignments_after\x18\x0e \x03(\v27.compliance_gateway.v1.DeviceCompliancePolicyAssignmentR\x10assignmentsAfter\x127\n" +
+	"\x05names\x18\x0f \x03(\v2!.compliance_gateway.v1.ObjectNameR\x05names\x1a\xfb\x01\n" +
 	"\x05Entry\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06caller\x18\x02 \x01(\tR\x06caller\x12\x1c\n" +
@@ -461,6 +470,7 @@ var file_compliance_gateway_v1_revision_proto_goTypes = []any{
 	(*ComplianceAssignmentRevision_Change)(nil), // 3: compliance_gateway.v1.ComplianceAssignmentRevision.Change
 	(*timestamppb.Timestamp)(nil),               // 4: google.protobuf.Timestamp
 	(*DeviceCompliancePolicyAssignment)(nil),    // 5: compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	(*ObjectName)(nil),                          // 6: compliance_gateway.v1.ObjectName
 }
 var file_compliance_gateway_v1_revision_proto_depIdxs = []int32{
 	0,  // 0: compliance_gateway.v1.ComplianceAssignmentRevision.kind:type_name -> compliance_gateway.v1.ComplianceAssignmentRevision.Kind
@@ -470,15 +480,16 @@ var file_compliance_gateway_v1_revision_proto_depIdxs = []int32{
 	4,  // 4: compliance_gateway.v1.ComplianceAssignmentRevision.repair_time:type_name -> google.protobuf.Timestamp
 	5,  // 5: compliance_gateway.v1.ComplianceAssignmentRevision.assignments_before:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
 	5,  // 6: compliance_gateway.v1.ComplianceAssignmentRevision.assignments_after:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	4,  // 7: compliance_gateway.v1.ComplianceAssignmentRevision.Entry.call_time:type_name -> google.protobuf.Timestamp
-	3,  // 8: compliance_gateway.v1.ComplianceAssignmentRevision.Entry.changes:type_name -> compliance_gateway.v1.ComplianceAssignmentRevision.Change
-	5,  // 9: compliance_gateway.v1.ComplianceAssignmentRevision.Change.before:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	5,  // 10: compliance_gateway.v1.ComplianceAssignmentRevision.Change.after:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	6,  // 7: compliance_gateway.v1.ComplianceAssignmentRevision.names:type_name -> compliance_gateway.v1.ObjectName
+	4,  // 8: compliance_gateway.v1.ComplianceAssignmentRevision.Entry.call_time:type_name -> google.protobuf.Timestamp
+	3,  // 9: compliance_gateway.v1.ComplianceAssignmentRevision.Entry.changes:type_name -> compliance_gateway.v1.ComplianceAssignmentRevision.Change
+	5,  // 10: compliance_gateway.v1.ComplianceAssignmentRevision.Change.before:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	5,  // 11: compliance_gateway.v1.ComplianceAssignmentRevision.Change.after:type_name -> compliance_gateway.v1.DeviceCompliancePolicyAssignment
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_compliance_gateway_v1_revision_proto_init() }
@@ -487,6 +498,7 @@ func file_compliance_gateway_v1_revision_proto_init() {
 		return
 	}
 	file_compliance_gateway_v1_assignment_proto_init()
+	file_compliance_gateway_v1_name_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -14,18 +14,19 @@ from compliance_gateway.edits import creating, deleting, updating
 from compliance_gateway.errors import GatewayError
 from compliance_gateway.targets import all_devices, all_users, assignment, collection, excluding, exclusion, group, including
 from compliance_gateway.v1.compliance_assignment_service_pb2_grpc import ComplianceAssignmentServiceStub
+from compliance_gateway.v1.compliance_policy_service_pb2_grpc import CompliancePolicyServiceStub
 
 __all__ = [
-    "Answer", "GatewayError", "RateLimit", "all_devices", "all_users", "assignment", "collection", "connect", "connect_async",
-    "creating", "deleting", "excluding", "exclusion", "group", "including", "token_file", "updating",
+    "Answer", "Gateway", "GatewayError", "RateLimit", "all_devices", "all_users", "assignment", "collection", "connect",
+    "connect_async", "creating", "deleting", "excluding", "exclusion", "group", "including", "token_file", "updating",
 ]  # fmt: skip
 
-SERVICE = "compliance_gateway.v1.ComplianceAssignmentService"
+SERVICES = [f"compliance_gateway.v1.{name}" for name in ("ComplianceAssignmentService", "CompliancePolicyService")]
 # What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
 RETRIES = {
     "methodConfig": [
         {
-            "name": [{"service": SERVICE}],
+            "name": [{"service": service} for service in SERVICES],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.5s",
@@ -37,6 +38,15 @@ RETRIES = {
     ]
 }
 OPTIONS = [("grpc.service_config", json.dumps(RETRIES)), ("grpc.enable_retries", 1)]
+
+
+class Gateway(ComplianceAssignmentServiceStub, CompliancePolicyServiceStub):
+    """The methods of all services."""
+
+    def __init__(self, channel: Any) -> None:
+        # mypy-protobuf describes the stubs by __new__; grpcio-tools makes them with __init__.
+        ComplianceAssignmentServiceStub.__init__(self, channel)  # type: ignore[call-arg]
+        CompliancePolicyServiceStub.__init__(self, channel)  # type: ignore[call-arg]
 
 
 def token_file(path: str | Path) -> Callable[[], str]:
@@ -57,7 +67,7 @@ def connect(
     ca: bytes | None = None,
     certificate: bytes | None = None,
     key: bytes | None = None,
-) -> Iterator[ComplianceAssignmentServiceStub]:
+) -> Iterator[Gateway]:
     """A stub for the gateway at `target` (host:port); its channel is closed at the end of the block. Calls raise GatewayError.
 
     token: the caller's, or a function that gives it anew for each call; None with a client certificate. tenant: which one,
@@ -72,7 +82,7 @@ def connect(
     else:
         channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(ca, key, certificate), OPTIONS)
     with channel:
-        yield ComplianceAssignmentServiceStub(grpc.intercept_channel(channel, Interceptor(defaults)))
+        yield Gateway(grpc.intercept_channel(channel, Interceptor(defaults)))
 
 
 @asynccontextmanager
@@ -97,4 +107,4 @@ async def connect_async(
         credentials = grpc.ssl_channel_credentials(ca, key, certificate)
         channel = grpc.aio.secure_channel(target, credentials, OPTIONS, interceptors=interceptors)
     async with channel:
-        yield ComplianceAssignmentServiceStub(channel)
+        yield Gateway(channel)

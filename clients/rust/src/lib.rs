@@ -25,6 +25,7 @@ pub mod v1 {
     tonic::include_proto!("compliance_gateway.v1");
 }
 use v1::compliance_assignment_service_client::ComplianceAssignmentServiceClient;
+use v1::compliance_policy_service_client::CompliancePolicyServiceClient;
 
 // As the service config of the other languages' gRPC has it; tonic has none, so the helper tries again itself.
 const ATTEMPTS: u32 = 4;
@@ -69,12 +70,10 @@ pub struct Options {
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-type Stub = ComplianceAssignmentServiceClient<Channel>;
-
-/// The service's methods. Cheap to clone.
+/// The services' methods. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    stub: Stub,
+    channel: Channel,
     options: Options,
 }
 
@@ -92,17 +91,17 @@ pub fn connect(address: &str, options: Options) -> Result<Client, tonic::transpo
         }
         endpoint = endpoint.tls_config(tls)?;
     }
-    Ok(Client { stub: ComplianceAssignmentServiceClient::new(endpoint.connect_lazy()), options })
+    Ok(Client { channel: endpoint.connect_lazy(), options })
 }
 
 macro_rules! methods {
-    ($($name:ident($request:ident) -> $response:ty;)*) => {
+    ($stub:ident: $($name:ident($request:ident) -> $response:ty;)*) => {
         impl Client {
             $(
                 #[doc = concat!("See [`v1::", stringify!($request), "`].")]
                 pub async fn $name(&self, request: v1::$request) -> Result<$response, Error> {
                     let request = request.named();
-                    let send = |mut stub: Stub, request| async move { stub.$name(request).await };
+                    let send = |channel: Channel, request| async move { $stub::new(channel).$name(request).await };
                     self.call(stringify!($name), request.id().to_owned(), send, request).await
                 }
             )*
@@ -111,6 +110,7 @@ macro_rules! methods {
 }
 
 methods! {
+    ComplianceAssignmentServiceClient:
     create_compliance_assignment(CreateComplianceAssignmentRequest) -> v1::DeviceCompliancePolicyAssignment;
     get_compliance_assignment(GetComplianceAssignmentRequest) -> v1::DeviceCompliancePolicyAssignment;
     list_compliance_assignments(ListComplianceAssignmentsRequest) -> v1::ListComplianceAssignmentsResponse;
@@ -124,11 +124,17 @@ methods! {
     get_quota(GetQuotaRequest) -> v1::Quota;
 }
 
+methods! {
+    CompliancePolicyServiceClient:
+    list_compliance_policies(ListCompliancePoliciesRequest) -> v1::ListCompliancePoliciesResponse;
+    get_compliance_policy(GetCompliancePolicyRequest) -> v1::DeviceCompliancePolicy;
+}
+
 impl Client {
     /// The same client with another timeout for its calls.
     pub fn within(&self, timeout: Duration) -> Client {
         let options = Options { timeout: Some(timeout), ..self.options.clone() };
-        Client { stub: self.stub.clone(), options }
+        Client { channel: self.channel.clone(), options }
     }
 
     /// One call, again at the times that it is told while there is patience, with one request id.
@@ -136,7 +142,7 @@ impl Client {
         &self,
         name: &'static str,
         request_id: String,
-        send: impl Fn(Stub, Request<Q>) -> F,
+        send: impl Fn(Channel, Request<Q>) -> F,
         message: Q,
     ) -> Result<R, Error>
     where
@@ -160,7 +166,7 @@ impl Client {
     async fn tries<Q: Clone, R, F>(
         &self,
         name: &'static str,
-        send: &impl Fn(Stub, Request<Q>) -> F,
+        send: &impl Fn(Channel, Request<Q>) -> F,
         message: &Q,
     ) -> Result<Result<R, Status>, Error>
     where
@@ -172,7 +178,7 @@ impl Client {
             let mut request = Request::new(message.clone());
             request.set_timeout(deadline.saturating_duration_since(Instant::now()));
             self.introduce(request.metadata_mut()).await?;
-            let status = match timeout_at(deadline, send(self.stub.clone(), request)).await {
+            let status = match timeout_at(deadline, send(self.channel.clone(), request)).await {
                 Ok(Ok(response)) => {
                     self.heard(name, response.metadata());
                     return Ok(Ok(response.into_inner()));
@@ -256,5 +262,5 @@ named! {
     writes: CreateComplianceAssignmentRequest, UpdateComplianceAssignmentRequest, DeleteComplianceAssignmentRequest,
         ReplaceComplianceAssignmentsRequest, EditComplianceAssignmentsRequest, RestoreComplianceAssignmentsRequest;
     reads: GetComplianceAssignmentRequest, ListComplianceAssignmentsRequest, ListComplianceAssignmentRevisionsRequest,
-        GetComplianceAssignmentRevisionRequest, GetQuotaRequest
+        GetComplianceAssignmentRevisionRequest, GetQuotaRequest, ListCompliancePoliciesRequest, GetCompliancePolicyRequest
 }

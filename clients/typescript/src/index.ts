@@ -11,7 +11,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { answerOf, type Answer } from "./answers.js";
 import { GatewayError } from "./errors.js";
-import { ComplianceAssignmentService as Service } from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
+import { ComplianceAssignmentService } from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
+import { CompliancePolicyService } from "./gen/compliance_gateway/v1/compliance_policy_service_pb.js";
 
 export * from "./answers.js";
 export * from "./edits.js";
@@ -20,13 +21,18 @@ export * from "./targets.js";
 export * from "./gen/compliance_gateway/v1/assignment_pb.js";
 export * from "./gen/compliance_gateway/v1/change_pb.js";
 export * from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
+export * from "./gen/compliance_gateway/v1/compliance_policy_service_pb.js";
+export * from "./gen/compliance_gateway/v1/name_pb.js";
+export * from "./gen/compliance_gateway/v1/policy_pb.js";
 export * from "./gen/compliance_gateway/v1/quota_pb.js";
 export * from "./gen/compliance_gateway/v1/revision_pb.js";
+
+const SERVICES = [ComplianceAssignmentService, CompliancePolicyService];
 
 // What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
 const RETRIES = {
   methodConfig: [{
-    name: [{ service: Service.typeName }],
+    name: SERVICES.map((service) => ({ service: service.typeName })),
     retryPolicy: {
       maxAttempts: 4, initialBackoff: "0.5s", maxBackoff: "10s", backoffMultiplier: 2,
       retryableStatusCodes: ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
@@ -68,14 +74,14 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
-/** The service's methods, as protobuf-es describes them. */
-export type Methods = typeof Service.method;
+/** The services' methods, as protobuf-es describes them. */
+export type Methods = typeof ComplianceAssignmentService.method & typeof CompliancePolicyService.method;
 /** One of them, as a function. */
 export type Call<M> = M extends DescMethodUnary<infer I, infer O>
   ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
   : never;
 
-/** The service's methods, as promises. They throw GatewayError. */
+/** The services' methods, as promises. They throw GatewayError. */
 export type Client = { [Name in keyof Methods]: Call<Methods[Name]> } & { close(): void };
 
 /** A token that is read anew for each call. */
@@ -87,13 +93,14 @@ export function connect(address: string, options: Options = {}): Client {
     ? grpc.credentials.createInsecure()
     : grpc.credentials.createSsl(options.ca ?? null, options.key ?? null, options.certificate ?? null);
   const channel = new grpc.Client(address, credentials, { "grpc.service_config": JSON.stringify(RETRIES), "grpc.enable_retries": 1 });
-  const methods = Object.entries(Service.method).map(([name, method]) => [name, call(channel, method as DescMethodUnary, options)]);
+  const all = SERVICES.flatMap((service) => Object.entries(service.method));
+  const methods = all.map(([name, method]) => [name, call(channel, method as DescMethodUnary, options)]);
   return { ...Object.fromEntries(methods), close: () => channel.close() } as Client;
 }
 
 /** One method. gRPC's own retries come below `once`, and keep token, tenant, deadline and request id. */
 function call(channel: grpc.Client, method: DescMethodUnary, options: Options) {
-  const path = `/${Service.typeName}/${method.name}`;
+  const path = `/${method.parent.typeName}/${method.name}`;
   const once = (request: MessageShape<typeof method.input>, id: string, metadata: grpc.Metadata, timeoutMs: number) =>
     new Promise((resolve, reject) => {
       const sent = channel.makeUnaryRequest(

@@ -1,10 +1,13 @@
-"""The wire to Graph. A Transport sends one request once and says what is certain about a failure; it retries nothing.
+"""The wire to Graph. A Transport sends one request once and says what is certain about a failure; it retries nothing. An answer
+that is passed on to a caller comes as a stream: its head, and its body piece by piece.
 
 Built-ins: aiohttp_transport (default), requests_transport (for proxies that need its adapters). Others register in the
-entry-point group `compliance_gateway.transports` and prove themselves with gateway.testing.transport_contract.
+entry-point group `compliance_gateway.transports` and prove themselves with gateway.testing.transport_contract and
+stream_contract.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +32,16 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """An answer whose body is still to come. headers: lower-case keys. pieces: of the body, decompressed, each no larger than
+    what is read at once, as they come; raises TransportError where it does not come whole. Of any size: who reads, counts."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: AsyncIterator[bytes] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,11 @@ class Transport(Protocol):
 
         Follows no redirect. Raises TransportError; cancelling the task ends the wait at once.
         """
+        ...
+
+    def stream(self, request: Request, timeout: float) -> AbstractAsyncContextManager[Streamed]:
+        """Sends once; the block has the answer as soon as its head is there, and `timeout` seconds for all of it. Who leaves
+        before the end closes the connection. Otherwise as `send`; raises TransportError."""
         ...
 
     async def close(self) -> None:

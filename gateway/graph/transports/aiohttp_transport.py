@@ -1,5 +1,7 @@
 """The default transport: aiohttp, on the event loop."""
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,7 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from gateway.authorities import context_for
-from gateway.graph.transports import Request, Response, Settings, TransportError, whole
+from gateway.graph.transports import Request, Response, Settings, Streamed, TransportError, whole
 
 # Callers' reads wait for a connection. What is urgent never does: a write's body is stale by then, and however slow Graph is to
 # callers' reads, a write's own go on. The quota bounds how many there are at once.
@@ -27,41 +29,43 @@ class AiohttpTransport:
         self._settings = settings
         self._tls = context_for(settings.ca_file)
         self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}  # urgent or not, on new connections or not
-        self._proxies: dict[tuple[str, str], str | None] = {}  # by scheme and host
+        self._proxies: dict[str, str | None] = {}  # by scheme and host
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
-        kind = request.urgent, fresh
-        session = self._sessions.get(kind) or self._new_session(*kind)
+        with _told():
+            async with self._sent(request, timeout, fresh) as response:
+                body = await self._read(response)
+                return whole(Response(response.status, _headers(response), body))
+
+    @asynccontextmanager
+    async def stream(self, request: Request, timeout: float) -> AsyncIterator[Streamed]:
+        with _told():
+            response = await self._sent(request, timeout, fresh=False)
+        try:
+            yield Streamed(response.status, _headers(response), _pieces(response))
+        finally:
+            response.close() if not response.content.at_eof() else response.release()
+
+    def _sent(self, request: Request, timeout: float, fresh: bool) -> Any:
+        session = self._sessions.get((request.urgent, fresh)) or self._new_session(request.urgent, fresh)
         limits = aiohttp.ClientTimeout(
             total=timeout,
             sock_connect=min(timeout, self._settings.connect_timeout),
             sock_read=self._settings.read_timeout,
             ceil_threshold=3600,
         )
-        try:
-            host = urlsplit(request.url)[:2]
-            if host not in self._proxies:
-                self._proxies[host] = _proxy_for(*host)
-            async with session.request(
-                request.method,
-                request.url,
-                data=BytesIO(request.body) if request.body and len(request.body) > LARGE_BYTES else request.body,
-                headers=request.headers,
-                proxy=self._proxies[host],
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
-                body = await self._read(response)
-                return whole(Response(response.status, {k.lower(): v for k, v in response.headers.items()}, body))
-        except aiohttp.ConnectionTimeoutError as exc:
-            raise TransportError("no connection in time", sent=False) from exc
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL) as exc:
-            raise TransportError("no connection", sent=False) from exc
-        except TimeoutError as exc:
-            raise TransportError("no answer in time", sent=True) from exc
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
-            # Not chained: these carry what the server sent.
-            raise TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True) from None
+        root = "/".join(request.url.split("/", 3)[:3])
+        if root not in self._proxies:
+            self._proxies[root] = _proxy_for(*urlsplit(root)[:2])
+        return session.request(
+            request.method,
+            request.url,
+            data=BytesIO(request.body) if request.body and len(request.body) > LARGE_BYTES else request.body,
+            headers=request.headers,
+            proxy=self._proxies[root],
+            timeout=limits,
+            allow_redirects=False,
+        )
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -77,12 +81,38 @@ class AiohttpTransport:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         limit = self._settings.max_body_bytes
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             body += chunk
             if len(body) > limit:
                 response.close()
                 raise TransportError(f"the answer is over {limit} bytes", sent=True)
         return bytes(body)
+
+
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    with _told():
+        async for chunk in response.content.iter_any():
+            yield chunk
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong inside the block as a TransportError."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError as exc:
+        raise TransportError("no connection in time", sent=False) from exc
+    except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL) as exc:
+        raise TransportError("no connection", sent=False) from exc
+    except TimeoutError as exc:
+        raise TransportError("no answer in time", sent=True) from exc
+    except (aiohttp.ClientError, OSError, ValueError) as exc:
+        # Not chained: these carry what the server sent.
+        raise TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True) from None
 
 
 def _proxy_for(scheme: str, host: str) -> str | None:

@@ -103,6 +103,10 @@ func call(client *gateway.Client, a ask) (proto.Message, error) {
 		return client.GetComplianceAssignmentRevision(ctx, read(a, &v1.GetComplianceAssignmentRevisionRequest{}))
 	case "RestoreComplianceAssignments":
 		return client.RestoreComplianceAssignments(ctx, read(a, &v1.RestoreComplianceAssignmentsRequest{}))
+	case "GetCompliancePolicy":
+		return client.GetCompliancePolicy(ctx, read(a, &v1.GetCompliancePolicyRequest{}))
+	case "ListCompliancePolicies":
+		return client.ListCompliancePolicies(ctx, read(a, &v1.ListCompliancePoliciesRequest{}))
 	case "GetQuota":
 		return client.GetQuota(ctx, read(a, &v1.GetQuotaRequest{}))
 	}

@@ -19,7 +19,7 @@ from compliance_gateway import (
     including,
     token_file,
 )
-from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
+from compliance_gateway.v1 import compliance_assignment_service_pb2, compliance_policy_service_pb2
 
 
 def target(ask: dict) -> object:
@@ -38,7 +38,9 @@ def target(ask: dict) -> object:
 
 
 def call(gateway: object, ask: dict) -> dict:
-    request = getattr(pb, f"{ask['method']}Request").FromString(base64.b64decode(ask["request"]))
+    name = f"{ask['method']}Request"
+    files = (compliance_assignment_service_pb2, compliance_policy_service_pb2)
+    request = next(getattr(file, name) for file in files if hasattr(file, name)).FromString(base64.b64decode(ask["request"]))
     timeout = ask["timeout_ms"] / 1000 if ask["timeout_ms"] else None
     try:
         return {**response(getattr(gateway, ask["method"])(request, timeout=timeout)), "answer": said()}

@@ -35,7 +35,7 @@ function target({ target, id, filter, include }) {
 
 async function call({ method, request, timeout_ms }) {
   const name = method[0].toLowerCase() + method.slice(1);
-  const { input, output } = client.ComplianceAssignmentService.method[name];
+  const { input, output } = { ...client.ComplianceAssignmentService.method, ...client.CompliancePolicyService.method }[name];
   try {
     const message = fromBinary(input, Buffer.from(request, "base64"));
     const answer = await gateway[name](message, timeout_ms ? { timeoutMs: timeout_ms } : {});

@@ -54,6 +54,7 @@ A write that went well, but may have undone a change that someone made in Graph 
 
 from collections import abc as _abc
 from compliance_gateway.v1 import assignment_pb2 as _assignment_pb2
+from compliance_gateway.v1 import name_pb2 as _name_pb2
 from compliance_gateway.v1 import revision_pb2 as _revision_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
@@ -96,6 +97,30 @@ IF_EXISTS_REPLACE: IfExists.ValueType  # 2
 """Give it the filter of the request, in place, and answer it."""
 Global___IfExists: _TypeAlias = IfExists  # noqa: Y015
 
+class _AssignmentView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AssignmentViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssignmentView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ASSIGNMENT_VIEW_UNSPECIFIED: _AssignmentView.ValueType  # 0
+    """As BASIC."""
+    ASSIGNMENT_VIEW_BASIC: _AssignmentView.ValueType  # 1
+    """The assignments alone."""
+    ASSIGNMENT_VIEW_WITH_NAMES: _AssignmentView.ValueType  # 2
+    """The display names of policy, groups and filters as well, for callers that have the permission ReadNames."""
+
+class AssignmentView(_AssignmentView, metaclass=_AssignmentViewEnumTypeWrapper):
+    """How much of assignments to tell."""
+
+ASSIGNMENT_VIEW_UNSPECIFIED: AssignmentView.ValueType  # 0
+"""As BASIC."""
+ASSIGNMENT_VIEW_BASIC: AssignmentView.ValueType  # 1
+"""The assignments alone."""
+ASSIGNMENT_VIEW_WITH_NAMES: AssignmentView.ValueType  # 2
+"""The display names of policy, groups and filters as well, for callers that have the permission ReadNames."""
+Global___AssignmentView: _TypeAlias = AssignmentView  # noqa: Y015
+
 class _RevisionView:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -108,6 +133,10 @@ class _RevisionViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """All but the whole sets."""
     REVISION_VIEW_FULL: _RevisionView.ValueType  # 2
     """The whole sets before and after as well."""
+    REVISION_VIEW_WITH_NAMES: _RevisionView.ValueType  # 3
+    """As BASIC, and the display names of policy, groups and filters, for callers that have the permission ReadNames."""
+    REVISION_VIEW_FULL_WITH_NAMES: _RevisionView.ValueType  # 4
+    """As FULL, and the names."""
 
 class RevisionView(_RevisionView, metaclass=_RevisionViewEnumTypeWrapper):
     """How much of a revision to tell."""
@@ -118,6 +147,10 @@ REVISION_VIEW_BASIC: RevisionView.ValueType  # 1
 """All but the whole sets."""
 REVISION_VIEW_FULL: RevisionView.ValueType  # 2
 """The whole sets before and after as well."""
+REVISION_VIEW_WITH_NAMES: RevisionView.ValueType  # 3
+"""As BASIC, and the display names of policy, groups and filters, for callers that have the permission ReadNames."""
+REVISION_VIEW_FULL_WITH_NAMES: RevisionView.ValueType  # 4
+"""As FULL, and the names."""
 Global___RevisionView: _TypeAlias = RevisionView  # noqa: Y015
 
 class _RestoreScope:
@@ -264,22 +297,26 @@ class ListComplianceAssignmentsRequest(_message.Message):
     DEVICE_COMPLIANCE_POLICY_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     device_compliance_policy_id: _builtins.str
     """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
     page_size: _builtins.int
     """How many assignments a page may have: 1 to 1,000; 0 is 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before, for the same policy; empty for the first page."""
+    view: Global___AssignmentView.ValueType
+    """How much of them."""
     def __init__(
         self,
         *,
         device_compliance_policy_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        view: Global___AssignmentView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_id", b"device_compliance_policy_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_id", b"device_compliance_policy_id", "page_size", b"page_size", "page_token", b"page_token", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -294,6 +331,7 @@ class ListComplianceAssignmentsResponse(_message.Message):
     ASSIGNMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last."""
     etag: _builtins.str
@@ -302,16 +340,21 @@ class ListComplianceAssignmentsResponse(_message.Message):
     def assignments(self) -> _containers.RepeatedCompositeFieldContainer[_assignment_pb2.DeviceCompliancePolicyAssignment]:
         """The page, in Graph's order."""
 
+    @_builtins.property
+    def names(self) -> _containers.RepeatedCompositeFieldContainer[_name_pb2.ObjectName]:
+        """With names: of the policy, and of each group and filter on this page."""
+
     def __init__(
         self,
         *,
         assignments: _abc.Iterable[_assignment_pb2.DeviceCompliancePolicyAssignment] | None = ...,
         next_page_token: _builtins.str = ...,
         etag: _builtins.str = ...,
+        names: _abc.Iterable[_name_pb2.ObjectName] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "etag", b"etag", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "etag", b"etag", "names", b"names", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -677,6 +720,7 @@ class ListComplianceAssignmentRevisionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     device_compliance_policy_id: _builtins.str
     """Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`."""
     page_size: _builtins.int
@@ -687,6 +731,8 @@ class ListComplianceAssignmentRevisionsRequest(_message.Message):
     """Which revisions (AIP-160): comparisons such as `kind = FOREIGN` and `write_time >= "2026-01-31T00:00:00Z"`, with AND between
     them; empty for all.
     """
+    view: Global___RevisionView.ValueType
+    """How much of them: a list tells no whole sets."""
     def __init__(
         self,
         *,
@@ -694,10 +740,11 @@ class ListComplianceAssignmentRevisionsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         filter: _builtins.str = ...,
+        view: Global___RevisionView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_id", b"device_compliance_policy_id", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_compliance_policy_id", b"device_compliance_policy_id", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -711,21 +758,27 @@ class ListComplianceAssignmentRevisionsResponse(_message.Message):
 
     REVISIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last."""
     @_builtins.property
     def revisions(self) -> _containers.RepeatedCompositeFieldContainer[_revision_pb2.ComplianceAssignmentRevision]:
         """The page, newest first."""
 
+    @_builtins.property
+    def names(self) -> _containers.RepeatedCompositeFieldContainer[_name_pb2.ObjectName]:
+        """With names: of the policy, and of each group and filter on this page."""
+
     def __init__(
         self,
         *,
         revisions: _abc.Iterable[_revision_pb2.ComplianceAssignmentRevision] | None = ...,
         next_page_token: _builtins.str = ...,
+        names: _abc.Iterable[_name_pb2.ObjectName] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revisions", b"revisions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names", "next_page_token", b"next_page_token", "revisions", b"revisions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

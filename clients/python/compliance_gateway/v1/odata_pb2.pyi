@@ -63,6 +63,7 @@ ODATA_BETA_FIELD_NUMBER: _builtins.int
 ODATA_OTHER_PROPERTIES_FIELD_NUMBER: _builtins.int
 ODATA_TARGET_ID_FIELD_NUMBER: _builtins.int
 ODATA_HEADER_FIELD_NUMBER: _builtins.int
+ODATA_ANNOTATION_FIELD_NUMBER: _builtins.int
 ODATA_NAME_FIELD_NUMBER: _builtins.int
 odata_type: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """The message's `@odata.type`, with its `#`."""
@@ -78,5 +79,7 @@ odata_target_id: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.Field
 """The field's value says which of the targets of its kind is meant."""
 odata_header: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
 """The field stands in this header of the answer, and not in its body."""
+odata_annotation: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
+"""Of a list: the field stands beside `value` under this name, as an annotation."""
 odata_name: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumValueOptions, _builtins.str]
 """The enum value's spelling in Graph. A value without one is not sent."""

@@ -5,6 +5,7 @@ What was done to a policy's assignments over time."""
 
 from collections import abc as _abc
 from compliance_gateway.v1 import assignment_pb2 as _assignment_pb2
+from compliance_gateway.v1 import name_pb2 as _name_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -144,6 +145,7 @@ class ComplianceAssignmentRevision(_message.Message):
     FOREIGN_CHANGES_FIELD_NUMBER: _builtins.int
     ASSIGNMENTS_BEFORE_FIELD_NUMBER: _builtins.int
     ASSIGNMENTS_AFTER_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Counts from 1 in each policy; numbers may be missing."""
     kind: Global___ComplianceAssignmentRevision.Kind.ValueType
@@ -184,6 +186,10 @@ class ComplianceAssignmentRevision(_message.Message):
     def assignments_after(self) -> _containers.RepeatedCompositeFieldContainer[_assignment_pb2.DeviceCompliancePolicyAssignment]:
         """With the full view: the whole set after."""
 
+    @_builtins.property
+    def names(self) -> _containers.RepeatedCompositeFieldContainer[_name_pb2.ObjectName]:
+        """With names, where one revision was asked for: of the policy, and of each group and filter that it tells of."""
+
     def __init__(
         self,
         *,
@@ -201,10 +207,11 @@ class ComplianceAssignmentRevision(_message.Message):
         foreign_changes: _builtins.int = ...,
         assignments_before: _abc.Iterable[_assignment_pb2.DeviceCompliancePolicyAssignment] | None = ...,
         assignments_after: _abc.Iterable[_assignment_pb2.DeviceCompliancePolicyAssignment] | None = ...,
+        names: _abc.Iterable[_name_pb2.ObjectName] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["repair_time", b"repair_time", "write_time", b"write_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments_after", b"assignments_after", "assignments_before", b"assignments_before", "changes", b"changes", "client_request_id", b"client_request_id", "entries", b"entries", "etag_after", b"etag_after", "etag_before", b"etag_before", "foreign_changes", b"foreign_changes", "graph_request_id", b"graph_request_id", "kind", b"kind", "number", b"number", "repair_time", b"repair_time", "route", b"route", "write_time", b"write_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments_after", b"assignments_after", "assignments_before", b"assignments_before", "changes", b"changes", "client_request_id", b"client_request_id", "entries", b"entries", "etag_after", b"etag_after", "etag_before", b"etag_before", "foreign_changes", b"foreign_changes", "graph_request_id", b"graph_request_id", "kind", b"kind", "names", b"names", "number", b"number", "repair_time", b"repair_time", "route", b"route", "write_time", b"write_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -66,6 +66,8 @@ async fn call(client: &Client, ask: &Value) -> Value {
         "ListComplianceAssignmentRevisions" => carry_out!(list_compliance_assignment_revisions),
         "GetComplianceAssignmentRevision" => carry_out!(get_compliance_assignment_revision),
         "RestoreComplianceAssignments" => carry_out!(restore_compliance_assignments),
+        "GetCompliancePolicy" => carry_out!(get_compliance_policy),
+        "ListCompliancePolicies" => carry_out!(list_compliance_policies),
         "GetQuota" => carry_out!(get_quota),
         _ => carry_out!(replace_compliance_assignments),
     }

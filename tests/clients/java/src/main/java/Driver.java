@@ -4,7 +4,6 @@ import com.compliance_gateway.client.Refusal;
 import com.compliance_gateway.client.Targets;
 import com.compliance_gateway.client.TokenSource;
 import com.compliance_gateway.v1.*;
-import com.compliance_gateway.v1.ComplianceAssignmentServiceGrpc.ComplianceAssignmentServiceBlockingStub;
 import com.google.gson.Gson;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
@@ -20,7 +19,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BiFunction;
+import java.util.function.Function;
 
 /** Carries out what tests/clients asks for, a JSON object a line, through the helper. See tests/clients/driver.py. */
 public class Driver {
@@ -57,23 +56,28 @@ public class Driver {
 
   static Object call(Gateway gateway, JsonObject ask) throws Exception {
     var timeout = ask.get("timeout_ms").getAsLong();
+    var stub = timeout == 0 ? gateway.stub() : gateway.stub().withDeadlineAfter(timeout, TimeUnit.MILLISECONDS);
+    var policies = timeout == 0 ? gateway.policies() : gateway.policies().withDeadlineAfter(timeout, TimeUnit.MILLISECONDS);
     var request = Base64.getDecoder().decode(text(ask, "request"));
     try {
       return with(response(switch (text(ask, "method")) {
-        case "CreateComplianceAssignment" -> answer(gateway, timeout, (stub, r) -> stub.createComplianceAssignment(r), CreateComplianceAssignmentRequest.parseFrom(request));
-        case "GetComplianceAssignment" -> answer(gateway, timeout, (stub, r) -> stub.getComplianceAssignment(r), GetComplianceAssignmentRequest.parseFrom(request));
-        case "ListComplianceAssignments" -> answer(gateway, timeout, (stub, r) -> stub.listComplianceAssignments(r), ListComplianceAssignmentsRequest.parseFrom(request));
-        case "UpdateComplianceAssignment" -> answer(gateway, timeout, (stub, r) -> stub.updateComplianceAssignment(r), UpdateComplianceAssignmentRequest.parseFrom(request));
-        case "DeleteComplianceAssignment" -> answer(gateway, timeout, (stub, r) -> stub.deleteComplianceAssignment(r), DeleteComplianceAssignmentRequest.parseFrom(request));
-        case "EditComplianceAssignments" -> answer(gateway, timeout, (stub, r) -> stub.editComplianceAssignments(r), EditComplianceAssignmentsRequest.parseFrom(request));
+        case "CreateComplianceAssignment" -> answer(gateway, timeout, stub::createComplianceAssignment, CreateComplianceAssignmentRequest.parseFrom(request));
+        case "GetComplianceAssignment" -> answer(gateway, timeout, stub::getComplianceAssignment, GetComplianceAssignmentRequest.parseFrom(request));
+        case "ListComplianceAssignments" -> answer(gateway, timeout, stub::listComplianceAssignments, ListComplianceAssignmentsRequest.parseFrom(request));
+        case "UpdateComplianceAssignment" -> answer(gateway, timeout, stub::updateComplianceAssignment, UpdateComplianceAssignmentRequest.parseFrom(request));
+        case "DeleteComplianceAssignment" -> answer(gateway, timeout, stub::deleteComplianceAssignment, DeleteComplianceAssignmentRequest.parseFrom(request));
+        case "EditComplianceAssignments" -> answer(gateway, timeout, stub::editComplianceAssignments, EditComplianceAssignmentsRequest.parseFrom(request));
         case "ListComplianceAssignmentRevisions" ->
-            answer(gateway, timeout, (stub, r) -> stub.listComplianceAssignmentRevisions(r), ListComplianceAssignmentRevisionsRequest.parseFrom(request));
+            answer(gateway, timeout, stub::listComplianceAssignmentRevisions, ListComplianceAssignmentRevisionsRequest.parseFrom(request));
         case "GetComplianceAssignmentRevision" ->
-            answer(gateway, timeout, (stub, r) -> stub.getComplianceAssignmentRevision(r), GetComplianceAssignmentRevisionRequest.parseFrom(request));
+            answer(gateway, timeout, stub::getComplianceAssignmentRevision, GetComplianceAssignmentRevisionRequest.parseFrom(request));
         case "RestoreComplianceAssignments" ->
-            answer(gateway, timeout, (stub, r) -> stub.restoreComplianceAssignments(r), RestoreComplianceAssignmentsRequest.parseFrom(request));
-        case "GetQuota" -> answer(gateway, timeout, (stub, r) -> stub.getQuota(r), GetQuotaRequest.parseFrom(request));
-        default -> answer(gateway, timeout, (stub, r) -> stub.replaceComplianceAssignments(r), ReplaceComplianceAssignmentsRequest.parseFrom(request));
+            answer(gateway, timeout, stub::restoreComplianceAssignments, RestoreComplianceAssignmentsRequest.parseFrom(request));
+        case "GetCompliancePolicy" -> answer(gateway, timeout, policies::getCompliancePolicy, GetCompliancePolicyRequest.parseFrom(request));
+        case "ListCompliancePolicies" ->
+            answer(gateway, timeout, policies::listCompliancePolicies, ListCompliancePoliciesRequest.parseFrom(request));
+        case "GetQuota" -> answer(gateway, timeout, stub::getQuota, GetQuotaRequest.parseFrom(request));
+        default -> answer(gateway, timeout, stub::replaceComplianceAssignments, ReplaceComplianceAssignmentsRequest.parseFrom(request));
       }));
     } catch (StatusRuntimeException e) {
       var refusal = Refusal.of(e);
@@ -86,16 +90,13 @@ public class Driver {
 
   private static String sent = "";
 
-  static <Q extends Message, R> R answer(
-      Gateway gateway, long timeout, BiFunction<ComplianceAssignmentServiceBlockingStub, Q, R> method, Q request) {
+  static <Q extends Message, R> R answer(Gateway gateway, long timeout, Function<Q, R> method, Q request) {
     var field = request.getDescriptorForType().findFieldByName("request_id");
     var id = UUID.randomUUID().toString();
     @SuppressWarnings("unchecked")
     var named = field == null || !request.getField(field).equals("") ? request : (Q) request.toBuilder().setField(field, id).build();
     sent = id;
-    return timeout == 0
-        ? gateway.call(method, named)
-        : method.apply(gateway.stub().withDeadlineAfter(timeout, TimeUnit.MILLISECONDS), request);
+    return timeout == 0 ? gateway.call(method, named) : method.apply(request);
   }
 
   static Object with(Map<String, Object> answer) {

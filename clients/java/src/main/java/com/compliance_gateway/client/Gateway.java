@@ -2,6 +2,8 @@ package com.compliance_gateway.client;
 
 import com.compliance_gateway.v1.ComplianceAssignmentServiceGrpc;
 import com.compliance_gateway.v1.ComplianceAssignmentServiceGrpc.ComplianceAssignmentServiceBlockingStub;
+import com.compliance_gateway.v1.CompliancePolicyServiceGrpc;
+import com.compliance_gateway.v1.CompliancePolicyServiceGrpc.CompliancePolicyServiceBlockingStub;
 import com.google.protobuf.Descriptors.FieldDescriptor;
 import com.google.protobuf.Message;
 import io.grpc.CallOptions;
@@ -26,14 +28,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BiFunction;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
-/** Assigns Intune compliance policies through compliance-gateway: the generated stub, ready to use. Close it at the end. */
+/** Assigns Intune compliance policies through compliance-gateway: the generated stubs, ready to use. Close it at the end. */
 public final class Gateway implements AutoCloseable {
   // What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
   private static final Map<String, Object> RETRIES = Map.of("methodConfig", List.of(Map.of(
-      "name", List.of(Map.of("service", ComplianceAssignmentServiceGrpc.SERVICE_NAME)),
+      "name", List.of(
+          Map.of("service", ComplianceAssignmentServiceGrpc.SERVICE_NAME),
+          Map.of("service", CompliancePolicyServiceGrpc.SERVICE_NAME)),
       "retryPolicy", Map.of(
           "maxAttempts", 4.0, "initialBackoff", "0.5s", "maxBackoff", "10s", "backoffMultiplier", 2.0,
           "retryableStatusCodes", List.of("UNAVAILABLE", "RESOURCE_EXHAUSTED")))));
@@ -43,11 +47,13 @@ public final class Gateway implements AutoCloseable {
   private final ManagedChannel channel;
   private final ComplianceAssignmentServiceBlockingStub stub;
   private final Duration patience;
+  private final CompliancePolicyServiceBlockingStub policies;
 
   private Gateway(Builder options, ManagedChannel channel) {
     this.channel = channel;
     this.patience = options.patience;
     this.stub = ComplianceAssignmentServiceGrpc.newBlockingStub(channel).withInterceptors(new Defaults(options));
+    this.policies = CompliancePolicyServiceGrpc.newBlockingStub(channel).withInterceptors(new Defaults(options));
   }
 
   /**
@@ -203,7 +209,7 @@ public final class Gateway implements AutoCloseable {
   }
 
   /**
-   * The service's methods. They throw io.grpc.StatusRuntimeException; {@link Refusal#of} reads it.
+   * The methods of the service of assignments. They throw io.grpc.StatusRuntimeException; {@link Refusal#of} reads it.
    *
    * @return the generated stub
    */
@@ -212,22 +218,31 @@ public final class Gateway implements AutoCloseable {
   }
 
   /**
+   * The methods of the service of policies. They throw as those of {@link #stub}.
+   *
+   * @return the generated stub
+   */
+  public CompliancePolicyServiceBlockingStub policies() {
+    return policies;
+  }
+
+  /**
    * A call that, where it is told when to come back, does so while there is patience, with the same request and request id.
    *
    * @param <Q> of the request
    * @param <R> of the response
-   * @param method such as {@code (stub, request) -> stub.createComplianceAssignment(request)}
+   * @param method such as {@code gateway.stub()::createComplianceAssignment}
    * @param request a write gets a request id where it has none
    * @return the response
    * @throws StatusRuntimeException the last refusal
    */
-  public <Q extends Message, R> R call(BiFunction<ComplianceAssignmentServiceBlockingStub, Q, R> method, Q request) {
+  public <Q extends Message, R> R call(Function<Q, R> method, Q request) {
     @SuppressWarnings("unchecked")
     var named = (Q) named(request);
     var until = System.nanoTime() + patience.toNanos();
     while (true) {
       try {
-        return method.apply(stub, named);
+        return method.apply(named);
       } catch (StatusRuntimeException e) {
         var told = Refusal.of(e).retryAfter();
         if (told.isEmpty() || System.nanoTime() + told.get().toNanos() >= until) {
@@ -241,6 +256,7 @@ public final class Gateway implements AutoCloseable {
         }
       }
     }
+  }
   }
 
   @Override

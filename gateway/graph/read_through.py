@@ -1,0 +1,74 @@
+"""Reads that are passed on to Graph, and their answers to the caller: streamed, with links that lead here."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+
+from gateway.call import Call, Read
+from gateway.errors import GatewayError, Reason
+from gateway.graph.client import UNAVAILABLE_RETRY_S, GraphClient
+from gateway.graph.links import Links
+from gateway.graph.transports import Streamed, TransportError
+
+# Headers of an answer that go on; no other does.
+HEADERS = ("content-type", "content-language", "etag", "last-modified", "odata-version", "preference-applied")
+# So much is looked at before the answer begins, so that what is wrong with a small one is told with its status.
+FIRST_BYTES = 64 << 10
+NO_BODY = 304
+
+
+class ReadThrough:
+    """The handler of ReadThrough. most_bytes: of an answer, unpacked."""
+
+    def __init__(self, clients: Mapping[str, GraphClient], most_bytes: int) -> None:
+        self._clients, self._most = clients, most_bytes
+
+    async def __call__(self, call: Call) -> Message:
+        """Raises GatewayError, also in the middle of an answer, which then cannot be taken for a whole one."""
+        assert call.read
+        read, client = call.read, self._clients[call.tenant]
+        async with client.stream(read.path, read.headers, deadline=call.deadline, record=call.record) as answer:
+            links = Links(client.root, read.root)
+            headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
+            if "location" in answer.headers:
+                headers["location"] = links.rewritten(answer.headers["location"])
+            if read.bodiless or answer.status == NO_BODY:
+                await read.sink.begin(answer.status, headers)
+            else:
+                call.record.note(bytes=await self._pass(read, answer, headers, links))
+        return Empty()
+
+    async def _pass(self, read: Read, answer: Streamed, headers: Mapping[str, str], links: Links) -> int:
+        """How many bytes went on."""
+        kept, total, begun = bytearray(), 0, False
+        async for piece in _pieces(answer, links):
+            total += len(piece)
+            if total > self._most:
+                why = f"Graph's answer is over {self._most} bytes; ask for less with $top or $select."
+                raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, why)
+            kept += piece
+            if begun or len(kept) >= FIRST_BYTES:
+                if not begun:
+                    await read.sink.begin(answer.status, headers)
+                begun = True
+                await read.sink.write(bytes(kept))
+                kept.clear()
+        if not begun:
+            await read.sink.begin(answer.status, headers)
+        if kept:
+            await read.sink.write(bytes(kept))
+        return total
+
+
+async def _pieces(answer: Streamed, links: Links) -> AsyncIterator[bytes]:
+    """With the links in place; of what is no JSON as it is. Raises GatewayError."""
+    is_json = "json" in answer.headers.get("content-type", "")
+    try:
+        async for piece in answer.pieces:
+            yield links.fed(piece) if is_json else piece
+    except TransportError as exc:
+        why = f"Graph's answer broke off: {exc.why}."
+        raise GatewayError(Reason.GRAPH_UNAVAILABLE, why, retry_after=UNAVAILABLE_RETRY_S) from None
+    if is_json:
+        yield links.end()

@@ -1,0 +1,75 @@
+"""Links of Graph's in an answer lead here, however the answer is cut into pieces, and nothing else of it changes."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import GatewayError
+from gateway.graph.links import LONGEST_BYTES, Links
+
+GRAPH, HERE = "https://graph.example", "https://gateway.example/at"
+BODY = {
+    "@odata.context": f"{GRAPH}/v1.0/$metadata#groups(id)",
+    "@odata.nextLink": f"{GRAPH}/v1.0/groups?$top=1&$skiptoken=a%2Bb@x",
+    "value": [
+        {
+            "id": "1",
+            "displayName": f'"@odata.nextLink": "{GRAPH}/v1.0/x" @odata.',
+            "assignments@odata.context": f"{GRAPH}/beta/$metadata#x",
+        },
+        {
+            "description": f"see {GRAPH}/v1.0/groups",
+            "@odata.type": "#microsoft.graph.group",
+            "x": "@odata.nextLink",
+            "y": "@odata",
+        },
+    ],
+}
+RIGHT = {
+    "@odata.context": f"{HERE}/v1.0/$metadata#groups(id)",
+    "@odata.nextLink": f"{HERE}/v1.0/groups?$top=1&$skiptoken=a%2Bb@x",
+    "value": [{**BODY["value"][0], "assignments@odata.context": f"{HERE}/beta/$metadata#x"}, BODY["value"][1]],
+}
+
+
+def passed(data: bytes, cuts: list[int]) -> bytes:
+    links, places = Links(GRAPH, HERE), sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return b"".join(links.fed(data[a:b]) for a, b in pairwise(places)) + links.end()
+
+
+@given(st.lists(st.integers(0, 5000), max_size=30), st.sampled_from([None, 1]), st.booleans())
+def test_links_lead_here_wherever_the_answer_is_cut(cuts: list[int], indent: int | None, ascii_: bool):
+    data = json.dumps(BODY, indent=indent, ensure_ascii=ascii_).encode()
+    assert json.loads(passed(data, cuts)) == RIGHT
+
+
+def test_byte_by_byte():
+    data = json.dumps(BODY).encode()
+    assert json.loads(passed(data, [*range(len(data))])) == RIGHT
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://elsewhere.example/v1.0/groups",
+        "https://graph.example.elsewhere.example/v1.0/groups",
+        "https://graph.example@elsewhere.example/v1.0/groups",
+        "http://graph.example/v1.0/groups",
+        "//elsewhere.example/v1.0/groups",
+        "https://graph.example/other/groups",
+        "https://graph.example/v1.0/" + "x" * LONGEST_BYTES * 2,
+    ],
+    ids=lambda link: link[:50],
+)
+def test_a_link_that_leads_elsewhere_ends_the_answer(link: str):
+    data = json.dumps({"@odata.nextLink": link, "value": []}).encode()
+    with pytest.raises(GatewayError):
+        passed(data, [*range(0, len(data), 1000)])
+
+
+def test_little_is_held():
+    links, rows = Links(GRAPH, HERE), json.dumps([{"id": number} for number in range(10_000)]).encode()
+    assert len(links.fed(rows)) > len(rows) - 10
