@@ -24,10 +24,8 @@ PROGRAMS = {
     "spin": "apt-get install spin",
 }
 POSTGRES = "postgresql"
-# Tools of others that are run against the gateway, by module; too large for the extra.
-TOOLS = {"IntuneCD": "pip install IntuneCD==2.6.0"}
 # Python's packages of the extra `dev`, by module.
-PACKAGES = ("grpc_tools", "importlinter", "msgraph", "openapi_spec_validator", "schemathesis", "swagger_ui")
+PACKAGES = ("IntuneCD", "grpc_tools", "importlinter", "msgraph", "openapi_spec_validator", "schemathesis", "swagger_ui")
 POSTGRES_FIXTURES = {"postgres", "own_postgres"}
 
 
@@ -37,8 +35,6 @@ def missing(need: str) -> str:
         return "" if postgres_server.BINARIES else postgres_server.MISSING
     if need in PACKAGES:
         return "" if importlib.util.find_spec(need) else f"{need} is not installed ({DEV})"
-    if need in TOOLS:
-        return "" if importlib.util.find_spec(need) else f"{need} is not installed ({TOOLS[need]})"
     return "" if shutil.which(need) else f"{need} is not installed ({PROGRAMS[need]})"
 
 

@@ -8,9 +8,10 @@ import typer
 
 from gateway.cli.loop import load_or_exit, refuse
 from gateway.config import ConfigError
+from gateway.graph.tree import KEY, Place, Tree, served
 from gateway.ids import canonical_guid
 from gateway.odata.targets import KINDS, target_of_text
-from gateway.operations import OPERATIONS
+from gateway.operations import PERMITTED, READ_THROUGH
 from gateway.pipeline.authorize import TARGET, with_targets
 from gateway.pipeline.cedar import Question
 from gateway.pipeline.rules import NAMED, READ_NAMES
@@ -31,13 +32,17 @@ def authorize(
     remove: Annotated[list[str] | None, typer.Option(help="What is removed, in the same form.")] = None,
     filter_: Annotated[str, typer.Option("--filter", help="include:ID or exclude:ID.")] = "",
     names: Annotated[str, typer.Option(help=f"What is named, with ReadNames: {', '.join(NAMED)}.")] = "",
+    path: Annotated[str, typer.Option(help=f"What is read, with {READ_THROUGH.name}, such as groups/{KEY}.")] = "",
 ) -> None:
     """Explain an answer of the authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed."""
     loaded = load_or_exit(config)
-    if operation not in (*OPERATIONS, READ_NAMES):
-        raise typer.BadParameter(f"has to be one of {', '.join((*OPERATIONS, READ_NAMES))}", param_hint="--operation")
+    if operation not in (*PERMITTED, READ_NAMES):
+        raise typer.BadParameter(f"has to be one of {', '.join((*PERMITTED, READ_NAMES))}", param_hint="--operation")
     if names not in (NAMED if operation == READ_NAMES else ("",)):
         raise typer.BadParameter(f"goes with {READ_NAMES}, and has to be one of {', '.join(NAMED)}", param_hint="--names")
+    place = _place(path, Tree(loaded.rest.read_through)) if path else None
+    if (place is not None) != (operation == READ_THROUGH.name):
+        raise typer.BadParameter(f"goes with {READ_THROUGH.name}, which needs it", param_hint="--path")
     if (not tenant and len(loaded.tenants) > 1) or (tenant and tenant not in loaded.tenants):
         raise typer.BadParameter(f"has to be one of {', '.join(loaded.tenants)}", param_hint="--tenant")
     filter_type, _, filter_id = filter_.partition(":")
@@ -51,6 +56,8 @@ def authorize(
     )
     if names:
         question = replace(question, kinds=frozenset({names}))
+    if place:
+        question = replace(question, path=place.pattern, kind=place.kind)
     try:
         answer = authorizer_of(loaded.authorization).ask(question)
     except ConfigError as exc:
@@ -60,6 +67,13 @@ def authorize(
         typer.echo(f"refused: {answer.missing} is {'forbidden' if because else 'permitted by no policy'}{because}")
         raise typer.Exit(1)
     typer.echo(f"allowed{because}")
+
+
+def _place(path: str, tree: Tree) -> Place:
+    place = tree.find("/" + path.strip("/").replace(KEY, "0"), "")
+    if place is None:
+        raise typer.BadParameter(f"is not read through; these are: {served(tree.patterns.values())}", param_hint="--path")
+    return place
 
 
 def _targets(texts: list[str] | None, option: str) -> list[dict[str, Any]]:

@@ -156,7 +156,7 @@ def _segments(path: str) -> list[str] | None:
     if len(plain) > LONGEST or not PLAIN.fullmatch(plain) or not plain.startswith("/"):
         return None
     segments: list[str] = []
-    for segment in plain[1:].removesuffix("/").split("/"):
+    for segment in plain[1:].split("/"):
         found = PREDICATE.fullmatch(segment)
         if found:
             segments += found.groups()

@@ -10,7 +10,6 @@ is below what compare.json has of the last release by more than its noise. --kee
 """
 
 import argparse
-import asyncio
 import json
 import os
 import socket
@@ -18,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,26 +25,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import aiohttp
-import grpc
 import tomli_w
 import trustme
 import uvloop
-from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
-from fast_graph import ROW, TENANT
+from fast_graph import TENANT
+from loads import Load, calls_to, gets_from, orders_to
 from rich.console import Console
 from rich.table import Table
 
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 HERE = Path(__file__).parent
-SERVICE = "compliance_gateway.v1.ComplianceAssignmentService"
 CLIENT = "22222222-2222-4222-8222-222222222222"
 KEPT, CHART = HERE / "compare.json", HERE / "compare.svg"
-POLICIES = 200  # different ones, so that nothing is shared
 # Networks and trust of the machine's own have no say.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.lower().endswith(("_proxy", "_ca_bundle")) and k != "SSL_CERT_FILE"}
-Load = Callable[[int, int], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -81,47 +75,6 @@ def started(*command: str, log: Path | None = None, **options: Any) -> Iterator[
         process.wait()
 
 
-def calls_to(address: str, operation: str, token: str, same: bool = False) -> Load:
-    """same: of one policy only."""
-    request = pb.GetComplianceAssignmentRequest if operation.startswith("Get") else pb.ListComplianceAssignmentsRequest
-    of_row = {"device_compliance_policy_assignment_id": ROW["id"]} if operation.startswith("Get") else {}
-    bodies = [
-        request(device_compliance_policy_id=f"p{0 if same else i}", **of_row).SerializeToString() for i in range(POLICIES)
-    ]
-    metadata = (("authorization", f"Bearer {token}"),)
-
-    async def load(calls: int, at_once: int) -> None:
-        turns = iter(range(calls))
-        async with grpc.aio.insecure_channel(address) as channel:
-            call = channel.unary_unary(f"/{SERVICE}/{operation}")
-
-            async def some() -> None:
-                for i in turns:
-                    await call(bodies[i % POLICIES], metadata=metadata)
-
-            await asyncio.gather(*(some() for _ in range(at_once)))
-
-    return load
-
-
-def gets_from(address: str) -> Load:
-    """Over HTTP/1.1, of the rows as Graph gives them."""
-    url = f"http://{address}/beta/deviceManagement/deviceCompliancePolicies/p{{}}/assignments"
-
-    async def load(calls: int, at_once: int) -> None:
-        turns = iter(range(calls))
-        async with aiohttp.ClientSession(raise_for_status=True, connector=aiohttp.TCPConnector(limit=at_once)) as client:
-
-            async def some() -> None:
-                for i in turns:
-                    async with client.get(url.format(i % POLICIES)) as answer:
-                        await answer.read()
-
-            await asyncio.gather(*(some() for _ in range(at_once)))
-
-    return load
-
-
 def accepts(address: str) -> None:
     """Returns when somebody listens there."""
     host, _, port = address.rpartition(":")
@@ -130,17 +83,6 @@ def accepts(address: str) -> None:
             return
         time.sleep(0.05)
     raise TimeoutError(address)
-
-
-def orders_to(process: "subprocess.Popen[str]") -> Load:
-    async def load(calls: int, at_once: int) -> None:
-        assert process.stdin
-        assert process.stdout
-        process.stdin.write(json.dumps({"calls": calls, "at_once": at_once}) + "\n")
-        process.stdin.flush()
-        await asyncio.to_thread(process.stdout.readline)
-
-    return load
 
 
 @contextmanager

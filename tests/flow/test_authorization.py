@@ -31,6 +31,9 @@ permit(
   resource in Tenant::"emulator"
 ) when {{ ["group"].containsAll(context.kinds) }};
 
+@id("directory may read groups") permit(principal == Caller::"directory", action == Action::"ReadThrough", resource)
+when {{ context.kind == "groups" }};
+
 @id("but not the admins") forbid(principal, action, resource)
 when {{ context.added_ids.contains("{guid(666)}") }} unless {{ principal == Caller::"ops" }};
 

@@ -63,6 +63,12 @@ EXPLAINED = [
     (("ops", "ReadNames"), 2, "goes with ReadNames"),
     (("ops", "ReadNames", "--names", "user"), 2, "goes with ReadNames"),
     (("ops", "GetQuota", "--names", "group"), 2, "goes with ReadNames"),
+    (("ops", "ReadThrough", "--path", "groups/{id}"), 0, "allowed because of ops may all"),
+    (("directory", "ReadThrough", "--path", f"groups/{guid(1)}"), 0, "allowed because of directory may read groups"),
+    (("directory", "ReadThrough", "--path", "deviceManagement/assignmentFilters"), 1, "ReadThrough is permitted by no policy"),
+    (("directory", "ReadThrough", "--path", "users"), 2, "is not read through"),
+    (("directory", "ReadThrough"), 2, "goes with ReadThrough"),
+    (("ops", "GetQuota", "--path", "groups"), 2, "goes with ReadThrough"),
     (("ops", "ListComplianceAssignments", "--tenant", "mars"), 2, "has to be one of"),
 ]
 

@@ -45,7 +45,7 @@ OPERATIONS: dict[str, tuple[str, str, list[Any]]] = {
 ROWS = (GROUP, guid(99), guid(98))
 OTHER = f'"{"0" * 32}"'
 # What HTTP itself says.
-TRANSPORT = {"content-type", "content-length", "date", "server"}
+TRANSPORT = {"content-type", "content-length", "content-encoding", "date", "server", "vary"}
 # Query options, each with a value that would do.
 OPTIONS = {
     "$top": "1",
@@ -136,6 +136,8 @@ async def test_what_is_described_is_what_is_there(live: Emulator, name: str, ver
         offered = set()
         for option, value in OPTIONS.items():
             answer = await door.ask(body, f"?{option}={value.replace(' ', '%20')}")
+            if option == "$filter" and name == "ListComplianceAssignments":
+                continue  # leads to Graph's own list, which is read through, and is another operation
             if answer.status < 400 or "is no query option" not in answer.json["error"]["message"]:
                 offered.add(option)
         assert offered == parameters(operation, "query")
