@@ -179,12 +179,12 @@ def _batch(name: str) -> Json:
         "type": "object",
         "required": ["id", "method", "url"],
         "properties": {
-            "id": {"type": "string", "minLength": 1},
+            "id": {"type": ["string", "integer"], "minLength": 1},
             "method": {"type": "string", "minLength": 1},
             "url": {"type": "string", "description": "Relative to the version.", "minLength": 1, "not": {"pattern": "://"}},
             "headers": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
             "body": {},
-            "dependsOn": {"type": ["array", "null"], "items": {"type": "string"}},
+            "dependsOn": {"type": ["array", "null"], "items": {"type": ["string", "integer"]}},
         },
     }
     get = {"id": "1", "method": "GET", "url": f"/deviceManagement/deviceCompliancePolicies/{POLICY}/assignments"}

@@ -56,24 +56,29 @@ def items_of(json: Any) -> list[Item]:
 def _item(request: Any, at: str) -> Item:
     if not isinstance(request, dict):
         raise invalid(at, "has to be a JSON object")
-    if type(request.get("id")) is int:  # as many scripts have it; Graph answers with a string
-        request = {**request, "id": str(request["id"])}
+    request = {**request, "id": _named(request.get("id"))}
     for name in ("id", "method", "url"):
         if not isinstance(request.get(name), str) or not request[name]:
             raise invalid(f"{at}.{name}", "has to be a string that is not empty")
     if "://" in request["url"]:
         raise invalid(f"{at}.url", "has to be relative to the version, such as /deviceManagement/…")
     headers = {} if request.get("headers") is None else request["headers"]
-    after = [] if request.get("dependsOn") is None else request["dependsOn"]
+    given = [] if request.get("dependsOn") is None else request["dependsOn"]
+    after = [*map(_named, given)] if isinstance(given, list) else None
     if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
         raise invalid(f"{at}.headers", "has to be a JSON object of strings")
     headers = {name.lower(): value for name, value in headers.items()}
     if "authorization" in headers:
         raise invalid(f"{at}.headers", "may not have Authorization: the batch's own counts")
-    if not isinstance(after, list) or not all(isinstance(one, str) for one in after):
-        raise invalid(f"{at}.dependsOn", "has to be a list of strings")
+    if after is None or not all(isinstance(one, str) for one in after):
+        raise invalid(f"{at}.dependsOn", "has to be a list of ids")
     url = "/" + request["url"].lstrip("/")
     return Item(request["id"], request["method"].upper(), url, headers, request.get("body"), tuple(after))
+
+
+def _named(given: Any) -> Any:
+    """An id as Graph answers with it: many scripts have numbers."""
+    return str(given) if type(given) is int else given
 
 
 async def answers_to(

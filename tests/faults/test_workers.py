@@ -195,7 +195,8 @@ async def test_all_serve_at_the_same_ports_and_one_page_tells_of_all(live: Emula
         _, quota = await gateway.json("/quota")
         writes, _ = quota["emulator"]["windows"]
         assert (writes["share"], writes["ceiling"]) == (100_000, 100_000)
-        assert sum(caller["used"] for caller in writes["callers"]) == writes["used"] > 0
+        # The gateway's own, such as a repair, are nobody's.
+        assert 0 < sum(caller["used"] for caller in writes["callers"]) <= writes["used"]
         assert (await gateway.page("/channelz/GetServers"))[0] == 400
         for worker in (1, 2):
             _, servers = await gateway.json(f"/channelz/GetServers?worker={worker}")

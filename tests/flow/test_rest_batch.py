@@ -77,7 +77,7 @@ async def test_one_after_another_where_they_depend(live: Emulator):
         new = f"{SET}/{WINDOWS}_{guid(1)}"
         requests = [
             item(3, "DELETE", new, dependsOn=["2"]),
-            item(2, url=new, dependsOn=["1"]),
+            item(2, url=new, dependsOn=[1]),
             item(1, "POST", body=group(1)),
             item("fails", "POST", f"{POLICIES}/{EMPTY}/assignments", group()),
             item("so this is not done", "POST", body=group(2), dependsOn=["fails"]),

@@ -47,7 +47,7 @@ seen.failures = {
   taken: await failure(client.api(set).post(group(present))),
   bad: await failure(client.api(set).post(group("everyone"))),
   missing: await failure(client.api(`${set}/nothing`).get()),
-  query: await failure(client.api(set).filter("id eq 'x'").get()),
+  query: await failure(client.api(set).query({ $apply: "aggregate" }).get()),
   path: await failure(client.api("/users").get()),
   token: await failure(client.api(set).header("Authorization", "Bearer nobody-knows-this-token").get()),
 };
