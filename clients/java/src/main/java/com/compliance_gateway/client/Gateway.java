@@ -257,7 +257,6 @@ public final class Gateway implements AutoCloseable {
       }
     }
   }
-  }
 
   @Override
   public void close() {
