@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +20,9 @@ log = logging.getLogger(__name__)
 SOON = timedelta(days=14)
 
 
-class Loaded(NamedTuple):
-    """What the files hold: PEM for gRPC, a context for asyncio."""
+@dataclass(frozen=True, repr=False)
+class Loaded:
+    """What the files hold: PEM for gRPC, a context for asyncio. One file may have key and chain, so no part of it is shown."""
 
     key: bytes
     chain: bytes

@@ -55,7 +55,15 @@ def everything(live: Emulator, folder: Path) -> tuple[dict, list[dict]]:
 def secrets_of(live: Emulator, folder: Path) -> list[str]:
     """What may be seen nowhere."""
     federated = (folder / "federated").read_text().split(".")[2]
-    return [f"{CANARY}-", federated, KEY_TEXT, live.world.entra.app.secret, live.world.entra.app.identity_header, "eyJ"]
+    return [
+        f"{CANARY}-",
+        federated,
+        KEY_TEXT,
+        live.world.entra.app.secret,
+        live.world.entra.app.identity_header,
+        "eyJ",
+        "PRIVATE KEY",
+    ]
 
 
 async def admin(address: str) -> str:
