@@ -100,16 +100,17 @@ async def test_retries_wait_as_they_are_told_and_keep_the_request_id(live: Emula
 
 async def test_it_comes_back_when_it_was_told_to(live: Emulator, language: str, tmp_path: Path):
     """Later than the deadline, so that gRPC's own retries give up: the same request and id, as long as it has patience."""
-    patient = {"GATEWAY_TIMEOUT": "1", "GATEWAY_PATIENCE": "30"}
+    patient = {"GATEWAY_TIMEOUT": "3", "GATEWAY_PATIENCE": "60"}
     async with over_tls(live, tmp_path, graph={"create_route": "assign", "max_attempts": 1}) as rig:
-        live.world.faults.order([Fault(method="POST", path="/assign$", status=503, retry_after="1.5", times=2)])
+        live.world.faults.order([Fault(method="POST", path="/assign$", status=503, retry_after="4", times=1)])
         async with driving(language, environment(rig, tmp_path, rig.token, **patient)) as client:
-            assert not isinstance(await client.call("CreateComplianceAssignment", CREATE, timeout=0), Failure)
-        assert [entry.outcome for entry in rig.entries()] == ["GRAPH_UNAVAILABLE", "GRAPH_UNAVAILABLE", "OK"]
+            await client.call("ListComplianceAssignments", OF_EMPTY)  # a machine that is slow to start is no part of this
+            answer = await client.call("CreateComplianceAssignment", CREATE, timeout=0)
+            assert not isinstance(answer, Failure), answer
+        assert [entry.outcome for entry in rig.entries()] == ["GRAPH_UNAVAILABLE", "OK"]
         assert len({entry.request_id for entry in rig.entries()}) == 1
-        first, second, *_ = times = [w["at"] for w in rig.writes()]
-        assert len(times) == 3
-        assert second - first >= 1.5, "as it was told"
+        first, second = [w["at"] for w in rig.writes()]
+        assert second - first >= 4, "as it was told"
 
 
 async def test_what_the_gateway_says_besides(live: Emulator, language: str, tmp_path: Path):
