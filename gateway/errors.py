@@ -86,7 +86,7 @@ class Reason(Enum):
     TARGET_ASSIGNED_TWICE = (Kind.FAILED_PRECONDITION, "The policy has two assignments for one target.")
     GRAPH_REFUSES_OLD_ROW = (Kind.FAILED_PRECONDITION, "Graph no longer takes an assignment that the policy has already.")
     OWNED_BY_POLICY_SET = (Kind.FAILED_PRECONDITION, "The assignment belongs to a policy set; change it there.")
-    COUNT_DIFFERS = (Kind.ABORTED, "The policy has another number of assignments than expected_count.")
+    COUNT_DIFFERS = (Kind.ABORTED, "The policy has another number of assignments than the caller expects.")
     SET_CHANGED_SINCE = (Kind.ABORTED, "The policy's assignments are others than those of the etag: read them anew.", 412)
     RESTORE_CONFLICT = (Kind.FAILED_PRECONDITION, "Assignments that would be restored were changed since.", 409)
     REVISION_EXPIRED = (Kind.FAILED_PRECONDITION, "The revision is older than what the ledger keeps.", 410)

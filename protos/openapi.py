@@ -18,6 +18,11 @@ from gateway.doors.rest_routes import WHOLE
 from gateway.operations import OPERATIONS, HttpRule, Operation
 
 POLICY, GROUP = "7f8cf4c6-46aa-4e8a-8b7a-5c6e2c7f8a32", "0b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f"
+EXAMPLE_IDS = {
+    "device_compliance_policy_id": POLICY,
+    "device_compliance_policy_assignment_id": f"{POLICY}_{GROUP}",
+    "number": 7,
+}
 ASSIGNMENT_TYPE = pb.DeviceCompliancePolicyAssignment.DESCRIPTOR.GetOptions().Extensions[odata_pb2.odata_type]
 EXAMPLES = {
     "group": ("A group", {TYPE: "#microsoft.graph.groupAssignmentTarget", "groupId": GROUP}),
@@ -71,7 +76,7 @@ def document(comments: dict[str, str]) -> Json:
     for name in ("v1.0", "beta"):
         paths[f"/{name}/$batch"] = {"post": _batch(name)}
     for path, (about, kind) in PAGES.items():
-        paths[path] = {"get": _page(about, kind, {200, 503} if path == "/readyz" else {200})}
+        paths[path] = {"get": _page(path, about, kind, {200, 503} if path == "/readyz" else {200})}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -82,6 +87,7 @@ def document(comments: dict[str, str]) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
         "security": [{"bearer": []}, {"certificate": []}],
         "paths": paths,
         "components": {
@@ -95,6 +101,11 @@ def document(comments: dict[str, str]) -> Json:
     }
 
 
+TAGS = {
+    "v1.0": "As in Graph's v1.0: without filters and sources.",
+    "beta": "As in Graph's beta: with filters and sources.",
+    "health": "The gateway itself.",
+}
 PAGES = {
     "/healthz": ("Whether the process serves.", JSON),
     "/readyz": ("Whether calls are taken, and how the ledger is.", JSON),
@@ -126,7 +137,7 @@ def _operation(operation: Operation, rule: HttpRule, comments: dict[str, str], s
         "operationId": f"{operation.name}.{name}",
         "tags": [name],
         "summary": summary.rstrip("."),
-        "description": rest,
+        **({"description": rest} if rest else {}),
         "parameters": parameters,
     }
     if rule.body:
@@ -169,8 +180,7 @@ def _parameter(field: FieldDescriptor, comments: dict[str, str], place: str) -> 
         schema = {**schema, "pattern": f"^([*]|{schema['pattern'].strip('^$')})$"}
     out = {"name": name, "in": place, "description": comments.get(field.full_name, ""), "schema": schema}
     if place == "path":
-        example = f"{POLICY}_{GROUP}" if "assignment" in field.name else POLICY
-        return {**out, "required": True, "example": example}
+        return {**out, "required": True, "example": EXAMPLE_IDS[field.name]}
     return out
 
 
@@ -190,7 +200,13 @@ def _batch(name: str) -> Json:
     get = {"id": "1", "method": "GET", "url": f"/deviceManagement/deviceCompliancePolicies/{POLICY}/assignments"}
     requests = {"type": "array", "minItems": 1, "maxItems": MOST, "items": item}
     body = {"type": "object", "required": ["requests"], "properties": {"requests": requests}}
-    answer = {"type": "object", "required": ["responses"], "properties": {"responses": {"type": "array"}}}
+    answered = {
+        "type": "object",
+        "required": ["id", "status"],
+        "properties": {"id": {"type": "string"}, "status": {"type": "integer"}, "headers": {"type": "object"}, "body": {}},
+    }
+    all_answers = {"type": "array", "items": answered}
+    answer = {"type": "object", "required": ["responses"], "properties": {"responses": all_answers}}
     return {
         "operationId": f"batch.{name}",
         "tags": [name],
@@ -204,9 +220,15 @@ def _batch(name: str) -> Json:
     }
 
 
-def _page(about: str, kind: str, statuses: Iterable[int]) -> Json:
+def _page(path: str, about: str, kind: str, statuses: Iterable[int]) -> Json:
     answer = {"description": about, "content": {kind: {"schema": {"type": "object"}}}}
-    return {"tags": ["health"], "summary": about.rstrip("."), "security": [], "responses": {str(s): answer for s in statuses}}
+    return {
+        "operationId": path.strip("/"),
+        "tags": ["health"],
+        "summary": about.rstrip("."),
+        "security": [],
+        "responses": {str(status): answer for status in statuses},
+    }
 
 
 def _camel(name: str) -> str:

@@ -8,6 +8,7 @@ from compliance_gateway.vendored.buf.validate import validate_pb2
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from openapi_words import constants_of, in_words_of_rest
 
 from gateway.odata.codec import is_subtype
 
@@ -26,13 +27,14 @@ BITS = {FieldDescriptor.TYPE_INT32: 32, FieldDescriptor.TYPE_INT64: 64}
 
 
 def comments_of(files: FileDescriptorSet) -> dict[str, str]:
-    """The leading comments, by full name. files: with source info."""
-    found = {}
+    """The leading comments in REST's words, by full name. files: with source info."""
+    found, constants = {}, constants_of(files)
     for file in files.file:
         for location in file.source_code_info.location:
             name = _name_at(file, list(location.path))
             if name and location.leading_comments:
-                found[name] = " ".join(line.strip() for line in location.leading_comments.strip().splitlines())
+                comment = " ".join(line.strip() for line in location.leading_comments.strip().splitlines())
+                found[name] = in_words_of_rest(comment, constants)
     return found
 
 

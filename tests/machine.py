@@ -25,7 +25,7 @@ PROGRAMS = {
 }
 POSTGRES = "postgresql"
 # Python's packages of the extra `dev`, by module.
-PACKAGES = ("IntuneCD", "grpc_tools", "importlinter", "msgraph", "openapi_spec_validator", "schemathesis", "swagger_ui")
+PACKAGES = ("IntuneCD", "grpc_tools", "importlinter", "msgraph", "openapi_spec_validator", "schemathesis", "swagger_ui", "yaml")
 POSTGRES_FIXTURES = {"postgres", "own_postgres"}
 
 

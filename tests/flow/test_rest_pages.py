@@ -150,16 +150,10 @@ async def test_the_description_is_complete(live: Emulator):
     async with rest(live) as (_, caller):
         described = (await caller.send("GET", "/openapi.json")).json
     assert described["openapi"].startswith("3.1.")
-    names = {
-        operation["operationId"]
-        for path in described["paths"].values()
-        for operation in path.values()
-        if "operationId" in operation
-    }
+    names = {operation["operationId"] for path in described["paths"].values() for operation in path.values()}
     of_policies = [name for name, operation in OPERATIONS.items() if operation.of_policy and operation.http]
-    assert names == {f"{name}.{version}" for name in (*of_policies, "batch") for version in ("v1.0", "beta")} | {
-        "GetQuota.v1.0"
-    }
+    of_both = {f"{name}.{version}" for name in (*of_policies, "batch") for version in ("v1.0", "beta")}
+    assert names == of_both | {"GetQuota.v1.0", "healthz", "readyz", "openapi.json"}
     assert {"v1.0.quota", "v1.0.complianceAssignmentRevision"} <= described["components"]["schemas"].keys()
     target = described["components"]["schemas"]["beta.deviceAndAppManagementAssignmentTarget"]
     assert len(target["discriminator"]["mapping"]) == 6
@@ -170,6 +164,18 @@ async def test_the_description_is_complete(live: Emulator):
     for reason in Reason:
         told = [r for r in described["components"]["responses"].values() if f"`{reason.name}`" in r["description"]]
         assert bool(told) == (reason.name not in {"ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "DEPENDENCY_FAILED", "CALLER_GONE"})
+
+
+async def test_the_description_has_no_words_of_grpc(live: Emulator):
+    """A field, a status or a method as only the protos spell them."""
+    async with rest(live) as (_, caller):
+        described = (await caller.send("GET", "/openapi.json")).json
+    del described["components"]["responses"]  # reasons, which both doors have in common
+    texts = re.findall(r'"(?:description|summary)": "((?:[^"\\]|\\.)*)"', json.dumps(described, ensure_ascii=False))
+    assert len(texts) > 300
+    of_grpc = "|".join([*(status.name for status in grpc.StatusCode), *OPERATIONS, "AIP-", "oneof", "trailer", "metadata"])
+    found = [text for text in texts if re.search(rf"(?<!`)\b(?:{of_grpc})\b|`[a-z]+_[a-z_]+`", text)]
+    assert found == []
 
 
 @pytest.mark.needs("swagger_ui")

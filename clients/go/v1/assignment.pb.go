@@ -216,9 +216,9 @@ func (x *DeviceCompliancePolicyAssignment) GetOtherProperties() string {
 	return ""
 }
 
-// Whom a policy is given to. Graph: `deviceAndAppManagementAssignmentTarget`, an abstract type with a subtype per
-// member of the oneof. With no member set this is the abstract type itself; it is sent to Graph as such and Graph
-// judges it: the live service refuses it with INVALID_ARGUMENT.
+// Whom a policy is given to. Graph: `deviceAndAppManagementAssignmentTarget`, an abstract type with subtypes. Without one of
+// them this is the abstract type itself; it is sent to Graph as such and Graph judges it: the live service refuses it with
+// INVALID_ARGUMENT.
 type DeviceAndAppManagementAssignmentTarget struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The concrete target.
@@ -621,7 +621,7 @@ func (x *ConfigurationManagerCollectionAssignmentTarget) GetCollectionId() strin
 }
 
 // A target of a type that this version of the gateway does not know, passed on as it is. A type it does know is
-// refused here (INVALID_ARGUMENT): it would get round the rules of its own message.
+// refused here (INVALID_ARGUMENT): it would get round the rules of its own type.
 type UnknownAssignmentTarget struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Graph's type name, with or without its `#`.

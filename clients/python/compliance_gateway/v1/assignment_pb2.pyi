@@ -113,9 +113,9 @@ Global___DeviceCompliancePolicyAssignment: _TypeAlias = DeviceCompliancePolicyAs
 
 @_typing.final
 class DeviceAndAppManagementAssignmentTarget(_message.Message):
-    """Whom a policy is given to. Graph: `deviceAndAppManagementAssignmentTarget`, an abstract type with a subtype per
-    member of the oneof. With no member set this is the abstract type itself; it is sent to Graph as such and Graph
-    judges it: the live service refuses it with INVALID_ARGUMENT.
+    """Whom a policy is given to. Graph: `deviceAndAppManagementAssignmentTarget`, an abstract type with subtypes. Without one of
+    them this is the abstract type itself; it is sent to Graph as such and Graph judges it: the live service refuses it with
+    INVALID_ARGUMENT.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -288,7 +288,7 @@ Global___ConfigurationManagerCollectionAssignmentTarget: _TypeAlias = Configurat
 @_typing.final
 class UnknownAssignmentTarget(_message.Message):
     """A target of a type that this version of the gateway does not know, passed on as it is. A type it does know is
-    refused here (INVALID_ARGUMENT): it would get round the rules of its own message.
+    refused here (INVALID_ARGUMENT): it would get round the rules of its own type.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from compliance_gateway.v1 import assignment_pb2 as compliance__gateway_dot_v1_dot_assignment__pb2
 from compliance_gateway.v1 import odata_pb2 as compliance__gateway_dot_v1_dot_odata__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"compliance_gateway/v1/change.proto\x12\x15\x63ompliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a!compliance_gateway/v1/odata.proto\x1a\x1egoogle/protobuf/duration.proto\"\xac\x03\n\x1b\x43omplianceAssignmentOutcome\x12K\n\x07outcome\x18\x01 \x01(\x0e\x32:.compliance_gateway.v1.ComplianceAssignmentOutcome.Outcome\x12G\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x46\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\"\xae\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12 \n\x0fOUTCOME_CREATED\x10\x01\x1a\x0b\xca\xda\x18\x07\x63reated\x12 \n\x0fOUTCOME_UPDATED\x10\x02\x1a\x0b\xca\xda\x18\x07updated\x12 \n\x0fOUTCOME_REMOVED\x10\x03\x1a\x0b\xca\xda\x18\x07removed\x12$\n\x11OUTCOME_UNCHANGED\x10\x04\x1a\r\xca\xda\x18\tunchanged\"D\n\tWriteCost\x12\x0e\n\x06writes\x18\x01 \x01(\x05\x12\'\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe6\x02\n\x1b\x43omplianceAssignmentsChange\x12\x44\n\x08outcomes\x18\x01 \x03(\x0b\x32\x32.compliance_gateway.v1.ComplianceAssignmentOutcome\x12S\n\x12\x61ssignments_before\x18\x02 \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12R\n\x11\x61ssignments_after\x18\x03 \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x16\n\x04\x65tag\x18\x04 \x01(\tB\x08\xea\xda\x18\x04\x45Tag\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12.\n\x04\x63ost\x18\x06 \x01(\x0b\x32 .compliance_gateway.v1.WriteCostb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"compliance_gateway/v1/change.proto\x12\x15\x63ompliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a!compliance_gateway/v1/odata.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbe\x03\n\x1b\x43omplianceAssignmentOutcome\x12Q\n\x07outcome\x18\x01 \x01(\x0e\x32:.compliance_gateway.v1.ComplianceAssignmentOutcome.OutcomeB\x04\xe2\x41\x01\x03\x12M\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignmentB\x04\xe2\x41\x01\x03\x12L\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignmentB\x04\xe2\x41\x01\x03\"\xae\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12 \n\x0fOUTCOME_CREATED\x10\x01\x1a\x0b\xca\xda\x18\x07\x63reated\x12 \n\x0fOUTCOME_UPDATED\x10\x02\x1a\x0b\xca\xda\x18\x07updated\x12 \n\x0fOUTCOME_REMOVED\x10\x03\x1a\x0b\xca\xda\x18\x07removed\x12$\n\x11OUTCOME_UNCHANGED\x10\x04\x1a\r\xca\xda\x18\tunchanged\"P\n\tWriteCost\x12\x14\n\x06writes\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12-\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\"\x88\x03\n\x1b\x43omplianceAssignmentsChange\x12J\n\x08outcomes\x18\x01 \x03(\x0b\x32\x32.compliance_gateway.v1.ComplianceAssignmentOutcomeB\x04\xe2\x41\x01\x03\x12Y\n\x12\x61ssignments_before\x18\x02 \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignmentB\x04\xe2\x41\x01\x03\x12X\n\x11\x61ssignments_after\x18\x03 \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignmentB\x04\xe2\x41\x01\x03\x12\x1a\n\x04\x65tag\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x03\xea\xda\x18\x04\x45Tag\x12\x16\n\x08revision\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x34\n\x04\x63ost\x18\x06 \x01(\x0b\x32 .compliance_gateway.v1.WriteCostB\x04\xe2\x41\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,14 +43,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLIANCEASSIGNMENTOUTCOME_OUTCOME'].values_by_name["OUTCOME_REMOVED"]._serialized_options = b'\312\332\030\007removed'
   _globals['_COMPLIANCEASSIGNMENTOUTCOME_OUTCOME'].values_by_name["OUTCOME_UNCHANGED"]._loaded_options = None
   _globals['_COMPLIANCEASSIGNMENTOUTCOME_OUTCOME'].values_by_name["OUTCOME_UNCHANGED"]._serialized_options = b'\312\332\030\tunchanged'
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME'].fields_by_name['outcome']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME'].fields_by_name['outcome']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME'].fields_by_name['before']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME'].fields_by_name['before']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME'].fields_by_name['after']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME'].fields_by_name['after']._serialized_options = b'\342A\001\003'
+  _globals['_WRITECOST'].fields_by_name['writes']._loaded_options = None
+  _globals['_WRITECOST'].fields_by_name['writes']._serialized_options = b'\342A\001\003'
+  _globals['_WRITECOST'].fields_by_name['wait']._loaded_options = None
+  _globals['_WRITECOST'].fields_by_name['wait']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['outcomes']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['outcomes']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['assignments_before']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['assignments_before']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['assignments_after']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['assignments_after']._serialized_options = b'\342A\001\003'
   _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['etag']._loaded_options = None
-  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['etag']._serialized_options = b'\352\332\030\004ETag'
-  _globals['_COMPLIANCEASSIGNMENTOUTCOME']._serialized_start=169
-  _globals['_COMPLIANCEASSIGNMENTOUTCOME']._serialized_end=597
-  _globals['_COMPLIANCEASSIGNMENTOUTCOME_OUTCOME']._serialized_start=423
-  _globals['_COMPLIANCEASSIGNMENTOUTCOME_OUTCOME']._serialized_end=597
-  _globals['_WRITECOST']._serialized_start=599
-  _globals['_WRITECOST']._serialized_end=667
-  _globals['_COMPLIANCEASSIGNMENTSCHANGE']._serialized_start=670
-  _globals['_COMPLIANCEASSIGNMENTSCHANGE']._serialized_end=1028
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['etag']._serialized_options = b'\342A\001\003\352\332\030\004ETag'
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['revision']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['revision']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['cost']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE'].fields_by_name['cost']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME']._serialized_start=202
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME']._serialized_end=648
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME_OUTCOME']._serialized_start=474
+  _globals['_COMPLIANCEASSIGNMENTOUTCOME_OUTCOME']._serialized_end=648
+  _globals['_WRITECOST']._serialized_start=650
+  _globals['_WRITECOST']._serialized_end=730
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE']._serialized_start=733
+  _globals['_COMPLIANCEASSIGNMENTSCHANGE']._serialized_end=1125
 # @@protoc_insertion_point(module_scope)

@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from compliance_gateway.vendored.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from compliance_gateway.v1 import policy_pb2 as compliance__gateway_dot_v1_dot_policy__pb2
+from google.api import client_pb2 as google_dot_api_dot_client__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5compliance_gateway/v1/compliance_policy_service.proto\x12\x15\x63ompliance_gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"compliance_gateway/v1/policy.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\"\xa5\x01\n\x1dListCompliancePoliciesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12-\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"z\n\x1eListCompliancePoliciesResponse\x12?\n\x08policies\x18\x01 \x03(\x0b\x32-.compliance_gateway.v1.DeviceCompliancePolicy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x1aGetCompliancePolicyRequest\x12\x46\n\x1b\x64\x65vice_compliance_policy_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{1,128}$\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask2\xa4\x02\n\x17\x43ompliancePolicyService\x12\x8a\x01\n\x16ListCompliancePolicies\x12\x34.compliance_gateway.v1.ListCompliancePoliciesRequest\x1a\x35.compliance_gateway.v1.ListCompliancePoliciesResponse\"\x03\x90\x02\x01\x12|\n\x13GetCompliancePolicy\x12\x31.compliance_gateway.v1.GetCompliancePolicyRequest\x1a-.compliance_gateway.v1.DeviceCompliancePolicy\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5compliance_gateway/v1/compliance_policy_service.proto\x12\x15\x63ompliance_gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"compliance_gateway/v1/policy.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\"\xb7\x01\n\x1dListCompliancePoliciesRequest\x12!\n\tpage_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xc8\x01(\x00\x12 \n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x08\x12\x1c\n\x06\x66ilter\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x08\x12\x33\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x86\x01\n\x1eListCompliancePoliciesResponse\x12\x45\n\x08policies\x18\x01 \x03(\x0b\x32-.compliance_gateway.v1.DeviceCompliancePolicyB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\x99\x01\n\x1aGetCompliancePolicyRequest\x12\x46\n\x1b\x64\x65vice_compliance_policy_id\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{1,128}$\x12\x33\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x32\xc6\x02\n\x17\x43ompliancePolicyService\x12\x8d\x01\n\x16ListCompliancePolicies\x12\x34.compliance_gateway.v1.ListCompliancePoliciesRequest\x1a\x35.compliance_gateway.v1.ListCompliancePoliciesResponse\"\x06\x90\x02\x01\xda\x41\x00\x12\x9a\x01\n\x13GetCompliancePolicy\x12\x31.compliance_gateway.v1.GetCompliancePolicyRequest\x1a-.compliance_gateway.v1.DeviceCompliancePolicy\"!\x90\x02\x01\xda\x41\x1b\x64\x65vice_compliance_policy_idb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,23 +37,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance_gateway.v1.compl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\310\001(\000'
+  _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\007\032\005\030\310\001(\000'
   _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\010'
   _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['filter']._loaded_options = None
-  _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\010'
+  _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['read_mask']._loaded_options = None
+  _globals['_LISTCOMPLIANCEPOLICIESREQUEST'].fields_by_name['read_mask']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCOMPLIANCEPOLICIESRESPONSE'].fields_by_name['policies']._loaded_options = None
+  _globals['_LISTCOMPLIANCEPOLICIESRESPONSE'].fields_by_name['policies']._serialized_options = b'\342A\001\003'
+  _globals['_LISTCOMPLIANCEPOLICIESRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
+  _globals['_LISTCOMPLIANCEPOLICIESRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\342A\001\003'
   _globals['_GETCOMPLIANCEPOLICYREQUEST'].fields_by_name['device_compliance_policy_id']._loaded_options = None
   _globals['_GETCOMPLIANCEPOLICYREQUEST'].fields_by_name['device_compliance_policy_id']._serialized_options = b'\342A\001\002\272H\032r\0302\026^[0-9A-Za-z_-]{1,128}$'
+  _globals['_GETCOMPLIANCEPOLICYREQUEST'].fields_by_name['read_mask']._loaded_options = None
+  _globals['_GETCOMPLIANCEPOLICYREQUEST'].fields_by_name['read_mask']._serialized_options = b'\342A\001\001'
   _globals['_COMPLIANCEPOLICYSERVICE'].methods_by_name['ListCompliancePolicies']._loaded_options = None
-  _globals['_COMPLIANCEPOLICYSERVICE'].methods_by_name['ListCompliancePolicies']._serialized_options = b'\220\002\001'
+  _globals['_COMPLIANCEPOLICYSERVICE'].methods_by_name['ListCompliancePolicies']._serialized_options = b'\220\002\001\332A\000'
   _globals['_COMPLIANCEPOLICYSERVICE'].methods_by_name['GetCompliancePolicy']._loaded_options = None
-  _globals['_COMPLIANCEPOLICYSERVICE'].methods_by_name['GetCompliancePolicy']._serialized_options = b'\220\002\001'
-  _globals['_LISTCOMPLIANCEPOLICIESREQUEST']._serialized_start=213
-  _globals['_LISTCOMPLIANCEPOLICIESREQUEST']._serialized_end=378
-  _globals['_LISTCOMPLIANCEPOLICIESRESPONSE']._serialized_start=380
-  _globals['_LISTCOMPLIANCEPOLICIESRESPONSE']._serialized_end=502
-  _globals['_GETCOMPLIANCEPOLICYREQUEST']._serialized_start=505
-  _globals['_GETCOMPLIANCEPOLICYREQUEST']._serialized_end=652
-  _globals['_COMPLIANCEPOLICYSERVICE']._serialized_start=655
-  _globals['_COMPLIANCEPOLICYSERVICE']._serialized_end=947
+  _globals['_COMPLIANCEPOLICYSERVICE'].methods_by_name['GetCompliancePolicy']._serialized_options = b'\220\002\001\332A\033device_compliance_policy_id'
+  _globals['_LISTCOMPLIANCEPOLICIESREQUEST']._serialized_start=238
+  _globals['_LISTCOMPLIANCEPOLICIESREQUEST']._serialized_end=421
+  _globals['_LISTCOMPLIANCEPOLICIESRESPONSE']._serialized_start=424
+  _globals['_LISTCOMPLIANCEPOLICIESRESPONSE']._serialized_end=558
+  _globals['_GETCOMPLIANCEPOLICYREQUEST']._serialized_start=561
+  _globals['_GETCOMPLIANCEPOLICYREQUEST']._serialized_end=714
+  _globals['_COMPLIANCEPOLICYSERVICE']._serialized_start=717
+  _globals['_COMPLIANCEPOLICYSERVICE']._serialized_end=1043
 # @@protoc_insertion_point(module_scope)

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from compliance_gateway.v1 import odata_pb2 as compliance__gateway_dot_v1_dot_odata__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n compliance_gateway/v1/name.proto\x12\x15\x63ompliance_gateway.v1\x1a!compliance_gateway/v1/odata.proto\"\xfb\x03\n\nObjectName\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x04kind\x18\x02 \x01(\x0e\x32&.compliance_gateway.v1.ObjectName.Kind\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.compliance_gateway.v1.ObjectName.State\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\"q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x0bKIND_POLICY\x10\x01\x1a\n\xca\xda\x18\x06policy\x12\x19\n\nKIND_GROUP\x10\x02\x1a\t\xca\xda\x18\x05group\x12\x1b\n\x0bKIND_FILTER\x10\x03\x1a\n\xca\xda\x18\x06\x66ilter\"\xe9\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x0bSTATE_KNOWN\x10\x01\x1a\t\xca\xda\x18\x05known\x12\x18\n\nSTATE_GONE\x10\x02\x1a\x08\xca\xda\x18\x04gone\x12\x33\n\x18STATE_PERMISSION_MISSING\x10\x03\x1a\x15\xca\xda\x18\x11permissionMissing\x12\x36\n\x1aSTATE_CALLER_NOT_PERMITTED\x10\x04\x1a\x16\xca\xda\x18\x12\x63\x61llerNotPermitted\x12&\n\x11STATE_UNAVAILABLE\x10\x05\x1a\x0f\xca\xda\x18\x0bunavailableb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n compliance_gateway/v1/name.proto\x12\x15\x63ompliance_gateway.v1\x1a!compliance_gateway/v1/odata.proto\x1a\x1fgoogle/api/field_behavior.proto\"\x93\x04\n\nObjectName\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x04kind\x18\x02 \x01(\x0e\x32&.compliance_gateway.v1.ObjectName.KindB\x04\xe2\x41\x01\x03\x12<\n\x05state\x18\x03 \x01(\x0e\x32\'.compliance_gateway.v1.ObjectName.StateB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x0bKIND_POLICY\x10\x01\x1a\n\xca\xda\x18\x06policy\x12\x19\n\nKIND_GROUP\x10\x02\x1a\t\xca\xda\x18\x05group\x12\x1b\n\x0bKIND_FILTER\x10\x03\x1a\n\xca\xda\x18\x06\x66ilter\"\xe9\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x0bSTATE_KNOWN\x10\x01\x1a\t\xca\xda\x18\x05known\x12\x18\n\nSTATE_GONE\x10\x02\x1a\x08\xca\xda\x18\x04gone\x12\x33\n\x18STATE_PERMISSION_MISSING\x10\x03\x1a\x15\xca\xda\x18\x11permissionMissing\x12\x36\n\x1aSTATE_CALLER_NOT_PERMITTED\x10\x04\x1a\x16\xca\xda\x18\x12\x63\x61llerNotPermitted\x12&\n\x11STATE_UNAVAILABLE\x10\x05\x1a\x0f\xca\xda\x18\x0bunavailableb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,10 +49,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OBJECTNAME_STATE'].values_by_name["STATE_CALLER_NOT_PERMITTED"]._serialized_options = b'\312\332\030\022callerNotPermitted'
   _globals['_OBJECTNAME_STATE'].values_by_name["STATE_UNAVAILABLE"]._loaded_options = None
   _globals['_OBJECTNAME_STATE'].values_by_name["STATE_UNAVAILABLE"]._serialized_options = b'\312\332\030\013unavailable'
-  _globals['_OBJECTNAME']._serialized_start=95
-  _globals['_OBJECTNAME']._serialized_end=602
-  _globals['_OBJECTNAME_KIND']._serialized_start=253
-  _globals['_OBJECTNAME_KIND']._serialized_end=366
-  _globals['_OBJECTNAME_STATE']._serialized_start=369
-  _globals['_OBJECTNAME_STATE']._serialized_end=602
+  _globals['_OBJECTNAME'].fields_by_name['id']._loaded_options = None
+  _globals['_OBJECTNAME'].fields_by_name['id']._serialized_options = b'\342A\001\003'
+  _globals['_OBJECTNAME'].fields_by_name['kind']._loaded_options = None
+  _globals['_OBJECTNAME'].fields_by_name['kind']._serialized_options = b'\342A\001\003'
+  _globals['_OBJECTNAME'].fields_by_name['state']._loaded_options = None
+  _globals['_OBJECTNAME'].fields_by_name['state']._serialized_options = b'\342A\001\003'
+  _globals['_OBJECTNAME'].fields_by_name['display_name']._loaded_options = None
+  _globals['_OBJECTNAME'].fields_by_name['display_name']._serialized_options = b'\342A\001\003'
+  _globals['_OBJECTNAME']._serialized_start=128
+  _globals['_OBJECTNAME']._serialized_end=659
+  _globals['_OBJECTNAME_KIND']._serialized_start=310
+  _globals['_OBJECTNAME_KIND']._serialized_end=423
+  _globals['_OBJECTNAME_STATE']._serialized_start=426
+  _globals['_OBJECTNAME_STATE']._serialized_end=659
 # @@protoc_insertion_point(module_scope)

@@ -22,20 +22,53 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!compliance_gateway/v1/quota.proto\x12\x15\x63ompliance_gateway.v1\x1a\x1egoogle/protobuf/duration.proto\"[\n\x0bQuotaCaller\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x05\x12\x0c\n\x04used\x18\x03 \x01(\x05\x12\x0f\n\x07waiting\x18\x04 \x01(\x05\x12\x10\n\x08reserved\x18\x05 \x01(\x05\"\x88\x02\n\x0bQuotaWindow\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x65iling\x18\x02 \x01(\x05\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\r\n\x05share\x18\x04 \x01(\x05\x12\x0c\n\x04used\x18\x05 \x01(\x05\x12\x0f\n\x07waiting\x18\x06 \x01(\x05\x12\x10\n\x08reserved\x18\x07 \x01(\x05\x12\'\n\x04wait\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nclosed_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x07\x63\x61llers\x18\n \x03(\x0b\x32\".compliance_gateway.v1.QuotaCaller\"<\n\x05Quota\x12\x33\n\x07windows\x18\x01 \x03(\x0b\x32\".compliance_gateway.v1.QuotaWindowb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!compliance_gateway/v1/quota.proto\x12\x15\x63ompliance_gateway.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\"y\n\x0bQuotaCaller\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05share\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04used\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x15\n\x07waiting\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08reserved\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\xc4\x02\n\x0bQuotaWindow\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63\x65iling\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05limit\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05share\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04used\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x15\n\x07waiting\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08reserved\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12-\n\x04wait\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\x12\x33\n\nclosed_for\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\x12\x39\n\x07\x63\x61llers\x18\n \x03(\x0b\x32\".compliance_gateway.v1.QuotaCallerB\x04\xe2\x41\x01\x03\"B\n\x05Quota\x12\x39\n\x07windows\x18\x01 \x03(\x0b\x32\".compliance_gateway.v1.QuotaWindowB\x04\xe2\x41\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance_gateway.v1.quota_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUOTACALLER']._serialized_start=92
-  _globals['_QUOTACALLER']._serialized_end=183
-  _globals['_QUOTAWINDOW']._serialized_start=186
-  _globals['_QUOTAWINDOW']._serialized_end=450
-  _globals['_QUOTA']._serialized_start=452
-  _globals['_QUOTA']._serialized_end=512
+  _globals['_QUOTACALLER'].fields_by_name['name']._loaded_options = None
+  _globals['_QUOTACALLER'].fields_by_name['name']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTACALLER'].fields_by_name['share']._loaded_options = None
+  _globals['_QUOTACALLER'].fields_by_name['share']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTACALLER'].fields_by_name['used']._loaded_options = None
+  _globals['_QUOTACALLER'].fields_by_name['used']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTACALLER'].fields_by_name['waiting']._loaded_options = None
+  _globals['_QUOTACALLER'].fields_by_name['waiting']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTACALLER'].fields_by_name['reserved']._loaded_options = None
+  _globals['_QUOTACALLER'].fields_by_name['reserved']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['name']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['name']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['ceiling']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['ceiling']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['limit']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['limit']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['share']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['share']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['used']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['used']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['waiting']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['waiting']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['reserved']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['reserved']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['wait']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['wait']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['closed_for']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['closed_for']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTAWINDOW'].fields_by_name['callers']._loaded_options = None
+  _globals['_QUOTAWINDOW'].fields_by_name['callers']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTA'].fields_by_name['windows']._loaded_options = None
+  _globals['_QUOTA'].fields_by_name['windows']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTACALLER']._serialized_start=125
+  _globals['_QUOTACALLER']._serialized_end=246
+  _globals['_QUOTAWINDOW']._serialized_start=249
+  _globals['_QUOTAWINDOW']._serialized_end=573
+  _globals['_QUOTA']._serialized_start=575
+  _globals['_QUOTA']._serialized_end=641
 # @@protoc_insertion_point(module_scope)

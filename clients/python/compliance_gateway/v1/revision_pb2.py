@@ -25,16 +25,33 @@ _sym_db = _symbol_database.Default()
 from compliance_gateway.v1 import assignment_pb2 as compliance__gateway_dot_v1_dot_assignment__pb2
 from compliance_gateway.v1 import name_pb2 as compliance__gateway_dot_v1_dot_name__pb2
 from compliance_gateway.v1 import odata_pb2 as compliance__gateway_dot_v1_dot_odata__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compliance_gateway/v1/revision.proto\x12\x15\x63ompliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a compliance_gateway/v1/name.proto\x1a!compliance_gateway/v1/odata.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\t\n\x1c\x43omplianceAssignmentRevision\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x46\n\x04kind\x18\x02 \x01(\x0e\x32\x38.compliance_gateway.v1.ComplianceAssignmentRevision.Kind\x12.\n\nwrite_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12J\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x39.compliance_gateway.v1.ComplianceAssignmentRevision.Entry\x12K\n\x07\x63hanges\x18\x05 \x03(\x0b\x32:.compliance_gateway.v1.ComplianceAssignmentRevision.Change\x12\x13\n\x0b\x65tag_before\x18\x06 \x01(\t\x12\x12\n\netag_after\x18\x07 \x01(\t\x12/\n\x0brepair_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05route\x18\t \x01(\t\x12\x19\n\x11\x63lient_request_id\x18\n \x01(\t\x12\x18\n\x10graph_request_id\x18\x0b \x01(\t\x12\x17\n\x0f\x66oreign_changes\x18\x0c \x01(\x05\x12S\n\x12\x61ssignments_before\x18\r \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12R\n\x11\x61ssignments_after\x18\x0e \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x30\n\x05names\x18\x0f \x03(\x0b\x32!.compliance_gateway.v1.ObjectName\x1a\xc6\x01\n\x05\x45ntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12-\n\tcall_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12K\n\x07\x63hanges\x18\x06 \x03(\x0b\x32:.compliance_gateway.v1.ComplianceAssignmentRevision.Change\x1a\x99\x01\n\x06\x43hange\x12G\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\x12\x46\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignment\"\x92\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n\nKIND_WRITE\x10\x01\x1a\t\xca\xda\x18\x05write\x12\x1d\n\x0cKIND_RESTORE\x10\x02\x1a\x0b\xca\xda\x18\x07restore\x12\x1b\n\x0bKIND_REPAIR\x10\x03\x1a\n\xca\xda\x18\x06repair\x12\x1d\n\x0cKIND_FOREIGN\x10\x04\x1a\x0b\xca\xda\x18\x07\x66oreignb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compliance_gateway/v1/revision.proto\x12\x15\x63ompliance_gateway.v1\x1a&compliance_gateway/v1/assignment.proto\x1a compliance_gateway/v1/name.proto\x1a!compliance_gateway/v1/odata.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\n\n\x1c\x43omplianceAssignmentRevision\x12\x14\n\x06number\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12L\n\x04kind\x18\x02 \x01(\x0e\x32\x38.compliance_gateway.v1.ComplianceAssignmentRevision.KindB\x04\xe2\x41\x01\x03\x12\x34\n\nwrite_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12P\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x39.compliance_gateway.v1.ComplianceAssignmentRevision.EntryB\x04\xe2\x41\x01\x03\x12Q\n\x07\x63hanges\x18\x05 \x03(\x0b\x32:.compliance_gateway.v1.ComplianceAssignmentRevision.ChangeB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x65tag_before\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\netag_after\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0brepair_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05route\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x1f\n\x11\x63lient_request_id\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x1e\n\x10graph_request_id\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x66oreign_changes\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x03\x12Y\n\x12\x61ssignments_before\x18\r \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignmentB\x04\xe2\x41\x01\x03\x12X\n\x11\x61ssignments_after\x18\x0e \x03(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignmentB\x04\xe2\x41\x01\x03\x12\x36\n\x05names\x18\x0f \x03(\x0b\x32!.compliance_gateway.v1.ObjectNameB\x04\xe2\x41\x01\x03\x1a\xea\x01\n\x05\x45ntry\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x63\x61ller\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\toperation\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x33\n\tcall_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12Q\n\x07\x63hanges\x18\x06 \x03(\x0b\x32:.compliance_gateway.v1.ComplianceAssignmentRevision.ChangeB\x04\xe2\x41\x01\x03\x1a\xa5\x01\n\x06\x43hange\x12M\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignmentB\x04\xe2\x41\x01\x03\x12L\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x37.compliance_gateway.v1.DeviceCompliancePolicyAssignmentB\x04\xe2\x41\x01\x03\"\x92\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n\nKIND_WRITE\x10\x01\x1a\t\xca\xda\x18\x05write\x12\x1d\n\x0cKIND_RESTORE\x10\x02\x1a\x0b\xca\xda\x18\x07restore\x12\x1b\n\x0bKIND_REPAIR\x10\x03\x1a\n\xca\xda\x18\x06repair\x12\x1d\n\x0cKIND_FOREIGN\x10\x04\x1a\x0b\xca\xda\x18\x07\x66oreignb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compliance_gateway.v1.revision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['id']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['id']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['caller']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['caller']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['operation']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['operation']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['request_id']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['request_id']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['call_time']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['call_time']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['changes']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY'].fields_by_name['changes']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE'].fields_by_name['before']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE'].fields_by_name['before']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE'].fields_by_name['after']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE'].fields_by_name['after']._serialized_options = b'\342A\001\003'
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_WRITE"]._loaded_options = None
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_WRITE"]._serialized_options = b'\312\332\030\005write'
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_RESTORE"]._loaded_options = None
@@ -43,12 +60,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_REPAIR"]._serialized_options = b'\312\332\030\006repair'
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_FOREIGN"]._loaded_options = None
   _globals['_COMPLIANCEASSIGNMENTREVISION_KIND'].values_by_name["KIND_FOREIGN"]._serialized_options = b'\312\332\030\007foreign'
-  _globals['_COMPLIANCEASSIGNMENTREVISION']._serialized_start=206
-  _globals['_COMPLIANCEASSIGNMENTREVISION']._serialized_end=1433
-  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY']._serialized_start=930
-  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY']._serialized_end=1128
-  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE']._serialized_start=1131
-  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE']._serialized_end=1284
-  _globals['_COMPLIANCEASSIGNMENTREVISION_KIND']._serialized_start=1287
-  _globals['_COMPLIANCEASSIGNMENTREVISION_KIND']._serialized_end=1433
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['number']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['number']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['kind']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['kind']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['write_time']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['write_time']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['entries']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['entries']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['changes']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['changes']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['etag_before']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['etag_before']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['etag_after']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['etag_after']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['repair_time']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['repair_time']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['route']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['route']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['client_request_id']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['client_request_id']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['graph_request_id']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['graph_request_id']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['foreign_changes']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['foreign_changes']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['assignments_before']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['assignments_before']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['assignments_after']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['assignments_after']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['names']._loaded_options = None
+  _globals['_COMPLIANCEASSIGNMENTREVISION'].fields_by_name['names']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLIANCEASSIGNMENTREVISION']._serialized_start=239
+  _globals['_COMPLIANCEASSIGNMENTREVISION']._serialized_end=1604
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY']._serialized_start=1053
+  _globals['_COMPLIANCEASSIGNMENTREVISION_ENTRY']._serialized_end=1287
+  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE']._serialized_start=1290
+  _globals['_COMPLIANCEASSIGNMENTREVISION_CHANGE']._serialized_end=1455
+  _globals['_COMPLIANCEASSIGNMENTREVISION_KIND']._serialized_start=1458
+  _globals['_COMPLIANCEASSIGNMENTREVISION_KIND']._serialized_end=1604
 # @@protoc_insertion_point(module_scope)
