@@ -17,7 +17,7 @@ from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_m
 from gateway.operations import OPERATIONS, PERMITTED
 from gateway.pace import rest
 from gateway.pipeline.cedar import Decision, Question
-from gateway.pipeline.discretion import blind_answer, blind_error, blind_warning
+from gateway.pipeline.discretion import asks_for_the_count, blind_answer, blind_error, blind_warning, check_confirmed
 from gateway.pipeline.rules import READ_NAMES
 from gateway.pipeline.validate import TENANT_HEADER
 
@@ -85,6 +85,9 @@ class Authorize:
         if call.read and call.read.shows:  # whatever way they are asked for
             shown = _bare(question, *SEES_ALL)
             _refuse(shown, self._authorizer.ask(shown).missing)
+        if question.operation == REPLACE and asks_for_the_count(call.message) and not self._may_see(question):
+            check_confirmed(call.message)
+            _refuse(question, *SEES_ALL)
         await rest()
         call = call.found(tenant=question.tenant, judge=self._judge(question), may_name=partial(self._may_name, question))
         try:

@@ -9,7 +9,7 @@ from compliance_gateway.v1.change_pb2 import ComplianceAssignmentsChange
 from google.protobuf.message import Message
 
 from gateway.call import CallWarning
-from gateway.errors import GatewayError, Reason
+from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import codec
 from gateway.odata.targets import key_of_target
 
@@ -32,6 +32,21 @@ TELLING = frozenset(
 NAMED_BY_ID = ("UpdateComplianceAssignment", "DeleteComplianceAssignment", "EditComplianceAssignments")
 OF_ROWS = ("rows", "more")  # of a warning
 OF_THE_ROW = (Reason.NOT_FOUND, Reason.CALLER_NOT_PERMITTED, Reason.OWNED_BY_POLICY_SET)
+
+
+def asks_for_the_count(request: Any) -> bool:
+    """Of a ReplaceComplianceAssignmentsRequest: whether its answer would tell how many rows there are, and nothing be done."""
+    return bool(request.validate_only and request.HasField("expected_count")) or _is_unconfirmed(request)
+
+
+def check_confirmed(request: Any) -> None:
+    """What only the rows make wrong otherwise. Raises INVALID_FIELD."""
+    if _is_unconfirmed(request):
+        raise invalid("assignments", "is empty; allow_empty or expected_count confirms that")
+
+
+def _is_unconfirmed(request: Any) -> bool:
+    return not (request.assignments or request.allow_empty or request.HasField("expected_count"))
 
 
 def blind_error(error: GatewayError, operation: str) -> GatewayError:

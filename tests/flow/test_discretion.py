@@ -10,7 +10,7 @@ from rig import Failure, Rig, gateway, logged
 
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
-from gateway.emulator.seeds import EXCLUDED, FILTER, FILTERED, GROUP, POLICY_SET_GROUP, WINDOWS
+from gateway.emulator.seeds import EMPTY, EXCLUDED, FILTER, FILTERED, GROUP, POLICY_SET_GROUP, WINDOWS
 from gateway.operations import OPERATIONS
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
@@ -147,6 +147,26 @@ async def test_a_replacement_answers_the_callers_own_rows(rig: Rig):
     assert [row.id for row in told.assignments] == [f"{WINDOWS}_{FILTERED}", f"{WINDOWS}_{guid(1)}"]
     assert FILTER not in str(told)
     assert FILTER in str(await ask(rig, "ops", "List"))
+
+
+@pytest.mark.parametrize("policy", [WINDOWS, EMPTY])
+@pytest.mark.parametrize("count", range(7))
+async def test_how_many_there_are_cannot_be_tried_out(rig: Rig, policy: str, count: int):
+    """A preview costs nothing, so one that says whether a count is right would tell the count."""
+    asked = {"deviceCompliancePolicyId": policy, "assignments": [group(guid(1))], "expectedCount": count, "validateOnly": True}
+    answer = await ask(rig, "writer", "Replace", **asked)
+    assert (answer.reason, answer.metadata["permission"]) == ("CALLER_NOT_PERMITTED", "ListComplianceAssignments")
+    known = await ask(rig, "ops", "Replace", **asked)
+    assert getattr(known, "reason", "") in ("", "COUNT_DIFFERS"), "who may read may ask"
+
+
+@pytest.mark.parametrize("policy", [WINDOWS, EMPTY])
+async def test_an_empty_set_is_confirmed_whether_or_not_there_is_any_assignment(rig: Rig, policy: str):
+    for preview in (False, True):
+        asked = {"deviceCompliancePolicyId": policy, "assignments": [], "validateOnly": preview}
+        answer = await ask(rig, "writer", "Replace", **asked)
+        assert (answer.reason, answer.fields) == ("INVALID_FIELD", ["assignments"])
+    assert not isinstance(await ask(rig, "writer", "Replace", **asked, allowEmpty=True), Failure)
 
 
 async def rules_become(rig: Rig, text: str) -> None:
