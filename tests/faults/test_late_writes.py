@@ -2,23 +2,19 @@
 its request id stays taken until that can happen no more."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from at_rest import added, at_rest, effects, groups, groups_of, repaired, until
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
 from edits_over_the_wire import ASSIGN, create, delete, group, guid
-from rig import Failure, Rig, gateway
+from rig import Failure, Rig, at_this_pace, gateway
 
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY
 
-GRAPH = {"create_route": "assign", "lag_s": 1, "late_s": 5, "doubt_s": 0.3}
-LATE = {
-    "504": Fault(**ASSIGN, status=504, effect="late", late_s=3),
-    "500 of Intune": Fault(**ASSIGN, status=500, effect="late", late_s=3),
-    "no answer": Fault(**ASSIGN, cut="before", effect="late", late_s=3),
-}
+LATE: dict[str, dict[str, Any]] = {"504": {"status": 504}, "500 of Intune": {"status": 500}, "no answer": {"cut": "before"}}
 FOREIGN = {"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(99)}}
 
 
@@ -26,10 +22,17 @@ FOREIGN = {"target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "
 def late(request: pytest.FixtureRequest, live: Emulator) -> Emulator:
     """The first write is carried out three seconds after its answer."""
     live.world.graph.page_size = 100
-    fault = LATE[request.param]
-    fault.times = 1
-    live.world.faults.order([fault])
+    live.world.faults.order([landing(3, **LATE[request.param])])
     return live
+
+
+def landing(late_s: float, **answer: Any) -> Fault:
+    """Of a write that is carried out so many seconds after its answer, in which a test has much to do."""
+    return Fault(**ASSIGN, **answer, effect="late", late_s=at_this_pace(late_s))
+
+
+def graph(late_s: float = 5) -> dict[str, Any]:
+    return {"create_route": "assign", "lag_s": 1, "late_s": at_this_pace(late_s), "doubt_s": 0.3}
 
 
 def is_unknown(answer: object) -> bool:
@@ -38,7 +41,7 @@ def is_unknown(answer: object) -> bool:
 
 async def test_what_was_acknowledged_before_a_late_write_lands_is_there_after_it(late: Emulator):
     faults, late.world.faults._faults = late.world.faults._faults, []
-    async with gateway(late, graph=GRAPH) as rig:
+    async with gateway(late, graph=graph()) as rig:
         assert isinstance(await create(rig, group(1), requestId="goes"), Assignment)
         late.world.faults.order(faults)
         unknown = await create(rig, group(0), requestId="late")
@@ -63,21 +66,21 @@ async def test_what_was_acknowledged_before_a_late_write_lands_is_there_after_it
 async def test_after_a_repair_the_watch_goes_on(live: Emulator):
     """Two late writes, of which the second lands after the repair of what the first undid."""
     live.world.graph.page_size = 100
-    live.world.faults.order([Fault(**ASSIGN, status=504, effect="late", late_s=late_s) for late_s in (2, 7)])
-    async with gateway(live, graph=GRAPH | {"late_s": 9}) as rig:
+    live.world.faults.order([landing(late_s, status=504) for late_s in (2, 7)])
+    async with gateway(live, graph=graph(9)) as rig:
         assert is_unknown(await create(rig, group(0)))
         assert is_unknown(await create(rig, group(1)))
         assert isinstance(await create(rig, group(2), requestId="kept"), Assignment)
         await until(lambda: live.world.late == 1 and guid(2) in groups(live) and repaired(rig))
         await until(lambda: not live.world.late)
         assert guid(2) not in groups(live)
-        await at_rest(rig, 12)  # entries of an unknown outcome are looked at again after 30 s, and would help
+        await at_rest(rig, at_this_pace(12))  # entries of an unknown outcome are looked at again after 30 s, and would help
         assert groups(live) >= {guid(2)}
     assert added(live, guid(2)) == 3
 
 
 async def test_a_foreign_row_that_a_late_write_swept_away_is_put_back(late: Emulator):
-    async with gateway(late, graph=GRAPH) as rig:
+    async with gateway(late, graph=graph()) as rig:
         unknown = await create(rig, group(0))
         late.world.intune.set_rows(EMPTY, [FOREIGN])
         assert isinstance(await create(rig, group(2)), Assignment)
@@ -89,7 +92,7 @@ async def test_a_foreign_row_that_a_late_write_swept_away_is_put_back(late: Emul
 
 
 async def test_the_request_id_of_a_late_write_stays_taken_and_gets_its_answer(late: Emulator):
-    async with gateway(late, graph=GRAPH) as rig:
+    async with gateway(late, graph=graph()) as rig:
         while isinstance(answer := await create(rig, group(0), requestId="once"), Failure):
             assert is_unknown(answer)
             await asyncio.sleep(0.2)
@@ -103,7 +106,7 @@ async def test_the_request_id_of_a_late_write_stays_taken_and_gets_its_answer(la
 
 async def test_a_write_that_never_lands_is_carried_out_when_it_can_no_more(live: Emulator):
     live.world.faults.order([Fault(**ASSIGN, status=504)])
-    async with gateway(live, graph=GRAPH | {"late_s": 2}) as rig:
+    async with gateway(live, graph=graph(2)) as rig:
         loop = asyncio.get_running_loop()
         began = loop.time()
         assert is_unknown(await create(rig, group(0), requestId="once"))
@@ -121,11 +124,11 @@ async def test_a_write_that_never_lands_is_carried_out_when_it_can_no_more(live:
 async def test_without_a_caller_it_becomes_not_carried_out_and_not_before(live: Emulator):
     """The gateway ends meanwhile; the next one finds out, and nobody asks it to."""
     live.world.faults.order([Fault(**ASSIGN, status=504)])
-    async with gateway(live, graph=GRAPH | {"late_s": 3}) as rig:
+    async with gateway(live, graph=graph(3)) as rig:
         loop = asyncio.get_running_loop()
         began = loop.time()
         assert is_unknown(await create(rig, group(0), requestId="once"))
-    async with gateway(live, graph=GRAPH | {"late_s": 3}, ledger={"url": rig.ledger.url}) as rig:
+    async with gateway(live, graph=graph(3), ledger={"url": rig.ledger.url}) as rig:
         while loop.time() - began < 2.5:
             assert {entry.outcome for entry in rig.entries()} <= {"", "OUTCOME_UNKNOWN"}
             await asyncio.sleep(0.05)
@@ -136,7 +139,7 @@ async def test_without_a_caller_it_becomes_not_carried_out_and_not_before(live: 
 
 async def test_a_wish_that_holds_is_ok_although_its_late_write_may_still_land(late: Emulator):
     """Another write explains what shows: the caller has its row, and the late write is watched all the same."""
-    async with gateway(late, graph=GRAPH) as rig:
+    async with gateway(late, graph=graph()) as rig:
         assert is_unknown(await create(rig, group(0), requestId="late"))
         assert isinstance(await create(rig, group(0), requestId="other"), Assignment)
         assert isinstance(await create(rig, group(0), requestId="late"), Assignment)
@@ -165,8 +168,8 @@ async def test_nothing_is_lost_however_many_writes_come_late(live: Emulator):
                 elif not isinstance(answer, Failure):
                     wanted[number] = False
 
-    async with gateway(live, graph=GRAPH) as rig:
-        live.world.faults.order([Fault(**ASSIGN), Fault(**ASSIGN), Fault(**ASSIGN, status=504, effect="late", late_s=2.5)] * 3)
+    async with gateway(live, graph=graph()) as rig:
+        live.world.faults.order([Fault(**ASSIGN), Fault(**ASSIGN), landing(2.5, status=504)] * 3)
         await asyncio.gather(*(caller(rig, 100 * n) for n in range(3)))
         await until(lambda: not live.world.faults.waiting or not live.world.late)
         await at_rest(rig)
