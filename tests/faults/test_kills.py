@@ -1,7 +1,7 @@
 """The gateway is killed while callers write, at random and at named points; reads lag, and what Graph works on lands late. The
 oracle judges.
 
-`pytest -m long -s tests/faults/test_kills.py` is the long run: 120 kills with each database. SEED=n repeats one.
+`pytest -m long -rP tests/faults/test_kills.py` is the long run: 120 kills with each database. SEED=n repeats one.
 """
 
 import random

@@ -1,6 +1,6 @@
 """Many callers, many policies, all six operations, others who write, and everything that can go wrong; the oracle judges.
 
-`pytest -m long -s tests/faults/test_state_machine.py` is the long run, of 50,000 operations in ten tests. SEED=n repeats one.
+`pytest -m long -rP tests/faults/test_state_machine.py` is the long run, of 50,000 operations in ten tests. SEED=n repeats one.
 """
 
 import asyncio
