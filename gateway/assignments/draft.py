@@ -104,6 +104,6 @@ def twins(of: AssignableSet, rows: tuple[Row, ...]) -> GatewayError:
     ids = " and ".join(f"{row_id(row)} ({kind_of(target_of(row)).name})" for row in rows[:5])
     return GatewayError(
         Reason.TARGET_ASSIGNED_TWICE,
-        f"The policy has {ids} for one target, and Graph takes only one of them: delete or replace them first.",
+        f"The policy has {ids} for one target, and Graph accepts only one of them: delete or replace them first.",
         resource=(f"{of.policy_type}Assignment", row_id(rows[0])),
     )

@@ -114,7 +114,7 @@ def _retargeted(edit: Retarget, old: Row, old_key: Key) -> tuple[Key, Row]:
     same_kind = kind_of(target_of(old)) == kind_of(edit.target)
     if edit.filter_only:
         if kind_of(target_of(old)).excludes and filter_of(edit.target) != NO_FILTER:
-            raise invalid("assignment.target", "an exclusion carries no filter")
+            raise invalid("assignment.target", "an exclusion cannot have a filter")
         return old_key, with_filter(old, keeping_filter(edit.target, old) if edit.keep_filter else edit.target)
     key = key_of_target(edit.target)
     check_others(edit.target, old if same_kind else None)

@@ -67,7 +67,7 @@ def _old_row(error: GatewayError, rows: RowSet, old: Row | None = None) -> Gatew
     which = f"the assignment {row_id(old)} ({_kind(old)})," if old else "one of the assignments, without saying which,"
     return GatewayError(
         Reason.GRAPH_REFUSES_OLD_ROW,
-        f"Graph no longer takes {which} which the policy has already; nothing was written. Delete or replace that one first.",
+        f"Graph no longer accepts {which} that the policy already has; nothing was written. Delete or replace it first.",
         resource=(f"{rows.of.policy_type}Assignment", row_id(old)) if old else None,
         metadata=error.metadata,
     )

@@ -99,7 +99,7 @@ class KeptSink:
         if len(self._body) > ITEM_BYTES:
             raise GatewayError(
                 Reason.GRAPH_ANSWER_UNREADABLE,
-                f"The answer is over {ITEM_BYTES} bytes, too large for a batch: ask for it alone.",
+                f"The answer is over {ITEM_BYTES} bytes, too large for a batch: request it separately.",
             )
 
     async def ended(self) -> RestAnswer:
@@ -107,5 +107,5 @@ class KeptSink:
         try:
             body = json.loads(self._body) if self._body.strip() else None
         except ValueError:
-            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph's answer is no JSON.") from None
+            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph's answer is not JSON.") from None
         return RestAnswer(self._status, self._headers, body)

@@ -274,7 +274,7 @@ def _read(response: Response, writes: bool) -> GraphAnswer | GatewayError:
         return GraphAnswer(response.status, loads(response.body) if response.body.strip() else None)
     except (ValueError, RecursionError):
         reason = Reason.OUTCOME_UNKNOWN if writes else Reason.GRAPH_ANSWER_UNREADABLE
-        return GatewayError(reason, "Graph's answer is no JSON.", metadata={"graph_status": str(response.status)})
+        return GatewayError(reason, "Graph's answer is not JSON.", metadata={"graph_status": str(response.status)})
 
 
 def _may_have_acted(response: Response) -> bool:

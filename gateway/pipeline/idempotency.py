@@ -126,7 +126,7 @@ def _call_of(entry: Entry) -> Call:
 
 
 def _reused() -> GatewayError:
-    return invalid("request_id", "belongs to another request of yours", Reason.REQUEST_ID_REUSED)
+    return invalid("request_id", "was used for another request of yours", Reason.REQUEST_ID_REUSED)
 
 
 def _not_carried_out(result: Message | GatewayError) -> bool:

@@ -24,7 +24,7 @@ class Limit:
         kind = "writes" if call.operation.writes else "reads"
         which, most = (call.caller.name, kind), self._most[kind]
         if self._under_way[which] >= most:
-            raise GatewayError(Reason.CALLER_TOO_BUSY, f"{most} {kind} of yours are under way.", retry_after=RETRY_S)
+            raise GatewayError(Reason.CALLER_TOO_BUSY, f"You have {most} concurrent {kind}.", retry_after=RETRY_S)
         self._under_way[which] += 1
         try:
             return await next_handler(call)
