@@ -25,12 +25,12 @@ def verify_chain(
     ledger: LedgerUrl = "",
     noted: Annotated[str, typer.Option(help="A head that an earlier `verify` printed, as POSITION:HASH.")] = "",
     seals: Annotated[Path | None, typer.Option(help="The file that `seal` appends to; needs --public-key.")] = None,
-    public_key: Annotated[Path | None, typer.Option(help="Of the key that sealed: Ed25519, PEM.")] = None,
+    public_key: Annotated[Path | None, typer.Option(help="The public key of the seals: Ed25519, PEM.")] = None,
 ) -> None:
-    """Check the hash chain over all finished entries, and what is kept beside it: whom they touched, and the sets before
-    revisions. Exit 1 if anything of it was changed, removed or moved.
+    """Check the hash chain over all finished entries, the index of targets, and the sets before revisions. Exit 1 if anything
+    was changed, removed or moved.
 
-    With seals, a chain that was computed anew is found too.
+    With seals, a chain that was recomputed as a whole is found too.
     """
     match = re.fullmatch(r"(\d+):([0-9a-f]{64})", noted)
     if noted and not match:
@@ -47,7 +47,7 @@ def verify_chain(
 
 def seal(
     key: Annotated[Path, typer.Option(help="The private key: Ed25519, PEM, without a passphrase.")],
-    to: Annotated[Path, typer.Option(help="A file that the seal is appended to. Keep it where the ledger's writers cannot.")],
+    to: Annotated[Path, typer.Option(help="The file to append the seal to. Keep it where the ledger's users cannot write.")],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
 ) -> None:

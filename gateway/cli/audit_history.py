@@ -27,13 +27,13 @@ SHORTEST = 4
 MOST = 2**31 - 1  # no revision has a greater number, and no database of ours takes any greater one
 COLOURS = {"-": typer.colors.RED, "+": typer.colors.GREEN}
 
-EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="Its id, or the beginning of it.")]
-OfPolicy = Annotated[str, typer.Option(help="The policy's id, or the beginning of it.")]
-OfTenant = Annotated[str, typer.Option(help="The tenant's name, where two have a policy of this id.")]
+EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="The entry's ID, or the beginning of it.")]
+OfPolicy = Annotated[str, typer.Option(help="The policy's ID, or the beginning of it.")]
+OfTenant = Annotated[str, typer.Option(help="The tenant's name; needed only if two tenants have a policy with this ID.")]
 
 
 def show_entry(entry: EntryId, config: ConfigFile = None, ledger: LedgerUrl = "", names: WithNames = False) -> None:
-    """Show one entry whole: who, when, what, every id, and the rows before and after."""
+    """Show one entry in full: who, when, what, every ID, and the rows before and after."""
     with opened(config, ledger) as book:
         found = the_entry(book, entry)
     say(trace_lines(found))
@@ -43,16 +43,19 @@ def show_entry(entry: EntryId, config: ConfigFile = None, ledger: LedgerUrl = ""
 
 
 def diff(
-    revision: Annotated[int, typer.Argument(metavar="REVISION", min=1, max=MOST, help="Its number, as `show` tells it.")],
+    revision: Annotated[
+        int, typer.Argument(metavar="REVISION", min=1, max=MOST, help="The revision's number, as `show` prints it.")
+    ],
     policy: OfPolicy,
     other: Annotated[
-        int | None, typer.Argument(metavar="[REVISION]", min=1, max=MOST, help="Compares the sets after the two.")
+        int | None,
+        typer.Argument(metavar="[REVISION]", min=1, max=MOST, help="A second revision: compare the sets after the two."),
     ] = None,
     tenant: OfTenant = "",
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
 ) -> None:
-    """Show what a revision of a policy changed; or, of two, how the set after the second differs from that after the first."""
+    """Show what a revision changed; or, given two, how the set after the second differs from that after the first."""
     with opened(config, ledger) as book:
         name = the_policy(book, tenant, policy)
         first = the_revision(book, name, revision)

@@ -76,23 +76,25 @@ class Undoing:
 
 
 def undo(
-    what: Annotated[str, typer.Argument(metavar="ENTRY|REVISION", help="An entry's id, or the beginning of it; or a number.")],
+    what: Annotated[
+        str, typer.Argument(metavar="ENTRY|REVISION", help="An entry's ID, or the beginning of one; or a revision's number.")
+    ],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
-    policy: Annotated[str, typer.Option(help="The policy's id, or the beginning of it: of a revision it has to be said.")] = "",
+    policy: Annotated[str, typer.Option(help="The policy's ID, or the beginning of it; required for a revision.")] = "",
     tenant: OfTenant = "",
     on_conflict: Annotated[
         OnConflict | None,
         typer.Option(
-            help="Rows that somebody has changed since: leave them, or restore them all the same. Else nothing is done."
+            help="What to do with rows that were changed since: leave or restore them. Without it, such an undo is refused."
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Carry it out, as caller operator:USER; needs --config.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Carry it out, as the caller operator:USER; needs --config.")] = False,
 ) -> None:
-    """Show what undoing a write would do, and the command that does it; with --config and --yes, carry it out.
+    """Show what undoing a write would change, and the calls that undo it; with --config and --yes, carry it out.
 
-    It is carried out through the gateway's own steps: rules are applied, and it is an entry that can be undone too. A ledger in
-    a file has to be free for that: while a gateway runs, the command that is shown is the way."""
+    With --yes, the undo passes all steps of the gateway: the rules apply to it, and it becomes an entry that can be undone too.
+    A ledger in a file must not be in use then: while a gateway runs, use the calls that are shown."""
     if yes and config is None:
         raise typer.BadParameter("needs --config, which has the credentials and rules", param_hint="--yes")
     with opened(config, ledger) as book:

@@ -57,9 +57,9 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def demo(
-    ledger: Annotated[Path, typer.Option(help="Where the ledger is kept; it is added to.")] = Path("demo-ledger.db"),
+    ledger: Annotated[Path, typer.Option(help="The ledger's file; if it exists, entries are added.")] = Path("demo-ledger.db"),
 ) -> None:
-    """Show the main job working: emulator, gateway and generated stub in one process. Exit 0 if every answer was right."""
+    """Run a demonstration: emulator, gateway and generated stub in one process. Exit 0 if every answer was right."""
     try:
         right = run(_demo(ledger))
     except ConfigError as exc:
