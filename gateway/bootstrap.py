@@ -55,7 +55,7 @@ from gateway.worker import Retirement, Worker
 
 log = logging.getLogger(__name__)
 
-TEND_S = 1.0
+MAINTENANCE_S = 1.0
 ANSWER_S = 5.0  # how long an answer may take to its caller while the gateway goes down
 FIRST_RELOAD_S = 5.0  # what is read before the doors open may take so long
 
@@ -209,8 +209,8 @@ async def running(
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, core)
         await recovering()  # before new edits come
-        saying = partial(publish_health, core.ledger, partial(health_of_all, config, core, known), doors)
-        tending = partial(maintain, saying, recovering)
+        publishing = partial(publish_health, core.ledger, partial(health_of_all, config, core, known), doors)
+        maintaining = partial(maintain, publishing, recovering)
         reloads: list[Callable[[], Awaitable[object]]] = [
             partial(asyncio.to_thread, core.authorizer.reload),
             *(authenticator.reload for authenticator in known),
@@ -222,10 +222,10 @@ async def running(
         try:
             for door in doors:
                 await door.start()
-            await saying()
+            await publishing()
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(repeating("ledger", TEND_S, tending))
-                await stack.enter_async_context(repeating("metrics", TEND_S, partial(gauge, quotas)))
+                await stack.enter_async_context(repeating("ledger", MAINTENANCE_S, maintaining))
+                await stack.enter_async_context(repeating("metrics", MAINTENANCE_S, partial(gauge, quotas)))
                 for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
                     await stack.enter_async_context(repeating("reload", config.server.reload_s, reload))
                 if config.drift.every is not None:
@@ -253,9 +253,9 @@ async def drain(settings: Server, gate: Gate, writers: Writers, doors: Sequence[
     await asyncio.gather(*(door.stop(ANSWER_S) for door in doors))
 
 
-async def maintain(saying: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
+async def maintain(publishing: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
     """Says how it is, and finds out about what dead gateways left."""
-    await saying()
+    await publishing()
     await recovering()
 
 

@@ -108,17 +108,17 @@ def show(
         until=until,
     )
     how = _how(added=added, removed=removed)
-    with opened(config, ledger) as book:
-        after = book.ends().head[0]
-        found = find(book, replace(query, newest=newest), target, how)
+    with opened(config, ledger) as reader:
+        after = reader.ends().head[0]
+        found = find(reader, replace(query, newest=newest), target, how)
         _print(found, names_of(config, found, wanted=names), as_json=as_json, wide=wide, target=target)
         if target and not found:
             typer.echo(NONE, err=True)
-        if target and how is None and is_partial(book):
+        if target and how is None and is_partial(reader):
             typer.echo(PARTIAL, err=True)
         while follow:
             time.sleep(PAUSE_S)
-            entries = find(book, replace(query, after=after), target, how)
+            entries = find(reader, replace(query, after=after), target, how)
             known = names_of(config, entries, wanted=names)
             _print(entries, known, as_json=as_json, wide=wide, target=target, head=False)
             after = max((entry.position or 0 for entry in entries), default=after)
@@ -133,8 +133,8 @@ def trace(
     ledger: LedgerUrl = "",
 ) -> None:
     """Show the path of a write from the caller to Graph, given any of its IDs. Exit 1 if no entry has the ID."""
-    with opened(config, ledger) as book:
-        entries = list(book.find(Query(any_id=any_id)))
+    with opened(config, ledger) as reader:
+        entries = list(reader.find(Query(any_id=any_id)))
     for entry in entries:
         typer.echo("\n".join(trace_lines(entry)))
     if not entries:
@@ -154,8 +154,8 @@ def export(
 
     In CSV, text that a spreadsheet would take for a formula has a ' before it, and control characters are escaped.
     """
-    with opened(config, ledger) as book:
-        entries = book.find(Query(since=since, until=until))
+    with opened(config, ledger) as reader:
+        entries = reader.find(Query(since=since, until=until))
         if form is Format.CSV:
             write_csv(entries, sys.stdout)
             return

@@ -97,9 +97,9 @@ def undo(
     A ledger in a file must not be in use then: while a gateway runs, use the calls that are shown."""
     if yes and config is None:
         raise typer.BadParameter("needs --config, which has the credentials and rules", param_hint="--yes")
-    with opened(config, ledger) as book:
-        undoing = replace(_undoing(book, what, tenant, policy), on_conflict=on_conflict)
-        since = {} if yes else _since(book, undoing)
+    with opened(config, ledger) as reader:
+        undoing = replace(_undoing(reader, what, tenant, policy), on_conflict=on_conflict)
+        since = {} if yes else _since(reader, undoing)
     if config is None or not yes:
         say(_preview(undoing, since))
         say(["", *commands(undoing)])
@@ -112,8 +112,8 @@ def undo(
     except GatewayError as error:
         words = [] if error.message and error.violations == () else [f"  {v.field}: {v.rule}" for v in error.violations]
         raise stop(f"not undone: {error.reason.name}: {error.message}", *words) from None
-    with opened(config, ledger) as book:
-        say(_done(the_entry(book, entry_id)))
+    with opened(config, ledger) as reader:
+        say(_done(the_entry(reader, entry_id)))
 
 
 async def carry_out(config: Config, undoing: Undoing) -> str:
@@ -169,14 +169,14 @@ def commands(undoing: Undoing) -> list[str]:
     ]
 
 
-def _undoing(book: LedgerReader, what: str, tenant: str, policy: str) -> Undoing:
+def _undoing(reader: LedgerReader, what: str, tenant: str, policy: str) -> Undoing:
     is_number = what.isascii() and what.isdecimal()
     if policy and is_number:
-        kept = the_revision(book, the_policy(book, tenant, policy), int(what))
+        kept = the_revision(reader, the_policy(reader, tenant, policy), int(what))
         return Undoing(kept.policy, {"revision": kept.number}, kept.number, touched_by(kept))
-    if is_number and not book.entries_named(what):
+    if is_number and not reader.entries_named(what):
         raise stop(f"No entry has this id, or one that begins so. To undo revision {what} of a policy, say --policy.")
-    entry = the_entry(book, what)
+    entry = the_entry(reader, what)
     if policy and not entry.policy.startswith(canonical_guid(policy)):
         raise stop(f"Entry {entry.id} is of policy {entry.policy}.")
     if tenant and tenant != entry.tenant:
@@ -189,10 +189,10 @@ def _undoing(book: LedgerReader, what: str, tenant: str, policy: str) -> Undoing
     return Undoing(name, {"entry": entry.id}, entry.revision or 0, touched)
 
 
-def _since(book: LedgerReader, undoing: Undoing) -> dict[Key, tuple[Kept, Touch]]:
+def _since(reader: LedgerReader, undoing: Undoing) -> dict[Key, tuple[Kept, Touch]]:
     """The newest revision that changed a row again, by key; as far as is looked."""
     found: dict[Key, tuple[Kept, Touch]] = {}
-    for kept in book.revisions(*_ordered(undoing.policy), newest=LOOKED_AT):
+    for kept in reader.revisions(*_ordered(undoing.policy), newest=LOOKED_AT):
         if kept.number <= undoing.number:
             break
         for key, touch in touched_by(kept).items():

@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.loop import load_or_exit, refuse
 from gateway.config import ConfigError
-from gateway.graph.tree import KEY, Place, Tree, served
+from gateway.graph.tree import KEY, ReadPath, Tree, served
 from gateway.ids import canonical_guid
 from gateway.odata.targets import KINDS, target_of_text
 from gateway.operations import PERMITTED, READ_THROUGH
@@ -71,7 +71,7 @@ def authorize(
     typer.echo(f"allowed{because}")
 
 
-def _place(path: str, tree: Tree) -> Place:
+def _place(path: str, tree: Tree) -> ReadPath:
     place = tree.find("/" + path.strip("/").replace(KEY, "0"), "")
     if place is None:
         raise typer.BadParameter(f"is not read through; these are: {served(tree.patterns.values())}", param_hint="--path")

@@ -12,7 +12,7 @@ from gateway.doors.rest_answers import RestAnswer, told_of
 from gateway.doors.rest_http import accepts_gzip
 from gateway.doors.rest_requests import Headers
 from gateway.errors import GatewayError, Reason, invalid
-from gateway.graph.tree import COUNT, Place
+from gateway.graph.tree import COUNT, ReadPath
 
 # What one item of a batch may hold in memory: there are twenty of them.
 ITEM_BYTES = 2 << 20
@@ -21,7 +21,7 @@ PRINTABLE = re.compile(r"[ -~]*")
 OURS = re.compile(r"\s*(wait|return|respond-async|handling)\b", re.IGNORECASE)
 
 
-def read_of(place: Place, beta: bool, headers: Headers, root: str, sink: "HttpSink | KeptSink", bodiless: bool) -> Read:
+def read_of(place: ReadPath, beta: bool, headers: Headers, root: str, sink: "HttpSink | KeptSink", bodiless: bool) -> Read:
     """What is passed on. Raises INVALID_FIELD for headers that cannot be."""
     path = f"/{'beta' if beta else 'v1.0'}{place.path}{'?' if place.query else ''}{place.query}"
     passed = _passed(headers) | ({"Accept": "*/*"} if place.pattern.endswith(COUNT) else {})

@@ -58,7 +58,7 @@ LONGEST = 8192
 
 
 @dataclass(frozen=True)
-class Place:
+class ReadPath:
     """Where a read leads. path: for Graph, from behind the version on. pattern: that with `{id}` for keys. kind: the first
     resource, such as `groups`. policy: the id of a compliance policy, or empty. shows: whether the answer may have a policy's
     assignments."""
@@ -77,7 +77,7 @@ class Tree:
     def __init__(self, more: Iterable[str] = ()) -> None:
         self.patterns: Mapping[str, str] = {pattern.lower(): pattern for pattern in (*BUILT_IN, *more)}
 
-    def find(self, path: str, query: str) -> Place | None:
+    def find(self, path: str, query: str) -> ReadPath | None:
         """Where this leads; None where there is nothing. path: as sent, from behind the version on, with a slash first. Raises
         INVALID_FIELD for options that are not passed on."""
         segments = _segments(path)
@@ -93,7 +93,7 @@ class Tree:
         policy = segments[2].lower() if pattern.startswith(f"{COMPLIANCE}/{KEY}") else ""
         kind = names[1] if names[0] in SINGLETONS and len(names) > 1 else names[0]
         shows = shows or "assignments" in names
-        return Place(f"/{written}", pattern, kind, policy, options, shows)
+        return ReadPath(f"/{written}", pattern, kind, policy, options, shows)
 
     def _options(self, pattern: str, query: str) -> tuple[str, bool]:
         """The options as they go to Graph, and whether they ask for assignments."""
