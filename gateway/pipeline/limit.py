@@ -1,4 +1,4 @@
-"""No caller has more than so many calls under way, reads and writes apart: a busy one harms itself, and no other."""
+"""Bounds the concurrent calls of one caller, separately for reads and writes, so that a busy caller does not affect others."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ RETRY_S = 1.0
 
 
 class Limit:
-    """The step. in_flight: calls of one caller at a time."""
+    """The step. in_flight: the most concurrent calls of one caller."""
 
     def __init__(self, in_flight: InFlight) -> None:
         self._most = {"reads": in_flight.reads, "writes": in_flight.writes}
