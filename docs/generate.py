@@ -35,20 +35,21 @@ TEXTS = {"^[0-9A-Fa-f]{8}": "GUID", "^https:": "`https` URL", "^https?:": "URL"}
 NAMED = "NAME"
 CONFIGURATION = """# Configuration
 
-Every key of the file that `serve`, `check`, `authorize` and `audit` take as `--config`, in TOML. Made by `docs/generate.py`
-from `gateway/config`; do not edit it here. The shortest file that serves, and what each part is for, are in the
-[README](../README.md#run-it).
+This page lists every key of the file that the commands take as `--config`, in TOML. `docs/generate.py` generates it from
+`gateway/config`; do not edit it here. The [README](../README.md#run-it) has the shortest file that serves, and says what each
+part is for.
 
-Relative paths count from the folder of the file. An unknown key is a fault; every fault is told at once, and stops the start.
+Relative paths are relative to the folder of the file. An unknown key is a fault. All faults are reported together, and stop the
+start.
 
-*read anew* in the last column: the gateway takes the file's new content (of `[callers.static]`: the new lines) while it runs,
-within `server.reload_s`, if it is fit; else the one before stays, and the log says why. All else takes a restart.
+*reloaded* means: the running gateway notices a change of the file (or of these keys) within `server.reload_s`, and uses the new
+content if it is valid. Otherwise it keeps the old content, and the log says why. All other changes need a restart.
 """
 METRICS = """# Metrics
 
-What `/metrics` at the admin door has, for Prometheus, beside the process's own (`process_…`, `python_…`; not of workers).
-Made by `docs/generate.py` from `gateway/metrics.py`; do not edit it here. What to do with them:
-[watch it](how-to/watch-it.md).
+This page lists the metrics that `/metrics` at the admin door exposes for Prometheus, beside those of the process (`process_…`,
+`python_…`; not with `--workers`). `docs/generate.py` generates it from `gateway/metrics.py`; do not edit it here.
+[Monitor the gateway](how-to/watch-it.md) says which of them deserve an alert.
 """
 
 
@@ -78,7 +79,7 @@ def sections(whole: Schema, schema: Schema, place: str) -> Iterator[tuple[str, S
 
 
 def resolved(whole: Schema, node: Schema) -> Schema:
-    """What the node stands for: behind a reference, and apart from null."""
+    """The schema that the node stands for: references followed, null left out."""
     if "anyOf" in node:
         [node] = [choice for choice in node["anyOf"] if choice.get("type") != "null"]
     if "$ref" in node:
@@ -95,7 +96,7 @@ def _section(heading: str, schema: Schema) -> str:
 
 def _row(key: str, node: Schema, *, required: bool) -> str:
     shown = "**required**" if required else _default(node)
-    anew = "read anew" if _is_read_anew(node) else ""
+    anew = "reloaded" if _is_read_anew(node) else ""
     return f"| `{key}` | {type_of(node)} | {unit_of(key)} | {shown} | {anew} | {_one_line(node.get('description', ''))} |"
 
 

@@ -1,4 +1,5 @@
-"""The composition root: Config -> running gateway. The order of things stands here, and only here."""
+"""The composition root: Config -> running gateway. Only this module decides the order of steps, of the start and of the
+shutdown."""
 
 import asyncio
 import logging
@@ -55,13 +56,14 @@ from gateway.worker import Retirement, Worker
 
 log = logging.getLogger(__name__)
 
-TEND_S = 1.0
-ANSWER_S = 5.0  # how long an answer may take to its caller while the gateway goes down
-FIRST_RELOAD_S = 5.0  # what is read before the doors open may take so long
+MAINTENANCE_S = 1.0
+ANSWER_S = 5.0  # how long, during the shutdown, an answer may take to reach its caller
+FIRST_RELOAD_S = 5.0  # how long the first reload, before the doors open, may take
 
 
 class Addresses(NamedTuple):
-    """Host and port of each door; empty for one that is not there. writes: whether the ledger takes them, so that they are."""
+    """Host and port of each door; empty for one that is not configured. writes: whether the ledger, and so the gateway, takes
+    writes."""
 
     grpc: str
     mtls: str
@@ -73,7 +75,7 @@ class Addresses(NamedTuple):
 def steps(
     config: Config, audit: Step, gate: Step, authenticate: Step, authorizer: Authorizer, idempotency: Step
 ) -> Sequence[Step]:
-    """What a call passes, outermost first."""
+    """The steps of the pipeline, outermost first."""
     return (
         audit,
         gate,
@@ -88,14 +90,14 @@ def steps(
 
 
 def pipeline(steps: Sequence[Step], handler: Handler) -> Handler:
-    """The steps around the handler, the first outermost."""
+    """The handler wrapped in the steps, the first one outermost."""
     for step in reversed(steps):
         handler = partial(step, next_handler=handler)
     return handler
 
 
 async def welcome(_: Call) -> Message:
-    """Who comes so far is known."""
+    """The handler of REST's admission: a call that gets here is authenticated."""
     return Empty()
 
 
@@ -103,7 +105,7 @@ async def welcome(_: Call) -> Message:
 async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator[dict[str, GraphClient]]:
     """A Graph client per tenant, each with its own token source and transport."""
     async with AsyncExitStack() as stack:
-        # A thread for each tenant, if need be: a slow Entra holds up no other tenant's.
+        # One thread for each tenant, so that one tenant's slow Entra does not delay the others.
         executor = ThreadPoolExecutor(len(config.tenants), thread_name_prefix="entra")
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         clients = {}
@@ -126,7 +128,7 @@ async def graphs(config: Config, clock: Clock = time.monotonic) -> AsyncIterator
 
 @dataclass(frozen=True)
 class Core:
-    """What carries calls out, whoever brings them."""
+    """What carries out calls, whether they come by a door or from this process."""
 
     clients: Mapping[str, GraphClient]
     ledger: Store
@@ -140,15 +142,15 @@ class Core:
     reads: Handler
 
     def handler(self, config: Config, authenticate: Step) -> Handler:
-        """Takes calls through all the steps."""
+        """The handler that takes calls through all steps."""
         passed = steps(config, self.audit, self.gate, authenticate, self.authorizer, self.idempotency)
         return pipeline(passed, lambda call: (self.reads if call.read else self.service)(call))
 
 
 @asynccontextmanager
 async def carrying_out(config: Config, clock: Clock = time.monotonic, *, shared: bool = False) -> AsyncIterator[Core]:
-    """Inside the block calls can be carried out; at its end all that has begun is written down. shared: other processes do with
-    the same ledger. Raises ConfigError."""
+    """Inside the block, calls can be carried out; at its end, everything that has begun is recorded. shared: whether other
+    processes use the same ledger. Raises ConfigError."""
     async with graphs(config, clock) as clients, AsyncExitStack() as stack:
         ledger = await started_ledger(config.ledger, shared=shared)
         stack.push_async_callback(ledger.close)
@@ -175,8 +177,8 @@ async def carrying_out(config: Config, clock: Clock = time.monotonic, *, shared:
 
 @asynccontextmanager
 async def without_doors(config: Config, caller: Caller) -> AsyncIterator[Handler]:
-    """Takes calls from this process, all of them this caller's, through the same steps as those that come by a door. What it
-    leaves to be watched, and what dead gateways left, is for the gateways of the ledger. Raises ConfigError."""
+    """A handler for calls from this process, all by this caller, through the same steps as calls at a door. Writes that remain
+    to be watched, and what dead gateways left, are left to the gateways of the ledger. Raises ConfigError."""
     async with carrying_out(config) as core:
         yield core.handler(config, Authenticate((Operator(caller),)))
 
@@ -189,11 +191,11 @@ async def running(
     worker: Worker | None = None,
     retirement: Retirement | None = None,
 ) -> AsyncIterator[Addresses]:
-    """The gateway, serving inside the block and drained at its end. Raises ConfigError or OSError where it cannot start.
+    """The gateway: it serves inside the block, and is drained at its end. Raises ConfigError or OSError if it cannot start.
 
-    source: the file that `config` is from, of which [callers.static] is read anew when it changes. worker: which of several
-    processes this is, if there are several. retirement: when it is to leave connections to them, and that it has none left.
-    """
+    source: the file that `config` is from, whose [callers.static], [quota] and limits of [graph] are reloaded when it changes.
+    worker: which of several worker processes this is, if any. retirement: tells this worker to leave new connections to the
+    others, and is told when it has none left."""
     for line in exposed(config, source):
         log.warning("a file is open to others; server.strict_files = true refuses it", extra={"file": line})
     async with carrying_out(config, clock, shared=worker is not None) as core:
@@ -208,25 +210,25 @@ async def running(
         admin = AdminDoor(config.server, channelz_json, partial(json_of, quotas), worker)
         doors: list[Door] = [grpc, rest, admin] if rest else [grpc, admin]
         recovering = partial(recover, core)
-        await recovering()  # before new edits come
-        saying = partial(publish_health, core.ledger, partial(health_of_all, config, core, known), doors)
-        tending = partial(maintain, saying, recovering)
+        await recovering()  # before the doors open: new edits have to respect what dead gateways left
+        publishing = partial(publish_health, core.ledger, partial(health_of_all, config, core, known), doors)
+        maintaining = partial(maintain, publishing, recovering)
         reloads: list[Callable[[], Awaitable[object]]] = [
             partial(asyncio.to_thread, core.authorizer.reload),
             *(authenticator.reload for authenticator in known),
             QuotaFile(quotas, source).reload,
         ]
-        with suppress(TimeoutError):  # the doors open all the same, and say what is not well
+        with suppress(TimeoutError):  # the doors open anyway, and their health says what is wrong
             async with asyncio.timeout(FIRST_RELOAD_S):
                 await asyncio.gather(*(reload() for reload in reloads))
         try:
             for door in doors:
                 await door.start()
-            await saying()
+            await publishing()
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(repeating("ledger", TEND_S, tending))
-                await stack.enter_async_context(repeating("metrics", TEND_S, partial(gauge, quotas)))
-                for reload in reloads:  # each by itself: an issuer that is slow holds up no rule
+                await stack.enter_async_context(repeating("ledger", MAINTENANCE_S, maintaining))
+                await stack.enter_async_context(repeating("metrics", MAINTENANCE_S, partial(gauge, quotas)))
+                for reload in reloads:  # in separate tasks: a slow issuer must not delay a change of the rules
                     await stack.enter_async_context(repeating("reload", config.server.reload_s, reload))
                 if config.drift.every is not None:
                     every_s, renew_s = config.drift.every.total_seconds(), config.ledger.lease_s / 3
@@ -241,26 +243,26 @@ async def running(
 
 
 async def drain(settings: Server, gate: Gate, writers: Writers, doors: Sequence[Door]) -> None:
-    """Refuses what comes, lets what runs end, and has everybody answered before the doors close."""
+    """Refuses new calls, lets running ones end within server.drain_s, and answers every caller before the doors close."""
     gate.close()
     await asyncio.gather(*(door.leave() for door in doors))
     await asyncio.sleep(settings.drain_notice_s)
     if not await gate.emptied(settings.drain_s):
         gate.clear(writes=False)
-        await writers.close(0)  # who waits for a write is told what is known of it
+        await writers.close(0)  # each waiting edit is failed: OUTCOME_UNKNOWN if it was sent, else SHUTTING_DOWN
         if not await gate.emptied(ANSWER_S):
             gate.clear(writes=True)
     await asyncio.gather(*(door.stop(ANSWER_S) for door in doors))
 
 
-async def maintain(saying: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
-    """Says how it is, and finds out about what dead gateways left."""
-    await saying()
+async def maintain(publishing: Callable[[], Awaitable[None]], recovering: Callable[[], Awaitable[None]]) -> None:
+    """Publishes the health, and recovers what dead gateways left."""
+    await publishing()
     await recovering()
 
 
 def health_of_all(config: Config, core: Core, known: Sequence[Authenticator]) -> Mapping[str, str]:
-    """What the gateway depends on beside the ledger, by name: why it is not well, empty where it is."""
+    """By name, the fault of each part that the gateway depends on beside the ledger; empty if there is none."""
     skewed = (client.skew.fault for client in core.clients.values())
     return {
         **{name: why for authenticator in known for name, why in authenticator.health().items()},
@@ -271,7 +273,8 @@ def health_of_all(config: Config, core: Core, known: Sequence[Authenticator]) ->
 
 
 async def publish_health(ledger: Ledger, others: Callable[[], Mapping[str, str]], doors: Sequence[Door]) -> None:
-    """At every door: the ledger, and with it whether writes are taken; and what else the gateway depends on."""
+    """Publishes at every door the health of the ledger, of writes, which need it, and of the other parts. others: name ->
+    fault."""
     LEDGER_UP.set(ledger.up)
     faults = {"ledger": ledger.fault, "writes": "" if ledger.up else "the ledger is down", **others()}
     for door in doors:
@@ -280,8 +283,8 @@ async def publish_health(ledger: Ledger, others: Callable[[], Mapping[str, str]]
 
 
 async def recover(core: Core) -> None:
-    """What dead gateways left, if the ledger is up: policies to watch, and writes to find out about."""
+    """Takes over what dead gateways left, if the ledger is up: policies to watch, and writes to find out about."""
     if core.ledger.up:
-        with suppress(GatewayError):  # down again
+        with suppress(GatewayError):  # the ledger went down: the next maintenance tries again
             core.writers.watch(await core.ledger.unsettled())
             await core.idempotency.recover(core.service)

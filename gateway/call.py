@@ -14,15 +14,15 @@ from gateway.operations import Operation
 
 @dataclass(frozen=True)
 class Caller:
-    """The authenticated workload that asks."""
+    """The authenticated workload that makes a call."""
 
     name: str
 
 
-# What a caller's name can be, whoever gives it: every database keeps it and every terminal shows it.
+# The format of a caller's name, whichever authenticator gives it: any database can store it, and any terminal can show it.
 CALLER_NAME = re.compile(r"[ -~]{1,320}")
 AUTHORIZATION = "authorization"
-EXPIRED = "expired"  # what an authenticator notes as `token_refused` of a genuine token that is over
+EXPIRED = "expired"  # an authenticator notes this as `token_refused` for a genuine token that has expired
 BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
 ETAG = "compliance-gateway-etag"  # the trailer; at REST it is the header ETag
@@ -33,7 +33,7 @@ CORRELATION_RULE = "may be given once, with up to 128 printable ASCII characters
 
 
 def correlation_id(metadata: Mapping[str, tuple[str, ...]]) -> str:
-    """The caller's own `client-request-id`; empty where it sent none that is fit."""
+    """The caller's own `client-request-id`; empty if it sent none, or one that is not valid."""
     values = metadata.get(CORRELATION, ())
     return values[0] if len(values) == 1 and CORRELATION_ID.fullmatch(values[0]) else ""
 
@@ -42,12 +42,13 @@ Judge = Callable[[Sequence[Mapping[str, object]], Sequence[Mapping[str, object]]
 
 
 def permit(added: Sequence[Mapping[str, object]], removed: Sequence[Mapping[str, object]]) -> None:
-    """A judge that permits everything. Another one raises CALLER_NOT_PERMITTED unless these targets (Graph's JSON objects) may
-    be added and removed."""
+    """The judge that permits everything. A judge raises CALLER_NOT_PERMITTED unless its caller may add and remove these targets
+    (Graph's JSON objects)."""
 
 
 def hide(kind: str) -> bool:  # noqa: ARG001 - it is the same for every kind
-    """Permits no names. Another one says whether display names of this kind (`policy`, `group`, `filter`) may be told."""
+    """Permits no names. Such a function says whether the caller may see display names of a kind (`policy`, `group`,
+    `filter`)."""
     return False
 
 
@@ -60,15 +61,15 @@ class CallWarning:
 
     @property
     def size(self) -> int:
-        """In bytes, about."""
+        """The approximate size in bytes."""
         return len(self.reason) + sum(len(f"{name}{value}".encode()) + 8 for name, value in self.metadata.items())
 
 
 @dataclass(eq=False)
 class Record:
-    """The notebook of a call: every step adds what it knows, `audit` logs it once. Never a body, a token or a secret.
+    """The notes of a call: every step adds what it knows, and `audit` logs them once. Never a body, a token or a secret.
 
-    call: as far as it has come. warnings, trailers: for the answer's metadata; trailers go with errors as well.
+    call: the call with everything found so far. warnings, trailers: for the answer's metadata; errors have the trailers too.
     """
 
     facts: dict[str, object] = field(default_factory=dict)
@@ -78,21 +79,21 @@ class Record:
 
     @property
     def caller(self) -> str:
-        """The caller's name; empty as long as nobody is known."""
+        """The caller's name; empty before the caller is authenticated."""
         return self.call.caller.name if self.call and self.call.caller else ""
 
     def note(self, **facts: object) -> None:
         self.facts.update(facts)
 
     def warn(self, warning: CallWarning) -> None:
-        """One more, unless there would be more than an answer can hold."""
+        """Adds a warning, unless the answer cannot hold it."""
         facts = {name: cut(value, NAMES_BYTES) for name, value in warning.metadata.items()}
         warnings = [*self.warnings, replace(warning, metadata=facts)]
         self.warnings = warnings[: fitting((one.size for one in warnings), WARNINGS_BYTES)]
 
 
 class Sink(Protocol):
-    """Where an answer that is passed on goes, piece by piece. Raises CALLER_GONE where nobody takes it."""
+    """The destination of an answer that is passed on, piece by piece. Raises CALLER_GONE if the caller no longer reads."""
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Once, before the first piece."""
@@ -105,9 +106,9 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Read:
-    """A read that is passed on. path: Graph's, from the version on, with its query, inside the tree of what is read through.
-    pattern: without keys; kind: of the first resource; shows: whether assignments come with it. headers: that go with it. root:
-    of this gateway, for links. bodiless: a HEAD."""
+    """A read that is passed on. path: Graph's path from the version on, with its query; it is in the tree of permitted paths.
+    pattern: the path with `{id}` for keys. kind: the first resource. shows: whether the answer has assignments. headers: those
+    that are passed on. root: this gateway's root URL, for links. bodiless: whether it is a HEAD."""
 
     path: str
     pattern: str
@@ -123,14 +124,13 @@ class Read:
 class Call:
     """One call: what a door knows of it, and what the steps have found out (see `found`).
 
-    decode: reads the request's body and gives the message, or raises MESSAGE_MALFORMED, MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW;
-    run once, and only for an authenticated caller: until then nothing of a body is read.
-    metadata: lower-case keys, every value sent. deadline: seconds on the event loop's clock.
-    certificate: of the client, PEM, verified by the door's TLS. door: `grpc` or `rest`. policy: as the path has it, for where
-    the message cannot be decoded. id: ours, in the answer as `request-id`.
-    caller, tenant, message: by the steps `authenticate`, `validate` and `authorize`. judge: see `permit`. may_name: see `hide`.
-    write: of an operation that writes, once its request id is taken. read: of a ReadThrough, whose message says nothing.
-    """
+    decode: reads the request's body and returns the message, or raises MESSAGE_MALFORMED, MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW.
+    It is called once, and only for an authenticated caller: before that, nothing of a body is read. metadata: lower-case keys,
+    all values. deadline: event loop's clock. certificate: the client's, in PEM, verified by the door's TLS. door: `grpc` or
+    `rest`. policy: as in the path, for calls whose message cannot be decoded. id: the gateway's ID of the call, `request-id` in
+    the answer. caller, tenant, message: set by the steps `authenticate`, `validate` and `authorize`. judge: see `permit`.
+    may_name: see `hide`. write: for an operation that writes, once its request ID is claimed. read: for a ReadThrough, whose
+    message is empty."""
 
     operation: Operation
     decode: Callable[[], Awaitable[Message]]
@@ -150,26 +150,26 @@ class Call:
     write: object = None  # a gateway.ledger.write.Write: a room above
 
     def found(self, **more: Any) -> "Call":
-        """The call with what a step has found out; the record has it too, for who looks back at the end."""
-        call = self.record.call = object.__new__(Call)  # replace asks the constructor for every field: ten times as much
+        """The call with what a step has found out. The record refers to it, so that `audit`, the outermost step, sees it."""
+        call = self.record.call = object.__new__(Call)  # dataclasses.replace calls the constructor: ten times the cost
         call.__dict__.update(self.__dict__, **more)
         return call
 
     @property
     def validates_only(self) -> bool:
-        """Whether its caller wants to see what a write would come to, and nothing more."""
+        """Whether the call is only a preview of a write."""
         return bool(getattr(self.message, "validate_only", False))
 
     @property
     def bearer(self) -> str | None:
-        """The token in the metadata; None where there is none that could be one."""
+        """The token in the metadata; None if there is none in a valid format."""
         values = self.metadata.get(AUTHORIZATION, ())
         match = BEARER.fullmatch(values[0]) if len(values) == 1 else None
         return match.group(1) if match else None
 
 
 def decoded(message: Message) -> Callable[[], Awaitable[Message]]:
-    """For `Call.decode`, where the message is there already."""
+    """A `Call.decode` for a message that is already decoded."""
 
     async def decode() -> Message:
         return message
@@ -181,6 +181,6 @@ Handler = Callable[[Call], Awaitable[Message]]
 
 
 class Step(Protocol):
-    """What every call passes: it refuses by raising GatewayError, or awaits the next handler."""
+    """A step of the pipeline: it refuses a call by raising GatewayError, or awaits the next handler."""
 
     def __call__(self, call: Call, next_handler: Handler) -> Awaitable[Message]: ...

@@ -1,4 +1,4 @@
-"""An entry of the ledger: what is kept of one write, or of one refused call."""
+"""An entry of the ledger: the record of one write, or of one refused call."""
 
 import hashlib
 import json
@@ -14,23 +14,22 @@ OK = "OK"
 class Entry:
     """A row of the ledger.
 
-    What an auditor reads, and what the hash chain covers once the entry is finished: id; caller, tenant, operation, policy,
-    target: who asked for what; request_id: the caller's, or one that the gateway made; correlation_id: the caller's own
-    client-request-id; digest: SHA-256 of the request, in hex; began_at, ended_at: UTC, ISO 8601 with microseconds;
-    duration_us; outcome: OK or a reason's name, empty while it runs; route, client_request_id, graph_request_id,
-    graph_status: the write in Graph; assignment: its id; shared_by: how many edits went out in that write; times: how many
-    refusals this entry stands for; revision: the number of the policy's revision that it went out in; foreign_changes: how
-    many changes by others were seen meanwhile; answer_digest, changes_digest: SHA-256 of the answer and of `changes`, in hex,
-    empty where there is none; etag_before, etag: of the policy's set before and after, empty where they are not known.
+    For auditors, and covered by the hash chain once the entry is finished: id; caller, tenant, operation, policy, target: who
+    asked for what; request_id: the caller's, or one that the gateway generated; correlation_id: the caller's own
+    client-request-id; digest: SHA-256 of the request, in hex; began_at, ended_at: UTC, ISO 8601 with microseconds; duration_us;
+    outcome: OK or a reason's name, empty while it runs; route, client_request_id, graph_request_id, graph_status: of the write
+    to Graph; assignment: its ID; shared_by: how many edits shared that write; times: how many refusals this entry stands for;
+    revision: the number of the policy's revision that it is part of; foreign_changes: how many changes by others were seen
+    meanwhile; answer_digest, changes_digest: SHA-256 of the answer and of `changes`, in hex, empty if there is none;
+    etag_before, etag: of the policy's set before and after, empty if unknown.
 
-    What an auditor reads besides: repaired: when the gateway put right what had undone it, empty where nothing had; it may
-    come long after the entry was finished.
+    For auditors, but not covered by the chain: repaired: when the gateway restored the write after it had been undone, empty if
+    it was not; it may be set long after the entry was finished.
 
-    What the gateway needs besides: state; owner: the number of the gateway that works on it, 0 for none; claim: holds the
-    request id, None once it is free again; request: the message; sent: what was sent to Graph, as the policy's writer wrote
-    it down before; answer: the response, kept for replays; changes: what it did to the policy's rows (see gateway.changes),
-    None where it did nothing that is known. position, hash: the place in the chain.
-    """
+    For the gateway: state; owner: the number of the gateway that works on it, 0 for none; claim: holds the request ID, None
+    once it is free again; request: the message; sent: what was sent to Graph, as the policy's writer recorded it before
+    sending; answer: the response, kept for replays; changes: what it did to the policy's rows (see gateway.changes), None if it
+    did nothing that is known. position, hash: the position in the chain."""
 
     id: str
     caller: str = ""
@@ -70,31 +69,31 @@ class Entry:
     hash: str = ""
 
     def finished(self, outcome: str, answer: bytes | None = None) -> Self:
-        """Closed for good. With an answer it was carried out, and the request id stays taken; without one it was not, and the
-        id is free for another attempt."""
+        """The finished entry. With an answer it was carried out, and the request ID stays taken; without one it was not, and
+        the ID is free for another attempt."""
         ended = replace(self.uncertain(outcome), state="finished", request=None, sent=None)
         if answer is None:
             return replace(ended, claim=None).with_changes(None)
         return replace(ended, answer=answer, answer_digest=digest_of(answer)).with_changes(self.changes)
 
     def with_changes(self, changes: bytes | None) -> Self:
-        """With what it did, and its digest."""
+        """The entry with these changes and their digest."""
         return replace(self, changes=changes, changes_digest="" if changes is None else digest_of(changes))
 
     def uncertain(self, outcome: str) -> Self:
-        """Ended, and nobody can tell yet whether it was carried out."""
+        """The ended entry, of which it is unknown whether it was carried out."""
         now = datetime.now(UTC)
         took = round((now - datetime.fromisoformat(self.began_at)).total_seconds() * 1e6)
         return replace(self, state="uncertain", outcome=outcome, ended_at=utc_text(now), duration_us=took)
 
 
 def utc_now() -> str:
-    """Now, as entries tell the time. Sorts as text."""
+    """Now, in the format of entries, which sorts as text."""
     return utc_text(datetime.now(UTC))
 
 
 def utc_text(moment: datetime) -> str:
-    """A moment, as entries tell the time."""
+    """A moment in the format of entries."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -104,5 +103,5 @@ def digest_of(kept: bytes) -> str:
 
 
 def claim_of(caller: str, tenant: str, request_id: str) -> str:
-    """A request id in the scope of its caller and tenant, as one value."""
+    """The claim for a request ID: one value for caller, tenant and ID."""
     return hashlib.sha256(json.dumps([caller, tenant, request_id]).encode()).hexdigest()

@@ -1,9 +1,9 @@
-"""The one table of errors: what happened -> gRPC status and HTTP status. Both doors read it; nobody else knows a status. And
-the one place where they are bounded: a client takes 8 KiB of metadata by default, and gives up on an answer that has more.
+"""The table of errors: reason -> gRPC status and HTTP status. Both doors use it, and nothing else decides a status. This module
+also bounds the size of errors: by default a gRPC client accepts 8 KiB of metadata, and fails on an answer that has more.
 
-GatewayError            carries a Reason and what a caller may read: no secret, no upstream body
-  Reason                the stable, machine-readable cause (google.rpc.ErrorInfo.reason; Graph's error `code` on REST)
-    Kind                the class of outcome: a gRPC status and an HTTP status (a few reasons have a narrower one of their own)
+GatewayError            has a Reason and what the caller may read: no secret, no upstream body
+  Reason                the stable, machine-readable cause (google.rpc.ErrorInfo.reason; the error's `code` on REST)
+    Kind                the class of outcome: a gRPC status and an HTTP status (a few reasons have a more specific HTTP status)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +14,10 @@ from google.rpc import code_pb2
 
 DOMAIN = "compliance-gateway"
 
-# How many violations, rows or names are told; what is left out is counted. The message repeats the first few violations.
+# The most violations, rows or names in an error; the rest is only counted. The message repeats the first few violations.
 MOST, MOST_IN_WORDS = 20, 5
-# In bytes of UTF-8. gRPC sends the message twice, once with three letters for each of its bytes (2 KiB), the details in base64:
-# with all that is bounded here, and ids beside it, an answer stays under 8 KiB.
+# In bytes of UTF-8. gRPC sends the message twice, once percent-encoded (three bytes for each of its bytes: 2 KiB), and the
+# details in base64. Within these bounds an answer stays under 8 KiB, IDs included.
 MESSAGE_BYTES, VALUE_BYTES, VIOLATIONS_BYTES, METADATA_BYTES = 512, 256, 2000, 640
 WARNINGS_BYTES, NAMES_BYTES = 3000, MOST * (VALUE_BYTES // 2 + 1)
 
@@ -50,33 +50,33 @@ class Kind(Enum):
         return self.value[1]
 
 
-@unique  # two with equal values would be one, and raising the second would tell the first
+@unique  # Enum makes two members with equal values one: raising the second would report the first
 class Reason(Enum):
-    """Why a call failed, with the kind it belongs to. Names are part of the API and never change."""
+    """Why a call failed: (kind, meaning[, HTTP status]). The names are part of the API and never change."""
 
     INVALID_FIELD = (Kind.INVALID_ARGUMENT, "A field breaks its rule.")
     MESSAGE_MALFORMED = (Kind.INVALID_ARGUMENT, "The request cannot be decoded.")
     MESSAGE_TOO_LARGE = (Kind.INVALID_ARGUMENT, "The request is over the size limit.", 413)
-    MEDIA_TYPE_UNSUPPORTED = (Kind.INVALID_ARGUMENT, "The body's type or encoding is none that is read here.", 415)
+    MEDIA_TYPE_UNSUPPORTED = (Kind.INVALID_ARGUMENT, "The body has a media type or an encoding that is not supported.", 415)
     HEADERS_TOO_LARGE = (Kind.RESOURCE_EXHAUSTED, "The headers are over the size limit.", 431)
     ROUTE_UNKNOWN = (Kind.UNIMPLEMENTED, "There is nothing at this path.", 404)
-    METHOD_NOT_ALLOWED = (Kind.UNIMPLEMENTED, "The path has no such method.", 405)
+    METHOD_NOT_ALLOWED = (Kind.UNIMPLEMENTED, "The path does not support this method.", 405)
     DEPENDENCY_FAILED = (Kind.ABORTED, "A request of the batch that this one depends on has failed.", 424)
-    REQUEST_TOO_SLOW = (Kind.DEADLINE_EXCEEDED, "The body did not come in time.", 408)
-    TENANT_UNKNOWN = (Kind.INVALID_ARGUMENT, "x-graph-tenant names no configured tenant.")
-    TENANT_REQUIRED = (Kind.INVALID_ARGUMENT, "There are several tenants and x-graph-tenant names none.")
-    REQUEST_ID_REUSED = (Kind.INVALID_ARGUMENT, "The request id belongs to another request.")
-    GRAPH_REFUSED_INPUT = (Kind.INVALID_ARGUMENT, "Graph finds the input wrong.")
-    GRAPH_TYPE_ABSTRACT = (Kind.INVALID_ARGUMENT, "Graph creates nothing of an abstract target type.")
+    REQUEST_TOO_SLOW = (Kind.DEADLINE_EXCEEDED, "The body did not arrive in time.", 408)
+    TENANT_UNKNOWN = (Kind.INVALID_ARGUMENT, "x-graph-tenant does not name a configured tenant.")
+    TENANT_REQUIRED = (Kind.INVALID_ARGUMENT, "There are several tenants, and x-graph-tenant does not name one.")
+    REQUEST_ID_REUSED = (Kind.INVALID_ARGUMENT, "The request ID was used for another request.")
+    GRAPH_REFUSED_INPUT = (Kind.INVALID_ARGUMENT, "Graph rejects the input.")
+    GRAPH_TYPE_ABSTRACT = (Kind.INVALID_ARGUMENT, "Graph rejects the target: its type is abstract.")
     GRAPH_TYPE_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph does not know the target's type.")
     GRAPH_PROPERTY_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph does not know a property of the assignment.")
-    GRAPH_GROUP_INVALID = (Kind.INVALID_ARGUMENT, "Graph does not accept the group id.")
-    GRAPH_PATH_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph knows no such path.")
+    GRAPH_GROUP_INVALID = (Kind.INVALID_ARGUMENT, "Graph does not accept the group ID.")
+    GRAPH_PATH_UNKNOWN = (Kind.INVALID_ARGUMENT, "Graph does not know the path.")
     CALLER_UNAUTHENTICATED = (Kind.UNAUTHENTICATED, "The caller's token is missing or wrong.")
     CALLER_NOT_PERMITTED = (Kind.PERMISSION_DENIED, "The caller has no permission for this.")
     GRAPH_PERMISSION_MISSING = (Kind.FAILED_PRECONDITION, "The gateway's app lacks a Graph permission.")
-    GRAPH_FORBIDS = (Kind.FAILED_PRECONDITION, "Graph forbids this change, for no permission that it names.")
-    GRAPH_TOKEN_REFUSED = (Kind.FAILED_PRECONDITION, "Graph refuses a fresh token of the gateway.")
+    GRAPH_FORBIDS = (Kind.FAILED_PRECONDITION, "Graph forbids this change, and names no missing permission.")
+    GRAPH_TOKEN_REFUSED = (Kind.FAILED_PRECONDITION, "Graph refuses even a new token of the gateway.")
     GRAPH_TENANT_UNUSABLE = (Kind.FAILED_PRECONDITION, "The tenant has no usable Intune.")
     GRAPH_APPROVAL_REQUIRED = (Kind.FAILED_PRECONDITION, "The tenant protects this change by Multi Admin Approval.")
     GRAPH_ROUTE_MISSING = (Kind.FAILED_PRECONDITION, "Graph has no route for the request.")
@@ -84,32 +84,35 @@ class Reason(Enum):
     NOT_FOUND = (Kind.NOT_FOUND, "There is no such policy or assignment.")
     ALREADY_ASSIGNED = (Kind.ALREADY_EXISTS, "The policy is already assigned to this target.")
     TARGET_ASSIGNED_TWICE = (Kind.FAILED_PRECONDITION, "The policy has two assignments for one target.")
-    GRAPH_REFUSES_OLD_ROW = (Kind.FAILED_PRECONDITION, "Graph no longer takes an assignment that the policy has already.")
+    GRAPH_REFUSES_OLD_ROW = (Kind.FAILED_PRECONDITION, "Graph no longer accepts an assignment that the policy already has.")
     OWNED_BY_POLICY_SET = (Kind.FAILED_PRECONDITION, "The assignment belongs to a policy set; change it there.")
-    COUNT_DIFFERS = (Kind.ABORTED, "The policy has another number of assignments than the caller expects.")
-    SET_CHANGED_SINCE = (Kind.ABORTED, "The policy's assignments are others than those of the etag: read them anew.", 412)
-    RESTORE_CONFLICT = (Kind.FAILED_PRECONDITION, "Assignments that would be restored were changed since.", 409)
-    REVISION_EXPIRED = (Kind.FAILED_PRECONDITION, "The revision is older than what the ledger keeps.", 410)
-    REVISION_INCOMPLETE = (Kind.FAILED_PRECONDITION, "The ledger does not have all of that revision.", 409)
-    SET_CHANGED = (Kind.ABORTED, "Others changed the policy's assignments again and again while this was carried out.")
-    LEASE_LOST = (Kind.ABORTED, "The right to write the policy was lost before anything was written.")
-    LEASE_HELD = (Kind.ABORTED, "Other replicas write the policy; this one's turn did not come before the deadline.")
-    READ_TOO_OLD = (Kind.UNAVAILABLE, "Graph's answers do not show yet what was written before; nothing was written.")
-    REQUEST_IN_PROGRESS = (Kind.ABORTED, "A request with this id is being carried out by another gateway.")
-    NOT_CARRIED_OUT = (Kind.ABORTED, "The gateway was interrupted, and nothing was carried out.")
+    COUNT_DIFFERS = (Kind.ABORTED, "The policy does not have the number of assignments that the caller expects.")
+    SET_CHANGED_SINCE = (Kind.ABORTED, "The policy's assignments have changed since the etag was read: read them again.", 412)
+    RESTORE_CONFLICT = (Kind.FAILED_PRECONDITION, "Assignments that would be restored have been changed since.", 409)
+    REVISION_EXPIRED = (Kind.FAILED_PRECONDITION, "The ledger no longer keeps the revision.", 410)
+    REVISION_INCOMPLETE = (Kind.FAILED_PRECONDITION, "The ledger does not have the whole revision.", 409)
+    SET_CHANGED = (Kind.ABORTED, "Others kept changing the policy's assignments while this was carried out.")
+    LEASE_LOST = (Kind.ABORTED, "The gateway lost the lease to write the policy before anything was written.")
+    LEASE_HELD = (Kind.ABORTED, "Other replicas are writing the policy; this one did not get the lease before the deadline.")
+    READ_TOO_OLD = (Kind.UNAVAILABLE, "Graph's answers do not show earlier writes yet; nothing was written.")
+    REQUEST_IN_PROGRESS = (Kind.ABORTED, "Another replica is carrying out a request with this ID.")
+    NOT_CARRIED_OUT = (Kind.ABORTED, "The gateway was interrupted before it carried out anything.")
     GRAPH_CONFLICT = (Kind.ABORTED, "Graph reports a conflict.")
-    CALLER_TOO_BUSY = (Kind.RESOURCE_EXHAUSTED, "The caller has too many calls under way.")
-    QUOTA_EXHAUSTED = (Kind.RESOURCE_EXHAUSTED, "The tenant's share of Graph's quota is used up until after the deadline.")
+    CALLER_TOO_BUSY = (Kind.RESOURCE_EXHAUSTED, "The caller has too many concurrent calls.")
+    QUOTA_EXHAUSTED = (
+        Kind.RESOURCE_EXHAUSTED,
+        "The caller would not get a turn in the tenant's Graph quota before the deadline.",
+    )
     GRAPH_THROTTLED = (Kind.RESOURCE_EXHAUSTED, "Graph's quota is used up.")
     GRAPH_UNAVAILABLE = (Kind.UNAVAILABLE, "Graph is down or cannot be reached.")
     GRAPH_ANSWER_UNREADABLE = (Kind.UNAVAILABLE, "Graph's answer cannot be read.")
     ENTRA_UNAVAILABLE = (Kind.UNAVAILABLE, "Entra is down or cannot be reached.")
     LEDGER_UNAVAILABLE = (Kind.UNAVAILABLE, "The ledger cannot be written to; nothing was sent to Graph.")
-    SHUTTING_DOWN = (Kind.UNAVAILABLE, "This gateway is going down.")
+    SHUTTING_DOWN = (Kind.UNAVAILABLE, "This gateway is shutting down.")
     DEADLINE_EXCEEDED = (Kind.DEADLINE_EXCEEDED, "The deadline passed.")
     CALLER_GONE = (Kind.CANCELLED, "The caller gave up before anything was written.")
     OUTCOME_UNKNOWN = (Kind.UNKNOWN, "Graph may or may not have carried out the write.")
-    INTERNAL = (Kind.INTERNAL, "A bug in the gateway; its log has the details.")
+    INTERNAL = (Kind.INTERNAL, "There is a bug in the gateway; its log has the details.")
 
     def __init__(self, kind: Kind, meaning: str, http: int | None = None) -> None:
         self.kind, self.meaning, self.http = kind, meaning, http or kind.http
@@ -117,8 +120,8 @@ class Reason(Enum):
 
 @dataclass(frozen=True)
 class Violation:
-    """One broken rule: the field's path in the request (or the metadata key) and the rule in words. reason: where it is another
-    than that of the whole error, as one of several edits may have."""
+    """One broken rule. field: the field's path in the request, or a metadata key. rule: in words. reason: if it differs from
+    that of the whole error, as it may for one of several edits."""
 
     field: str
     rule: str
@@ -126,18 +129,18 @@ class Violation:
 
 
 def cut(text: str, most: int = VALUE_BYTES) -> str:
-    """The text in at most so many bytes of UTF-8; ends with … where something is left out. What is no Unicode becomes `?`."""
+    """The text in at most `most` bytes of UTF-8; it ends with … if something was left out. Lone surrogates become `?`."""
     data = text[: most + 1].encode("utf-8", "replace")
     return data.decode() if len(data) <= most else data[: most - 3].decode("utf-8", "ignore") + "…"
 
 
 def first(names: Sequence[str]) -> tuple[list[str], int]:
-    """The first of the names, each cut, and how many more there are."""
+    """The first MOST names, each cut, and the number of the others."""
     return [cut(name, VALUE_BYTES // 2) for name in names[:MOST]], max(len(names) - MOST, 0)
 
 
 def fitting(sizes: Iterable[int], most: int) -> int:
-    """How many of the first are together no larger than `most`."""
+    """How many of the first sizes have a sum of at most `most`."""
     total = count = 0
     for size in sizes:
         total += size
@@ -148,7 +151,7 @@ def fitting(sizes: Iterable[int], most: int) -> int:
 
 
 def in_words(violations: Sequence[Violation], more: int = 0) -> str:
-    """The first violations as a message, and how many more there are."""
+    """The first violations as a message, with the number of the others. more: violations that are not in the list."""
     told = "; ".join(f"{v.field}: {v.rule}" for v in violations[:MOST_IN_WORDS])
     left = len(violations[MOST_IN_WORDS:]) + more
     return cut(told, MESSAGE_BYTES - 32) + (f"; and {left} more" if left else "")
@@ -156,12 +159,12 @@ def in_words(violations: Sequence[Violation], more: int = 0) -> str:
 
 @dataclass
 class GatewayError(Exception):
-    """The only exception that reaches a door. Whatever it is made of, it is bounded.
+    """The only exception that reaches a door. All of its parts are cut to the bounds of this module.
 
     message: for the caller; defaults to the violations, or the reason's meaning. retry_after: seconds until a retry makes
-    sense, None where it makes none. resource: (type, name) of what was not found or exists. metadata: for ErrorInfo;
-    `graph_status`, `graph_code`, `graph_request_id`, `client_request_id`, `aadsts`. named: types, properties and ids that
-    Graph's text names, in small letters; for the gateway alone, never shown. more: how many violations are left out.
+    sense, None if it never does. resource: (type, name) of what was not found or already exists. metadata: for ErrorInfo:
+    `graph_status`, `graph_code`, `graph_request_id`, `client_request_id`, `aadsts`. named: types, properties and IDs that
+    Graph's text names, in lower case; only the gateway uses them, they are never shown. more: violations that are left out.
     """
 
     reason: Reason
@@ -188,16 +191,16 @@ class GatewayError(Exception):
     __hash__ = Exception.__hash__
 
     def copy(self) -> "GatewayError":
-        """Another one that says the same: a raised exception carries its traceback, so no two callers share one."""
+        """An equal error for another caller: a raised exception carries its traceback, so callers must not share one."""
         return replace(self)
 
 
 def _bounded(metadata: Mapping[str, str]) -> dict[str, str]:
-    """As much of it as fits."""
+    """The first pairs, each cut, that fit into METADATA_BYTES."""
     pairs = [(cut(name, VALUE_BYTES // 4), cut(value, VALUE_BYTES // 2)) for name, value in metadata.items()]
     return dict(pairs[: fitting((len((name + value).encode()) + 8 for name, value in pairs), METADATA_BYTES)])
 
 
 def invalid(field_path: str, rule: str, reason: Reason = Reason.INVALID_FIELD) -> GatewayError:
-    """Bad input at one place: the message names the field and the rule."""
+    """The error for bad input at one place. Its message names the field and the rule."""
     return GatewayError(reason, violations=(Violation(field_path, rule),))

@@ -41,8 +41,8 @@ def authorizer_of(settings: Authorization) -> Authorizer:
 
 def ledger_reader_of(config: LedgerConfig) -> LedgerReader:
     """The ledger of the configured kind, for reading. Raises ConfigError."""
-    book: LedgerReader = _made("ledgers", config.kind, "ledger", config, named="ledger.kind")
-    return book
+    reader: LedgerReader = _made("ledgers", config.kind, "ledger", config, named="ledger.kind")
+    return reader
 
 
 async def started_ledger(config: LedgerConfig, *, shared: bool = False) -> Store:

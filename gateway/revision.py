@@ -1,17 +1,18 @@
-"""A revision: what the ledger keeps of one write of ours to one policy's rows, or of a change by others that was seen there."""
+"""A revision: the ledger's record of one write of the gateway's to one policy's rows, or of a change by others seen there."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from gateway.entry import Entry
 
-# sent -> doubtful (no good answer, or it does not show) -> shown | void (surely not carried out) -> settled.
+# sent -> doubtful (no good answer, or it does not show) -> shown | void (certainly not carried out) -> settled.
 State = Literal["sent", "doubtful", "shown", "void", "settled"]
 RevisionKind = Literal["write", "restore", "repair", "foreign"]
 
 
 class PolicyName(NamedTuple):
-    """Which policy. tenant: its configured name; set: the kind of object, as "deviceCompliancePolicies"; policy: its id."""
+    """Which policy. tenant: the tenant's configured name. set: the kind of object, as "deviceCompliancePolicies". policy: its
+    ID."""
 
     tenant: str
     set: str
@@ -20,16 +21,14 @@ class PolicyName(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """What one write of ours did to one policy's rows, or what we saw that others did (foreign).
+    """What one write of the gateway's did to one policy's rows, or what others did, as far as it was seen (foreign).
 
-    number: the ledger's, it counts per policy from 1 and is never given twice; generation: of the lease under which it was
-    written down; owner: the number of the gateway that wrote it down. route, client_request_id: the write in Graph.
-    touched, sent, base: opaque to the ledger; what was touched, the set that goes out, kept until it is settled, and the whole
-    set before, kept for the history. etag_before, etag_after: of the whole set, empty where not known. changes: what others
-    did, for the entry that says so (see gateway.changes); it is not kept with the revision. written_s, acked_s, landed_s:
-    seconds ago by the database's clock, when it was read: since it was written down, since it was acknowledged, and since it
-    was known to have taken effect; None where it was not.
-    """
+    number: assigned by the ledger, counts from 1 for each policy, never reused. generation: of the lease under which it was
+    recorded. owner: the number of the gateway that recorded it. route, client_request_id: of the write to Graph. touched, sent,
+    base: opaque to the ledger: the touched rows; the set that is sent, kept until settled; the whole set before, kept for the
+    history. etag_before, etag_after: of the whole set, empty if unknown. changes: what others did, for the entry that records
+    it (see gateway.changes); not stored with the revision. written_s, acked_s, landed_s: ages in seconds by the database's
+    clock, at the time of reading: since it was recorded, acknowledged, and known to have taken effect; None if it was not."""
 
     number: int = 0
     generation: int = 0
@@ -51,13 +50,12 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A revision as history has it: one that took effect, or may have.
+    """A revision in the history: one that took effect, or may have.
 
     written_at: seconds since 1970 by the database's clock; age_s: seconds from then until it was read. repaired: when the
-    gateway put right what had undone it, empty where nothing had. base: the whole set before; None where nobody asked for it,
-    where it is not kept, and where what is kept is not what was written down. entries: of the edits that went out in it,
-    without `request`, `answer` and `sent`. For the rest see Revision.
-    """
+    gateway restored it after it had been undone; empty if it was not. base: the whole set before; None if it was not requested,
+    is no longer kept, or was changed in the database. entries: those of its edits, without `request`, `answer` and `sent`. For
+    the other fields see Revision."""
 
     policy: PolicyName
     number: int
@@ -77,12 +75,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Grant:
-    """The right to write a policy. generation: of the lease; it goes into what is written down under it.
+    """A granted lease. generation: everything that is recorded under the lease carries it.
 
-    revisions: all unsettled ones by number. Those that the asker said it knew come without `touched` and `sent`. newest: where
-    all are settled, the last one that took effect, with its base and without its entries; None where the asker said that it
-    knew it, or where that cannot be told yet.
-    """
+    revisions: all unsettled ones by number; those that the caller already knows come without `touched` and `sent`. newest: if
+    all are settled, the last one that took effect, with its base and without its entries; None if the caller already knows it,
+    or if it cannot be determined yet."""
 
     generation: int
     revisions: tuple[Revision, ...]
@@ -91,12 +88,11 @@ class Grant:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a revision. acked, landed: it happened by now; the first time that is said is kept. answered: Graph's
-    answer says so; anything else was concluded from looks.
+    """A new state of a revision. acked, landed: it was acknowledged, or took effect, by now; the ledger keeps the first time
+    that this is reported. answered: Graph's answer says so; otherwise it was concluded from looks.
 
-    touched, etag: what was read back, where it was, instead of what the revision said of it before. changes: of a repair, when
-    it is first said to be acked, for the entry that says so; without them there is none.
-    """
+    touched, etag: what was read back, if it was; replaces what the revision had. changes: for a repair that is acked for the
+    first time, what it changed, for the entry that records it; without it there is no entry."""
 
     number: int
     state: State

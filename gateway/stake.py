@@ -1,17 +1,18 @@
-"""What replicas tell each other of a window of the quota, by way of the ledger. Values between graph and ledger, which do not
-know each other."""
+"""What replicas tell each other about a window of the quota, through the ledger. These values are here because graph and ledger
+do not import each other."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
 class Stake(NamedTuple):
-    """What one replica has to do with one window of a tenant's quota.
+    """One replica's report on one window of a tenant's quota.
 
-    used: turns that count now. holds: those, and what may be taken before it says more. limit: what it takes the window's limit
-    to be. closed_s: for so long Graph told it to send nothing. wanted: by caller, its weight, the turns that it took in 20 s,
-    and those that it waits for, or is told to come back for. told: who is to come back soon: caller, request id, seconds from
-    now. alone: turns that all replicas go on with while they cannot ask the ledger; in its row, this one's part of them.
+    used: turns that count now. holds: those, plus the turns that it may take before its next report. limit: its estimate of the
+    window's limit. closed_s: seconds for which Graph told it to send nothing. wanted: by caller, the caller's weight, the turns
+    that it took in 20 s, and the turns that it waits for or was given a time for. told: the callers that are to retry soon:
+    caller, request ID, seconds from now. alone: turns that all replicas together use while they cannot reach the ledger; in a
+    replica's row, its part of them.
     """
 
     tenant: str
@@ -26,9 +27,10 @@ class Stake(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """share: of the window, in turns. untold: how many of them may be taken before the next word. replicas: how many divide the
-    window. closed_s: as far as others were told by Graph. parts: of callers who wait at other replicas (too), how many times as
-    much of each waits at this one as at one on average. told: by others, as in Stake."""
+    """The answer to a report. share: this replica's part of the window, in turns. untold: how many of them it may take before
+    its next report. replicas: how many divide the window. closed_s: seconds for which Graph told other replicas to send
+    nothing. parts: for callers that also wait at other replicas, the demand here divided by the average demand at a replica.
+    told: the callers that others told to retry, as in Stake."""
 
     share: int
     untold: int

@@ -35,17 +35,17 @@ GROUPS = "/v1.0/directoryObjects/getByIds"
 NAMES_ONLY = "?$select=id,displayName"
 REFUSED = (Reason.GRAPH_PERMISSION_MISSING, Reason.GRAPH_FORBIDS)
 
-Kind: TypeAlias = ObjectName.Kind.ValueType
+NameKind: TypeAlias = ObjectName.Kind.ValueType
 State: TypeAlias = ObjectName.State.ValueType
 POLICY, GROUP, FILTER = ObjectName.KIND_POLICY, ObjectName.KIND_GROUP, ObjectName.KIND_FILTER
-WORDS: Mapping[Kind, str] = {POLICY: "policy", GROUP: "group", FILTER: "filter"}  # as rules have them
+WORDS: Mapping[NameKind, str] = {POLICY: "policy", GROUP: "group", FILTER: "filter"}  # as rules have them
 TREES = {POLICY: COMPLIANCE.path, FILTER: FILTERS}
 
 
 class Id(NamedTuple):
     """What is named; the id of nothing stands for all of its kind."""
 
-    kind: Kind
+    kind: NameKind
     id: str
 
 
@@ -78,7 +78,7 @@ class DisplayNames:
             name: Remembered[Id, Name](KEPT_S, KEPT_BYTES, lambda _, name: OF_A_NAME + len(name.text.encode()), clock)
             for name in graphs
         }
-        self._turns: dict[tuple[str, Kind], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: dict[tuple[str, NameKind], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def told(self, call: Call, policy: str, rows: Iterable[Row]) -> list[ObjectName]:
         """What the call's caller may know of what the rows of the policy name, each once."""
@@ -95,7 +95,7 @@ class DisplayNames:
         """Each one's name. deadline: event loop's clock; half of what is left until then is the longest that it takes."""
         now = asyncio.get_running_loop().time()
         until = now + min((deadline - now) * SHARE, LONGEST_S)
-        by_kind: dict[Kind, list[Id]] = defaultdict(list)
+        by_kind: dict[NameKind, list[Id]] = defaultdict(list)
         for one in wanted:
             by_kind[one.kind].append(one)
         found: Found = {}
@@ -103,7 +103,7 @@ class DisplayNames:
             found |= some
         return found
 
-    async def _of_kind(self, tenant: str, kind: Kind, ids: Sequence[Id], until: float, record: Record) -> Found:
+    async def _of_kind(self, tenant: str, kind: NameKind, ids: Sequence[Id], until: float, record: Record) -> Found:
         """One asks at a time, and for all that nobody knows; who comes meanwhile finds it known."""
         found = self._known(tenant, ids)
         try:
@@ -127,7 +127,7 @@ class DisplayNames:
         of_all = kept.get(Id(ids[0].kind, ""))
         return {one: name for one in ids if (name := kept.get(one) or of_all) is not None}
 
-    async def _ask(self, tenant: str, kind: Kind, ids: Sequence[Id], until: float, record: Record) -> Found:
+    async def _ask(self, tenant: str, kind: NameKind, ids: Sequence[Id], until: float, record: Record) -> Found:
         """What Graph knows, which may be more than was asked for."""
         graph, found = self._graphs[tenant], Found()
 
@@ -151,7 +151,7 @@ def _first(ask: Callable[..., Awaitable[Any]], body: bytes) -> Callable[[str], A
     return lambda path: ask(path, body if path == GROUPS else None)
 
 
-def _names(kind: Kind, rows: Iterable[Row]) -> Found:
+def _names(kind: NameKind, rows: Iterable[Row]) -> Found:
     """Of Graph's objects; one that comes without its name may not be read."""
     found: Found = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The rows of a policy while edits are merged into them, and what stops an edit."""
+"""The rows of a policy while edits are merged into them, and what prevents an edit."""
 
 from collections.abc import Collection, Mapping
 
@@ -10,7 +10,7 @@ from gateway.sets import AssignableSet
 
 
 class Draft:
-    """The rows as the edits before have left them. ids: of direct rows, lower case -> key. is_changed: by edits, not by
+    """The rows as the previous edits left them. ids: of direct rows, in lower case -> key. is_changed: by edits, not by
     repairs."""
 
     def __init__(self, rows: RowSet, repairs: Repairs) -> None:
@@ -27,7 +27,7 @@ class Draft:
         self.is_changed = False
 
     def put(self, key: Key, rows: tuple[Row, ...]) -> None:
-        """These rows and no others with this key."""
+        """Replaces the rows with this key."""
         before = self.direct.get(key, ())
         self._changes[key] = Touch(self._changes[key].before if key in self._changes else before, rows)
         self.is_changed = True
@@ -39,12 +39,12 @@ class Draft:
         (self.twins.add if len(rows) > 1 else self.twins.discard)(key)
 
     def take_changes(self) -> dict[Key, Touch]:
-        """What was put since this was last asked."""
+        """What was put since the last call."""
         changes, self._changes = self._changes, {}
         return changes
 
     def undo(self, changes: Mapping[Key, Touch]) -> None:
-        """As if they had not been made."""
+        """Undoes these changes."""
         was_changed = self.is_changed
         for key, touch in changes.items():
             self.put(key, touch.before)
@@ -73,13 +73,15 @@ class Draft:
         return None
 
     def check_twins(self, but: Collection[Key] = ()) -> None:
-        """Graph refuses a set in which a key stands twice, so sending this one would mean to drop a row that nobody named."""
+        """Refuses to send a set in which a key occurs twice: Graph refuses it, and dropping one of the rows would lose a row
+        that nobody named."""
         for key in self.twins.difference(but):
             raise twins(self.of, self.direct[key])
 
 
 def check_others(target: Target, old: Row | None, at: str = "assignment") -> None:
-    """What the gateway does not know can be sent back as it was read, and no more: what it would do, nobody has judged."""
+    """Refuses properties that the gateway does not know, unless they are as they were read: no rule has judged what others
+    would do."""
     has = target_of(old) if old is not None else {}
     for name, value in extra_properties(target).items():
         if name not in has or has[name] != value:
@@ -104,6 +106,6 @@ def twins(of: AssignableSet, rows: tuple[Row, ...]) -> GatewayError:
     ids = " and ".join(f"{row_id(row)} ({kind_of(target_of(row)).name})" for row in rows[:5])
     return GatewayError(
         Reason.TARGET_ASSIGNED_TWICE,
-        f"The policy has {ids} for one target, and Graph takes only one of them: delete or replace them first.",
+        f"The policy has {ids} for one target, and Graph accepts only one of them: delete or replace them first.",
         resource=(f"{of.policy_type}Assignment", row_id(rows[0])),
     )

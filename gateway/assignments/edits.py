@@ -1,4 +1,4 @@
-"""Edits of a policy's rows, and what they come to: values. `merge` carries them out."""
+"""Edits of a policy's rows, and their outcomes, as values. `merge` carries them out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ Change = Literal["created", "updated", "removed", "unchanged"]
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Of every edit. judge: asked about each row that it changes or removes. etag: of the set that the caller saw; empty for
-    any."""
+    """What every edit has. judge: asked about each row that the edit changes or removes. etag: of the set that the caller read;
+    empty means any set."""
 
     judge: Judge = permit
     etag: str = ""
@@ -25,7 +25,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Add(Asked):
-    """One more row. if_exists: what to do if the target has a row of the same kind."""
+    """Adds a row. if_exists: what to do if the target has a row of the same kind."""
 
     target: Target
     if_exists: IfExists = "fail"
@@ -33,8 +33,8 @@ class Add(Asked):
 
 @dataclass(frozen=True)
 class Retarget(Asked):
-    """Another target, or with `filter_only` only the filter of `target`, for the row with this id. keep_filter: a target
-    without a filter means the one that the row has."""
+    """Changes the target of the row with this ID; with `filter_only`, only its filter to that of `target`. keep_filter: a
+    target without a filter keeps the filter that the row has."""
 
     row_id: str
     target: Target
@@ -44,8 +44,8 @@ class Retarget(Asked):
 
 @dataclass(frozen=True)
 class Remove(Asked):
-    """No longer the row with this id, or with `target` the one to it, whatever its filter; all of them, where Graph has it
-    twice. allow_missing: that there is none is no error."""
+    """Removes the row with this ID, or with `target` the row to that target, whatever its filter; all of them, if Graph has it
+    twice. allow_missing: whether it is no error if there is none."""
 
     row_id: str
     target: Target | None = None
@@ -54,7 +54,7 @@ class Remove(Asked):
 
 @dataclass(frozen=True)
 class ReplaceAll(Asked):
-    """Exactly these direct rows. See ReplaceComplianceAssignmentsRequest for the safeguards."""
+    """Replaces all direct rows with these. See ReplaceComplianceAssignmentsRequest for the safeguards."""
 
     targets: tuple[Target, ...]
     expected_count: int | None = None
@@ -64,8 +64,8 @@ class ReplaceAll(Asked):
 
 @dataclass(frozen=True)
 class Restore(Asked):
-    """These rows by key, as they were; empty for none. left: what is there by key unless somebody changed it since; None where
-    that does not matter, and every other direct row goes."""
+    """Restores these rows, by key, to what they were; no rows means that there was none. left: by key, what has to be there now
+    unless somebody changed it since; None if that does not matter and every other direct row is removed."""
 
     wanted: Mapping[Key, tuple[Row, ...]]
     left: Mapping[Key, tuple[Row, ...]] | None = None
@@ -75,14 +75,15 @@ class Restore(Asked):
 
 @dataclass(frozen=True)
 class Untold(Asked):
-    """What was sent for it can be found out about; what it asks for cannot any more, and error says why."""
+    """An edit whose request can no longer be read: the gateway can find out what became of what was sent for it, but not carry
+    it out. error: why."""
 
     error: GatewayError
 
 
 @dataclass(frozen=True)
 class Together(Asked):
-    """Several edits, one after the other: all of them or none. names: of each, in an error."""
+    """Several edits, one after the other: all of them or none. names: the name of each, for errors."""
 
     edits: tuple[Add | Retarget | Remove, ...]
     names: tuple[str, ...]
@@ -93,8 +94,8 @@ Edit = Add | Retarget | Remove | ReplaceAll | Restore | Untold | Together
 
 @dataclass(frozen=True)
 class Applied:
-    """The edit is in the merged rows. key: of its row, None where it has no one row. changes: the rows with every key that it
-    changed, before and after. before: the row that it found, None where there was none, or where it has no one row. parts: of
+    """The edit was merged. key: of its row; None if it has more than one row or none. changes: the rows before and after, for
+    every key that it changed. before: the row that it found; None if there was none, or if it has more than one row. parts: for
     an edit that is made of several."""
 
     key: Key | None
@@ -104,7 +105,7 @@ class Applied:
 
     @property
     def touched(self) -> frozenset[Key]:
-        """Every key it changed."""
+        """Every key that it changed."""
         return frozenset(self.changes)
 
     @property
@@ -113,7 +114,7 @@ class Applied:
 
     @property
     def change(self) -> Change:
-        """Of its one row."""
+        """The change of its one row."""
         if not self.changes:
             return "unchanged"
         if self.before is None:
@@ -121,7 +122,7 @@ class Applied:
         return "updated" if self.key and self.key in self.changes and self.changes[self.key].after else "removed"
 
     def after(self, rows: RowSet) -> Row | None:
-        """Its one row as it is in these rows; as it was merged, where they have another."""
+        """Its one row as in these rows; as merged, if they have another."""
         if self.key is None or self.change == "removed":
             return None
         found = rows.row(self.key)
@@ -137,8 +138,8 @@ Repairs = Mapping[Key, tuple[Row, ...]]
 
 @dataclass(frozen=True)
 class Merged:
-    """rows: the direct rows to send. outcomes: one an edit, in their order. touched: every key that differs from what was read,
-    and those of repairs, whatever an edit made of them: what has to be there has to be said anew."""
+    """The result of a merge. rows: the direct rows to send. outcomes: one for each edit, in order. touched: every key that
+    differs from what was read, and the keys of repairs, which have to be sent even if an edit undid the difference."""
 
     rows: RowSet
     outcomes: Sequence[Outcome]

@@ -1,4 +1,4 @@
-"""What a round comes to."""
+"""How a round ends."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from gateway.errors import GatewayError, Reason
 
 @dataclass(frozen=True)
 class Done:
-    """Every edit of the batch has its answer."""
+    """Every edit of the batch has been answered."""
 
 
 @dataclass(frozen=True)
 class Retry:
-    """What is left of the batch has another round. error: why, and what its callers are told if there is none. after: seconds
-    to wait first; None: as the writer sees fit. is_of_edits: Graph refused what was sent, and one of several edits may be to
-    blame: where the batch would be given up, its halves have a round of their own."""
+    """The rest of the batch needs another round. error: the cause, which its callers get if there is no other round. after:
+    seconds to wait first; None: the writer decides. is_of_edits: Graph refused what was sent, and one of several edits may be
+    the cause: instead of giving up the batch, its halves get rounds of their own."""
 
     error: GatewayError
     after: float | None = None
@@ -23,7 +23,8 @@ class Retry:
 
 @dataclass(frozen=True)
 class Split:
-    """Graph refuses the set, and one of several edits is to blame: the halves, one after the other. Nothing was carried out."""
+    """Graph refused the set because of one of several edits: the halves are tried one after the other. Nothing was carried
+    out."""
 
 
 End = Done | Retry | Split

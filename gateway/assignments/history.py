@@ -105,7 +105,7 @@ class PastOfPolicies:
             wanted, left = ({key: touch[at] for key, touch in touched.items()} for at in (0, 1))
             return Restore(wanted, left, ON_CONFLICT[request.on_conflict], **facts)
         if request.on_conflict:
-            raise invalid("on_conflict", "goes with what was touched alone: a whole set takes the place of whatever is there")
+            raise invalid("on_conflict", "only goes with touched rows: a whole set replaces whatever is there")
         kept = await self._kept(policy, await self._number(policy, request), whole=True)
         return Restore(_base(policy, kept).changed_by(_touched(kept)).direct, **facts)
 
@@ -116,10 +116,10 @@ class PastOfPolicies:
             case "entry":
                 entry = await self._entry(policy, request.entry)
                 if entry.changes is None and entry.revision is not None:
-                    raise GatewayError(Reason.REVISION_INCOMPLETE, "The entry is older than the ledger's memory of rows.")
+                    raise GatewayError(Reason.REVISION_INCOMPLETE, "The ledger no longer keeps the rows of this entry.")
                 changes = decoded(entry.changes or NOTHING)
                 return {key_of((*one.before, *one.after)[0]): Touch(one.before, one.after) for one in changes}
-        raise invalid("time", "goes with a whole set alone: say which revision is to be undone")
+        raise invalid("time", "only goes with a whole set: name the revision to undo")
 
     async def _number(self, policy: PolicyName, request: pb.RestoreComplianceAssignmentsRequest) -> int:
         """Of the revision after which the set was as it is wanted."""
@@ -154,7 +154,7 @@ class PastOfPolicies:
             raise GatewayError(Reason.NOT_FOUND, "The policy has no such entry.", resource=("entry", entry_id))
         if entry.state != "finished" and entry.revision is not None:
             raise invalid(
-                "entry", f"is of a write whose outcome is not known: undo revision {entry.revision}, if it took effect"
+                "entry", f"belongs to a write whose outcome is unknown: undo revision {entry.revision}, if it took effect"
             )
         if entry.outcome != OK:
             raise invalid("entry", "was not carried out: there is nothing to undo")
@@ -205,7 +205,7 @@ def _rows_of(touches: Iterable[Touch]) -> Iterator[Row]:
 def _base(policy: PolicyName, kept: Kept) -> RowSet:
     """The whole set before. Raises REVISION_INCOMPLETE."""
     if kept.base is None:
-        raise GatewayError(Reason.REVISION_INCOMPLETE, "The revision is older than the ledger's memory of whole sets.")
+        raise GatewayError(Reason.REVISION_INCOMPLETE, "The ledger no longer keeps the whole set of this revision.")
     return decoded_rows(SETS[policy.set], kept.base)
 
 

@@ -1,4 +1,4 @@
-"""The right to write a policy, as a block of code has it."""
+"""The lease of a policy, the right to write it, as context managers."""
 
 import asyncio
 import contextlib
@@ -16,19 +16,20 @@ log = logging.getLogger(__name__)
 
 Permitted = Callable[[], AbstractAsyncContextManager[Permit]]
 
-# How often a lease that others hold is asked for.
+# Seconds between attempts to get a lease that another gateway holds. The ledger keeps a queue, so that polling starves nobody.
 ASK_S = 0.05
-# How long a turn of the quota waits for one: about as long as another's round takes.
+# How long a turn of the quota may be held while waiting for a lease: about as long as a round of another gateway takes.
 TURN_S = 2.0
 
 
 @asynccontextmanager
 async def leased(policy: Policy, deadline: float) -> AsyncIterator[Grant]:
-    """Waits for the policy's lease, and renews it inside the block. What others have written down meanwhile is in its memory.
+    """Waits for the policy's lease, and renews it inside the block. The policy's memory then has what others recorded
+    meanwhile.
 
-    That a lost lease writes nothing down is the work of the ledger's fence, not ours. Raises LEASE_HELD where its turn does not
-    come before `deadline` (event loop's clock), LEDGER_UNAVAILABLE.
-    """
+    A lease may be lost inside the block. Nothing here prevents that: the ledger's fence refuses what is recorded under an old
+    generation. deadline: event loop's clock. Raises LEASE_HELD if the lease did not come before the deadline,
+    LEDGER_UNAVAILABLE."""
     leases, name = policy.deps.leases, policy.name
     while (grant := await leases.acquire(name, max(policy.memory.writes, default=0))) is None:
         if asyncio.get_running_loop().time() + ASK_S >= deadline:
@@ -42,9 +43,9 @@ async def leased(policy: Policy, deadline: float) -> AsyncIterator[Grant]:
 
 @asynccontextmanager
 async def leased_for_a_turn(policy: Policy, deadline: float, permit: Permitted) -> AsyncIterator[Permit]:
-    """The lease, and what a write waits for beside it. While turns are scarce the turn comes first, so that other replicas may
-    write meanwhile. Where others have the lease for long, the turn is for other policies, and another comes after the lease.
-    Raises what both raise."""
+    """The lease together with the permit (turn and token) of a write. While turns are scarce the turn is taken first, so that
+    other replicas may write the policy while this one waits for it. If the lease does not come within TURN_S, the turn is given
+    to other policies, and another is taken after the lease. Raises what `leased` and `permit` raise."""
     async with AsyncExitStack() as stack:
         its = await _turn_and_lease(policy, deadline, permit, stack) if policy.turns.are_scarce else None
         if its is None:
@@ -69,13 +70,13 @@ async def _turn_and_lease(policy: Policy, deadline: float, permit: Permitted, st
 
 @asynccontextmanager
 async def held(leases: Leases, name: PolicyName, generation: int, renew_s: float) -> AsyncIterator[None]:
-    """Renews a lease that was granted, and gives it back at the end of the block."""
+    """Renews a granted lease inside the block, and releases it at the end."""
     renewal = asyncio.create_task(_renew(leases, name, generation, renew_s), name="lease renewal")
     try:
         yield
     finally:
         renewal.cancel()
-        with contextlib.suppress(GatewayError):  # it ends by itself
+        with contextlib.suppress(GatewayError):  # without the ledger it expires by itself
             await leases.release(name, generation)
 
 

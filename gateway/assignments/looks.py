@@ -9,7 +9,8 @@ from gateway.odata.targets import Key
 
 @dataclass(frozen=True)
 class Bounds:
-    """lag: how old a read may be when it is asked for. late: how long after it was written down a write may take effect."""
+    """Graph's bounds, in seconds. lag: how far a read may lag behind at its request. late: how long after its revision was
+    recorded a write may take effect."""
 
     lag: float
     late: float
@@ -17,7 +18,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Look:
-    """A whole set, and when it was asked for."""
+    """A policy's whole set, and when it was requested (monotonic seconds): only that bounds the age of what it shows."""
 
     rows: RowSet
     asked: float
@@ -25,9 +26,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a look means. old: it may be older than what we know, and nothing may be built upon it before `fresh_at`. repairs:
-    what our own writes undid, as it has to be. repaired: the numbers of the writes whose changes these are. foreign: what
-    others changed since the look before."""
+    """What a look means. old: it may be older than what is known, and must not be merged into; one requested after `fresh_at`
+    may. repairs: the rows that the gateway's own writes undid, as they have to be. repaired: the numbers of the writes that
+    made these rows. foreign: what others changed since the previous look."""
 
     old: bool = False
     fresh_at: float = 0.0

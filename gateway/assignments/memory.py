@@ -1,8 +1,8 @@
-"""What we know of a policy: every write of ours that may still matter, and what we saw others do meanwhile.
+"""What is known of a policy: the gateway's writes that may still matter, and the changes by others that it saw meanwhile.
 
-Promises: a read that may be older than what was acknowledged is never taken for the truth; what one of our own writes undid is
-told apart from what others changed; a write is forgotten only when it can undo nothing any more. The state of a policy stands
-here and nowhere else; the ledger has it durably (see `recall`, `unsaved`). No I/O; all times are monotonic seconds.
+Promises: a read that may be older than an acknowledged write is never taken for the present state; what the gateway's own
+writes undid is distinguished from what others changed; a write is forgotten only when it can undo nothing any more. Only this
+class has the state of a policy; the ledger keeps it durably (see `recall`, `unsaved`). No I/O; all times are monotonic seconds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ NUMBER = attrgetter("number")
 
 
 class Memory:
-    """Of one policy. writes: by number, those that are not settled. newest: the number of the last one that we wrote down."""
+    """The memory of one policy. writes: the unsettled ones by number. newest: the number of this gateway's last write."""
 
     def __init__(self, of: AssignableSet, bounds: Bounds) -> None:
         self.of, self._bounds = of, bounds
@@ -30,7 +30,7 @@ class Memory:
         self._foreign: list[PastWrite] = []  # not in the ledger yet
         self._ended: list[Change] = []
         self._known: Look | None = None  # the newest look that was accepted
-        self._is_exact = True  # whether its rows are Graph's own, what does not count of them included
+        self._is_exact = True  # whether its rows are exactly Graph's, with the properties that do not count
         self._first_asked = 0.0
         self._generation = 0
         self._is_forgotten = False  # until the ledger is asked, nobody knows whether all is settled
@@ -39,12 +39,11 @@ class Memory:
     # What the ledger has, and what it does not have yet.
 
     def recall(self, revisions: Iterable[Revision], generation: int, now: float, newest: Kept | None = None) -> None:
-        """Takes up what the ledger has: revisions of other lives and replicas, whole; of known ones how far they have come.
+        """Takes over what the ledger has: the revisions of other replicas and earlier processes, and the state of known ones.
 
-        generation: of the lease. Where others had it since ours, what they did may be settled already and not be told: then
-        what we last saw is no measure of what comes. newest: where all is settled, the last that took effect: what it left is
-        what has to be there, and whatever differs others have changed since.
-        """
+        generation: of the lease. If others had the lease in between, what they did may be settled and so not be among
+        `revisions`: then the last look is no longer compared with. newest: if everything is settled, the last revision that
+        took effect; the set that it left is the expected one, and whatever differs from it others have changed since."""
         if generation != self._generation + 1:
             self._known, self._foreign = None, []
             self._ended = [change for change in self._ended if change.answered]
@@ -62,45 +61,45 @@ class Memory:
             self._is_exact = rows.etag == newest.etag_after
 
     def add(self, write: PastWrite) -> None:
-        """A write that is in the ledger now, and about to be sent."""
+        """Adds a write that is in the ledger and about to be sent."""
         write.stored = write.progress()
         self.writes[write.number] = write
         self.newest = write.number
 
     def accepted(self, number: int, now: float) -> None:
-        """Graph said that the write was carried out: no look can say more."""
+        """Graph answered that the write was carried out: no look can prove more."""
         write = self.writes[number]
         write.state, write.acked, write.landed, write.answered = "shown", now, now, True
 
     def doubtful(self, number: int, told: Mapping[str, str]) -> None:
-        """No good answer came: it may have been carried out, or may be yet. told: Graph's ids, if it said anything."""
+        """No good answer came: the write may have been carried out, or may still be. told: Graph's IDs, if it answered."""
         write = self.writes[number]
         write.state, write.told, write.answered = "doubtful", told, True
 
     def void(self, number: int) -> None:
-        """Surely not carried out, by Graph's own word or because it never went out."""
+        """The write was certainly not carried out: Graph said so, or it was never sent."""
         self.writes.pop(number, None)
         self._ended.append(Change(number, "void", answered=True))
 
     def forget_all(self) -> None:
-        """The policy is gone."""
+        """The policy no longer exists: all its writes are settled."""
         self._ended += [replace(write.progress(), state="settled") for write in self.writes.values()]
         self.writes.clear()
         self._foreign.clear()
 
     def start_anew(self) -> None:
-        """Others have written since: what was concluded without knowing that is not true. The ledger has the rest."""
+        """Forgets everything, since others may have written and conclusions may be wrong; `recall` comes next."""
         self.writes, self._seen, self._known = {}, {}, None
         self._ended, self._foreign, self._is_forgotten = [], [], True
 
     def unsaved(self) -> tuple[list[Change], list[Revision]]:
-        """What the ledger does not have yet: see Revisions.conclude."""
+        """What the ledger does not have yet: changes of states, and foreign revisions; see Revisions.conclude."""
         moved = [write.progress() for write in self.writes.values()]
         moved = [progress for progress in moved if progress != self.writes[progress.number].stored]
         return [*moved, *self._ended], [write.encoded() for write in self._foreign]
 
     def saved(self, numbers: Iterable[int]) -> None:
-        """The ledger has taken what `unsaved` gave; numbers: of the foreign ones."""
+        """The ledger has recorded what `unsaved` returned. numbers: those of the foreign revisions."""
         for number, write in zip(numbers, self._foreign, strict=True):
             write.number = number
             self.writes[number] = write
@@ -111,12 +110,12 @@ class Memory:
     # What a look means.
 
     def expected(self) -> dict[Key, PastWrite]:
-        """By key, the write that says what has to be there; see precedence.last_said."""
+        """By key, the write that determines the expected row; see precedence.last_said."""
         return last_said((*sorted(self.writes.values(), key=NUMBER), *self._foreign))
 
     def judge(self, look: Look, now: float) -> Verdict:
-        """What the look shows of our writes, of late ones, and of others'. Looks come in the order in which they were asked
-        for."""
+        """Judges a look: whether it may be stale, what has to be repaired, what others changed. Looks have to come in the order
+        of their requests."""
         self._acknowledge(look, now)
         expected = self.expected()
         differing = self._differing(look, expected, now)
@@ -134,7 +133,7 @@ class Memory:
                 repaired |= {write.number} if write else set()
             else:
                 foreign[key] = Touch(rows, look.rows.direct.get(key, ()))
-        # Where nothing is unsettled, what does not count of rows is Graph's last word too.
+        # If nothing is unsettled, changes of properties that do not count are by others too.
         if self._known and self._is_exact and not (repairs or self.writes or self._foreign):
             foreign |= otherwise_changed(self._known.rows, look.rows)
         if foreign:
@@ -147,7 +146,7 @@ class Memory:
         return Verdict(repairs=repairs, repaired=frozenset(repaired), foreign=foreign)
 
     def concede(self, changes: Mapping[Key, Touch], now: float, rows: RowSet) -> None:
-        """Others made these changes: from now on they are what has to be there. rows: the set with them."""
+        """Records changes by others: they determine the expected rows from now on. rows: the set with these changes."""
         base = rows.without(changes)
         write = PastWrite(
             self.of, "foreign", changes, None, now, state="shown", acked=now, landed=now, base=base, etag=rows.etag
@@ -155,32 +154,31 @@ class Memory:
         self._foreign.append(write)
 
     def hold(self, found: Mapping[Key, Touch], now: float, rows: RowSet) -> None:
-        """What is answered as being there already has to stay, while there is a write of ours that may undo it."""
+        """Protects rows that a caller is told are there already, while a write of the gateway's may still undo them."""
         new = {key: touch for key, touch in found.items() if not self.is_protected({key: value_of(self.of, touch.after)})}
         if new and self.writes:
             self.concede(new, now, rows)
 
     def ends_at(self) -> float | None:
-        """After which moment a look has to be asked for so that all can be settled; None where all is."""
+        """The moment after which a look has to be requested to settle everything; None if everything is settled."""
         writes = (*self.writes.values(), *self._foreign)
         return max((self.end_of(write) for write in writes), default=0.0 if self._ended or self._is_forgotten else None)
 
     def end_of(self, write: PastWrite) -> float:
-        """A look that is asked for after this moment shows all that the write ever did."""
+        """The moment after which a requested look shows the full effect of the write."""
         return self._landed_by(write) + self._bounds.lag
 
     def is_protected(self, values: Mapping[Key, Value]) -> bool:
-        """Whether all of this is what has to be there, by what was acknowledged before."""
+        """Whether acknowledged writes already make all of these values the expected ones."""
         expected = self.expected()
         return all(key in expected and expected[key].after(key) == value for key, value in values.items())
 
     def _acknowledge(self, look: Look, now: float) -> None:
-        """A write without a good answer whose changes all show is what has to be there from now on, unless an older state
-        explains what shows. That it landed is not proven: somebody else may have done the same, and it may land all the
-        same."""
+        """Acknowledges writes without a good answer whose changes all show, unless an older state explains what shows. That
+        does not prove that the write took effect: somebody else may have made the same change, and the write may still come."""
         known = (*self.writes.values(), *self._foreign)
         for write in self.writes.values():
-            # What a repair puts back was there before, and an old read shows it.
+            # What a repair restores was there before, so a stale read shows it as well.
             old = write.written + (self._bounds.lag if write.kind == "repair" else 0.0)
             if write.acked is not None or look.asked < old or not write.shows(look.rows):
                 continue
@@ -192,7 +190,7 @@ class Memory:
             write.state, write.acked, write.answered = "shown", now, False
 
     def _was_so_before(self, write: PastWrite, key: Key, look: Look) -> bool:
-        """Whether the key had the value, before another change that we know of, so shortly ago that an old read shows it."""
+        """Whether the key had this value before another known change, recently enough for a stale read to show it."""
         value = write.after(key)
         return any(
             key in other.touched and other.before(key) == value and self._landed_by(other) >= look.asked - self._bounds.lag
@@ -201,7 +199,7 @@ class Memory:
         )
 
     def _differing(self, look: Look, expected: Mapping[Key, PastWrite], now: float) -> list[Key]:
-        """The keys that are not as they were left. Notes when the others were seen so."""
+        """The keys whose rows differ from the expected ones. Notes for the others when they were seen."""
         differing = []
         for key, write in expected.items():
             if look.rows.value(key) == write.after(key):
@@ -215,26 +213,26 @@ class Memory:
         return differing
 
     def _certain_at(self, key: Key, write: PastWrite | None, look: Look) -> float:
-        """A look asked for until then that shows the key as another may be old: reads go back behind what an earlier one
-        showed. A row that we saw is not let go of by a look that may be older than the first one."""
+        """Until when a requested look that shows another row for the key may be stale: a read may be older than an earlier
+        read. A row that was seen is not given up for a look that may be older than the first one."""
         if write is not None:
             by, _, judged = self._seen.get(key, (None, 0.0, 0.0))
             return max(write.acked or 0.0, judged if by is write else 0.0) + self._bounds.lag
         return self._first_asked + self._bounds.lag if key not in look.rows.direct else float("-inf")
 
     def _we_undid(self, key: Key, write: PastWrite | None, look: Look) -> bool:
-        """Whether a write of ours that leaves something else there explains what shows, and may have taken effect after what
-        was left there, and since a look last showed it. When a write took effect we know only from when it was written down to
-        when we heard of it. Of what others left there: a look that was asked for after Graph's good answer to one of ours is
-        believed, and what stood in a set of ours that Graph took was there then."""
+        """Whether a write of the gateway's explains what shows: it leaves that row there, and may have taken effect after the
+        expected row was written and after a look last showed it. The moment at which a write took effect is known only to lie
+        between its record and Graph's answer. For rows that others left: a look requested after Graph's good answer to a write
+        is believed, and a row in a set that Graph accepted was there at that time."""
         lag, known = self._bounds.lag, self._known
         if write is not None:
             value, asked = write.after(key), self._seen_at(key, write)
             since = max(asked - lag, write.written - (lag if write.kind == "foreign" else 0.0))
             if write.landed is None and since <= write.written:
-                return True  # acknowledged by a look that may have been older than the write: it may be that it never landed
+                return True  # acknowledged by a look that may be older than the write, which may never have taken effect
             if any(w.acked is None and w.values.get(key, (None, None))[1] == value for w in self.writes.values()):
-                return True  # it is being restored already, and nobody knows yet whether that has landed
+                return True  # another write is restoring it already, and its outcome is unknown
         elif known is not None:
             value, asked = known.rows.value(key), known.asked
             since = asked - lag
@@ -256,14 +254,14 @@ class Memory:
         )
 
     def _note_read(self, look: Look) -> None:
-        """Of each write that shows for the first time, what Graph has made of it."""
+        """Notes what Graph made of each write that shows for the first time."""
         for write in self.writes.values():
             if write.acked is not None and write.read_back is None and write.kind != "foreign" and write.shows(look.rows):
                 write.read(look.rows, is_last=write.number == max(self.writes))
 
     def _settle(self, look: Look) -> None:
-        """Forgets what can undo nothing any more, and what nothing can undo. From the oldest on: what was there before a change
-        must not come to count again because the change is forgotten first."""
+        """Settles the writes that can undo nothing any more and that nothing can undo. Oldest first: if a later change were
+        forgotten before an earlier one of the same key, the earlier one would determine the expected row again."""
         kept: set[Key] = set()
         for write in sorted(self.writes.values(), key=NUMBER):
             if kept.isdisjoint(write.touched) and self._is_over(write, look):
@@ -273,8 +271,8 @@ class Memory:
                 kept.update(write.touched)
 
     def _is_over(self, write: PastWrite, look: Look) -> bool:
-        """Whether the look shows all that the write ever did, and all others still to come agree with it: none touches one of
-        its keys, or has a set without its changes; and it is not what may have undone one of theirs."""
+        """Whether the look shows the full effect of the write, and no write that may still take effect conflicts with it: none
+        touches its keys or carries a set without its changes, and it cannot have undone changes of one of them."""
         if look.asked <= self.end_of(write):
             return False
         for other in self.writes.values():
@@ -288,11 +286,11 @@ class Memory:
         return True
 
     def _landed_by(self, write: PastWrite) -> float:
-        """When the write has taken effect at the latest, if it does at all."""
+        """The latest time at which the write takes effect, if it does."""
         return write.landed if write.landed is not None else write.written + self._bounds.late
 
     def _seen_at(self, key: Key, write: PastWrite) -> float:
-        """When the newest look that showed the change was asked for; when it was written down, if none did."""
+        """When the newest look that showed the change was requested; when the write was recorded, if none did."""
         by, asked, _ = self._seen.get(key, (None, 0.0, 0.0))
         return asked if by is write else write.written
 

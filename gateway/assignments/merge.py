@@ -1,8 +1,8 @@
-"""Edits, merged into a policy's rows. Pure: no clock, no I/O.
+"""Merges edits into a policy's rows. Pure: no clock, no I/O.
 
-A row is Graph's JSON object, kept whole; an edit touches its own row and no other. Rows of policy sets are Intune's: they
-are never sent, never edited, and their targets are taken (docs/graph.md §2). Whatever row an edit changes or removes, its
-judge is asked about it: what was there and what comes, filters included.
+A row is Graph's JSON object, kept whole; an edit touches only its own row. Rows of policy sets belong to Intune: they are never
+sent and never edited, and their targets count as taken (docs/graph.md §2). For each row that an edit changes or removes, its
+judge is asked, with the row before and after, filters included.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -33,12 +33,13 @@ from gateway.sets import AssignableSet
 
 
 def merge(rows: RowSet, edits: Iterable[Edit], repairs: Repairs = {}) -> Merged:  # noqa: B006 - a Mapping, never changed
-    """Carries out the edits one after the other on what Graph has, after the repairs. A refused edit leaves no trace."""
+    """Carries out the repairs, then the edits one after the other, on the rows that Graph has. A refused edit changes
+    nothing."""
     return at_once(merging(rows, edits, repairs))
 
 
 def merging(rows: RowSet, edits: Iterable[Edit], repairs: Repairs) -> Generator[None, None, Merged]:
-    """The same in steps, one for each row that an edit is about."""
+    """`merge` in steps, one for each row that an edit is about, so that a large set does not block the event loop."""
     draft = Draft(rows, repairs)
     outcomes: list[Outcome] = []
     for edit in edits:
@@ -62,12 +63,12 @@ def merging(rows: RowSet, edits: Iterable[Edit], repairs: Repairs) -> Generator[
 
 
 def apply(edit: Edit, draft: Draft) -> Applied:
-    """Raises GatewayError: the draft is as it was."""
+    """Carries out one edit. Raises GatewayError, and leaves the draft as it was."""
     return APPLY[type(edit)](edit, draft)
 
 
 def _add(edit: Add, draft: Draft) -> Applied:
-    """The judge first: what is there is told only to who may write this now."""
+    """Asks the judge first: only a caller that may write this now learns what is there."""
     edit.judge((edit.target,), ())
     key = key_of_target(edit.target)
     existing = draft.existing(key)
@@ -114,7 +115,7 @@ def _retargeted(edit: Retarget, old: Row, old_key: Key) -> tuple[Key, Row]:
     same_kind = kind_of(target_of(old)) == kind_of(edit.target)
     if edit.filter_only:
         if kind_of(target_of(old)).excludes and filter_of(edit.target) != NO_FILTER:
-            raise invalid("assignment.target", "an exclusion carries no filter")
+            raise invalid("assignment.target", "an exclusion cannot have a filter")
         return old_key, with_filter(old, keeping_filter(edit.target, old) if edit.keep_filter else edit.target)
     key = key_of_target(edit.target)
     check_others(edit.target, old if same_kind else None)
@@ -127,7 +128,7 @@ def _retargeted(edit: Retarget, old: Row, old_key: Key) -> tuple[Key, Row]:
 
 
 def _remove(edit: Remove, draft: Draft) -> Applied:
-    """It may remove twins; where other rows with that key stay behind more than once, it would drop those as well."""
+    """May remove duplicates of the row, but refuses if other rows with that key would remain more than once."""
     key = draft.key_of_id(edit.row_id) if edit.target is None else draft.key_to(edit.target)
     if key is None:
         if edit.target is not None:
@@ -150,7 +151,7 @@ def _is_meant(edit: Remove, row: Row) -> bool:
 
 
 def _replace_all(edit: ReplaceAll, draft: Draft) -> Generator[None, None, Applied]:
-    """Judged by what it changes, before anything is told of what is there; what stays as it is needs no permission."""
+    """Judged by what it changes, before the caller learns what is there. Rows that stay as they are need no permission."""
     wanted: dict[Key, tuple[Row, ...]] = {}
     of_sets: list[Row] = []
     for index, target in enumerate(edit.targets):
@@ -186,7 +187,7 @@ def _check_count(edit: ReplaceAll, count: int) -> None:
 
 
 def _replacement(edit: ReplaceAll, target: Target, there: Sequence[Row], at: str, of: AssignableSet) -> Row:
-    """The row there is, if it is of the same kind, with the wanted filter; a new one otherwise."""
+    """The existing row with the wanted filter, if it is of the same kind; otherwise a new row."""
     old = next((row for row in there if kind_of(target_of(row)) == kind_of(target)), None)
     check_others(target, old, at)
     if old is None:

@@ -23,7 +23,9 @@ class PageTokens:
         """The token for the page that begins at `offset`. of: the set's name. Raises LEDGER_UNAVAILABLE: no key."""
         if not (key := self._key()):
             raise GatewayError(
-                Reason.LEDGER_UNAVAILABLE, "Page tokens need the ledger's key; it was never up yet.", retry_after=RETRY_S
+                Reason.LEDGER_UNAVAILABLE,
+                "Page tokens need the ledger's key, and the ledger has not been up yet.",
+                retry_after=RETRY_S,
             )
         text = json.dumps(["page token", of, tenant, policy, offset]).encode()
         mac = hmac.digest(key, text, hashlib.sha256)[:MAC_BYTES]
@@ -36,5 +38,5 @@ class PageTokens:
         except ValueError:
             offset = 0
         if not hmac.compare_digest(self.token(of, tenant, policy, offset).encode(), token.encode()):
-            raise invalid("page_token", "is none that this service gave for this list")
+            raise invalid("page_token", "is not a token that this service issued for this list")
         return offset

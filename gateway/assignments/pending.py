@@ -1,4 +1,4 @@
-"""An edit that waits for its write, and what it comes to."""
+"""An edit that waits for its write, and its outcome."""
 
 import asyncio
 from collections import defaultdict
@@ -29,7 +29,7 @@ UNTOLD = (
 
 
 class Piece(NamedTuple):
-    """One row of an edit that is made of several. after: as it was merged."""
+    """One row of an edit that is made of several. after: as merged."""
 
     change: Change
     key: Key | None
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
     after: Row | None
 
     def shown(self, rows: RowSet) -> "Piece":
-        """With the row as it is in these rows, if they have it."""
+        """The piece with the row as in these rows, if they have it."""
         found = rows.row(self.key) if self.key and self.after is not None else None
         same = found is not None and value_of(rows.of, (found,)) == value_of(rows.of, (self.after or {},))
         return self._replace(after=found) if same else self
@@ -45,9 +45,9 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Written:
-    """What an edit has come to. row: its row as read back, None where it has none; rows: the whole set as read back. base: the
-    set before, None where that is not known any more. revision: its number, 0 where nothing was written. pieces: of an edit
-    that is made of several."""
+    """The outcome of an edit. row: its row as read back, None if it has none. rows: the whole set as read back. base: the set
+    before, None if no longer known. revision: the revision's number, 0 if nothing was written. pieces: for an edit that is made
+    of several."""
 
     row: Row | None
     rows: RowSet
@@ -58,8 +58,8 @@ class Written:
 
 @dataclass(frozen=True)
 class Part:
-    """What one edit did in a write that was sent. key: of its row, None where it has no one row. values: what it left, by
-    key."""
+    """What one edit did in a write that was sent. key: of its row; None if it has more than one row or none. values: what it
+    left, by key."""
 
     key: Key | None
     values: Mapping[Key, Value]
@@ -78,14 +78,14 @@ def pieces_of(applied: Applied, sent: RowSet) -> Sequence[Piece]:
 
 
 def encoded(applied: Applied, sent: RowSet) -> bytes:
-    """The part as an entry keeps it: the targets that the edit left, by key, null for none; and its pieces, if it has any."""
+    """The part as an entry stores it: the targets that the edit left, by key, null for none; and its pieces, if it has any."""
     touched = [(key, target_of(sent.direct[key][0]) if key in sent.direct else None) for key in sorted(applied.touched)]
     pieces = {"pieces": [list(piece) for piece in pieces_of(applied, sent)]} if applied.parts else {}  # JSON has no named ones
     return dumps({"key": applied.key, "touched": touched, **pieces}).encode("utf-8", "surrogatepass")
 
 
 def decoded(of: AssignableSet, written: bytes) -> Part:
-    """The inverse."""
+    """The inverse of `encoded`."""
     value = loads(written.decode("utf-8", "surrogatepass"))
     values = {tuple(key): ABSENT if target is None else value_of(of, ({"target": target},)) for key, target in value["touched"]}
     pieces = [Piece(change, tuple(key) if key else None, *rows) for change, key, *rows in value.get("pieces", ())]
@@ -94,7 +94,7 @@ def decoded(of: AssignableSet, written: bytes) -> Part:
 
 @dataclass(eq=False)
 class Pending:
-    """prior: what was sent for it before, by this or another life of the gateway, while nobody knows what became of it. base:
+    """A waiting edit. prior: what was sent for it before, by this process or another, if its outcome is still unknown. base:
     the set before it was carried out, and applied: what was sent for it, as far as they are known."""
 
     edit: Edit
@@ -106,16 +106,16 @@ class Pending:
 
     @property
     def bidder(self) -> Bidder:
-        """Who asks, for the quota."""
+        """Who asks for the turn in the quota."""
         return Bidder(self.write.entry.caller, self.write.entry.request_id)
 
     @property
     def over(self) -> bool:
-        """Answered."""
+        """Whether it has been answered."""
         return self.future.done()
 
     def unsent(self) -> None:
-        """What was sent for it was surely not carried out."""
+        """What was sent for it was certainly not carried out."""
         self.prior = self.applied = self.base = None
         self.write.unsent()
 
@@ -131,7 +131,8 @@ class Pending:
         self.future.set_result(Written(row, rows, self.base, self.write.entry.revision or 0, pieces))
 
     def fail(self, error: GatewayError) -> None:
-        """Each caller gets an error of its own. Of what was sent, "not now" and "not so" mean that the outcome is unknown."""
+        """Fails the edit; each caller gets an error of its own. If something was sent for it, an error that does not prove that
+        it was not carried out becomes OUTCOME_UNKNOWN."""
         if self.over:
             return
         if self.write.entry.sent is not None and error.reason.kind in UNTOLD and error.reason is not Reason.NOT_CARRIED_OUT:
@@ -140,13 +141,13 @@ class Pending:
 
 
 def _as_read(changes: Mapping[Key, Touch], rows: RowSet) -> dict[Key, Touch]:
-    """With the rows that Graph has made of them, where they still are what was sent."""
+    """The changes, with the rows as Graph made them, where they still are what was sent."""
     same = {key for key, touch in changes.items() if rows.value(key) == value_of(rows.of, touch.after)}
     return {key: touch._replace(after=rows.direct.get(key, ())) if key in same else touch for key, touch in changes.items()}
 
 
 def still_wanted(pendings: Iterable[Pending]) -> list[Pending]:
-    """Those that wait for an answer. What its callers gave up is taken back, if no write with it was sent."""
+    """The edits that wait for an answer. An edit that its callers gave up is dropped, unless a write with it was sent."""
     waiting = [pending for pending in pendings if not pending.over]
     for pending in waiting:
         if not (pending.write.waiting or pending.write.recovered or pending.prior):
@@ -155,8 +156,8 @@ def still_wanted(pendings: Iterable[Pending]) -> list[Pending]:
 
 
 def apart(pendings: Iterable[Pending]) -> tuple[list[Pending], list[list[Pending]]]:
-    """Those that may share a write, and parts that may not: edits that come back after a write without an answer, in halves.
-    One of them may be why there was none, and would take the others with it again."""
+    """The edits that may share a write, and separate parts: edits that come back after a write without an answer are split into
+    halves, since one of them may be the cause and would affect the others again."""
     fresh: list[Pending] = []
     doubted: dict[int, list[Pending]] = defaultdict(list)
     for pending in pendings:
@@ -167,12 +168,12 @@ def apart(pendings: Iterable[Pending]) -> tuple[list[Pending], list[list[Pending
 
 
 class Fails(Protocol):
-    """Somebody who waits, and can be told why there is no answer."""
+    """A waiter that can be failed."""
 
     def fail(self, error: GatewayError) -> None: ...
 
 
 def fail(pendings: Iterable[Fails], error: GatewayError) -> None:
-    """All of them, for one reason."""
+    """Fails all of them with the same error."""
     for pending in pendings:
         pending.fail(error)

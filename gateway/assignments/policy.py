@@ -1,9 +1,8 @@
-"""One policy as its writer has it: its rows in Graph, its memory, and the ledger's record of both. What every way of writing
-does before and after the request stands here: write down, take back, look, answer.
+"""One policy for its writer: its rows in Graph, its memory, and the ledger's record of both. It has what both routes do before
+and after the request: record a revision, take it back, look, answer.
 
-Promises: what goes out is in the ledger before, under a lease that is still ours; what a look showed is in the ledger before
-anybody is answered by it.
-"""
+Promises: a write is in the ledger before it is sent, under a lease that is still held; what a look showed is in the ledger
+before a caller is answered from it."""
 
 import asyncio
 import logging
@@ -35,10 +34,10 @@ from gateway.sets import AssignableSet
 
 log = logging.getLogger(__name__)
 
-# How long it may take from when a set was seen until the write that is built upon it is in the ledger. What took longer is not
-# sent: its holder was paused, or the ledger hung, and the set is stale.
+# The longest time from a look until the write that was merged into it is in the ledger. A write that took longer is not sent:
+# the process was paused, or the ledger hung, and the set is stale.
 COMMIT_S = 5.0
-# How long a look after a write may wait for its turn in the quota.
+# How long, in seconds, a look after a write may wait for its turn in the quota.
 LOOK_TURN_S = 60.0
 
 
@@ -54,7 +53,7 @@ class WriterDeps(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """An edit that is in a write that went out. created: Graph's own answer for its row, if there was one."""
+    """An edit that is part of a sent write. created: the row in Graph's answer, if there was one."""
 
     pending: Pending
     part: Part
@@ -71,12 +70,13 @@ class Policy:
         self.upstream = Upstream(graph, of, name.policy)
         self.memory = Memory(of, deps.bounds)
         self.where = name._asdict()
-        self.generation = 0  # of the lease under which we look and write
-        self.now = time.monotonic  # not the loop's time, which may stand still for as long as the loop does
-        self.seen = 0.0  # when the last look was there
+        self.generation = 0  # of the lease under which the writer looks and writes
+        self.now = time.monotonic  # not the event loop's clock, which does not advance while the loop is blocked
+        self.seen = 0.0  # when the last look arrived
 
     async def look(self, deadline: float, sent: RowSet | None = None) -> tuple[Look, Verdict]:
-        """What is there, and what that means; the ledger has it first. sent: see Upstream.look. Raises GatewayError."""
+        """Looks at the policy, and judges the look; the ledger has the result before this returns. sent: see Upstream.look.
+        Raises GatewayError."""
         look = await self.upstream.look(deadline, sent)
         self.seen = self.now()
         verdict = self.memory.judge(look, self.seen)
@@ -90,8 +90,8 @@ class Policy:
         return look, verdict
 
     async def look_back(self, sent: RowSet) -> Look | None:
-        """A look after a write; None where it cannot be had, or the ledger does not take what it showed. Raises NOT_FOUND, and
-        LEASE_LOST: no further look will tell more."""
+        """A look after a write; None if Graph did not answer or the ledger could not record it. Raises NOT_FOUND and
+        LEASE_LOST, after which no further look helps."""
         try:
             look, _ = await self.look(asyncio.get_running_loop().time() + LOOK_TURN_S, sent)
         except GatewayError as error:
@@ -101,8 +101,8 @@ class Policy:
         return look
 
     async def save(self) -> None:
-        """What the memory has learnt, into the ledger. Raises LEDGER_UNAVAILABLE: it stays to be saved; LEASE_LOST: what we
-        know of our own writes is saved, the rest is forgotten, for others may have written since."""
+        """Saves into the ledger what the memory has learnt. Raises LEDGER_UNAVAILABLE: it remains to be saved; LEASE_LOST: what
+        is known of this gateway's own writes is saved, and the rest is forgotten, since others may have written meanwhile."""
         changes, foreign = self.memory.unsaved()
         if not (changes or foreign):
             return
@@ -114,7 +114,8 @@ class Policy:
             raise
 
     async def check_lease(self) -> None:
-        """Raises LEASE_LOST: others may have written since, and what was seen is no answer."""
+        """Raises LEASE_LOST if the lease is no longer held: others may have written since, and the look must not be answered
+        from."""
         if not await self.deps.leases.renew(self.name, self.generation):
             self.memory.start_anew()
             raise GatewayError(Reason.LEASE_LOST, retry_after=1.0)

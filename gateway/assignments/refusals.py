@@ -1,5 +1,5 @@
-"""Whom to tell when Graph refuses a set: the edit that changed it, unless a row that was there before is at fault; and what
-may be an edit's fault at all. Pure."""
+"""Which edit to blame when Graph refuses a set: the one that changed it, unless a row that was there before is the cause.
+Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -16,21 +16,22 @@ MAY_BE_OF_AN_EDIT = (Reason.GRAPH_CONFLICT, Reason.GRAPH_UNAVAILABLE)
 
 
 def is_definite(error: GatewayError) -> bool:
-    """Whether Graph would refuse the same write again: an edit is to blame, and only without it have the others a chance."""
+    """Whether Graph would refuse the same write again: then an edit is the cause, and only without it can the others
+    succeed."""
     return error.reason.kind is Kind.INVALID_ARGUMENT or error.reason is Reason.GRAPH_FORBIDS
 
 
 def may_be_of_an_edit(error: GatewayError) -> bool:
-    """Whether an answer of Graph's that may pass (409, 412, 503) may be for one edit all the same. Nothing was carried out."""
+    """Whether a temporary answer of Graph's (409, 412, 503) may be caused by one edit. Nothing was carried out."""
     return error.reason in MAY_BE_OF_AN_EDIT and "graph_status" in error.metadata
 
 
 def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
-    """The error for the one edit of a refused set. rows: as they were read; merged: as they were sent.
+    """The error for the single edit of a refused set. rows: as read. merged: as sent.
 
-    Graph names a type, a property or an id (docs/graph.md §5: E6, E12, the undeclared property). Where a row had it before, and
-    no edit brought it, that row is told: GRAPH_REFUSES_OLD_ROW. Where Graph names nothing (E15), it is the row that stands
-    beside one of a policy set's; without an id, where the edit puts no row there.
+    Graph may name a type, a property or an ID (docs/graph.md §5: E6, E12, the undeclared property). If a row had it before, and
+    no edit brought it, the error is GRAPH_REFUSES_OLD_ROW for that row. If Graph names nothing (E15), the cause is the row that
+    stands beside one of a policy set; the error has no ID if the edit puts no row there.
     """
     before, after = rows.direct, merged.rows.direct
     placed = [row for key in merged.touched for row in after.get(key, ())]
@@ -47,7 +48,8 @@ def blame(error: GatewayError, rows: RowSet, merged: Merged) -> GatewayError:
 
 
 def _with_its_rows(error: GatewayError, placed: list[Row]) -> GatewayError:
-    """Which of several rows Graph means. They have a reason of their own: it is for who may see rows."""
+    """The error with the rows that Graph means, as violations with a reason of their own, so that they can be hidden from
+    callers that may not read."""
     meant = [row for row in placed if _names(row) & error.named]
     if len(placed) == 1 or not meant:
         return error
@@ -56,7 +58,7 @@ def _with_its_rows(error: GatewayError, placed: list[Row]) -> GatewayError:
 
 
 def _with_its_property(error: GatewayError, placed: list[Row]) -> GatewayError:
-    """The property by the name that the edit gave it: what Graph says is not shown to callers."""
+    """The error with the property as the edit spelt it: Graph's text is not shown to callers."""
     places = [(f"assignment.{name}", name) for row in placed for name in row]
     places += [(f"assignment.target.{name}", name) for row in placed for name in target_of(row)]
     place = next((place for place, name in places if name.lower() in error.named), None)
@@ -67,7 +69,7 @@ def _old_row(error: GatewayError, rows: RowSet, old: Row | None = None) -> Gatew
     which = f"the assignment {row_id(old)} ({_kind(old)})," if old else "one of the assignments, without saying which,"
     return GatewayError(
         Reason.GRAPH_REFUSES_OLD_ROW,
-        f"Graph no longer takes {which} which the policy has already; nothing was written. Delete or replace that one first.",
+        f"Graph no longer accepts {which} that the policy already has; nothing was written. Delete or replace it first.",
         resource=(f"{rows.of.policy_type}Assignment", row_id(old)) if old else None,
         metadata=error.metadata,
     )
@@ -82,7 +84,7 @@ def _all_names(rows: Iterable[Row]) -> set[str]:
 
 
 def _names(row: Row) -> set[str]:
-    """What an error could name of a row: properties, types without their namespace, ids; in small letters."""
+    """What an error of Graph's could name of a row: properties, types without their namespace, and IDs, in lower case."""
     return {name for value in (row, target_of(row)) for pair in value.items() for name in _words(*pair)}
 
 

@@ -1,9 +1,8 @@
-"""One round: look, merge, write down, write, look back, answer (docs/design.md §6).
+"""One round of a policy's writer: read, merge, record, write, read back, answer (docs/design.md §6).
 
-Promises: nothing is sent that lost a row no edit names, or that was built on a read that may be old; nothing waits between the
-revision in the ledger and the request to Graph; one caller's bad edit fails no other's. Runs alone for its policy, under a
-lease. Comes to a value: Done, Retry or Split.
-"""
+Promises: no set is sent that lost a row which no edit names, or that was merged into a read that may be stale; nothing waits
+between recording the revision and sending the request; one caller's bad edit does not fail another's. Only one round of a
+policy runs at a time, under its lease. A round returns Done, Retry or Split."""
 
 import asyncio
 import logging
@@ -37,7 +36,7 @@ Close = Callable[[], Sequence[Pending]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a round is about to write. batch: the edits of `merged`, in its order."""
+    """What a round is about to write. batch: the edits of `merged`, in the order of its outcomes."""
 
     batch: Sequence[Pending]
     look: Look
@@ -53,23 +52,24 @@ class Plan:
         return {key: Touch(before.get(key, ()), after.get(key, ())) for key in self.merged.touched}
 
     def found(self) -> dict[Key, Touch]:
-        """What edits found to be as they want it."""
+        """The rows that already are as an edit wants them."""
         rows = self.look.rows.direct
         keys = {o.key for o in self.merged.outcomes if isinstance(o, Applied) and not o.touched} - self.merged.touched
         return {key: Touch(rows[key], rows[key]) for key in keys if key in rows}
 
 
 async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadline: float) -> End:
-    """close: gives the edits once the look is there; what came meanwhile goes with it. permit: None to look only, with no
-    edits; it comes to AT_ONCE where something has to be repaired.
+    """Carries out a round. close: returns the edits; it is called after the look, so that edits that came meanwhile take part.
+    permit: None only looks, with no edits, and returns AT_ONCE if something has to be repaired.
 
-    Raises GatewayError: nothing of what is not answered was carried out by this round, or it is known as sent before (prior).
+    Raises GatewayError: then this round carried out none of the edits that are not answered yet, except those that are known to
+    have been sent before (`Pending.prior`).
     """
     look, verdict = await policy.look(deadline)
     if verdict.old:
         return Retry(GatewayError(Reason.READ_TOO_OLD, retry_after=max(verdict.fresh_at - policy.now(), 0.1)))
-    # A repair goes out alone, and the edits after it: where Graph refuses the set, no edit is to blame for the repair; and
-    # what it puts back is not found to be missing.
+    # A repair is sent alone, before the edits: if Graph refused the set, the edits would be blamed for the repair; and edits
+    # would be merged into a set in which the repaired rows are missing.
     edits = [] if verdict.repairs else await _all_found_out(policy, close(), look)
     merged = await slowly(merging(look.rows, [pending.edit for pending in edits], verdict.repairs))
     await asyncio.sleep(0)
@@ -78,7 +78,7 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
         if edits:
             policy.memory.hold(plan.found(), policy.now(), plan.look.rows)
             await policy.save()
-            await policy.check_lease()
+            await policy.check_lease()  # without it another replica may have written since: the look would be no answer
         await slowly(_answering(policy, plan, look))
         return Done()
     if permit is None:
@@ -91,7 +91,7 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
 
 
 async def _all_found_out(policy: Policy, batch: Sequence[Pending], look: Look) -> list[Pending]:
-    """Those of the batch that are to be carried out."""
+    """Finds out about the edits of the batch that were sent before. Returns those that are still to be carried out."""
     for pending in batch:
         if pending.prior is not None:
             await _find_out(policy, pending, pending.prior, look)
@@ -99,7 +99,8 @@ async def _all_found_out(policy: Policy, batch: Sequence[Pending], look: Look) -
 
 
 async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -> None:
-    """What became of an edit that was sent before: answered, unknown still, or free to be carried out."""
+    """Finds out what became of an edit that was sent before: answers it, fails it as OUTCOME_UNKNOWN, or leaves it to be
+    carried out."""
     number = pending.write.entry.revision or 0
     write = policy.memory.writes.get(number)
     acked, end, base = write is not None and write.acked is not None, 0.0, None
@@ -112,9 +113,9 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
     pending.base = pending.base or base
     if acked or (prior.shows(look.rows) and policy.memory.is_protected(prior.values)):
         pending.finish(prior, look.rows)
-    elif look.asked <= end:
+    elif look.asked <= end:  # the write may still take effect: sent again, it would overwrite what came in between
         pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=end - look.asked))
-    elif prior.shows(look.rows):  # whoever did it, the wish holds; to carry it out anew would find its own row there already
+    elif prior.shows(look.rows):  # whoever did it, the result is there; carried out anew, the edit would find its own row
         there = {key: look.rows.direct[key] for key in prior.values if key in look.rows.direct}
         policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now(), look.rows)
         await policy.save()
@@ -126,7 +127,7 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
 
 
 def _creations(plan: Plan) -> list[tuple[Pending, Applied]]:
-    """The edits that are nothing but one more row."""
+    """The edits that only add a row."""
     there = plan.look.rows.direct
     return [
         (pending, outcome)
@@ -136,13 +137,15 @@ def _creations(plan: Plan) -> list[tuple[Pending, Applied]]:
 
 
 async def _replace(policy: Policy, plan: Plan, permit: Permit) -> End:
-    """The route that replaces the set."""
+    """Writes by the route that replaces the set."""
     _check(policy, plan)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the check of a large set holds the loop; from here on nothing may wait but the commit
     changed, rows = plan.changed(), plan.merged.rows
     restores = any(isinstance(pending.edit, Restore) for pending, _ in changed)
     kind: RevisionKind = "repair" if plan.verdict.repairs else "restore" if restores else "write"
     write = PastWrite(policy.of, kind, plan.touched(), rows, policy.seen, route="assign", base=plan.look.rows)
+    # The commit checks the lease's generation: this is the fence. Whatever came after it in this function before the POST would
+    # be a gap in which another replica may take the lease and write.
     sent = await policy.write_down(write, changed, rows, plan.verdict.repaired)
     if sent is None:
         return AT_ONCE
@@ -161,7 +164,7 @@ async def _replace(policy: Policy, plan: Plan, permit: Permit) -> End:
 
 
 def _check(policy: Policy, plan: Plan) -> None:
-    """The last look before the write. Raises INTERNAL: there is a bug, and nothing is sent."""
+    """The last check before the write. Raises INTERNAL if a row is lost: that is a bug, and nothing is sent."""
     before, sent = plan.look.rows, plan.merged.rows
     outcomes = zip(plan.batch, plan.merged.outcomes, strict=True)
     edits = [pending.edit for pending, outcome in outcomes if isinstance(outcome, Applied)]
@@ -175,10 +178,10 @@ def _check(policy: Policy, plan: Plan) -> None:
 
 
 def _refused(policy: Policy, plan: Plan, sent: Sequence[Sent], error: GatewayError) -> End:
-    """After a write that was surely not carried out."""
+    """What follows a write that was certainly not carried out."""
     if not is_definite(error):
         return Retry(error, is_of_edits=may_be_of_an_edit(error))
-    if plan.verdict.repairs:  # what Graph does not take back is given up, and said so: others' edits do not wait for it
+    if plan.verdict.repairs:  # a repair that Graph refuses is given up and logged: callers' edits must not wait for it for ever
         there = plan.look.rows.direct
         undone = {key: Touch(rows, there.get(key, ())) for key, rows in plan.verdict.repairs.items()}
         policy.memory.concede(undone, policy.now(), plan.look.rows)
@@ -193,7 +196,7 @@ def _refused(policy: Policy, plan: Plan, sent: Sequence[Sent], error: GatewayErr
 
 
 async def _look_back(policy: Policy, plan: Plan, sent: Sequence[Sent], write: PastWrite) -> End:
-    """Looks until every edit shows; answers all, or in the end those that show."""
+    """Reads the set until every edit shows, and answers all edits; in the end only those that show."""
     patience, rows = policy.deps.patience, plan.merged.rows
     seen: dict[Key, Touch] = {}
     foreign: dict[Key, Touch] = {}
@@ -223,9 +226,9 @@ async def _look_back(policy: Policy, plan: Plan, sent: Sequence[Sent], write: Pa
 
 
 def _tell(policy: Policy, batch: Sequence[Pending], foreign: Mapping[Key, Touch], seen: Mapping[Key, Touch]) -> None:
-    """What others changed while we wrote: counted, logged, and where our write may have undone it, said to the callers.
+    """Counts and logs what others changed during the write, and warns the callers where the write may have undone it.
 
-    foreign: what differs in the last set that was seen; seen: in any.
+    foreign: the differences in the last look. seen: those in any look since the write; one that is gone again may be undone.
     """
     if foreign:
         policy.upstream.record.note(foreign_changes=len(foreign))
@@ -240,9 +243,9 @@ def _tell(policy: Policy, batch: Sequence[Pending], foreign: Mapping[Key, Touch]
 
 
 def _answering(policy: Policy, plan: Plan, look: Look, shared_by: int = 0) -> Generator[None, None, None]:
-    """Everybody, by what was merged and what the look shows."""
+    """Answers every edit of the batch, by its outcome in the merge and what the look shows."""
     for pending, outcome in zip(plan.batch, plan.merged.outcomes, strict=True):
-        if not shared_by or pending.write.entry.sent is not None:  # a write that it has no part in is none of its own
+        if not shared_by or pending.write.entry.sent is not None:  # an edit that changed nothing has no part in the write
             policy.note(pending, shared_by)
         if isinstance(outcome, GatewayError):
             pending.fail(outcome)

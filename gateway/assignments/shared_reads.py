@@ -1,9 +1,10 @@
-"""Readers of one policy share what Graph is asked. Each gets the next read that starts after it came, and never one that had
-begun before: what a caller wrote, it reads.
+"""Concurrent readers of one policy share a read. Each reader gets the next read that starts after it came, never one that had
+started before: so it reads its own writes.
 
-A read that nothing precedes starts at once. While one is under way, those who come gather for the next. It starts when that one
-has ended and those who shared it have had time to come again, and a tenth of a second after the first came at the latest. Who
-shares a read has its own deadline, and may go; with the last of them the read ends. What it comes to comes to all, errors too.
+A read starts at once if none is running. While one runs, readers that come gather for the next. The next read starts when the
+running one has ended and its readers have had time to come again, but at most a tenth of a second after its first reader came.
+Each reader has its own deadline and may leave; when the last one leaves, the read is cancelled. All readers of a read get its
+result, also an error.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ AGAIN_S, ALL_AGAIN_S = 0.002, 0.05  # for each of those who shared the one befor
 
 
 class Reader(NamedTuple):
-    """until: it waits, on the event loop's clock."""
+    """A waiting reader. until: its deadline, event loop's clock."""
 
     caller: str
     until: float
@@ -37,8 +38,8 @@ Readers = dict["asyncio.Future[RowSet | None]", Reader]
 
 @dataclass(eq=False)
 class Reading:
-    """One read. bid: its turn, by all who share it; open as long as nothing has been sent. readers: who wait for it, each to be
-    given the rows, or None where it has to ask by itself. deadline: of the read; the last of theirs when it started."""
+    """One shared read. bid: its turn, for all its readers; open until something is sent. readers: those that wait for it; each
+    gets the rows, or None if it has to read by itself. deadline: of the read: the latest of its readers' when it started."""
 
     bid: Bid
     record: Record = field(default_factory=Record)
@@ -58,7 +59,7 @@ class Reading:
 
 
 class SharedReads:
-    """graphs: tenant name -> client. drift: is shown what is read."""
+    """graphs: tenant name -> client. drift: gets every set that is read."""
 
     def __init__(self, graphs: Mapping[str, GraphClient], drift: Drift) -> None:
         self._graphs, self._drift = graphs, drift
@@ -134,7 +135,7 @@ class SharedReads:
 
 
 async def _gathered(before: Reading) -> None:
-    """Waits for those who come while another read is under way."""
+    """Waits for readers that come while another read is running."""
     now = asyncio.get_running_loop().time
     enough = now() + min(before.callers * AGAIN_S, ALL_AGAIN_S)
     if before.task is not None:

@@ -81,7 +81,7 @@ class Upstream:
         body = dumps(row).encode()
         answer = await self._json(self._graph.post(f"{self._path}/assignments", body, permit, client_request_id, self.record))
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str) or not answer["id"]:
-            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph's answer is no assignment.")
+            raise GatewayError(Reason.OUTCOME_UNKNOWN, "Graph's answer is not an assignment.")
         return answer
 
     async def _agreed(self, asked: float, rows: RowSet, asking: Asking, *, by_pages: bool = True) -> Look:

@@ -1,5 +1,5 @@
-"""The last look before a set is sent: is a row gone, or another, that no edit may touch? Written apart from `merge` and from
-the keys it uses, so that a mistake there does not hide itself here."""
+"""The last check before a set is sent: whether a row is missing or changed that no edit may touch. It is written independently
+of `merge` and its keys, so that a bug there cannot hide itself here."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -11,10 +11,10 @@ Json = dict[str, Any]
 
 
 def lost(rows: Iterable[Json], sent: Iterable[Json], edits: Collection[Edit], repaired: Iterable[Json] = ()) -> list[Json]:
-    """The direct rows that were read and are not in `sent` as they were, and that none of these edits may have touched.
+    """The direct rows that were read, are not in `sent` as they were, and may not have been touched by these edits.
 
-    edits: those that were carried out, in their order. repaired: rows that are put back or taken away again as a repair. Always
-    none, or there is a bug: nothing may be sent.
+    edits: those that were carried out, in order. repaired: rows that a repair restores or removes. The result is always empty;
+    otherwise there is a bug, and nothing may be sent.
     """
     sent = list(sent)
     same = {id(row) for row in sent}
@@ -50,8 +50,8 @@ def lost(rows: Iterable[Json], sent: Iterable[Json], edits: Collection[Edit], re
 
 
 def _who(target: Any) -> str:
-    """Whom a target means, whatever its filter: its type and ids, in small letters; a group's type does not count, and neither
-    does how a number is written."""
+    """Whom a target means, whatever its filter: its type and IDs, in lower case. The type of a group target does not count, nor
+    does the spelling of numbers."""
     if not isinstance(target, dict):
         return ""
     kept = {k.lower(): v for k, v in target.items() if "filter" not in k.lower() and v is not None}

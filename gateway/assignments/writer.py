@@ -1,9 +1,9 @@
-"""The writers: one for each policy that has edits waiting or writes unsettled, alive only so long. All that concerns a policy
-happens in its writer's one task: rounds of what waits, and in between the watch (docs/design.md §6).
+"""The writer of one policy. It exists while the policy has waiting edits or unsettled writes. Everything that concerns the
+policy happens in the writer's one task, so its state needs no locks: rounds for the waiting edits, and the watch in between
+(§6).
 
-Promises: a lone edit waits for nobody; edits that wait share a write; a round runs under a lease, and the lease is given back
-after it, so that other replicas get their turn; no edit is left without an answer.
-"""
+Promises: a lone edit does not wait for others; waiting edits share a write; a round runs under a lease that is released after
+it, so that other replicas may write; every edit gets an answer."""
 
 import asyncio
 import contextlib
@@ -32,14 +32,14 @@ from gateway.sets import AssignableSet
 
 log = logging.getLogger(__name__)
 
-# Causes that pass by themselves, in a time that is known: waited for until the deadline, however many rounds that takes.
+# Causes that end by themselves within a known time: the writer retries until the deadline, without counting attempts.
 PATIENT = (Reason.GRAPH_THROTTLED, Reason.READ_TOO_OLD)
-# How long a round that only watches may take.
+# Deadline of a round that only watches, in seconds.
 WATCH_S = 60.0
 
 
 class PolicyWriter:
-    """Of one policy. gone: called when it has nothing left to do."""
+    """The writer of one policy. gone: called when the writer has nothing left to do."""
 
     def __init__(
         self, name: PolicyName, of: AssignableSet, graph: GraphClient, deps: WriterDeps, gone: Callable[[], object]
@@ -50,39 +50,40 @@ class PolicyWriter:
         self._waiting: list[Pending] = []
         self._previews: list[Preview] = []
         self._batches: list[Batch] = []
-        self._bid: Bid | None = None  # for the turn of an open batch
+        self._bid: Bid | None = None  # the bid for the turn of an open batch, which edits that come meanwhile join
         self._crowd = Crowd()
         self._watch: Watch | None = None
-        self._takes_over = False  # whether it shall watch whatever there is
-        self._newest = 0  # of what it took over
+        self._takes_over = False  # whether to watch every unsettled write, those of other gateways too
+        self._newest = 0  # the newest revision that it took over
         self._wake = asyncio.Event()
         self.task = asyncio.create_task(self._work(), name=f"writer {name.policy}")
 
     @property
     def is_idle(self) -> bool:
-        """Nobody waits for it; it may still watch."""
+        """Whether no edit and no preview waits; the writer may still watch."""
         return not (self._waiting or self._batches or self._previews)
 
     def take(self, pending: Pending) -> None:
-        """One more edit."""
+        """Queues an edit."""
         self._waiting.append(pending)
         if self._bid is not None:
             self._bid.join(pending.bidder)
         self._wake.set()
 
     def show(self, preview: Preview) -> None:
-        """One more edit, to be seen only."""
+        """Queues a preview."""
         self._previews.append(preview)
         self._wake.set()
 
     def watch(self) -> None:
-        """The policy has writes that nobody watches."""
+        """Takes over the watch of the policy's unsettled writes."""
         self._takes_over = True
         self._watch = self._watch or Watch(0.0)
         self._wake.set()
 
     async def _work(self) -> None:
-        """Until nothing waits and all is settled. Leaves no edit unanswered and no write unwatched, whatever happens."""
+        """Runs until nothing waits and every write is settled. Whatever happens, no edit is left unanswered, no write
+        unwatched."""
         try:
             while not self.is_idle or self._watch is not None:
                 try:
@@ -92,17 +93,17 @@ class PolicyWriter:
                         await self._serve()
                     elif await self._time_to_look():
                         await self._look()
-                except Exception as exc:  # noqa: BLE001 - nobody awaits this task: what is not told here is told nowhere
+                except Exception as exc:  # noqa: BLE001 - nobody awaits this task: an error that is not logged here is lost
                     log_bug(log, exc, policy=self._name.policy)
                     self._recover()
         except asyncio.CancelledError:
             self._interrupt()
             raise
         finally:
-            self._gone()  # no await since the last look at what waits: nothing slips in between
+            self._gone()  # no await since the loop's condition was checked, so no edit can have been queued in between
 
     def _recover(self) -> None:
-        """From a bug: what waits has failed, and what we know is in the ledger."""
+        """After a bug: fails what waits, and forgets the memory, which the next lease reads from the ledger again."""
         fail([*self._all(), *self._previews], GatewayError(Reason.INTERNAL))
         self._waiting, self._batches, self._previews = [], [], []
         self._memory.start_anew()
@@ -110,7 +111,7 @@ class PolicyWriter:
         self._takes_over, self._watch = True, after_look(self._watch or Watch(now), now, now)
 
     async def _serve(self) -> None:
-        """A round for the next batch: what waits, or what an earlier round left."""
+        """Runs a round for the next batch: what an earlier round left, or else what waits."""
         batch = self._batches.pop() if self._batches else Batch()
         self._batches.append(batch)
         everyone = still_wanted((*batch.edits, *(self._waiting if batch.is_open else ())))
@@ -121,7 +122,7 @@ class PolicyWriter:
         deadline = max(pending.write.deadline for pending in everyone)
         try:
             wait = await self._serve_batch(batch, deadline)
-        except GatewayError as error:  # not for those that came meanwhile, and have more time
+        except GatewayError as error:  # edits that came meanwhile with a later deadline get another round
             there = still_wanted((*batch.edits, *(self._waiting if batch.is_open else ())))
             fail((pending for pending in there if pending.write.deadline <= deadline), error)
             wait = 0.0
@@ -132,7 +133,7 @@ class PolicyWriter:
             await self._deps.patience.sleep(wait)
 
     async def _serve_batch(self, batch: Batch, deadline: float) -> float:
-        """Lease, turn and token, then the round. Seconds to wait before the next one."""
+        """Gets lease, turn and token, then runs the round. Returns the seconds to wait before the next round."""
         if batch.is_open and self._policy.turns.are_scarce:
             await self._gather(deadline)
         async with leased_for_a_turn(self._policy, deadline, partial(self._permit, batch, deadline)) as permit:
@@ -150,7 +151,7 @@ class PolicyWriter:
 
     @asynccontextmanager
     async def _permit(self, batch: Batch, deadline: float) -> AsyncIterator[Permit]:
-        """All who are in the batch, or join it while its turn is waited for, ask for it."""
+        """Waits for a turn on behalf of every edit in the batch, and of those that join it meanwhile, and for a token."""
         bid = Bid.of(*(pending.bidder for pending in (*batch.edits, *(self._waiting if batch.is_open else ()))))
         self._bid = bid if batch.is_open else None
         try:
@@ -161,24 +162,24 @@ class PolicyWriter:
             self._bid = None
 
     def _begin_watch(self) -> None:
-        """Anew, if there is something to watch."""
+        """Begins the watch anew, if there is something to watch."""
         settles_at = self._memory.ends_at()
         self._watch = None if settles_at is None else begun(self._policy.now(), settles_at)
 
     async def _show(self) -> None:
-        """What waits to be seen."""
+        """Answers the waiting previews."""
         previews, self._previews = self._previews, []
         try:
             if await show(self._policy, previews):
                 await self._look()
         except BaseException:
-            self._previews = previews  # they are told with all others
+            self._previews = previews  # whoever handles the exception fails them, like all that waits
             raise
         finally:
             self._begin_watch()
 
     def _close(self, batch: Batch) -> list[Pending]:
-        """The edits of the batch that are still wanted; what came until now is among them, if it is open."""
+        """Returns the edits of the batch that still have a caller. An open batch takes in all edits that came until now."""
         if batch.is_open:
             batch.edits += self._waiting
             self._waiting.clear()
@@ -192,7 +193,7 @@ class PolicyWriter:
         return batch.edits
 
     async def _gather(self, deadline: float) -> None:
-        """While turns are scarce, a crowd of edits shares one. Who had no part in the last one does not wait for the crowd."""
+        """While turns are scarce, waits so that more edits share one; not if a caller waits that had no part in the last."""
         loop = asyncio.get_running_loop()
         pause = self._crowd.pause(len(self._waiting), self._policy.turns.interval)
         until = min(self._crowd.turn_at + pause, loop.time() + (deadline - loop.time()) / 4)
@@ -203,7 +204,7 @@ class PolicyWriter:
                     await self._wake.wait()
 
     def _after(self, batch: Batch, end: End, deadline: float) -> float:
-        """What is left to do after a round; seconds to wait first."""
+        """Arranges what follows a round. Returns the seconds to wait first."""
         batch.edits = [pending for pending in batch.edits if not pending.over]
         match end:
             case Done():
@@ -222,8 +223,8 @@ class PolicyWriter:
         self._batches += [Batch(half, is_open=False, is_suspect=batch.is_suspect or is_suspect) for half in halves if half]
 
     def _pause(self, batch: Batch, end: Retry, deadline: float) -> float:
-        """Seconds until the next round; 0.0 where there is none, and what is left has been told why. batch.attempt: of that
-        one."""
+        """Seconds until the batch's next round, whose number is batch.attempt. 0.0: there is none, or it need not wait; edits
+        without a next round have been failed."""
         error, attempts = end.error.copy(), self._deps.patience.attempts
         if end.after is not None and batch.attempt <= 2 * attempts:
             return end.after
@@ -251,7 +252,7 @@ class PolicyWriter:
     # The watch.
 
     async def _time_to_look(self) -> bool:
-        """Waits for the time of the next look. False: edits came before."""
+        """Waits until the next look is due. False: edits came first."""
         self._wake.clear()
         if not self.is_idle:
             return False
@@ -262,7 +263,7 @@ class PolicyWriter:
         return self.is_idle
 
     async def _look(self) -> None:
-        """A look under a lease; a repair, if it shows that one is needed."""
+        """Looks under a lease, and repairs if the look shows the need."""
         watch, deadline = self._watch or Watch(0.0), asyncio.get_running_loop().time() + WATCH_S
         self._facts.clear()
         try:
@@ -282,7 +283,7 @@ class PolicyWriter:
         self._watch = after_look(watch, self._policy.now(), ends_at) if ends_at is not None else None
 
     def _answers_for(self, grant: Grant) -> bool:
-        """Whether the watch is ours: who wrote last watches, or who took it over from the dead."""
+        """Whether this gateway has to watch: one does, the one that wrote last or that took over from a dead one."""
         newest = max((revision.number for revision in grant.revisions if revision.kind != "foreign"), default=0)
         if self._takes_over:
             self._newest, self._takes_over = newest, False
@@ -292,7 +293,7 @@ class PolicyWriter:
         return [*self._waiting, *(pending for batch in self._batches for pending in batch.edits)]
 
     def _interrupt(self) -> None:
-        """The gateway goes down before they came to anything."""
+        """Fails all that waits, since the gateway goes down. A write that was sent may still take effect: OUTCOME_UNKNOWN."""
         for pending in self._all():
             sent = pending.write.entry.sent is not None
             pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN) if sent else GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))

@@ -1,4 +1,4 @@
-"""The writers of all policies: made on demand, gone when idle and settled."""
+"""The writers of all policies: created on demand, removed when idle and settled."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ class Writers:
         return len(self._alive)
 
     async def carry_out(self, write: Write, of: AssignableSet, policy: str, edit: Edit) -> Written:
-        """Waits until the edit has come to something. Raises GatewayError."""
+        """Carries out the edit, and waits for its outcome. Raises GatewayError."""
         tenant, before = write.entry.tenant, write.entry.sent
         pending = Pending(edit, write, decoded(of, before) if before else None)
-        if self._closed:  # its request id was still being claimed when the others were told
+        if self._closed:  # its request ID was still being claimed when `close` failed the other edits
             pending.fail(GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0))
             return await pending.future
         self._writer(PolicyName(tenant, of.name, policy), of).take(pending)
@@ -39,7 +39,7 @@ class Writers:
             return await pending.future
 
     async def preview(self, name: PolicyName, of: AssignableSet, edit: Edit, deadline: float) -> Previewed:
-        """What the edit would come to. deadline: event loop's clock. Raises GatewayError."""
+        """What the edit would change. deadline: event loop's clock. Raises GatewayError."""
         preview = Preview(edit, deadline)
         if self._closed:
             raise GatewayError(Reason.SHUTTING_DOWN, retry_after=1.0)
@@ -53,8 +53,8 @@ class Writers:
                 self._writer(name, SETS[name.set]).watch()
 
     async def close(self, grace: float) -> None:
-        """Lets running work end within `grace` seconds, and takes no more after; what is only watched is left to the next
-        gateway."""
+        """Lets running work end within `grace` seconds, then accepts no more. Writes that are only watched are left to another
+        gateway: they are in the ledger."""
         loop = asyncio.get_running_loop()
         end = loop.time() + grace
         while loop.time() < end and (busy := [w.task for w in self._alive.values() if not w.is_idle]):

@@ -1,4 +1,4 @@
-"""The commands, a thin file each. Each reads its options, calls `bootstrap` or `emulator`, and shows what came out."""
+"""The commands, one thin module each: it parses options, calls `bootstrap`, `ledger` or `emulator`, and prints the result."""
 
 import errno
 import os
@@ -14,16 +14,16 @@ from typer.main import get_command
 OF_EXTRAS = {"trustme"}
 IS_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 OPTIONS: dict[str, Any] = {"pretty_exceptions_enable": False, "add_completion": False}
-# With what the list of them says. A command's module is imported where the command is called: all of them take a second.
+# The commands, with their lines in the list. A command's module is imported only when it is run: importing all takes a second.
 COMMANDS = {
-    "demo": "Show the main job working: emulator, gateway and generated stub in one process. Exit 0 if every answer was right.",
-    "serve": "Serve. Prints one JSON line when ready, logs JSON lines on stderr, drains on SIGTERM.",
+    "demo": "Run a demonstration: emulator, gateway and generated stub in one process. Exit 0 if every answer was right.",
+    "serve": "Run the gateway. Print one JSON line when ready, log JSON lines on stderr, drain and exit on SIGTERM.",
     "check": "Check a configuration and what it names: credentials, Graph, ledger, rules, certificates, keys and the clock.",
-    "authorize": "Explain an answer of the authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed.",
-    "quota": "Show how much of Graph's quota there is, and who has it. Asks the admin door. Exit 1 if it does not answer.",
-    "token": r"Make a caller's token: the token for the caller on stderr, the line for \[callers.static] on stdout.",
-    "emulator": "Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready.",
-    "audit": "Who did what: shows, follows, exports, verifies and seals the ledger.",
+    "authorize": "Explain an authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed.",
+    "quota": "Show how much of Graph's quota a running gateway has, and who uses it. Exit 1 if its admin door does not answer.",
+    "token": r"Generate a caller's token: print the token on stderr, and its line for \[callers.static] on stdout.",
+    "emulator": "Run an emulator of Graph, Intune and Entra. Print one JSON line when ready.",
+    "audit": "Show who did what: show, follow, export, verify and seal the ledger.",
 }
 
 
@@ -65,15 +65,13 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and nothing else.")
-    ] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
     """Intune compliance policy assignments for services that hold no Graph secret."""
 
 
 def main() -> None:
-    """The entry point. What an extra would bring and is missing, and a disk that is full, are said in a line; exit status 1."""
+    """The entry point. A missing extra and a full disk are reported in one line, with exit status 1."""
     try:
         app()
     except ModuleNotFoundError as exc:

@@ -27,26 +27,34 @@ PARTIAL = f"Requests that only named the target: of the newest {NAMED_IN_NEWEST}
 
 NONE = f"No entry is about this target. A target is an id, or one of {', '.join(KINDS)}, alone or with an id after it."
 
-app = typer.Typer(help="Who did what: shows, follows, exports, verifies and seals the ledger.", add_completion=False)
+app = typer.Typer(help="Show who did what: show, follow, export, verify and seal the ledger.", add_completion=False)
 
 for name, command in (("verify", verify_chain), ("seal", seal), ("show", show_entry), ("diff", diff), ("undo", undo)):
     app.command(name=name)(command)
 
 
-Caller = Annotated[str, typer.Option(help="By this caller.")]
-Tenant = Annotated[str, typer.Option(help="In this tenant.")]
-Policy = Annotated[str, typer.Option(help="Of this policy.")]
-Target = Annotated[str, typer.Option(help="About this group or other target, such as all_devices: 4 letters of an id do.")]
-Asked = Annotated[str, typer.Option(help="That asked for this target, carried out or not: a part of it is enough.")]
-Operation = Annotated[str, typer.Option(help="Such as CreateComplianceAssignment.")]
-Outcome = Annotated[str, typer.Option(help="OK, or a reason such as CALLER_NOT_PERMITTED.")]
-Since = Annotated[
-    str, typer.Option(parser=moment_of, help='Begun then or later: 2026-01-31T12:00, 15m, 7d, "last tuesday"; UTC.')
+Caller = Annotated[str, typer.Option(help="Only entries of this caller.")]
+Tenant = Annotated[str, typer.Option(help="Only entries of this tenant.")]
+Policy = Annotated[str, typer.Option(help="Only entries of this policy.")]
+Target = Annotated[
+    str,
+    typer.Option(help="Only entries about this group or other target, such as all_devices; at least 4 characters of an ID."),
 ]
-Until = Annotated[str, typer.Option(parser=moment_of, help="Begun before.")]
-RequestId = Annotated[str, typer.Option(help="The caller's id of a write.")]
-GraphRequestId = Annotated[str, typer.Option(help="Graph's request-id.")]
-ClientRequestId = Annotated[str, typer.Option(help="The client-request-id that Graph was sent.")]
+Asked = Annotated[
+    str, typer.Option(help="Only entries whose request named this target, carried out or not; a part of it is enough.")
+]
+Operation = Annotated[str, typer.Option(help="The operation, such as CreateComplianceAssignment.")]
+Outcome = Annotated[str, typer.Option(help="Only entries with this outcome: OK, or a reason such as CALLER_NOT_PERMITTED.")]
+Since = Annotated[
+    str,
+    typer.Option(
+        parser=moment_of, help='Only entries that began then or later: 2026-01-31T12:00, 15m, 7d, "last tuesday"; UTC.'
+    ),
+]
+Until = Annotated[str, typer.Option(parser=moment_of, help="Only entries that began before then.")]
+RequestId = Annotated[str, typer.Option(help="Only the entry with this request ID of a caller.")]
+GraphRequestId = Annotated[str, typer.Option(help="Only entries with this request-id of Graph's.")]
+ClientRequestId = Annotated[str, typer.Option(help="Only entries with this client-request-id, as sent to Graph.")]
 
 
 class Format(StrEnum):
@@ -65,8 +73,8 @@ def show(
     tenant: Tenant = "",
     policy: Policy = "",
     target: Target = "",
-    added: Annotated[bool, typer.Option("--added", help="That added the target.")] = False,
-    removed: Annotated[bool, typer.Option("--removed", help="That removed the target.")] = False,
+    added: Annotated[bool, typer.Option("--added", help="Only entries that added the target.")] = False,
+    removed: Annotated[bool, typer.Option("--removed", help="Only entries that removed the target.")] = False,
     asked: Asked = "",
     operation: Operation = "",
     outcome: Outcome = "",
@@ -75,10 +83,12 @@ def show(
     request_id: RequestId = "",
     graph_request_id: GraphRequestId = "",
     client_request_id: ClientRequestId = "",
-    newest: Annotated[int, typer.Option(min=1, max=MOST, help="At most so many.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each entry.")] = False,
-    wide: Annotated[bool, typer.Option("--wide", help="Whole ids, and Graph's.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", help="Goes on with what is finished from now on.")] = False,
+    newest: Annotated[int, typer.Option(min=1, max=MOST, help="The most entries to show.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each entry.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Show IDs unshortened, and Graph's IDs too.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Also show entries as they are finished, until interrupted.")
+    ] = False,
     names: WithNames = False,
 ) -> None:
     """Show entries, oldest first, and what each has changed. Subcommands: show, diff, undo, trace, export, verify, seal."""
@@ -98,17 +108,17 @@ def show(
         until=until,
     )
     how = _how(added=added, removed=removed)
-    with opened(config, ledger) as book:
-        after = book.ends().head[0]
-        found = find(book, replace(query, newest=newest), target, how)
+    with opened(config, ledger) as reader:
+        after = reader.ends().head[0]
+        found = find(reader, replace(query, newest=newest), target, how)
         _print(found, names_of(config, found, wanted=names), as_json=as_json, wide=wide, target=target)
         if target and not found:
             typer.echo(NONE, err=True)
-        if target and how is None and is_partial(book):
+        if target and how is None and is_partial(reader):
             typer.echo(PARTIAL, err=True)
         while follow:
             time.sleep(PAUSE_S)
-            entries = find(book, replace(query, after=after), target, how)
+            entries = find(reader, replace(query, after=after), target, how)
             known = names_of(config, entries, wanted=names)
             _print(entries, known, as_json=as_json, wide=wide, target=target, head=False)
             after = max((entry.position or 0 for entry in entries), default=after)
@@ -116,13 +126,15 @@ def show(
 
 @app.command()
 def trace(
-    any_id: Annotated[str, typer.Argument(help="A request id, any hop's client-request-id or request-id, or an assignment.")],
+    any_id: Annotated[
+        str, typer.Argument(help="A request ID, a client-request-id, Graph's request-id, or an assignment's ID.")
+    ],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
 ) -> None:
-    """Show the way from caller to Graph, given any one of the ids. Exit 1 if nothing has it."""
-    with opened(config, ledger) as book:
-        entries = list(book.find(Query(any_id=any_id)))
+    """Show the path of a write from the caller to Graph, given any of its IDs. Exit 1 if no entry has the ID."""
+    with opened(config, ledger) as reader:
+        entries = list(reader.find(Query(any_id=any_id)))
     for entry in entries:
         typer.echo("\n".join(trace_lines(entry)))
     if not entries:
@@ -138,12 +150,12 @@ def export(
     since: Since = "",
     until: Until = "",
 ) -> None:
-    """Write all entries to stdout, oldest first, with their place in the chain.
+    """Write all entries to stdout, oldest first, with their position in the chain.
 
     In CSV, text that a spreadsheet would take for a formula has a ' before it, and control characters are escaped.
     """
-    with opened(config, ledger) as book:
-        entries = book.find(Query(since=since, until=until))
+    with opened(config, ledger) as reader:
+        entries = reader.find(Query(since=since, until=until))
         if form is Format.CSV:
             write_csv(entries, sys.stdout)
             return

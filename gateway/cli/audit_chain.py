@@ -25,12 +25,12 @@ def verify_chain(
     ledger: LedgerUrl = "",
     noted: Annotated[str, typer.Option(help="A head that an earlier `verify` printed, as POSITION:HASH.")] = "",
     seals: Annotated[Path | None, typer.Option(help="The file that `seal` appends to; needs --public-key.")] = None,
-    public_key: Annotated[Path | None, typer.Option(help="Of the key that sealed: Ed25519, PEM.")] = None,
+    public_key: Annotated[Path | None, typer.Option(help="The public key of the seals: Ed25519, PEM.")] = None,
 ) -> None:
-    """Check the hash chain over all finished entries, and what is kept beside it: whom they touched, and the sets before
-    revisions. Exit 1 if anything of it was changed, removed or moved.
+    """Check the hash chain over all finished entries, the index of targets, and the sets before revisions. Exit 1 if anything
+    was changed, removed or moved.
 
-    With seals, a chain that was computed anew is found too.
+    With seals, a chain that was recomputed as a whole is found too.
     """
     match = re.fullmatch(r"(\d+):([0-9a-f]{64})", noted)
     if noted and not match:
@@ -39,15 +39,15 @@ def verify_chain(
         raise typer.BadParameter("go together", param_hint="--seals and --public-key")
     known = _seals(seals, _public_key(public_key)) if seals and public_key else None
     heads = [(int(match[1]), match[2])] if match else []
-    with opened(config, ledger) as book:
-        ends = _check(book, heads, known)
+    with opened(config, ledger) as reader:
+        ends = _check(reader, heads, known)
     upto = f", sealed up to {max(seal.position for seal in known)}" if known else ""
     typer.echo(f"The chain is whole: {ends.head[0] - ends.tail[0]} entries{upto}. head {ends.head[0]}:{ends.head[1]}")
 
 
 def seal(
     key: Annotated[Path, typer.Option(help="The private key: Ed25519, PEM, without a passphrase.")],
-    to: Annotated[Path, typer.Option(help="A file that the seal is appended to. Keep it where the ledger's writers cannot.")],
+    to: Annotated[Path, typer.Option(help="The file to append the seal to. Keep it where the ledger's users cannot write.")],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
 ) -> None:
@@ -57,8 +57,8 @@ def seal(
     """
     private = _private_key(key)
     known = (_seals(to, private.public_key(), "--to") if to.exists() else None) or None
-    with opened(config, ledger) as book:
-        ends = _check(book, [], known)
+    with opened(config, ledger) as reader:
+        ends = _check(reader, [], known)
     line = sealed(ends.head, utc_now(), private).model_dump_json()
     try:
         with to.open("a", encoding="utf-8") as file:
@@ -70,14 +70,14 @@ def seal(
     typer.echo(line)
 
 
-def _check(book: LedgerReader, noted: Sequence[tuple[int, str]], seals: Sequence[Seal] | None) -> Ends:
+def _check(reader: LedgerReader, noted: Sequence[tuple[int, str]], seals: Sequence[Seal] | None) -> Ends:
     """Ends the command with a line for each fault. seals: those of what was let go of since say nothing any more."""
-    with book.chained() as (ends, entries):
+    with reader.chained() as (ends, entries):
         telling = [seal.head for seal in seals or () if seal.position >= ends.tail[0]]
         wrong = list(verify(entries, ends, [*noted, *telling]))
     if seals is not None and not telling:
         wrong.append(f"seals: none of the {len(seals)} is of anything that is kept; a file of its own begins anew")
-    wrong += book.beside() if isinstance(book, Verifiable) else ()
+    wrong += reader.beside() if isinstance(reader, Verifiable) else ()
     for line in wrong:
         typer.echo(line)
     if wrong:

@@ -27,15 +27,15 @@ SHORTEST = 4
 MOST = 2**31 - 1  # no revision has a greater number, and no database of ours takes any greater one
 COLOURS = {"-": typer.colors.RED, "+": typer.colors.GREEN}
 
-EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="Its id, or the beginning of it.")]
-OfPolicy = Annotated[str, typer.Option(help="The policy's id, or the beginning of it.")]
-OfTenant = Annotated[str, typer.Option(help="The tenant's name, where two have a policy of this id.")]
+EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="The entry's ID, or the beginning of it.")]
+OfPolicy = Annotated[str, typer.Option(help="The policy's ID, or the beginning of it.")]
+OfTenant = Annotated[str, typer.Option(help="The tenant's name; needed only if two tenants have a policy with this ID.")]
 
 
 def show_entry(entry: EntryId, config: ConfigFile = None, ledger: LedgerUrl = "", names: WithNames = False) -> None:
-    """Show one entry whole: who, when, what, every id, and the rows before and after."""
-    with opened(config, ledger) as book:
-        found = the_entry(book, entry)
+    """Show one entry in full: who, when, what, every ID, and the rows before and after."""
+    with opened(config, ledger) as reader:
+        found = the_entry(reader, entry)
     say(trace_lines(found))
     say(lines_of(changes_of(found)) if found.changes is not None else [f"  {nothing_of(found)}"])
     for line in names_of(config, [found], wanted=names).lines(found):
@@ -43,20 +43,23 @@ def show_entry(entry: EntryId, config: ConfigFile = None, ledger: LedgerUrl = ""
 
 
 def diff(
-    revision: Annotated[int, typer.Argument(metavar="REVISION", min=1, max=MOST, help="Its number, as `show` tells it.")],
+    revision: Annotated[
+        int, typer.Argument(metavar="REVISION", min=1, max=MOST, help="The revision's number, as `show` prints it.")
+    ],
     policy: OfPolicy,
     other: Annotated[
-        int | None, typer.Argument(metavar="[REVISION]", min=1, max=MOST, help="Compares the sets after the two.")
+        int | None,
+        typer.Argument(metavar="[REVISION]", min=1, max=MOST, help="A second revision: compare the sets after the two."),
     ] = None,
     tenant: OfTenant = "",
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
 ) -> None:
-    """Show what a revision of a policy changed; or, of two, how the set after the second differs from that after the first."""
-    with opened(config, ledger) as book:
-        name = the_policy(book, tenant, policy)
-        first = the_revision(book, name, revision)
-        second = the_revision(book, name, other) if other is not None else None
+    """Show what a revision changed; or, given two, how the set after the second differs from that after the first."""
+    with opened(config, ledger) as reader:
+        name = the_policy(reader, tenant, policy)
+        first = the_revision(reader, name, revision)
+        second = the_revision(reader, name, other) if other is not None else None
     if second is None:
         say(head_of(first))
         say(lines_of(changes_between(touched_by(first))))
@@ -65,9 +68,9 @@ def diff(
     say(lines_of(changes_between(_between(_set_after(first), _set_after(second)))))
 
 
-def the_entry(book: LedgerReader, beginning: str) -> Entry:
+def the_entry(reader: LedgerReader, beginning: str) -> Entry:
     """The one that is meant; ends the command where there is none, or more than one."""
-    found = book.entries_named(beginning.lower())
+    found = reader.entries_named(beginning.lower())
     if len(found) == 1:
         return found[0]
     if not found:
@@ -79,9 +82,9 @@ def _short(beginning: str) -> str:
     return f" {SHORTEST} letters are the least." if len(beginning) < SHORTEST else ""
 
 
-def the_policy(book: LedgerReader, tenant: str, policy: str) -> PolicyName:
+def the_policy(reader: LedgerReader, tenant: str, policy: str) -> PolicyName:
     """The one that is meant, of those that were ever written."""
-    names = book.policies_named(canonical_guid(policy), tenant)
+    names = reader.policies_named(canonical_guid(policy), tenant)
     if len(names) == 1:
         return names[0]
     if not names:
@@ -91,9 +94,9 @@ def the_policy(book: LedgerReader, tenant: str, policy: str) -> PolicyName:
     raise stop(f"Say --tenant: {', '.join(sorted({name.tenant for name in names}))} have a policy of this id.")
 
 
-def the_revision(book: LedgerReader, policy: PolicyName, number: int) -> Kept:
+def the_revision(reader: LedgerReader, policy: PolicyName, number: int) -> Kept:
     """The one that is meant."""
-    kept = book.revision(policy, number) if number <= MOST else None
+    kept = reader.revision(policy, number) if number <= MOST else None
     if kept is None:
         raise stop(f"The ledger has no revision {number} of this policy: it is too old, or never took effect.")
     return kept

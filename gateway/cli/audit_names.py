@@ -21,7 +21,7 @@ from gateway.config import Config
 from gateway.entry import Entry
 from gateway.odata import dumps
 
-WithNames = Annotated[bool, typer.Option("--names", help="With the names that Graph has now; needs --config.")]
+WithNames = Annotated[bool, typer.Option("--names", help="Also show the names that Graph has now; needs --config.")]
 PATIENCE_S = 20.0
 STATES = {
     ObjectName.STATE_PERMISSION_MISSING: "the app lacks a Graph permission to read them",

@@ -12,27 +12,27 @@ from gateway.ledger.ledger import LedgerReader, Query
 NAMED_IN_NEWEST = 50_000
 
 
-def find(book: LedgerReader, query: Query, target: str, how: How | None) -> list[Entry]:
+def find(reader: LedgerReader, query: Query, target: str, how: How | None) -> list[Entry]:
     """As the query says, oldest first. target: empty for any. how: only entries that did that to it."""
     query = replace(query, touched=target, how=how or "")
-    changed = list(book.find(query))
+    changed = list(reader.find(query))
     if not target or how:
         return changed
-    named = book.find(replace(query, touched="", target=target, since=max(query.since, _long_ago(book, query))))
+    named = reader.find(replace(query, touched="", target=target, since=max(query.since, _long_ago(reader, query))))
     return _newest({entry.id: entry for entry in (*named, *changed)}.values(), query)
 
 
-def is_partial(book: LedgerReader) -> bool:
+def is_partial(reader: LedgerReader) -> bool:
     """Whether the ledger has more entries than names are looked for in."""
-    ends = book.ends()
+    ends = reader.ends()
     return ends.head[0] - ends.tail[0] > NAMED_IN_NEWEST
 
 
-def _long_ago(book: LedgerReader, query: Query) -> str:
+def _long_ago(reader: LedgerReader, query: Query) -> str:
     """When the first of the newest entries began; empty where all are."""
-    if query.after is not None or not is_partial(book):
+    if query.after is not None or not is_partial(reader):
         return ""
-    first = next(iter(book.find(Query(after=book.ends().head[0] - NAMED_IN_NEWEST))), None)
+    first = next(iter(reader.find(Query(after=reader.ends().head[0] - NAMED_IN_NEWEST))), None)
     return first.began_at if first else ""
 
 

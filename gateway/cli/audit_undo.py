@@ -76,28 +76,30 @@ class Undoing:
 
 
 def undo(
-    what: Annotated[str, typer.Argument(metavar="ENTRY|REVISION", help="An entry's id, or the beginning of it; or a number.")],
+    what: Annotated[
+        str, typer.Argument(metavar="ENTRY|REVISION", help="An entry's ID, or the beginning of one; or a revision's number.")
+    ],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
-    policy: Annotated[str, typer.Option(help="The policy's id, or the beginning of it: of a revision it has to be said.")] = "",
+    policy: Annotated[str, typer.Option(help="The policy's ID, or the beginning of it; required for a revision.")] = "",
     tenant: OfTenant = "",
     on_conflict: Annotated[
         OnConflict | None,
         typer.Option(
-            help="Rows that somebody has changed since: leave them, or restore them all the same. Else nothing is done."
+            help="What to do with rows that were changed since: leave or restore them. Without it, such an undo is refused."
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Carry it out, as caller operator:USER; needs --config.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Carry it out, as the caller operator:USER; needs --config.")] = False,
 ) -> None:
-    """Show what undoing a write would do, and the command that does it; with --config and --yes, carry it out.
+    """Show what undoing a write would change, and the calls that undo it; with --config and --yes, carry it out.
 
-    It is carried out through the gateway's own steps: rules are applied, and it is an entry that can be undone too. A ledger in
-    a file has to be free for that: while a gateway runs, the command that is shown is the way."""
+    With --yes, the undo passes all steps of the gateway: the rules apply to it, and it becomes an entry that can be undone too.
+    A ledger in a file must not be in use then: while a gateway runs, use the calls that are shown."""
     if yes and config is None:
         raise typer.BadParameter("needs --config, which has the credentials and rules", param_hint="--yes")
-    with opened(config, ledger) as book:
-        undoing = replace(_undoing(book, what, tenant, policy), on_conflict=on_conflict)
-        since = {} if yes else _since(book, undoing)
+    with opened(config, ledger) as reader:
+        undoing = replace(_undoing(reader, what, tenant, policy), on_conflict=on_conflict)
+        since = {} if yes else _since(reader, undoing)
     if config is None or not yes:
         say(_preview(undoing, since))
         say(["", *commands(undoing)])
@@ -110,8 +112,8 @@ def undo(
     except GatewayError as error:
         words = [] if error.message and error.violations == () else [f"  {v.field}: {v.rule}" for v in error.violations]
         raise stop(f"not undone: {error.reason.name}: {error.message}", *words) from None
-    with opened(config, ledger) as book:
-        say(_done(the_entry(book, entry_id)))
+    with opened(config, ledger) as reader:
+        say(_done(the_entry(reader, entry_id)))
 
 
 async def carry_out(config: Config, undoing: Undoing) -> str:
@@ -167,14 +169,14 @@ def commands(undoing: Undoing) -> list[str]:
     ]
 
 
-def _undoing(book: LedgerReader, what: str, tenant: str, policy: str) -> Undoing:
+def _undoing(reader: LedgerReader, what: str, tenant: str, policy: str) -> Undoing:
     is_number = what.isascii() and what.isdecimal()
     if policy and is_number:
-        kept = the_revision(book, the_policy(book, tenant, policy), int(what))
+        kept = the_revision(reader, the_policy(reader, tenant, policy), int(what))
         return Undoing(kept.policy, {"revision": kept.number}, kept.number, touched_by(kept))
-    if is_number and not book.entries_named(what):
+    if is_number and not reader.entries_named(what):
         raise stop(f"No entry has this id, or one that begins so. To undo revision {what} of a policy, say --policy.")
-    entry = the_entry(book, what)
+    entry = the_entry(reader, what)
     if policy and not entry.policy.startswith(canonical_guid(policy)):
         raise stop(f"Entry {entry.id} is of policy {entry.policy}.")
     if tenant and tenant != entry.tenant:
@@ -187,10 +189,10 @@ def _undoing(book: LedgerReader, what: str, tenant: str, policy: str) -> Undoing
     return Undoing(name, {"entry": entry.id}, entry.revision or 0, touched)
 
 
-def _since(book: LedgerReader, undoing: Undoing) -> dict[Key, tuple[Kept, Touch]]:
+def _since(reader: LedgerReader, undoing: Undoing) -> dict[Key, tuple[Kept, Touch]]:
     """The newest revision that changed a row again, by key; as far as is looked."""
     found: dict[Key, tuple[Kept, Touch]] = {}
-    for kept in book.revisions(*_ordered(undoing.policy), newest=LOOKED_AT):
+    for kept in reader.revisions(*_ordered(undoing.policy), newest=LOOKED_AT):
         if kept.number <= undoing.number:
             break
         for key, touch in touched_by(kept).items():

@@ -8,7 +8,7 @@ import typer
 
 from gateway.cli.loop import load_or_exit, refuse
 from gateway.config import ConfigError
-from gateway.graph.tree import KEY, Place, Tree, served
+from gateway.graph.tree import KEY, ReadPath, Tree, served
 from gateway.ids import canonical_guid
 from gateway.odata.targets import KINDS, target_of_text
 from gateway.operations import PERMITTED, READ_THROUGH
@@ -19,22 +19,24 @@ from gateway.pipeline.validate import VALIDATOR, violation_of
 from gateway.plugins import authorizer_of
 
 FILTERS = ("include", "exclude")
-TARGET_HELP = f"What is added, KIND or KIND:ID, such as group:ID; may be repeated. Kinds: {', '.join(KINDS)}."
+TARGET_HELP = f"A target that is added: KIND or KIND:ID, such as group:ID; may be repeated. Kinds: {', '.join(KINDS)}."
 
 
 def authorize(
     config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
     caller: Annotated[str, typer.Option(help="The caller's name, as in the ledger.")],
-    operation: Annotated[str, typer.Option(help="Such as CreateComplianceAssignment.")],
-    policy: Annotated[str, typer.Option(help="The policy's id.")] = "any",
-    tenant: Annotated[str, typer.Option(help="The tenant's name; may be left out where there is one.")] = "",
+    operation: Annotated[str, typer.Option(help="The operation, such as CreateComplianceAssignment.")],
+    policy: Annotated[str, typer.Option(help="The policy's ID.")] = "any",
+    tenant: Annotated[str, typer.Option(help="The tenant's name; optional if there is only one tenant.")] = "",
     target: Annotated[list[str] | None, typer.Option(help=TARGET_HELP)] = None,
-    remove: Annotated[list[str] | None, typer.Option(help="What is removed, in the same form.")] = None,
-    filter_: Annotated[str, typer.Option("--filter", help="include:ID or exclude:ID.")] = "",
-    names: Annotated[str, typer.Option(help=f"What is named, with ReadNames: {', '.join(NAMED)}.")] = "",
-    path: Annotated[str, typer.Option(help=f"What is read, with {READ_THROUGH.name}, such as groups/{KEY}.")] = "",
+    remove: Annotated[
+        list[str] | None, typer.Option(help="A target that is removed, in the same form; may be repeated.")
+    ] = None,
+    filter_: Annotated[str, typer.Option("--filter", help="The target's filter: include:ID or exclude:ID.")] = "",
+    names: Annotated[str, typer.Option(help=f"What is named; for the operation ReadNames: {', '.join(NAMED)}.")] = "",
+    path: Annotated[str, typer.Option(help=f"What is read; for the operation {READ_THROUGH.name}, such as groups/{KEY}.")] = "",
 ) -> None:
-    """Explain an answer of the authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed."""
+    """Explain an authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed."""
     loaded = load_or_exit(config)
     if operation not in (*PERMITTED, READ_NAMES):
         raise typer.BadParameter(f"has to be one of {', '.join((*PERMITTED, READ_NAMES))}", param_hint="--operation")
@@ -69,7 +71,7 @@ def authorize(
     typer.echo(f"allowed{because}")
 
 
-def _place(path: str, tree: Tree) -> Place:
+def _place(path: str, tree: Tree) -> ReadPath:
     place = tree.find("/" + path.strip("/").replace(KEY, "0"), "")
     if place is None:
         raise typer.BadParameter(f"is not read through; these are: {served(tree.patterns.values())}", param_hint="--path")

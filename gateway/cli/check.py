@@ -1,5 +1,5 @@
-"""`check`: is this configuration fit to serve? Every fault of the file, then each credential of each tenant, and the keys of
-each issuer, tried for real; the ledger, the doors' certificate and the clock."""
+"""`check`: whether a configuration is fit to serve: the file's faults; each credential and each issuer's keys, by using them;
+the ledger, the doors' certificate and the clock."""
 
 import asyncio
 from collections.abc import Mapping
@@ -29,8 +29,8 @@ FOR_EVER = "-"
 
 
 class Finding(NamedTuple):
-    """What was found out about a credential; token, permission and read are `ok` or say what is wrong. names:
-    whether groups can be read through, which is optional."""
+    """The result for one credential. token, permission, read: `ok`, or what is wrong. names: whether groups can be read, which
+    is optional."""
 
     tenant: str
     credential: str
@@ -47,7 +47,8 @@ class Finding(NamedTuple):
 
 
 class Dependency(NamedTuple):
-    """What else the gateway depends on; found is `ok` or says what is wrong. warning: what will be."""
+    """The result for another part that the gateway depends on. found: `ok`, or what is wrong. warning: what will soon be
+    wrong."""
 
     part: str
     found: str
@@ -60,12 +61,13 @@ class Dependency(NamedTuple):
 
 def check(
     config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each credential and each other part.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each credential and each other part.")] = False,
 ) -> None:
     """Check a configuration: its mistakes; for each credential of each tenant a token, its roles and one read from Graph; the
-    ledger, the rules, the doors' certificate, the keys of each issuer of callers' tokens, and this machine's clock by Graph's.
+    ledger, the rules, the doors' certificate, the keys of each issuer of callers' tokens, and this machine's clock against
+    Graph's.
 
-    Exit 1 if something is wrong; a certificate that ends soon is a warning."""
+    Exit 1 if something is wrong. A certificate that expires soon is only a warning."""
     loaded = load_or_exit(config)
     for line in exposed(loaded, config):
         typer.echo(f"warning: {line}", err=True)
@@ -122,7 +124,7 @@ async def _check_callers(config: Config) -> list[Dependency]:
 
 
 def alone(config: Config) -> Config:
-    """Each credential as if it were its tenant's only one, with a tenant for each, called `name number`."""
+    """The configuration with one tenant for each credential, named `TENANT NUMBER`, so that each credential is tried alone."""
     tenants = {
         f"{name} {number}": tenant.model_copy(update={"credentials": [credential]})
         for name, tenant in config.tenants.items()
@@ -161,7 +163,7 @@ async def _check_one(name: str, tenant: Tenant, client: GraphClient) -> Finding:
 
 
 def _roles(token: str) -> list[str]:
-    """Of a token that can be read; it is Graph's to verify."""
+    """The roles in the token; empty if it cannot be parsed. Graph verifies the token, this does not."""
     try:
         return list(map(str, jwt.decode(token, options={"verify_signature": False}).get("roles", [])))
     except (jwt.InvalidTokenError, TypeError):

@@ -57,9 +57,9 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def demo(
-    ledger: Annotated[Path, typer.Option(help="Where the ledger is kept; it is added to.")] = Path("demo-ledger.db"),
+    ledger: Annotated[Path, typer.Option(help="The ledger's file; if it exists, entries are added.")] = Path("demo-ledger.db"),
 ) -> None:
-    """Show the main job working: emulator, gateway and generated stub in one process. Exit 0 if every answer was right."""
+    """Run a demonstration: emulator, gateway and generated stub in one process. Exit 0 if every answer was right."""
     try:
         right = run(_demo(ledger))
     except ConfigError as exc:
@@ -129,8 +129,8 @@ def _show_ledger(ledger: Path) -> bool:
     """Who assigned this policy to this group, and what is Graph's request id?"""
     console.print("[bold]Who assigned this policy to this group?[/]")
     console.print(f"  compliance-gateway audit --ledger {ledger} --policy {POLICY} --target {GROUP} --newest 1")
-    book = ledger_reader_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
-    found = list(book.find(Query(policy=POLICY, touched=GROUP, newest=1)))
+    reader = ledger_reader_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
+    found = list(reader.find(Query(policy=POLICY, touched=GROUP, newest=1)))
     table(found, target=GROUP)
     console.print()
     return [(entry.caller, entry.outcome, entry.graph_status) for entry in found] == [(CALLER, OK, 201)]

@@ -30,8 +30,8 @@ def show_history(ledger: Path, gateway: ComplianceAssignmentServiceStub, emulato
     gone = not emulator.world.intune.policies[MACOS].rows
     console.print("[bold]Who took All devices away, and how is it put back?[/]")
     console.print(f"  compliance-gateway audit --ledger {ledger} --target all_devices --removed --newest 1")
-    book = ledger_reader_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
-    [entry] = book.find(Query(touched="all_devices", how="removed", newest=1))
+    reader = ledger_reader_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
+    [entry] = reader.find(Query(touched="all_devices", how="removed", newest=1))
     for line in lines([entry], head=False):
         console.print(escape(line))
     gateway.RestoreComplianceAssignments(RestoreComplianceAssignmentsRequest(device_compliance_policy_id=MACOS, entry=entry.id))

@@ -26,11 +26,11 @@ GROUPS_ONLY, READER = "groups-only", "reader"
 HOST, PORTS = "127.0.0.1", {"grpc": 50051, "rest": 8080, "admin": 9464}
 # The folder beside a written configuration, and the callers' tokens in it.
 STATE, TOKENS = "emulator", "tokens.json"
-SEEDS_HELP = "A JSON file of what there is at the start: policies, groups, assignmentFilters, settingStateSummaries."
+SEEDS_HELP = "A JSON file with the initial policies, groups, assignmentFilters and settingStateSummaries."
 STATE_HELP = (
-    "The folder of authority, secret, rules and tokens, and of policies, groups and filters as they are at the end: what is "
-    "there is used again. With --write-config it is `emulator` beside the file, without the policies; otherwise they are gone "
-    "at the end."
+    "The folder for the CA certificate, secret, rules and tokens, and for the policies, groups and filters at the end. What is "
+    "already there is used again. The default with --write-config is `emulator` beside the file, without policies, groups and "
+    "filters; otherwise nothing is kept."
 )
 RULES = f"""// Who may what. What no rule permits is refused.
 
@@ -62,17 +62,21 @@ class Routes(StrEnum):
 
 
 def emulator(
-    port: Annotated[int, typer.Option(help="For Graph and Entra; 0 is the one before, or any free one.")] = 0,
-    routes: Annotated[Routes, typer.Option(help="Which routes Graph has.")] = Routes.LIVE,
-    page_size: Annotated[int, typer.Option(min=1, help="Rows of a page of Graph's lists.")] = 100,
-    write_config: Annotated[Path | None, typer.Option(help="Write a gateway.toml for this emulator here.")] = None,
+    port: Annotated[int, typer.Option(help="The port for Graph and Entra; 0: the previous one, or any free port.")] = 0,
+    routes: Annotated[
+        Routes, typer.Option(help="The routes that Graph has: those of the live service, or those of the documentation.")
+    ] = Routes.LIVE,
+    page_size: Annotated[int, typer.Option(min=1, help="Rows in a page of Graph's lists.")] = 100,
+    write_config: Annotated[
+        Path | None, typer.Option(help="Write a gateway's configuration for this emulator to this file.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --write-config overwrite a file.")] = False,
     state: Annotated[Path | None, typer.Option(help=STATE_HELP)] = None,
     seeds: Annotated[Path | None, typer.Option(help=SEEDS_HELP)] = None,
 ) -> None:
-    """Run a Graph, Intune and Entra look-alike. Prints one JSON line when ready.
+    """Run an emulator of Graph, Intune and Entra. Print one JSON line when ready.
 
-    Policies are forgotten at its end, unless a folder for its state is named.
+    Policies, groups and filters are kept only with --state.
     """
     if write_config is not None and write_config.exists() and not force:
         raise typer.BadParameter(f"{write_config} is there already; --force overwrites it", param_hint="--write-config")

@@ -22,11 +22,11 @@ BAR = 30
 
 
 def quota(
-    config: Annotated[Path, typer.Option(help="The TOML file of the gateway that runs.")],
-    as_json: Annotated[bool, typer.Option("--json", help="As the admin door has it, in one line.")] = False,
-    watch: Annotated[bool, typer.Option(help="Again and again, until it is interrupted.")] = False,
+    config: Annotated[Path, typer.Option(help="The TOML file of the running gateway.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the admin door's JSON, in one line.")] = False,
+    watch: Annotated[bool, typer.Option(help="Repeat until interrupted.")] = False,
 ) -> None:
-    """Show how much of Graph's quota there is, and who has it. Asks the admin door. Exit 1 if it does not answer."""
+    """Show how much of Graph's quota a running gateway has, and who uses it. Exit 1 if its admin door does not answer."""
     url = f"http://{load_or_exit(config).server.admin}/quota"
     console = Console()
     if not watch:

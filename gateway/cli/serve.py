@@ -1,4 +1,4 @@
-"""`serve`: the gateway, until SIGTERM; in one process, or in several that `gateway.cli.workers` starts."""
+"""`serve`: runs the gateway until SIGTERM, in one process or in several that `gateway.cli.workers` starts."""
 
 import asyncio
 import os
@@ -14,16 +14,18 @@ from gateway.logs import log_json
 from gateway.plugins import mistakes_of
 from gateway.worker import WORKER, Retirement, Worker
 
-SEVERAL = "How many processes serve, on the same ports. More than one needs a PostgreSQL ledger; SIGHUP renews them one by one."
+SEVERAL = (
+    "Number of processes that serve on the same ports. More than one needs a PostgreSQL ledger; SIGHUP renews them one by one."
+)
 
 
 def serve(
     config: Annotated[Path, typer.Option(help="The gateway's TOML file.")],
     workers: Annotated[int, typer.Option(min=1, max=64, help=SEVERAL)] = 1,
 ) -> None:
-    """Serve. Prints one JSON line when ready, logs JSON lines on stderr, drains on SIGTERM.
+    """Run the gateway. Print one JSON line when ready, log JSON lines on stderr, drain and exit on SIGTERM.
 
-    In that line `ready` is true, or "reads" where the ledger cannot be reached, so that no writes are taken yet."""
+    In the JSON line, `ready` is true, or "reads" if the ledger cannot be reached, so that writes are refused for now."""
     loaded = load_or_exit(config)
     log_json(worker=WORKER.number if WORKER else None)
     try:
@@ -49,8 +51,9 @@ async def _serve(config: Config, source: Path, worker: Worker | None = None, ret
 
 
 async def _serve_as(worker: Worker, config: Config, source: Path) -> None:
-    """As one of several. The parent says when to retire; when it is gone, this one ends as by SIGTERM."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal, it is the parent's
+    """Serves as one of several workers. A byte on the pipe `worker.orders` is the parent's order to retire; its end means that
+    the parent is gone, and ends this worker as SIGTERM would."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal sends it to the whole group; it is for the parent
     loop, retirement = asyncio.get_running_loop(), Retirement()
 
     def heard() -> None:

@@ -18,7 +18,7 @@ def _name(text: str) -> str:
 
 
 def token(name: Annotated[str, typer.Argument(parser=_name, metavar="NAME", help="The caller's name.")]) -> None:
-    r"""Make a caller's token: the token for the caller on stderr, the line for \[callers.static] on stdout."""
+    r"""Generate a caller's token: print the token on stderr, and its line for \[callers.static] on stdout."""
     secret = new_token()
     typer.echo(f"token (shown once): {secret}", err=True)
     typer.echo(f'{name if BARE_KEY.fullmatch(name) else json.dumps(name)} = "{hash_token(secret)}"')

@@ -1,7 +1,7 @@
-"""The configuration: pydantic models, read once from TOML, every fault reported at once.
+"""The configuration: pydantic models, read from TOML. All faults of a file are reported together.
 
-Secrets are never in the file: they are named by `file` or `env`. Security settings have no default that opens something;
-operational settings all have good ones. Units are in the names: `_s` seconds, `_bytes` bytes.
+Secrets are never in the file itself: `file` or `env` says where each is. No security setting has a default that lets anybody
+in; every operational setting has a default. Units are in the names: `_s` seconds, `_bytes` bytes.
 """
 
 import re
@@ -36,11 +36,11 @@ class Config(Section):
     callers: Callers
     """Who may call."""
     authorization: Authorization
-    """By which rules callers may what."""
+    """The rules that say what callers may do."""
     tenants: dict[Name, Tenant] = Field(min_length=1)
     """The Entra tenants, by name."""
     graph: Graph = Graph()
-    """How Graph is spoken to."""
+    """How the gateway calls Graph."""
     quota: Quota = Quota()
     """How callers share each tenant's quota."""
     ledger: LedgerConfig = Field(default_factory=dict, validate_default=True)
@@ -51,9 +51,9 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def replicas_share_the_ledger(cls, values: Any) -> Any:
-        """Tells what became of [locks]."""
+        """Says what replaced [locks]."""
         if isinstance(values, dict) and "locks" in values:
-            raise ValueError('locks: is no more; replicas share nothing but [ledger] url = "postgresql://…": remove it')
+            raise ValueError('locks: was removed: replicas share only [ledger] url = "postgresql://…"')
         return values
 
     @model_validator(mode="after")
@@ -88,23 +88,25 @@ def load(path: Path) -> Config:
 
 
 def load_ledger(path: Path) -> LedgerConfig:
-    """Reads the file's [ledger] alone: an auditor may have neither the secrets nor the certificates of the rest."""
+    """Reads only [ledger]: an auditor may have neither the secrets nor the certificates of the rest. Raises ConfigError."""
     return parse_ledger(_read(path).get("ledger", {}), folder=path.parent)
 
 
 def load_authorization(path: Path) -> Authorization:
-    """Reads the file's [authorization] alone, so that mistakes in the rules are told beside mistakes in the file."""
+    """Reads only [authorization], so that mistakes in the rules are reported together with those in the file. Raises
+    ConfigError."""
     return _parse(Authorization, _read(path).get("authorization", {}), path.parent)
 
 
 def load_static(path: Path) -> dict[str, str]:
-    """Reads the file's [callers.static] alone: a caller that is taken out ends, whatever else is being changed in the file."""
+    """Reads only [callers.static]: removing a caller takes effect even if the rest of the file has faults just then. Raises
+    ConfigError."""
     return dict(_parse(StaticFile, _read(path), path.parent).callers.static)
 
 
 def parse(values: Values, folder: Path = Path(), source: Path | None = None) -> Config:
-    """Checks values as TOML gives them; relative paths count from `folder`. source: the file that they are from. Raises
-    ConfigError with every fault, which files that are open to others are where server.strict_files says so."""
+    """Validates values as tomllib returns them. folder: what relative paths are relative to. source: the file that they are
+    from. Raises ConfigError with every fault; with server.strict_files, files open to other users are faults too."""
     config = _parse(Config, values, folder)
     if config.server.strict_files and (mistakes := exposed(config, source)):
         raise ConfigError(mistakes)
@@ -117,7 +119,7 @@ def parse_ledger(values: Values, folder: Path = Path()) -> LedgerConfig:
 
 
 def _read(path: Path) -> Values:
-    """An empty file is refused: it is one that is just being written."""
+    """Refuses an empty file, which somebody is probably just writing."""
     try:
         text = path.read_text()
         if text.strip():

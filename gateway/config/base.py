@@ -1,4 +1,4 @@
-"""What every section of the configuration is made of."""
+"""The building blocks of the configuration's sections."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ TOKEN_HASH = r"^sha256:([0-9a-f]{32}:)?[0-9a-f]{64}$"  # noqa: S105 - a pattern
 READ = r"^[A-Za-z][A-Za-z0-9]*(/([A-Za-z][A-Za-z0-9]*|\{id\}|\$count))*$"
 PREFIX = r"^(/[A-Za-z0-9_~-]+)+$"
 ORIGIN = r"^https?://[A-Za-z0-9.:\[\]-]+$"
-# What a value has to be that does not match.
+# What to say if a value does not match a pattern.
 PATTERNS = {
     GUID: "a GUID",
     READ: "names of Graph's between slashes, with {id} for keys, such as users/{id}",
@@ -42,19 +42,19 @@ class ConfigError(Exception):
 
 
 class Section(BaseModel):
-    """Keys are explained by the text below them, of which docs/generate.py makes docs/configuration.md."""
+    """A section of the file. The string below each field documents it; docs/generate.py puts it into docs/configuration.md."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 def _existing(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths count from the folder of the configuration file."""
+    """Relative paths are relative to the folder of the configuration file."""
     path = Path((info.context or {}).get("folder", ".")) / path
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     return path
 
 
-# The schemas are for docs/configuration.md: whether the gateway, while it runs, takes what the file has by then.
+# The schemas are for docs/configuration.md. read_anew: the running gateway reloads the file when it changes.
 ExistingFile = Annotated[Path, AfterValidator(_existing), WithJsonSchema({"type": "file"})]
 WatchedFile = Annotated[ExistingFile, WithJsonSchema({"type": "file", "read_anew": True})]

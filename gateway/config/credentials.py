@@ -1,4 +1,4 @@
-"""How the gateway shows Entra who it is: one section for each built-in kind, and one for the kinds of plug-ins."""
+"""How the gateway authenticates to Entra: one section for each built-in kind, and one for the kinds of plug-ins."""
 
 import os
 from typing import Annotated, Any, Literal, Self
@@ -10,7 +10,7 @@ from gateway.config.kinds import a_kind
 
 
 class SecretCredential(Section):
-    """A client secret. Exactly one of `file` and `env` says where it is."""
+    """A client secret, in exactly one of `file` and `env`."""
 
     kind: Literal["secret"]
     """Which kind of credential it is."""
@@ -22,7 +22,7 @@ class SecretCredential(Section):
     @model_validator(mode="after")
     def one_source(self) -> Self:
         if (self.file is None) == (self.env is None):
-            raise ValueError("exactly one of file and env says where the secret is")
+            raise ValueError("exactly one of file and env has to say where the secret is")
         if self.env is not None and not os.environ.get(self.env):
             raise ValueError(f"the environment variable {self.env} is not set")
         if self.file is not None and not self.file.read_text().strip():
@@ -40,11 +40,11 @@ class CertificateCredential(Section):
     passphrase_file: WatchedFile | None = None
     """A file with the passphrase of the key."""
     x5c: bool = False
-    """Sends the certificate along, for apps that trust its subject name and issuer instead of its thumbprint."""
+    """Whether the certificate itself is sent too, for apps that trust its subject name and issuer instead of its thumbprint."""
 
 
 class FederatedCredential(Section):
-    """A token that someone else issues and renews: workload identity on Kubernetes."""
+    """A token that another system issues and renews, such as workload identity on Kubernetes."""
 
     kind: Literal["federated"]
     """Which kind of credential it is."""
@@ -53,38 +53,38 @@ class FederatedCredential(Section):
 
 
 class ManagedIdentityCredential(Section):
-    """The managed identity of the Azure machine or app: its own, or an assigned one, by at most one of these ids."""
+    """The managed identity of the Azure machine or app: the system-assigned one, or a user-assigned one by one of these IDs."""
 
     kind: Literal["managed_identity"]
     """Which kind of credential it is."""
     client_id: str | None = Field(default=None, pattern=GUID)
-    """Its client id."""
+    """The identity's client ID."""
     object_id: str | None = Field(default=None, pattern=GUID)
-    """Its object id."""
+    """The identity's object ID."""
     resource_id: str | None = Field(default=None, pattern=r"^/subscriptions/\S+$")
-    """Its resource id, `/subscriptions/…`."""
+    """The identity's resource ID, `/subscriptions/…`."""
 
     @model_validator(mode="after")
     def one_id(self) -> Self:
         if sum(value is not None for value in (self.client_id, self.object_id, self.resource_id)) > 1:
-            raise ValueError("at most one of client_id, object_id and resource_id says which identity")
+            raise ValueError("at most one of client_id, object_id and resource_id may be given")
         return self
 
 
 class CommandCredential(Section):
-    """A program that prints a client assertion; it is given the audience and the client id in the environment, as AUDIENCE and
+    """A program that prints a client assertion. Its environment has the audience and the client ID, as AUDIENCE and
     CLIENT_ID."""
 
     kind: Literal["command"]
     """Which kind of credential it is."""
     command: list[str] = Field(min_length=1)
-    """The program and its arguments; no shell is between."""
+    """The program and its arguments; it is run without a shell."""
     timeout_s: Seconds = 10
-    """How long it may take."""
+    """How long the program may take."""
 
 
 class PlugInCredential(BaseModel):
-    """A kind that is registered in the entry-point group `compliance_gateway.credentials`, which checks the rest."""
+    """A kind that is registered in the entry-point group `compliance_gateway.credentials`, which validates the other keys."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
     kind: Annotated[str, a_kind("credentials")]

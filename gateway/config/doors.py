@@ -58,12 +58,12 @@ class Tls(Section):
 
 
 class InFlight(Section):
-    """How many calls of one caller may be under way at a time; more is CALLER_TOO_BUSY. `in_flight = 50` says both."""
+    """Concurrent calls of one caller; further calls are refused with CALLER_TOO_BUSY. `in_flight = 50` sets both keys."""
 
     reads: int = Field(default=100, ge=1, le=1_000_000)
-    """Get and List. Each costs a request of the tenant's quota at once."""
+    """Get and List. Each needs a request of the tenant's quota immediately."""
     writes: int = Field(default=1000, ge=1, le=1_000_000)
-    """All other operations. They wait for each other anyway, and share writes to Graph."""
+    """All other operations. They queue, and share writes to Graph."""
 
 
 def _for_both(value: object) -> object:
@@ -71,61 +71,63 @@ def _for_both(value: object) -> object:
 
 
 class Server(Section):
-    """Where callers come in, and how much they may ask for."""
+    """The doors at which callers come in, and the limits on what callers may ask for."""
 
     grpc: str = "127.0.0.1:50051"
-    """Address of the gRPC door for callers with tokens; port 0 is any free one. Off loopback it needs `[server.tls]`."""
-    mtls: str | None = None
-    """Address of the gRPC door for callers with client certificates, which it demands. Needs `[callers.mtls]` and
+    """Address (`host:port`) of the gRPC door for callers with tokens; port 0 means any free port. Beyond loopback it needs
     `[server.tls]`."""
+    mtls: str | None = None
+    """Address of the gRPC door that demands client certificates. It needs `[callers.mtls]` and `[server.tls]`."""
     rest: str | None = None
-    """Address of the REST door, for callers with tokens or certificates. Off loopback it needs `[server.tls]`. Without it there
-    is no REST."""
+    """Address of the REST door, for callers with tokens or certificates. Beyond loopback it needs `[server.tls]`. Without this
+    key there is no REST door."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*[^/?#\s])?$")
-    """Root of REST in links, where callers reach it by another address than they send as Host; no `/` at its end."""
+    """Root of the links in REST answers, if callers reach the gateway at another address than their Host header says; without a
+    `/` at its end."""
     admin: str = "127.0.0.1:9464"
-    """Address of the admin door: metrics, health in detail and channelz. It asks for no token, so off loopback it needs
+    """Address of the admin door: metrics, detailed health and channelz. It requires no token, so beyond loopback it needs
     `insecure`."""
     reflection: bool = True
-    """Whether the gRPC doors tell anybody which services and messages they have."""
+    """Whether the gRPC doors serve reflection, which tells anybody which services and messages there are."""
     idle_s: Seconds = 75
-    """A connection that has not sent the whole head of a request, has no call, or has not taken its answer for so long is
-    closed."""
+    """A connection is closed if for so long it has not sent the complete head of a request, has no call, or has not read its
+    answer."""
     connections: int = Field(default=1000, ge=1, le=100_000)
-    """Connections of each door at a time, as far as the process's limit of open files allows."""
+    """Concurrent connections at each door, as far as the process's limit of open files allows."""
     connections_per_peer: int = Field(default=250, ge=1, le=100_000)
-    """Of the REST door's connections, those of one address at a time."""
+    """Concurrent connections of one address at the REST door."""
     connection_age_s: Seconds = 300
-    """After so long, a tenth more or less, a gRPC connection's client is told to open another for its next calls, which may go
-    to another worker or replica. Calls that are under way end on the old one."""
+    """After so long, give or take a tenth, the client of a gRPC connection is told to open another connection for its next
+    calls, which may reach another worker or replica. Running calls end on the old connection."""
     tls: Tls | None = None
-    """The certificate of the doors; without it they speak plain text."""
+    """The doors' certificate; without it they use plain text."""
     insecure: bool = False
-    """Allows plain text off loopback, and the admin door there: for when something before the gateway guards both."""
+    """Allows plain text, and the admin door, beyond loopback. Use it only if something in front of the gateway protects
+    both."""
     default_deadline_s: Seconds = 30
-    """How long a call may take whose caller sets no deadline (over REST: `Prefer: wait=SECONDS`)."""
+    """The deadline of a call whose caller sets none (REST callers set one with `Prefer: wait=SECONDS`)."""
     reload_s: Seconds = 5
-    """How often files are looked at for changes."""
+    """How often the gateway checks its files for changes."""
     strict_files: bool = False
-    """Refuses to start, instead of a warning, while other users of the machine may read a secret's file, or change any file
-    that the configuration names."""
+    """Whether the gateway refuses to start, rather than warns, if other users of the machine can read a secret's file or change
+    any file that the configuration names."""
     max_request_bytes: int = Field(default=1 << 20, ge=1024, le=64 << 20)
-    """Size of a request's body or message; larger ones are refused with MESSAGE_TOO_LARGE."""
+    """The largest body or message of a request; larger ones are refused with MESSAGE_TOO_LARGE."""
     max_metadata_bytes: int = Field(default=32 << 10, ge=1024, le=1 << 20)
-    """Size of a request's headers or metadata; larger ones are refused."""
+    """The largest headers or metadata of a request; larger ones are refused."""
     in_flight: Annotated[InFlight, BeforeValidator(_for_both)] = InFlight()
-    """Calls of one caller at a time."""
+    """Concurrent calls of one caller."""
     drain_notice_s: float = Field(default=1, ge=0, le=300)
-    """After SIGTERM, for so long the doors only say that they will stop, so that balancers send nobody more."""
+    """How long after SIGTERM the gateway only reports that it is stopping, so that load balancers stop sending calls to it."""
     drain_s: Seconds = 30
-    """After that, how long running calls may take to end."""
+    """How long running calls may then take to end."""
 
     @model_validator(mode="before")
     @classmethod
     def metrics_have_moved(cls, values: Any) -> Any:
-        """Tells what became of the key `metrics`."""
+        """Says what replaced the key `metrics`."""
         if isinstance(values, dict) and "metrics" in values:
-            raise ValueError('metrics: is no more: /metrics is at admin = "host:port", by default 127.0.0.1:9464; remove it')
+            raise ValueError('metrics: was removed: /metrics is at admin = "host:port", by default 127.0.0.1:9464')
         return values
 
     @field_validator("grpc", "mtls", "rest", "admin")
@@ -142,10 +144,10 @@ class Server(Section):
             host = (address or "localhost:0").rpartition(":")[0]
             if self.tls is None and not (self.insecure or is_loopback(host)):
                 raise ValueError(
-                    f"{door}: {host} is no loopback address and there is no [server.tls]; insecure = true allows it"
+                    f"{door}: {host} is not a loopback address and there is no [server.tls]; insecure = true allows that"
                 )
         if not (self.insecure or is_loopback(self.admin.rpartition(":")[0])):
-            raise ValueError("admin: asks for no token, so off loopback it needs insecure = true")
+            raise ValueError("admin: requires no token, so beyond loopback it needs insecure = true")
         if self.mtls is not None and self.tls is None:
             raise ValueError("mtls: needs [server.tls]")
         return self
@@ -157,12 +159,13 @@ class Authorization(Section):
     kind: Annotated[str, a_kind("authorizers")] = "cedar"
     """`cedar`, or a kind that is registered in the entry-point group `compliance_gateway.authorizers`."""
     rules_file: WatchedFile
-    """The rules, in Cedar; what none of them permits is refused. A new file with a mistake is not taken."""
+    """The rules, in Cedar; whatever none of them permits is refused. If a changed file has a mistake, the previous rules
+    stay."""
 
     @model_validator(mode="before")
     @classmethod
     def renamed(cls, values: Any) -> Any:
-        """Tells the new name of the key that was called `policies`."""
+        """Says the new name of the key `policies`."""
         if isinstance(values, dict) and "policies" in values:
             raise ValueError("policies: is called rules_file now")
         return values
@@ -177,31 +180,31 @@ def is_loopback(host: str) -> bool:
 
 
 class JwtIssuer(Section):
-    """An issuer of JSON web tokens, by the name that its callers get as prefix: `NAME:subject`."""
+    """An issuer of JSON web tokens. NAME is the prefix of its callers' names: `NAME:subject`."""
 
     issuer: str = Field(min_length=1)
-    """The `iss` of its tokens; it may be there once."""
+    """The `iss` of its tokens. No two sections may have the same."""
     audience: str = Field(min_length=1)
-    """What the `aud` of its tokens has to hold."""
+    """The value that the `aud` of its tokens has to contain."""
     jwks_url: str | None = Field(default=None, pattern=r"^https://[^@\s]+$")
-    """Where its keys are. Exactly one of `jwks_url` and `jwks_file` is said."""
+    """The URL of its keys. Exactly one of `jwks_url` and `jwks_file` is required."""
     jwks_file: WatchedFile | None = None
     """A file with its keys."""
     ca_file: ExistingFile | None = None
-    """PEM of the authorities for `jwks_url`, instead of the system's."""
+    """The authorities trusted for `jwks_url`, in PEM, instead of the system's."""
     algorithms: tuple[Literal[ALGORITHMS], ...] = Field(default=("RS256", "PS256", "ES256"), min_length=1)  # type: ignore[valid-type]
-    """Signature algorithms that are taken."""
+    """The accepted signature algorithms."""
     name_claim: str = Field(default="sub", min_length=1)
     """The claim that names the caller."""
     leeway_s: float = Field(default=60, ge=0, le=600)
-    """How far the issuer's clock may be from ours."""
+    """The accepted difference between the issuer's clock and this machine's."""
     keys_refresh_s: Seconds = 300
-    """How old keys from `jwks_url` may grow before they are read anew, and so how long a revoked one counts. A file is looked
-    at every `server.reload_s`."""
+    """How often the keys are read from `jwks_url`, and so how long a revoked key is accepted. `jwks_file` is checked for
+    changes every `server.reload_s`."""
     keys_kept_s: float = Field(default=3600, ge=0, le=7 * 86_400)
-    """How long keys are used after they could last be read; not less than `keys_refresh_s`."""
+    """How long keys are used after the last successful read, if they cannot be read; not less than `keys_refresh_s`."""
     max_age_s: float = Field(default=25 * 3600, gt=0, le=366 * 86_400)
-    """How long after its `iat` a token is taken, whatever its `exp`; by default an hour longer than a kubelet keeps one."""
+    """How long after its `iat` a token is accepted, whatever its `exp`; by default an hour longer than a kubelet keeps one."""
 
     @model_validator(mode="after")
     def one_source_of_keys(self) -> Self:
@@ -213,11 +216,11 @@ class JwtIssuer(Section):
 
 
 class ClientCa(Section):
-    """Client certificates: on the port `server.mtls`, and on the REST door. A caller is called `mtls:` and its SPIFFE id, or
-    its subject."""
+    """Client certificates, at `server.mtls` and at the REST door. A caller's name is `mtls:` and its SPIFFE ID, or its subject
+    if it has none."""
 
     client_ca_file: WatchedFile
-    """PEM of the authorities whose client certificates are taken."""
+    """The authorities whose client certificates are accepted, in PEM."""
 
 
 class StaticSection(BaseModel):
@@ -228,24 +231,25 @@ class StaticSection(BaseModel):
 
 
 class Callers(Section):
-    """Who may call; at least one of them, several at once. Other keys are kinds that are registered in the entry-point group
-    `compliance_gateway.authenticators`, which check what stands below them."""
+    """Who may call. At least one of these is required; several may be used together. Any other key names a kind that is
+    registered in the entry-point group `compliance_gateway.authenticators`, which validates its own section."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
     mtls: ClientCa | None = None
     """Callers with client certificates."""
     static: StaticCallers = Field(default_factory=dict, json_schema_extra={"read_anew": True})
-    """Callers with tokens of the gateway's: caller name -> hash of its token; `compliance-gateway token NAME` makes both."""
+    """Callers with tokens issued by the gateway: caller name -> hash of its token. `compliance-gateway token NAME` generates
+    the token and this line."""
     jwt: dict[Annotated[Name, AfterValidator(_not_reserved)], JwtIssuer] = Field(default_factory=dict)
-    """Callers with JSON web tokens: an issuer each, by name."""
+    """Callers with JSON web tokens: the issuers, by name."""
 
     @model_validator(mode="after")
     def some_authenticator(self) -> Self:
         if not (self.mtls or self.static or self.jwt or self.model_extra):
             raise ValueError("no caller authenticator: add [callers.static], [callers.jwt] or [callers.mtls]")
         if len({issuer.issuer for issuer in self.jwt.values()}) != len(self.jwt):
-            raise ValueError("jwt: an issuer may be there once")
+            raise ValueError("jwt: no two sections may have the same issuer")
         for kind in self.model_extra or ():
             kind_of("authenticators", kind)
         return self

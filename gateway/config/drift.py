@@ -1,4 +1,4 @@
-"""How drift is found: changes that others make, as in the portal, beside the gateway."""
+"""How drift is found: changes that others make without the gateway, for example in the portal."""
 
 import re
 from datetime import timedelta
@@ -25,8 +25,9 @@ Duration = Annotated[timedelta, BeforeValidator(_duration), WithJsonSchema({"typ
 
 
 class Drift(Section):
-    """Changes by others are found by every read, write and watch of a policy; here also where nobody reads."""
+    """How changes by others are found. Every read, write and watch of a policy finds them; the sweep also finds those in
+    policies that nobody reads."""
 
     every: Duration | None = None
-    """How often each policy that the ledger knows is looked at, as `"15m"`; never if not said. One gateway of a ledger does it,
-    within 5 % of a tenant's requests: many policies take longer."""
+    """How often the sweep reads each policy that the ledger knows, such as `"15m"`; without it there is no sweep. One replica
+    does it, with at most 5 % of a tenant's requests, so many policies take longer."""

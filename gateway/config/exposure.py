@@ -1,4 +1,4 @@
-"""Which files of a configuration other users of the machine may read or change. Owner and group are whom the operator chose."""
+"""Which files of a configuration other users of the machine can read or change. The file's owner and group are not "others"."""
 
 import os
 import stat
@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-# Keys of files that nobody else may read; of the others (rules, authorities, public keys) it matters who may change them.
+# Keys of files that others may neither read nor change; other files (rules, authorities, public keys) only must not be changed.
 PRIVATE = {"file", "passphrase_file", "password_file", "key_file"}
 
 
 def exposed(config: BaseModel, source: Path | None = None) -> list[str]:
-    """A line for each file that is open to others: where it is named, and how. source: the configuration's own file."""
-    if os.name == "nt":  # whose modes say nothing
+    """A line for each file that is open to others, with its key and how it is open. source: the configuration's own file."""
+    if os.name == "nt":  # file modes mean nothing there
         return []
     named = [*_files(config, ()), *([(("config",), source)] if source else [])]
     return [f"{'.'.join(place)}: {path} can be {how} by others" for place, path in named if (how := _open(place[-1], path))]

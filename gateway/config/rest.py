@@ -1,4 +1,4 @@
-"""What the REST door has beside its operations."""
+"""What the REST door serves beside its operations."""
 
 from typing import Annotated
 
@@ -8,15 +8,16 @@ from gateway.config.base import ORIGIN, PREFIX, READ, Section
 
 
 class Rest(Section):
-    """What the REST door passes on to Graph, and whom it serves beside scripts."""
+    """What the REST door passes on to Graph, and the clients that need special treatment."""
 
     read_through: tuple[Annotated[str, Field(pattern=READ)], ...] = ()
-    """Further paths of Graph that are read through with the app's token, such as `deviceManagement/managedDevices/{id}`, from
-    behind the version on, with `{id}` for keys. Built in are compliance policies and what hangs below them, assignment filters,
-    setting summaries, and groups. Rules say who may read which."""
+    """Further paths of Graph whose reads are passed on with the app's token, such as `deviceManagement/managedDevices/{id}`:
+    without the version, and with `{id}` for keys. Built in are compliance policies and everything below them, assignment
+    filters, setting summaries, and groups. The rules say who may read which."""
     most_read_bytes: int = Field(default=64 << 20, ge=1024, le=1 << 30)
-    """Size of an answer that is read through, unpacked; a larger one is broken off."""
+    """The largest answer of Graph's that is passed on, uncompressed; a larger one is cut off."""
     prefixes: tuple[Annotated[str, Field(pattern=PREFIX)], ...] = ()
-    """Paths that may stand before the version, such as `/localtest`; links have them, too."""
+    """Paths that may precede the version, such as `/localtest`; links in the answers have them too."""
     cors_origins: tuple[Annotated[str, Field(pattern=ORIGIN)], ...] = ()
-    """Origins whose pages browsers let read answers, such as `https://portal.example`. A page sends a token: no cookies."""
+    """Origins whose browser pages may read answers (CORS), such as `https://portal.example`. Pages authenticate with a token,
+    not with cookies."""

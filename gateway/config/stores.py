@@ -1,4 +1,4 @@
-"""What outlives a call, and all that replicas share: the ledger."""
+"""The ledger: what outlives a call, and all that replicas share."""
 
 import re
 from pathlib import Path
@@ -11,24 +11,24 @@ from gateway.config.kinds import a_kind
 
 
 class LedgerConfig(Section):
-    """The record of every write, and what replicas share."""
+    """The record of every write, and all that replicas share."""
 
     kind: Annotated[str, a_kind("ledgers")] = "sql"
     """`sql`, or a kind that is registered in the entry-point group `compliance_gateway.ledgers`."""
     url: str = Field(default="sqlite:///ledger.db", validate_default=True)
-    """`sqlite:///file` for one gateway, `postgresql://user@host/database` for several. A relative file counts from the
+    """`sqlite:///file` for one gateway, `postgresql://user@host/database` for several. A relative file is relative to the
     configuration's folder."""
     password_file: ExistingFile | None = None
-    """The password of the PostgreSQL user."""
+    """A file with the password of the PostgreSQL user."""
     answers_kept_days: float = Field(default=7, gt=0, le=36_500)
-    """How long the answers of writes are kept, and with them the request ids."""
+    """How long the answers of writes are kept, with their request IDs."""
     entries_kept_days: float | None = Field(default=None, gt=0, le=36_500)
-    """How long entries are kept, not less than `answers_kept_days`; for ever if not said."""
+    """How long entries are kept, not less than `answers_kept_days`; by default for ever."""
     revisions_kept_days: float = Field(default=400, ge=1, le=36_500)
-    """How long the history of policies is kept: what each write, repair and change by others did, and the set before it.
-    The newest settled one of each policy stays: it says what has to be there."""
+    """How long the history of policies is kept: what each write, repair and change by others did, and the set before it. The
+    newest settled revision of each policy is always kept, since it defines the policy's expected set."""
     lease_s: float = Field(default=15, ge=1, le=300)
-    """How long a gateway that stands still keeps others from writing a policy."""
+    """How long a gateway that no longer responds keeps others from writing its policies."""
 
     @field_validator("url")
     @classmethod

@@ -10,56 +10,57 @@ from gateway.config.kinds import a_kind
 
 
 class Tenant(Section):
-    """One Entra tenant, by the name that callers and rules use. Its cloud is said by name, or by `authority` and `graph`."""
+    """One Entra tenant. NAME is what callers and rules call it. Either `cloud`, or `authority` and `graph`, is required."""
 
     tenant_id: str = Field(pattern=GUID)
-    """The tenant's id in Entra."""
+    """The tenant's ID in Entra."""
     client_id: str = Field(pattern=GUID)
-    """The id of the gateway's app in it (application id)."""
+    """The application ID of the gateway's app in the tenant."""
     cloud: Literal["global", "usgov", "dod", "china"] | None = None
-    """Where Entra and Graph are."""
+    """The Microsoft cloud, which determines the addresses of Entra and Graph."""
     authority: str | None = Field(default=None, pattern=r"^https://[^/?#@\s]+$")
-    """Root of Entra, instead of `cloud`."""
+    """Root URL of Entra, instead of `cloud`."""
     graph: str | None = Field(default=None, pattern=r"^https://[^/?#@\s]+$")
-    """Root of Graph, instead of `cloud`."""
+    """Root URL of Graph, instead of `cloud`."""
     ca_file: ExistingFile | None = None
-    """PEM of the authorities for Entra and Graph, instead of the system's."""
+    """The authorities trusted for Entra and Graph, in PEM, instead of the system's."""
     credentials: list[Credential] = Field(min_length=1, max_length=10)
-    """How the gateway shows Entra who it is, in the order in which they are tried: the next one where Entra refuses one."""
+    """The app's credentials, in the order in which they are tried: if Entra refuses one, the next is used."""
 
     @model_validator(mode="after")
     def one_cloud(self) -> Self:
         roots = (self.authority, self.graph)
         if (self.cloud is None) != (None not in roots) or (self.cloud and any(roots)):
-            raise ValueError("either cloud, or authority and graph, has to say where Entra and Graph are")
+            raise ValueError("either cloud, or authority and graph, is required to say where Entra and Graph are")
         return self
 
 
 class Graph(Section):
-    """How Graph is spoken to. What the gateway promises holds as long as Graph keeps to `lag_s` and `late_s`."""
+    """How the gateway calls Graph. The gateway's promises hold as long as Graph keeps to `lag_s` and `late_s`."""
 
     transport: Annotated[str, a_kind("transports")] = "aiohttp"
     """`aiohttp`, `requests`, or a kind that is registered in the entry-point group `compliance_gateway.transports`."""
     create_route: Literal["auto", "documented", "assign"] = "auto"
-    """How a create reaches Graph: `documented` (POST …/assignments), `assign` (the whole set), or whichever works."""
+    """How a create reaches Graph: `documented` (POST …/assignments), `assign` (POST …/assign with the whole set), or `auto`:
+    `documented`, and `assign` where Graph does not have that route."""
     connect_timeout_s: Seconds = 5
-    """How long a connection may take to come about."""
+    """How long it may take to connect."""
     read_timeout_s: Seconds = 20
-    """How long Graph may be silent within an answer."""
+    """How long Graph may send nothing before or within an answer."""
     max_answer_bytes: int = Field(default=8 << 20, ge=1024)
-    """Size of an answer of Graph's; what is larger is not read."""
+    """The largest answer of Graph's that is read; a larger one is an error."""
     max_attempts: int = Field(default=6, ge=1, le=100)
-    """How often a request to Graph, or the write of an edit, is tried; after a 429 until the deadline."""
+    """How often a request to Graph, or the write of an edit, is attempted. After a 429 it is retried until the deadline."""
     writes_per_20s: int = Field(default=100, ge=1, le=100_000, json_schema_extra={"read_anew": True})
-    """Each tenant's writes in 20 s, of all replicas together, at most. Graph allows an app 100; what its refusals say of others
-    who use the tenant is learnt."""
+    """The most writes in 20 s for each tenant, of all replicas together. Graph allows an app 100. The gateway lowers its limit
+    for a while if Graph refuses requests, because other apps use the tenant too."""
     requests_per_20s: int = Field(default=1000, ge=1, le=1_000_000, json_schema_extra={"read_anew": True})
-    """Each tenant's requests in 20 s, in the same way. Graph allows an app 1,000."""
+    """The most requests in 20 s for each tenant, in the same way. Graph allows an app 1,000."""
     read_back_s: Seconds = 60
-    """How long an accepted write is waited for until it shows."""
+    """How long the gateway waits until an accepted write shows in a read."""
     doubt_s: float = Field(default=2, ge=0, le=300)
-    """How long a write whose answer was lost is looked for before its caller is told OUTCOME_UNKNOWN."""
+    """How long the gateway looks for a write whose answer was lost, before the caller is told OUTCOME_UNKNOWN."""
     lag_s: float = Field(default=60, ge=0, le=3600)
-    """How old Graph's answers may be."""
+    """The most that Graph's answers may lag behind its writes."""
     late_s: float = Field(default=120, ge=0, le=3600)
-    """How long after it was sent a write may still be carried out."""
+    """The longest time after a write was sent at which Graph may still carry it out."""

@@ -1,11 +1,11 @@
-"""Tokens from Entra for the gateway's own app. The only room that knows msal.
+"""Tokens from Entra for the gateway's own app. Only this room imports msal.
 
-Promises: a call waits for Entra only before the tenant's first token; an expired token is never served; a credential that
-changed is tried before it is used; no secret or token is in any repr, log line or error. Neighbour: `graph` takes tokens from
-here and reports the refused ones.
+Promises: a call waits for Entra only before the tenant's first token; an expired token is never used; a changed credential is
+tried before it is used; no secret or token is in any repr, log line or error. `graph` gets its tokens here, and reports those
+that Graph refuses.
 
-    credential    what a kind has to do           credential_chain    a tenant's several, as one
-    kinds         the built-in ones               token_source        a token, remembered and renewed
+    credential    the Protocol of a kind          credential_chain    the credentials of a tenant as one
+    kinds         the built-in kinds              token_source        caches and renews a tenant's token
     msal_app      one credential, through MSAL    entra_errors        Entra's errors -> GatewayError
 """
 

@@ -53,5 +53,5 @@ async def _taken(room: asyncio.Semaphore, until: float) -> None:
             await room.acquire()
     except TimeoutError:
         raise GatewayError(
-            Reason.CALLER_TOO_BUSY, "Too many bodies are under way and have not come whole.", retry_after=RETRY_S
+            Reason.CALLER_TOO_BUSY, "Too many request bodies are incomplete at the moment.", retry_after=RETRY_S
         ) from None

@@ -177,7 +177,7 @@ class GrpcDoor:
         try:
             return operation.request.FromString(request)
         except DecodeError as exc:
-            raise invalid("request", f"is no {operation.request.DESCRIPTOR.name}", Reason.MESSAGE_MALFORMED) from exc
+            raise invalid("request", f"is not a {operation.request.DESCRIPTOR.name}", Reason.MESSAGE_MALFORMED) from exc
 
 
 def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
@@ -212,7 +212,7 @@ def channelz_json(method: str, query: Mapping[str, str]) -> str:
     request = GetMessageClass(found.input_type)()
     for name in query:
         if name not in found.input_type.fields_by_name:
-            raise invalid(name[:64], f"is no field of {found.input_type.name}")
+            raise invalid(name[:64], f"is not a field of {found.input_type.name}")
         setattr(request, name, number_of(query, name))
     refusal = _Refusal()
     answer = getattr(channelz.ChannelzServicer(), method)(request, refusal)

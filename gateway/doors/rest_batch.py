@@ -43,13 +43,13 @@ def items_of(json: Any) -> list[Item]:
     ids = {item.id for item in items}
     for index, item in enumerate(items):
         if [other.id for other in items[:index] if other.id == item.id]:
-            raise invalid(f"requests[{index}].id", "is another request's as well")
+            raise invalid(f"requests[{index}].id", "is the ID of another request too")
         if not ids.issuperset(item.after):
             raise invalid(f"requests[{index}].dependsOn", "names a request that is not in the batch")
     try:
         TopologicalSorter({item.id: item.after for item in items}).prepare()
     except CycleError:
-        raise invalid("requests", "depend on each other in a circle") from None
+        raise invalid("requests", "depend on each other in a cycle") from None
     return items
 
 
@@ -59,7 +59,7 @@ def _item(request: Any, at: str) -> Item:
     request = {**request, "id": _named(request.get("id"))}
     for name in ("id", "method", "url"):
         if not isinstance(request.get(name), str) or not request[name]:
-            raise invalid(f"{at}.{name}", "has to be a string that is not empty")
+            raise invalid(f"{at}.{name}", "has to be a non-empty string")
     if "://" in request["url"]:
         raise invalid(f"{at}.url", "has to be relative to the version, such as /deviceManagement/…")
     headers = {} if request.get("headers") is None else request["headers"]
@@ -69,7 +69,7 @@ def _item(request: Any, at: str) -> Item:
         raise invalid(f"{at}.headers", "has to be a JSON object of strings")
     headers = {name.lower(): value for name, value in headers.items()}
     if "authorization" in headers:
-        raise invalid(f"{at}.headers", "may not have Authorization: the batch's own counts")
+        raise invalid(f"{at}.headers", "may not have Authorization: that of the batch counts")
     if after is None or not all(isinstance(one, str) for one in after):
         raise invalid(f"{at}.dependsOn", "has to be a list of ids")
     url = "/" + request["url"].lstrip("/")

@@ -66,5 +66,5 @@ def _decoded(encoding: str, data: bytes, limit: int) -> bytes:
     if len(decoded) > limit:
         raise too_large(limit)
     if not stream.eof or stream.unused_data:
-        raise invalid("body", f"is no whole {encoding} stream", Reason.MESSAGE_MALFORMED)
+        raise invalid("body", f"is not a complete {encoding} stream", Reason.MESSAGE_MALFORMED)
     return decoded

@@ -41,7 +41,7 @@ from gateway.doors.rest_routes import Route, not_allowed, template_of
 from gateway.doors.tls import Certificates
 from gateway.doors.together import Together
 from gateway.errors import GatewayError, Reason, invalid
-from gateway.graph.tree import Place, Tree
+from gateway.graph.tree import ReadPath, Tree
 from gateway.operations import READ_THROUGH, Operation
 from gateway.worker import Worker
 
@@ -161,7 +161,7 @@ class RestDoor:
         path, query = split(incoming.target)
         counted = COUNT.fullmatch(path)
         route = leading(incoming.method, counted[1] if counted else path, query, self._tree)
-        if isinstance(route, Place):
+        if isinstance(route, ReadPath):
             return await self._pass_on(incoming, route, beta=path.lower().startswith("/beta/"))
         if counted:
             return await self._count(incoming, route)
@@ -196,7 +196,7 @@ class RestDoor:
                 return with_record(RestAnswer(200, {}, count), call)
             message.page_token = found.next_page_token
 
-    async def _pass_on(self, incoming: Incoming, place: Place, *, beta: bool) -> RestAnswer | web.StreamResponse:
+    async def _pass_on(self, incoming: Incoming, place: ReadPath, *, beta: bool) -> RestAnswer | web.StreamResponse:
         record, http = Record(), incoming.http
         sink = HttpSink(http, record, self._cors.headers(http)) if http is not None else KeptSink()
         read = read_of(place, beta, incoming.headers, incoming.root, sink, incoming.bodiless)

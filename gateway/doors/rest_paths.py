@@ -10,7 +10,7 @@ from gateway.doors.rest_http import split
 from gateway.doors.rest_requests import Headers
 from gateway.doors.rest_routes import ROUTES, Route, not_allowed, route_of, template_of
 from gateway.errors import GatewayError, Reason
-from gateway.graph.tree import KEY, OPTIONS, Place, Tree, nothing_here
+from gateway.graph.tree import KEY, OPTIONS, ReadPath, Tree, nothing_here
 
 VERSION = re.compile(r"/(v1\.0|beta)(/|$)", re.IGNORECASE)
 DEFAULT_VERSION = "/v1.0"
@@ -57,7 +57,7 @@ def versioned(path: str) -> str:
     return path if VERSION.match(path) or template_of(path) else f"{DEFAULT_VERSION}{path}"
 
 
-def leading(method: str, path: str, query: str, tree: Tree) -> Route | Place:
+def leading(method: str, path: str, query: str, tree: Tree) -> Route | ReadPath:
     """Where a request leads. Raises ROUTE_UNKNOWN and METHOD_NOT_ALLOWED, which say what is served, and INVALID_FIELD."""
     refusal: GatewayError | None = None
     route: Route | None = None

@@ -12,7 +12,7 @@ from gateway.doors.rest_answers import RestAnswer, told_of
 from gateway.doors.rest_http import accepts_gzip
 from gateway.doors.rest_requests import Headers
 from gateway.errors import GatewayError, Reason, invalid
-from gateway.graph.tree import COUNT, Place
+from gateway.graph.tree import COUNT, ReadPath
 
 # What one item of a batch may hold in memory: there are twenty of them.
 ITEM_BYTES = 2 << 20
@@ -21,7 +21,7 @@ PRINTABLE = re.compile(r"[ -~]*")
 OURS = re.compile(r"\s*(wait|return|respond-async|handling)\b", re.IGNORECASE)
 
 
-def read_of(place: Place, beta: bool, headers: Headers, root: str, sink: "HttpSink | KeptSink", bodiless: bool) -> Read:
+def read_of(place: ReadPath, beta: bool, headers: Headers, root: str, sink: "HttpSink | KeptSink", bodiless: bool) -> Read:
     """What is passed on. Raises INVALID_FIELD for headers that cannot be."""
     path = f"/{'beta' if beta else 'v1.0'}{place.path}{'?' if place.query else ''}{place.query}"
     passed = _passed(headers) | ({"Accept": "*/*"} if place.pattern.endswith(COUNT) else {})
@@ -99,7 +99,7 @@ class KeptSink:
         if len(self._body) > ITEM_BYTES:
             raise GatewayError(
                 Reason.GRAPH_ANSWER_UNREADABLE,
-                f"The answer is over {ITEM_BYTES} bytes, too large for a batch: ask for it alone.",
+                f"The answer is over {ITEM_BYTES} bytes, too large for a batch: request it separately.",
             )
 
     async def ended(self) -> RestAnswer:
@@ -107,5 +107,5 @@ class KeptSink:
         try:
             body = json.loads(self._body) if self._body.strip() else None
         except ValueError:
-            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph's answer is no JSON.") from None
+            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "Graph's answer is not JSON.") from None
         return RestAnswer(self._status, self._headers, body)

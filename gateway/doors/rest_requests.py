@@ -64,7 +64,7 @@ def message_of(route: Route, query: str, headers: Headers, json: Any) -> Message
     except ODataError as exc:
         raise invalid(exc.at or "body", exc.rule) from exc
     except UnicodeEncodeError:
-        raise invalid("request", "has a character that is none: half a surrogate pair", Reason.MESSAGE_MALFORMED) from None
+        raise invalid("request", "has half of a surrogate pair, which is not a character", Reason.MESSAGE_MALFORMED) from None
     if not route.beta:
         _keep_filters(message)
     return message

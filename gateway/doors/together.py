@@ -49,7 +49,7 @@ class Together:
         """What one worker answers. Raises INVALID_FIELD where there is no such one."""
         living = sorted(path.stem for path in self._worker.socket_of("*").parent.glob("*.sock"))
         if number not in living:
-            raise invalid("worker", f"has to be the number of one that lives: {', '.join(living)}")
+            raise invalid("worker", f"has to be the number of a running worker: {', '.join(living)}")
         return (await self._get(number, target)).decode()
 
     async def _ask(self, target: str) -> list[Any]:

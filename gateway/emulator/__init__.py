@@ -1,9 +1,8 @@
-"""A look-alike of Entra, Graph and Intune for tests and demos: volatile, strict, and nastier than the real ones.
+"""An emulator of Entra, Graph and Intune for tests and demos: in memory, and stricter than the real services.
 
-An independent witness: it imports nothing else of `gateway`, and follows docs/graph.md (named "facts" here). Start
-with `server`; `entra` gives tokens, `graph` answers requests out of `intune`, `control` is the tests' way in, `unconfirmed`
-lists what no witness confirms.
-"""
+It is an independent witness: it imports nothing else from `gateway`, and follows docs/graph.md (called "facts" here). Start
+reading at `server`. `entra` issues tokens, `graph` answers requests from the state in `intune`, `control` lets tests interfere,
+and `unconfirmed` lists behaviour that no source confirms."""
 
 from gateway.emulator.server import Emulator
 

@@ -1,5 +1,5 @@
-"""Requests to Microsoft Graph: whom (clouds), how often (retries), what its errors mean (graph_errors), over what (transports).
+"""Requests to Microsoft Graph: the addresses (clouds), retries, the meaning of errors (graph_errors), the HTTP clients
+(transports), the quota, and reads that are passed on (read_through, tree, links).
 
-Promises: nothing is sent past the caller's deadline; a write is sent again only where Graph cannot have carried it out;
-no body of Graph's gets out of here but as the parsed answer of a success.
-"""
+Promises: nothing is sent after the caller's deadline; a write is sent again only if Graph certainly did not carry it out; no
+body of an error from Graph leaves this room, except in a read that is passed on."""

@@ -1,4 +1,4 @@
-"""One tenant's Graph: token, request, faults, retries within the deadline."""
+"""One tenant's Graph: requests with token and quota, retries within the deadline, errors."""
 
 import asyncio
 import random
@@ -36,7 +36,8 @@ ERROR_BYTES = 64 << 10
 
 @dataclass(eq=False)
 class Permit:
-    """What a write needs besides its body, so that nothing has to be waited for when it is sent; good for one."""
+    """What a write needs beside its body (turns and a token), taken in advance so that nothing waits when it is sent. Usable
+    once."""
 
     token: str = field(repr=False)
     is_spent: bool = False
@@ -44,7 +45,7 @@ class Permit:
 
 @dataclass(frozen=True)
 class GraphAnswer:
-    """A success of Graph: HTTP status and the JSON body, None where it was empty."""
+    """A success of Graph: HTTP status and the JSON body, None if it was empty."""
 
     status: int
     json: Any
@@ -53,7 +54,7 @@ class GraphAnswer:
 class GraphClient:
     """Sends requests to one tenant's Graph at `root` (such as https://graph.microsoft.com). tenant: its name, for metrics.
 
-    Reads take their turn in the quota when they are sent; a write has had both of its turns before (see `permit`).
+    A read takes its turn in the quota when it is sent; a write has taken both of its turns before (see `permit`).
     """
 
     def __init__(
@@ -72,12 +73,12 @@ class GraphClient:
         self._max_attempts, self._jitter = max_attempts, jitter
 
     async def token(self) -> str:
-        """The token that requests are sent with. Raises GatewayError."""
+        """The token for requests. Raises GatewayError."""
         return await self._tokens.token()
 
     @asynccontextmanager
     async def permit(self, deadline: float, bid: Bid, *, urgent: bool = False) -> AsyncIterator[Permit]:
-        """Waits for all that a write waits for: its turns in the quota and a token. What the block does not use is given back.
+        """Waits for all that a write needs: its turns in the quota and a token. What the block does not use is given back.
         urgent: before all others. Raises GatewayError."""
         writes, requests = self.quota.writes, self.quota.requests
         await writes.take(deadline, bid, urgent=urgent)
@@ -96,10 +97,11 @@ class GraphClient:
                 requests.give_back()
 
     async def post(self, path: str, body: bytes, permit: Permit, client_request_id: str, record: Record) -> GraphAnswer:
-        """Sends a write at once, and once: what would have to wait is raised, with Graph's own retry_after if it gave one.
+        """Sends a write once and immediately. If it had to wait, it raises instead, with Graph's own retry_after if there is
+        one: the set that it carries would be stale.
 
-        Raises GatewayError: OUTCOME_UNKNOWN where Graph may have carried it out, or may yet; GRAPH_TOKEN_REFUSED once a token
-        was dropped, so that the next permit has another.
+        Raises GatewayError: OUTCOME_UNKNOWN if Graph may have carried it out or may still do so; GRAPH_TOKEN_REFUSED after the
+        token was dropped, so that the next permit has another.
         """
         own = {"Authorization": f"Bearer {permit.token}", "client-request-id": client_request_id}
         request = Request("POST", self.root + path, {**HEADERS, **own}, body, urgent=True)
@@ -126,12 +128,12 @@ class GraphClient:
         bid: Bid | None = None,
         body: bytes | None = None,
     ) -> GraphAnswer:
-        """Asks until Graph answers, as retries.again allows, and not past `deadline` (event loop's clock).
+        """Reads, with retries as retries.again allows, until Graph answers or `deadline` (event loop's clock) passes.
 
-        path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each try, from when it
-        is sent. urgent: what a write needs, before callers' reads in the quota and apart from them on the wire. bid: of those
-        who share it, closed before anything is sent; the record's caller otherwise. body: JSON of a POST that only asks.
-        Raises GatewayError.
+        path: from the version on (`/beta/…`), or an `@odata.nextLink` of this root. timeout: seconds for each attempt, from
+        when it is sent. urgent: the read is needed by a write: it goes before callers' reads in the quota, and uses other
+        connections. bid: of all readers that share it, closed before anything is sent; by default of the record's caller. body:
+        JSON of a POST that only reads. Raises GatewayError.
         """
         url = self.root + path if path.startswith("/") else self._followed(path)
 
@@ -148,8 +150,8 @@ class GraphClient:
     async def stream(
         self, path: str, headers: Mapping[str, str], *, deadline: float, record: Record
     ) -> AsyncIterator[Streamed]:
-        """As `get`, for an answer that is passed on: a success, or an error that says what is wrong with the request. headers:
-        beside those that every request has. Raises GatewayError for every other answer."""
+        """As `get`, for an answer that is passed on: a success, or an error about the request itself. headers: in addition to
+        those that every request has. Raises GatewayError for every other answer."""
         async with AsyncExitStack() as stack:
 
             async def send(token: str, left: float, fresh: bool) -> tuple[Tried, GraphAnswer | Streamed | GatewayError]:  # noqa: ARG001 - a stream takes whatever connection there is
@@ -274,12 +276,12 @@ def _read(response: Response, writes: bool) -> GraphAnswer | GatewayError:
         return GraphAnswer(response.status, loads(response.body) if response.body.strip() else None)
     except (ValueError, RecursionError):
         reason = Reason.OUTCOME_UNKNOWN if writes else Reason.GRAPH_ANSWER_UNREADABLE
-        return GatewayError(reason, "Graph's answer is no JSON.", metadata={"graph_status": str(response.status)})
+        return GatewayError(reason, "Graph's answer is not JSON.", metadata={"graph_status": str(response.status)})
 
 
 def _may_have_acted(response: Response) -> bool:
-    """Who says when to come back (503 with Retry-After) has put the request off; any other 5xx, and a time-out (408), may come
-    from a front that had passed it on."""
+    """Whether Graph may have acted. A 503 with Retry-After has postponed the request; any other 5xx, and a 408, may come from a
+    front end that had already passed it on."""
     put_off = response.status == 503 and "retry-after" in response.headers
     return response.status == 408 or (response.status >= 500 and not put_off)
 

@@ -44,7 +44,7 @@ class Links:
         if not parts.scheme and not parts.netloc and not link.startswith(("/", "\\")):
             return link
         if (parts.scheme, parts.netloc.lower()) != (graph.scheme, graph.netloc.lower()) or not VERSIONED.match(parts.path):
-            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "A link in Graph's answer leads to another place.")
+            raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "A link in Graph's answer leads to another host or path.")
         after = link[len(f"{parts.scheme}://{parts.netloc}") :]
         return f"{self._here}{after}{self._marked(after)}"
 

@@ -1,4 +1,4 @@
-"""When a request may be sent again, and after how long. Pure: values in, a value out; `client` acts on it."""
+"""Whether and when a request may be sent again. Pure; `client` acts on the result."""
 
 import math
 import re
@@ -20,8 +20,8 @@ class Again(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """How one try ended: an HTTP status, or None where no whole answer came; then `sent` says whether Graph may have
-    heard of it. retry_after: seconds, as Graph asked."""
+    """How an attempt ended: an HTTP status, or None if no whole answer came; then `sent` says whether Graph may have received
+    it. retry_after: seconds, as Graph asked."""
 
     status: int | None
     sent: bool = True
@@ -29,10 +29,10 @@ class Tried(NamedTuple):
 
 
 def again(tried: Tried, attempt: int, jitter: float) -> Again | None:
-    """Whether a read may be repeated. attempt: 1 for the first. jitter: in [0, 1). None: it may not.
+    """Whether a read may be retried. attempt: 1 for the first. jitter: in [0, 1). None: it may not.
 
-    429; 5xx, after which a new connection may reach another replica; answers that were lost. A write is its sender's to repeat:
-    what had to wait is stale.
+    Retried are 429; 5xx, on a new connection, which may reach another replica; and lost answers. Writes are not retried here: a
+    set that had to wait is stale, so the writer reads anew.
     """
     if tried.status is not None and tried.status != 429 and tried.status < 500:
         return None
@@ -41,13 +41,13 @@ def again(tried: Tried, attempt: int, jitter: float) -> Again | None:
 
 
 def backoff(attempt: int, jitter: float) -> float:
-    """Exponential with jitter: between half of and the whole of 0.5 s, 1 s, 2 s, … up to 20 s."""
+    """Exponential backoff with jitter: between half of and the whole of 0.5 s, 1 s, 2 s, … up to 20 s."""
     return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10)) * (1 + jitter) / 2
 
 
 def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds from a Retry-After header: seconds, decimal seconds (`2.128`) or an HTTP date; None if it says neither. now: by
-    the clock of who sent it."""
+    """Seconds from a Retry-After header: seconds, decimal seconds (`2.128`) or an HTTP date; None if it is none of these. now:
+    by the sender's clock."""
     if value is None:
         return None
     if DECIMAL.fullmatch(value.strip()):

@@ -58,7 +58,7 @@ LONGEST = 8192
 
 
 @dataclass(frozen=True)
-class Place:
+class ReadPath:
     """Where a read leads. path: for Graph, from behind the version on. pattern: that with `{id}` for keys. kind: the first
     resource, such as `groups`. policy: the id of a compliance policy, or empty. shows: whether the answer may have a policy's
     assignments."""
@@ -77,7 +77,7 @@ class Tree:
     def __init__(self, more: Iterable[str] = ()) -> None:
         self.patterns: Mapping[str, str] = {pattern.lower(): pattern for pattern in (*BUILT_IN, *more)}
 
-    def find(self, path: str, query: str) -> Place | None:
+    def find(self, path: str, query: str) -> ReadPath | None:
         """Where this leads; None where there is nothing. path: as sent, from behind the version on, with a slash first. Raises
         INVALID_FIELD for options that are not passed on."""
         segments = _segments(path)
@@ -93,7 +93,7 @@ class Tree:
         policy = segments[2].lower() if pattern.startswith(f"{COMPLIANCE}/{KEY}") else ""
         kind = names[1] if names[0] in SINGLETONS and len(names) > 1 else names[0]
         shows = shows or "assignments" in names
-        return Place(f"/{written}", pattern, kind, policy, options, shows)
+        return ReadPath(f"/{written}", pattern, kind, policy, options, shows)
 
     def _options(self, pattern: str, query: str) -> tuple[str, bool]:
         """The options as they go to Graph, and whether they ask for assignments."""
@@ -105,12 +105,14 @@ class Tree:
             sent, _, value = part.partition("=")
             name = unquote(sent).lower()
             if name not in OPTIONS:
-                raise invalid(cut_name(unquote(sent)), f"is no query option that is passed on; these are {', '.join(OPTIONS)}")
+                raise invalid(
+                    cut_name(unquote(sent)), f"is not a query option that is passed on; those are {', '.join(OPTIONS)}"
+                )
             if name in seen:
                 raise invalid(name, "may be given once")
             value = quote(value, safe="%!$'()*+,:@/?=")
             if not VALUE.fullmatch(value):
-                raise invalid(name, "has a % that begins no escape")
+                raise invalid(name, "has a % that is not part of an escape")
             seen[name] = value
             if name == "$expand":
                 shows = self._check_expand(pattern, unquote_plus(value)) or shows
@@ -124,12 +126,12 @@ class Tree:
             name, _, inner = part.partition("(")
             below = f"{whole}/{name.strip()}"
             if not NAME.fullmatch(name.strip()) or below.lower() not in self.patterns or (inner and not inner.endswith(")")):
-                raise invalid("$expand", f"{cut_name(name.strip())} is not in what is read through")
+                raise invalid("$expand", f"{cut_name(name.strip())} cannot be read through the gateway")
             shows = shows or name.strip().lower() == "assignments"
             for option in _split(inner[:-1], ";"):
                 key, _, value = option.strip().partition("=")
                 if key.lower() not in OPTIONS or key.lower() == "$skiptoken":
-                    raise invalid("$expand", f"{cut_name(key)} is no option that is passed on")
+                    raise invalid("$expand", f"{cut_name(key)} is not an option that is passed on")
                 if key.lower() == "$expand":
                     shows = self._check_expand(below, value) or shows
         return shows
@@ -146,7 +148,7 @@ def cut_name(text: str) -> str:
 
 def nothing_here(tree: Tree, writes: Sequence[str], method: str) -> GatewayError:
     """The refusal of a path that leads nowhere."""
-    what = "Nothing is written here but" if method not in ("GET", "HEAD") else "There is nothing at this path. Served are"
+    what = "The only writes are" if method not in ("GET", "HEAD") else "There is nothing at this path. Served are"
     return GatewayError(Reason.ROUTE_UNKNOWN, f"{what} {', '.join(writes)}; read through: {served(tree.patterns.values())}.")
 
 

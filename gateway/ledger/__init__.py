@@ -1,14 +1,14 @@
-"""The durable record of every write: the intent before Graph hears of it, the outcome after. One table serves idempotency,
-audit and recovery (docs/design.md §7). Beside it stand the revisions of policies and the leases to write them.
+"""The durable record of every write: its intent before anything is sent to Graph, its outcome after. One table serves
+idempotency, audit and recovery (docs/design.md §7); other tables have the revisions of policies and the leases to write them.
 
-    ledger        what a ledger has to do: the Protocols
-    sql_ledger    the built-in one: SQLite or PostgreSQL through SQLAlchemy; commits together what has gathered
-    store         its blocking half: jobs, a transaction at a time
+    ledger        the Protocols that a ledger implements
+    sql_ledger    the built-in ledger: SQLite or PostgreSQL through SQLAlchemy; commits queued jobs together
+    store         its blocking half: carries out jobs, a transaction at a time
     policy_jobs   jobs on a policy's lease and revisions
-    leases        who may write a policy; pure
+    leases        the rule that says who may write a policy; pure
     evidence      how the state of a revision may change; pure
-    databases     what differs between the two
+    databases     the differences between SQLite and PostgreSQL
     schema        the tables; migrations/ has their versions (Alembic)
-    statements    what is asked of the entries; revisions: of leases and revisions; expiry: what is forgotten
-    chain         the hash chain over finished entries; seals: its head, signed; replays: whether an answer is genuine
+    statements    SQL for entries; revisions: for leases and revisions; expiry: for what is deleted
+    chain         the hash chain over finished entries; seals: its signed head; replays: whether a stored answer is genuine
 """

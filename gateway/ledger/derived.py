@@ -46,7 +46,7 @@ class Verifiable(Protocol):
         ...
 
 
-def faults(connection: sa.Connection) -> Iterator[str]:
+def discrepancies(connection: sa.Connection) -> Iterator[str]:
     """A line each."""
     yield from _of_touches(connection)
     for row in connection.execute(WITHOUT_BASE):

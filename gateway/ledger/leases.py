@@ -1,20 +1,21 @@
-"""Who may write a policy: the rule of leases, with a line for those who wait. Pure; the database's clock and the numbers of
-the living gateways are given. A lease keeps gateways out of each other's way; that no stale write is written down is the
-work of the fence (see ledger.Revisions.write_down), not of the clock."""
+"""Which gateway may write a policy: the rule of leases, with a queue of those that wait. Pure; callers pass the database's
+clock and the numbers of the living gateways. A lease only keeps gateways from disturbing each other. What prevents a stale
+write is the fence (ledger.Revisions.write_down), which compares generations and trusts no clock."""
 
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Self
 
-# Who waits has to ask again within this time, or loses its place.
+# A waiting gateway has to ask again within this time, in seconds, or loses its place in the queue.
 FRESH_S = 1.0
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A policy's lease. owner: the gateway that holds it, 0 for none; generation: how often it was granted; until: when it
-    passes; queue: who waits and when each asked last, in order of arrival; numbers: how many revisions the policy has had."""
+    """A policy's lease. owner: the gateway that holds it, 0 for none. generation: how often it was granted. until: when it
+    expires. queue: the waiting gateways and when each asked last, in order of arrival. numbers: how many revisions the policy
+    has had."""
 
     owner: int = 0
     generation: int = 0
@@ -23,12 +24,11 @@ class Lease:
     numbers: int = 0
 
     def asked(self, me: int, now: float, length_s: float, living: Callable[[], Collection[int]]) -> tuple[Self, bool]:
-        """After gateway `me` asked for it, and whether it was granted. living: asked only where somebody else is concerned.
+        """The lease after gateway `me` asked for it, and whether it was granted. living: called only if other gateways matter.
 
-        Granted to the first in line who is alive and asked lately, if it is free: nobody holds it, or its holder is the one
-        who asks (and thereby lets go of it), is not alive, or is late. Whoever lets go and asks again comes after those who
-        wait.
-        """
+        A free lease is granted to the first gateway in the queue that is alive and asked lately. It is free if nobody holds it,
+        or if its holder is `me` (which thereby releases it), is not alive, or is late. A gateway that releases it and asks
+        again is behind those that wait."""
         others = {self.owner, *(who for who, _ in self.queue)} - {0, me}
         alive = {me, *living()} if others else {me}
         line = [(who, at) for who, at in self.queue if who in alive and 0 <= now - at <= FRESH_S]
@@ -42,16 +42,16 @@ class Lease:
         return granted, True
 
     def renewed(self, me: int, generation: int, now: float, length_s: float) -> tuple[Self, bool]:
-        """With a longer life, if it is `me`'s still. A late one is, as long as nobody else took it."""
+        """The lease extended, and whether `me` still holds it. An expired lease is still held until another gateway gets it."""
         ours = self.held_by(me, generation)
         return (replace(self, until=now + length_s) if ours else self), ours
 
     def released(self, me: int, generation: int) -> Self:
-        """Free, if it was `me`'s."""
+        """The lease without an owner, if `me` held it."""
         return replace(self, owner=0, until=0.0) if self.held_by(me, generation) else self
 
     def held_by(self, me: int, generation: int) -> bool:
-        """The fence."""
+        """Whether `me` holds it under this generation: the fence."""
         return (self.owner, self.generation) == (me, generation)
 
 

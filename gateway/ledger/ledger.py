@@ -1,5 +1,5 @@
-"""What a ledger has to do. Plug-ins register in the entry-point group `compliance_gateway.ledgers`; they are made with the
-section [ledger] of the configuration and have to pass gateway.testing.ledger_contract."""
+"""The Protocols of a ledger. Plug-ins register in the entry-point group `compliance_gateway.ledgers`. They are constructed with
+the section [ledger] of the configuration, and have to pass gateway.testing.ledger_contract."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,16 +13,16 @@ from gateway.stake import Granted, Stake
 
 
 class LedgerError(Exception):
-    """The ledger cannot be used as it is configured; the text says why."""
+    """The ledger cannot be used as configured; the message says why."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The answer to a claim, with the entry that holds the request id.
+    """The answer to a claim, with the entry that holds the request ID.
 
-    new: it is ours, and nothing was done for it. running: a gateway works on it. done: carried out; entry.answer is what
-    was answered. uncertain: it is ours now, and somebody may have carried it out; entry.sent is what was sent. forged: carried
-    out, and what is kept of it is not what was written down; nobody is to be answered with it.
+    new: this gateway holds the claim, and nothing was done for it. running: a gateway is working on it. done: carried out;
+    entry.answer is the answer. uncertain: this gateway holds the claim now, and somebody may have carried it out; entry.sent is
+    what was sent. forged: carried out, but the entry was changed in the database; no caller may be answered with it.
     """
 
     answer: Literal["new", "running", "done", "uncertain", "forged"]
@@ -31,13 +31,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Query:
-    """Which entries to find; what is None or empty says nothing. All that is said has to hold.
+    """Which entries to find. All fields that are neither None nor empty have to match.
 
-    target: a part of the target or of the assignment's id, in what was asked for. touched: whose row was changed: the kind of
-    target, its id or the beginning of it (4 letters or more), or both, as `group 0b1c2d3e`; how: what became of that row.
-    since, until: of began_at, as entries tell the time; since is included. any_id: any of an entry's ids. after: positions in
-    the chain beyond this one. newest: at most so many.
-    """
+    target: a part of the requested target or of the assignment's ID. touched: the target whose row was changed: its kind, its
+    ID or the beginning of it (at least 4 characters), or both, as `group 0b1c2d3e`; how: what happened to that row. since,
+    until: bounds of began_at, in the format of entries; since is inclusive. any_id: any of an entry's IDs. after: only
+    positions in the chain after this one. newest: the most entries to return."""
 
     caller: str = ""
     tenant: str = ""
@@ -59,18 +58,17 @@ class Query:
 
 @dataclass(frozen=True)
 class Ends:
-    """The ends of the chain: position and hash of the entry before the first that is kept, and of the last."""
+    """The ends of the chain, as (position, hash). tail: of the entry before the oldest kept one. head: of the newest."""
 
     tail: tuple[int, str]
     head: tuple[int, str]
 
 
 class Ledger(Protocol):
-    """The gateway's side. claim, update and take_over raise LEDGER_UNAVAILABLE where nothing can be written down.
+    """The entries, for the gateway. claim, update and take_over raise LEDGER_UNAVAILABLE if nothing can be written.
 
-    up: whether it can, as far as is known. fault: why not, empty while it can. secret: 32 random bytes, the same for every
-    gateway of these records, kept with them and told to no caller; empty until it was up once.
-    """
+    up: whether the ledger can be written to, as far as is known. fault: why not; empty while up. secret: 32 random bytes,
+    stored in the ledger, the same for all its gateways, and never shown to callers; empty until the ledger was up once."""
 
     @property
     def up(self) -> bool: ...
@@ -82,87 +80,85 @@ class Ledger(Protocol):
     def secret(self) -> bytes: ...
 
     async def claim(self, entry: Entry) -> Claim:
-        """Writes the intent down, unless the entry's claim is taken.
+        """Records the intent of a write, unless the entry's claim is taken.
 
-        A claim whose entry has another digest is answered as it is, and never taken over.
-        """
+        If the claim's entry has another digest (another request with the same ID), it is returned as it is and never taken
+        over."""
         ...
 
     async def update(self, entries: Sequence[Entry]) -> set[str]:
-        """Writes down what is new in entries that this ledger claimed, and whole ones that no one did. The ids that were ours.
+        """Records changes of entries that this gateway claimed, and new entries that need no claim. Returns the IDs of the
+        entries that were recorded.
 
-        What another gateway has taken over stays as it is, unless it belongs to a revision of ours: whoever sent a write knows
-        best what came of it. An entry that does not say its revision keeps the one that is written down. Where the ledger is
-        down, running entries raise; finished and uncertain ones of ours are kept and written down later, new ones are dropped,
-        and neither are among the ids: an outcome that is not written down is not to be answered.
-        """
+        An entry that another gateway has taken over stays as it is, unless it belongs to a revision of this gateway: the sender
+        of a write knows its outcome best. An entry without a revision keeps the recorded one. While the ledger is down, running
+        entries raise LEDGER_UNAVAILABLE; finished and uncertain ones are kept in memory and recorded later, new ones are
+        dropped. Neither are among the returned IDs: an outcome that is not recorded must not be answered."""
         ...
 
     async def take_over(self) -> list[Entry]:
-        """Unfinished entries on which no living gateway works; from now on they are ours."""
+        """Takes over the unfinished entries on which no living gateway works, and returns them."""
         ...
 
 
 class Leases(Protocol):
-    """Which gateway may write a policy. All raise LEDGER_UNAVAILABLE; then nothing is known to have come about."""
+    """Which gateway may write a policy. All methods raise LEDGER_UNAVAILABLE; then it is unknown whether they had an effect."""
 
     async def acquire(self, policy: PolicyName, after: int = 0) -> Grant | None:
-        """The right to write the policy, with all unsettled revisions; those numbered up to `after` without their bodies.
+        """Grants the lease of the policy, with all unsettled revisions; those numbered up to `after` come without their bodies.
 
-        None: another living gateway holds it or is before us in line. We are in line from now on, as long as we ask again
-        at least every leases.FRESH_S. Whoever asks for what it holds lets go of it first.
-        """
+        None: another living gateway holds it or is ahead in the queue. The caller is then in the queue, as long as it asks
+        again at least every leases.FRESH_S. A gateway that asks for a lease that it holds releases it first."""
         ...
 
     async def renew(self, policy: PolicyName, generation: int) -> bool:
-        """Holds it for another `lease_s` from now. False: it is not ours any more."""
+        """Extends the lease to `lease_s` from now. False: this gateway no longer holds it."""
         ...
 
     async def release(self, policy: PolicyName, generation: int) -> None:
-        """Lets go of it. Does nothing where it is not ours any more."""
+        """Releases the lease. Does nothing if this gateway no longer holds it."""
         ...
 
 
 class Revisions(Protocol):
-    """What we know of a policy. All raise LEDGER_UNAVAILABLE; then nothing is known to have come about."""
+    """The revisions of policies, for the writers. All methods raise LEDGER_UNAVAILABLE; then it is unknown whether they had an
+    effect."""
 
     async def write_down(
         self, policy: PolicyName, revision: Revision, entries: Sequence[Entry], repaired: Collection[int] = ()
     ) -> tuple[int, set[str]]:
-        """Before a write is sent: the revision under a new number, and its entries, which get that number, as `update` does.
-        The number and the ids of the entries.
+        """Records, before a write is sent, the revision under a new number, and its entries with that number, as `update` does.
+        Returns the number and the IDs of the entries.
 
-        The fence is here: raises LEASE_LOST where somebody else was granted the policy since `revision.generation`, however
-        long ago ours should have passed. Where some entries are not ours (see `update`), nothing is written, and the
-        answer is 0 and the ids that are. repaired: numbers of earlier revisions which this one restores; their entries say
-        so from now on. owner and the moments of the revision are the ledger's to say.
-        Of `changes` it keeps nothing: what a repair did is written down when it took effect, as `conclude` says.
-        """
+        This is the fence: it raises LEASE_LOST if another gateway was granted the lease since `revision.generation`, whatever
+        the clocks say. If some entries belong to another gateway (see `update`), nothing is recorded, and it returns 0 and the
+        IDs of the others. repaired: numbers of earlier revisions that this one restores; their entries are marked as repaired.
+        The ledger sets owner and times of the revision. `revision.changes` is not recorded here: what a repair changed is
+        recorded once it took effect, see `conclude`."""
         ...
 
     async def conclude(
         self, policy: PolicyName, generation: int, changes: Sequence[Change], foreign: Sequence[Revision] = ()
     ) -> list[int]:
-        """What became of revisions, and what others were seen to do: the numbers that `foreign` got.
+        """Records what became of revisions, and the changes by others. Returns the numbers of the `foreign` revisions.
 
-        generation: of the lease under which was looked. Raises LEASE_LOST where somebody else was granted the policy since, and
-        may have written what those looks were not judged by, or where somebody has acknowledged a write that they were judged
-        without: then only what Graph answered is written down. Changes that
-        evidence does not allow (see ledger.evidence) are left out, as are those of settled revisions.
+        generation: of the lease under which the policy was read. Raises LEASE_LOST if another gateway was granted the lease
+        since, and may have written what those looks were not judged by, or if it has acknowledged a write that they were judged
+        without: then only what Graph answered is recorded. Changes that the evidence does not allow (see ledger.evidence), and
+        changes of settled revisions, are left out.
 
-        What others did, and a repair when it is first known to have taken effect, is an entry of its own too, if its `changes`
-        are said (see ledger.notes).
-        """
+        A change by others, and a repair once it is known to have taken effect, also becomes an entry, if its `changes` are
+        given (see ledger.notes)."""
         ...
 
     async def recall(self, policy: PolicyName, number: int) -> Revision | None:
-        """How far a revision has come, settled ones too, and the set before it; None where it is not kept any more."""
+        """The state of a revision, also of a settled one, and the set before it; None if it is no longer kept."""
         ...
 
 
 class History(Protocol):
-    """What was done to a policy: its revisions that took effect, or may have. All raise LEDGER_UNAVAILABLE; none waits for what
-    is being written, or holds it up."""
+    """The history of a policy: its revisions that took effect, or may have. All methods raise LEDGER_UNAVAILABLE; they neither
+    wait for writes to the ledger nor block them."""
 
     async def page(
         self,
@@ -173,79 +169,79 @@ class History(Protocol):
         since: float | None = None,
         until: float | None = None,
     ) -> list[Kept]:
-        """At most so many, newest first, numbered below; of these kinds, all if none is said; written down since and before
-        until, in seconds since 1970."""
+        """At most `most` revisions, newest first, with numbers less than `below`; of these kinds, or of all if empty; recorded
+        from `since` and before `until`, in seconds since 1970."""
         ...
 
     async def kept(self, policy: PolicyName, number: int, *, whole: bool) -> Kept | None:
-        """One; None where it is not kept, or never took effect. whole: with its base."""
+        """One revision; None if it is no longer kept or never took effect. whole: with its base."""
         ...
 
     async def at(self, policy: PolicyName, moment: float) -> int | None:
-        """The number of the newest that was written down by then, in seconds since 1970; None before the first."""
+        """The number of the newest revision at that moment, in seconds since 1970; None before the first."""
         ...
 
     async def first(self, policy: PolicyName) -> int | None:
-        """The number of the oldest that is kept, whatever became of it. Where none is any more, that of the next one; None
-        where there never was one."""
+        """The number of the oldest kept revision, whatever its state. If none is kept any more, that of the next one to come;
+        None if there never was one."""
         ...
 
     async def entry(self, tenant: str, policy: str, entry_id: str) -> Entry | None:
-        """An entry of this policy, by its whole id, without `request`, `answer` and `sent`. None where there is none, and where
-        it is not what was written down."""
+        """An entry of this policy by its full ID, without `request`, `answer` and `sent`. None if there is none, or if it was
+        changed in the database."""
         ...
 
 
 class Rota(Protocol):
-    """Which policy is to be looked at next, for drift. Raises LEDGER_UNAVAILABLE."""
+    """Which policy the sweep for drift is to read next. Raises LEDGER_UNAVAILABLE."""
 
     async def due(self, tenant: str, every_s: float) -> PolicyName | None:
-        """Of the policies that were ever written, the one that was due longest ago, and not within `every_s` seconds. It is
-        given once: it was due now. None where there is none."""
+        """Of all policies that were ever written, the one whose last turn is longest ago, and at least `every_s` seconds.
+        Returning it counts as its turn. None if there is none."""
         ...
 
 
 class Shares(Protocol):
-    """How gateways of one ledger divide the quota.
+    """How the gateways of one ledger divide the quota.
 
-    is_shared: whether there may be several; where there is one, all is its own, and nobody asks.
+    is_shared: whether there may be several gateways. A single one has the whole quota, and does not call `share`.
     """
 
     @property
     def is_shared(self) -> bool: ...
 
     async def share(self, stakes: Sequence[Stake]) -> list[Granted]:
-        """What the gateway gets of each of these windows, until it asks again, about every half second. All that it and others
-        hold is no more than the window. Raises LEDGER_UNAVAILABLE."""
+        """Reports this gateway's stakes, about every half second, and returns its share of each window until the next call. The
+        shares of all gateways together never exceed the window. Raises LEDGER_UNAVAILABLE."""
         ...
 
 
 class Store(Ledger, Leases, Revisions, History, Rota, Shares, Protocol):
-    """All that a kind of ledger gives to a gateway."""
+    """All that a gateway needs of a ledger."""
 
     async def unsettled(self) -> list[PolicyName]:
-        """Policies that nobody watches: their newest unsettled revision of ours, of others where there is none, is of a
-        gateway that is not alive."""
+        """Policies that no gateway watches: the owner of their newest unsettled revision (of a foreign one, if there are only
+        such) is not alive."""
         ...
 
     async def start(self) -> None:
-        """Opens it. Raises LedgerError, but starts where it is merely down, and comes up by itself."""
+        """Opens the ledger. Raises LedgerError; if the ledger is merely down, it starts anyway and comes up later by itself."""
         ...
 
     async def close(self) -> None:
-        """Writes down what is kept, as far as it can, and lets go."""
+        """Records what is still in memory, as far as possible, and closes the ledger."""
         ...
 
 
 class EntryReader(Protocol):
-    """The auditor's side of the entries: reads, needs no start, blocks, raises LedgerError."""
+    """The entries, for an auditor. It only reads, needs no `start`, blocks, and raises LedgerError."""
 
     def probe(self) -> None:
-        """Whether a gateway could open it, or has it open: says nothing and changes nothing, or raises LedgerError."""
+        """Checks that a gateway could open the ledger, or has it open. Changes nothing; raises LedgerError if not."""
         ...
 
     def find(self, query: Query) -> Iterator[Entry]:
-        """Oldest first by began_at; with `after`, by position."""
+        """The matching entries, oldest first by began_at; with `after`, by position."""
         ...
 
     def ends(self) -> Ends:
@@ -253,12 +249,12 @@ class EntryReader(Protocol):
         ...
 
     def chained(self) -> AbstractContextManager[tuple[Ends, Iterator[Entry]]]:
-        """All that is kept of the chain at one moment, as chain.verify takes it."""
+        """The ends and all kept entries of the chain at one moment, as chain.verify takes them."""
         ...
 
 
 class HistoryReader(Protocol):
-    """The auditor's side of the revisions, in the same way."""
+    """The revisions, for an auditor, in the same way."""
 
     def revisions(
         self,
@@ -267,23 +263,23 @@ class HistoryReader(Protocol):
         set: str = "",  # noqa: A002
         newest: int | None = None,
     ) -> Iterator[Kept]:
-        """Those that took effect, newest first, at most so many; what is empty says nothing."""
+        """The revisions that took effect, newest first, at most `newest`. Empty arguments match all."""
         ...
 
     def revision(self, policy: PolicyName, number: int) -> Kept | None:
-        """One with its base; None where it is not kept, or never took effect."""
+        """One revision with its base; None if it is no longer kept or never took effect."""
         ...
 
     def policies_named(self, beginning: str, tenant: str = "") -> list[PolicyName]:
-        """Those that were ever written and whose id is this, or begins so, with 4 letters or more; some of them where there are
-        many. tenant: empty says nothing."""
+        """The policies that were ever written and whose ID is, or begins with, `beginning` (at least 4 characters); only some
+        if there are many. tenant: empty matches all."""
         ...
 
     def entries_named(self, beginning: str) -> list[Entry]:
-        """The one with this id; or those whose id begins so, with 4 letters or more, some of them where there are many. Without
+        """The entry with this ID, or those whose ID begins so (at least 4 characters; only some if there are many). Without
         `request`, `answer` and `sent`."""
         ...
 
 
 class LedgerReader(EntryReader, HistoryReader, Protocol):
-    """All that an auditor reads."""
+    """All that an auditor needs of a ledger."""

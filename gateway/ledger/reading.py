@@ -84,7 +84,7 @@ class SqlReader:
     def beside(self) -> Iterator[str]:
         """See derived.Verifiable."""
         with self._reading() as connection:
-            yield from derived.faults(connection)
+            yield from derived.discrepancies(connection)
 
     def revisions(self, tenant: str = "", policy: str = "", set: str = "", newest: int | None = None) -> Iterator[Kept]:  # noqa: A002
         with self._reading() as connection:

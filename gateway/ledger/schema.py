@@ -21,7 +21,7 @@ class Blob(sa.LargeBinary):
 
 
 # Text in the order of its bytes, so that an index finds what begins with something.
-InOrder = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+SortedText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def _partial_index(name: str, where: str, *columns: str) -> sa.Index:
@@ -69,7 +69,7 @@ touches = sa.Table(
     metadata,
     sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
-    *(sa.Column(name, InOrder, nullable=False) for name in ("kind", "name", "how")),
+    *(sa.Column(name, SortedText, nullable=False) for name in ("kind", "name", "how")),
     sa.Index("touches_kind", "kind", "position"),
     sa.Index("touches_name", "name", "position"),
     sqlite_with_rowid=False,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from gateway.ledger.databases import Database
 from gateway.ledger.schema import shares as table
-from gateway.ledger.shares import Row, Watched, granted
+from gateway.ledger.shares import ShareRow, Watched, granted
 from gateway.stake import Granted, Stake
 
 
@@ -35,9 +35,9 @@ def said(
     return answers
 
 
-def _is(row: Row) -> sa.ColumnElement[bool]:
+def _is(row: ShareRow) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.tenant == row.stake.tenant, table.c.window == row.stake.window, table.c.owner == row.owner)
 
 
-def _row(found: sa.Row[tuple[str, str, int, int, str]]) -> Row:
-    return Row(found.owner, found.beat, Stake(*json.loads(found.stake)))
+def _row(found: sa.Row[tuple[str, str, int, int, str]]) -> ShareRow:
+    return ShareRow(found.owner, found.beat, Stake(*json.loads(found.stake)))

@@ -24,7 +24,7 @@ LEAST = 0.01  # of the window: what a replica has that wants nothing, so that a 
 
 
 @dataclass(frozen=True)
-class Row:
+class ShareRow:
     """What the ledger has of one replica. beat: changes each time that it says something."""
 
     owner: int
@@ -32,7 +32,7 @@ class Row:
     stake: Stake
 
 
-def granted(me: int, mine: Stake, rows: Mapping[int, Row], of_the_gone: int = 0) -> tuple[Row, Granted]:
+def granted(me: int, mine: Stake, rows: Mapping[int, ShareRow], of_the_gone: int = 0) -> tuple[ShareRow, Granted]:
     """What the replica gets, and its row from now on. rows: of the replicas that live, by owner; its own may be there.
     of_the_gone: turns that others hold."""
     others = {owner: row.stake for owner, row in rows.items() if owner != me}
@@ -42,7 +42,7 @@ def granted(me: int, mine: Stake, rows: Mapping[int, Row], of_the_gone: int = 0)
     share = max(min(divided(limit, stakes)[me], free), 0)
     beat = rows[me].beat + 1 if me in rows else 1
     closed_s = max((stake.closed_s for stake in others.values()), default=0.0)
-    row = Row(me, beat, mine._replace(holds=max(mine.holds, share), alone=mine.alone // max(len(stakes), 2)))
+    row = ShareRow(me, beat, mine._replace(holds=max(mine.holds, share), alone=mine.alone // max(len(stakes), 2)))
     told = [one for stake in others.values() for one in stake.told]
     return row, Granted(share, _untold(limit), len(stakes), closed_s, _parts(me, stakes), told)
 
@@ -109,7 +109,9 @@ class Watched:
         self._seen: dict[tuple[str, str, int], tuple[tuple[int, bool], float]] = {}
         self._looked = -math.inf
 
-    def counting(self, rows: Iterable[Row], alive: Collection[int], now: float) -> tuple[dict[int, Row], int, list[Row]]:
+    def counting(
+        self, rows: Iterable[ShareRow], alive: Collection[int], now: float
+    ) -> tuple[dict[int, ShareRow], int, list[ShareRow]]:
         """Of the rows of one window: those of the living, by owner; how many turns others hold; and the rows that are over.
         alive: who has a connection."""
         if now > self._looked + LOOKS_S:

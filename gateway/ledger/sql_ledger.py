@@ -56,7 +56,7 @@ class SqlLedger(SqlReader):
         self._waiting: list[Job] = []
         self._owed: list[Entry] = []
         self._working: asyncio.Task[None] | None = None
-        self._tending: asyncio.Task[None] | None = None
+        self._maintenance: asyncio.Task[None] | None = None
 
     async def claim(self, entry: Entry) -> Claim:
         [claim] = await self._ask("claim", [entry])
@@ -133,14 +133,14 @@ class SqlLedger(SqlReader):
         except LedgerError:
             self._database.leave()
             raise
-        self._tending = asyncio.create_task(self._tend(), name="ledger")
+        self._maintenance = asyncio.create_task(self._maintain(), name="ledger")
 
     async def close(self) -> None:
         if self._working is not None:
             await self._working
-        if self._tending is not None:
-            self._tending.cancel()
-            await asyncio.wait([self._tending])
+        if self._maintenance is not None:
+            self._maintenance.cancel()
+            await asyncio.wait([self._maintenance])
         if self._owed:
             with contextlib.suppress(LedgerError):
                 await self._open()
@@ -183,7 +183,7 @@ class SqlLedger(SqlReader):
                     job.future.set_exception(unavailable())
             self._working = None
 
-    async def _tend(self) -> None:
+    async def _maintain(self) -> None:
         """Opens it anew when it is down; forgets, now and then, what is too old."""
         loop = asyncio.get_running_loop()
         expire_at = loop.time()

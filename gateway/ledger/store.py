@@ -1,4 +1,5 @@
-"""The blocking half of the SQL ledger: one connection, used by one thread."""
+"""The blocking half of the SQL ledger: one connection, used by one thread, so that transactions of this gateway never
+overlap."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,17 +19,17 @@ from gateway.ledger.policy_jobs import PolicyJobs, PolicyKind
 from gateway.ledger.shares import Watched
 
 JobKind = Literal["claim", "take_over", "write", "expire", "unwatched", "recall", "due", "share"] | PolicyKind
-Job = tuple[JobKind, Sequence[Any]]  # with its arguments; those of "claim" and "write" are entries
+Job = tuple[JobKind, Sequence[Any]]  # the kind and its arguments; those of "claim" and "write" are entries
 POLICY_KINDS = get_args(PolicyKind)
-# Rows of each kind that one transaction forgets: about 40 ms on two cores, for which other jobs wait.
+# The most rows of each kind that one transaction deletes: about 40 ms on two cores, during which other jobs wait.
 FORGOTTEN_AT_ONCE = 500
 DEADLOCKS = 3
 
 
 @dataclass(frozen=True)
 class Ages:
-    """How old things get. uncertain: before it is looked at again without a caller's asking. answers: and void revisions.
-    entries: None is for ever. revisions: those that are settled."""
+    """How long things are kept. uncertain: the age at which a write with an unknown outcome is looked into without a caller's
+    retry. answers: answers and void revisions. entries: None means for ever. revisions: settled ones."""
 
     uncertain: timedelta
     answers: timedelta
@@ -37,8 +38,8 @@ class Ages:
 
 
 class Store:
-    """me: the number of this gateway, once it is open. lease_s: how long a lease on a policy lives without being renewed.
-    secret: see Ledger."""
+    """me: the number of this gateway, once the store is open. lease_s: the life of a policy's lease without renewal, in
+    seconds. secret: see Ledger."""
 
     def __init__(self, database: Database, ages: Ages, lease_s: float = 15.0) -> None:
         self._database, self._ages, self._lease_s = database, ages, lease_s
@@ -49,7 +50,7 @@ class Store:
         self.secret = b""
 
     def connect(self) -> bool:
-        """Whether the tables are of this version. Raises DownError; LedgerError where waiting will not help."""
+        """Connects. Returns whether the tables are of this version. Raises DownError; LedgerError if waiting will not help."""
         self.disconnect()
         with self._opening():
             self._connection = self._database.writer.connect()
@@ -58,15 +59,15 @@ class Store:
                 return schema.is_current(self._connection)
 
     def migrate(self) -> None:
-        """Brings the tables to this version, and takes as long as it has to. Raises as `connect` does."""
+        """Migrates the tables to this version, without a time-out. Raises as `connect` does."""
         with self._opening(), self._open.begin():
             self._database.alone(self._open)
             self._database.take_time(self._open)
             schema.migrate(self._open)
 
     def enter(self, owed: Sequence[Entry] = (), known: Collection[str] = ()) -> None:
-        """Counts as alive from now on, writes down what is owed, and lets go of unfinished entries that are not `known`: their
-        claims came about although the connection was lost. Raises as `connect` does."""
+        """Announces this gateway as alive, writes the `owed` entries, and releases unfinished entries that are not `known`:
+        their claims were committed although the connection was lost. Raises as `connect` does."""
         with self._opening():
             with self._open.begin():
                 self.me = self.me or statements.new_owner(self._open)
@@ -78,10 +79,10 @@ class Store:
                 statements.let_go(self._open, self.me, known)
 
     def commit(self, jobs: Sequence[Job], deadlocks: int = DEADLOCKS) -> list[Any]:
-        """Carries out the jobs in one transaction; where one of them spoils it, each in its own.
+        """Carries out the jobs in one transaction; if one of them fails it, each in a transaction of its own.
 
-        The result of each, or the exception that it came to. Raises DownError: nothing is known to be carried out.
-        """
+        Returns the result of each job, or the exception that it raised. Raises DownError: it is unknown whether the transaction
+        was committed, so no job counts as carried out."""
         connection = self._open
         try:
             with connection.begin():
@@ -97,12 +98,12 @@ class Store:
         return [result for job in jobs for result in self.commit([job])]
 
     def interrupt(self) -> None:
-        """Ends what takes too long, from another thread: it comes to a DownError."""
+        """Interrupts the running transaction from another thread; it raises DownError there."""
         if self._driver_connection is not None:
             self._database.interrupt(self._driver_connection)
 
     def disconnect(self) -> None:
-        """Lets go of the connection, and on PostgreSQL of the sign of life."""
+        """Closes the connection, and with it PostgreSQL's advisory lock that shows this gateway to be alive."""
         connection, self._connection, self._driver_connection = self._connection, None, None
         if connection is not None:
             connection.invalidate()
@@ -128,8 +129,8 @@ class Store:
             raise
 
     def _carry_out(self, connection: sa.Connection, jobs: Sequence[Job]) -> list[Any]:
-        """Locks in one order for all gateways, so that none waits for another in a circle: shares, claims, leases in the order
-        of policies, entries, and last the head of the chain, for which all wait."""
+        """Carries out the jobs. All gateways lock in the same order, so that no two of them deadlock: shares, claims, leases in
+        the order of policies, entries, and last the head of the chain, which every writer locks."""
         living = partial(self._database.living, connection, self.me)
         said = partial(share_table.said, connection, self._database, self.me, watched=self._watched)
         shares = iter([said(alive=living(), stakes=stakes) for kind, stakes in jobs if kind == "share"])
@@ -161,7 +162,7 @@ class Store:
         return results
 
     def _forget(self, connection: sa.Connection) -> bool:
-        """A batch of what is too old. Whether there is more."""
+        """Deletes a batch of what is too old. Returns whether there is more."""
         ages, most = self._ages, FORGOTTEN_AT_ONCE
         now = self._database.now(connection)
         more = [
@@ -178,7 +179,7 @@ class Store:
 
 
 def _entries(kind: JobKind, arguments: Sequence[Any]) -> Sequence[Entry]:
-    """Those that a job wants to write."""
+    """The entries that a job writes."""
     if kind == "write":
         return arguments
     entries: Sequence[Entry] = arguments[2] if kind == "write_down" else ()
@@ -186,7 +187,7 @@ def _entries(kind: JobKind, arguments: Sequence[Any]) -> Sequence[Entry]:
 
 
 def _result(carry_out: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """What a job comes to; a refusal is for its own caller, and spoils no other's."""
+    """The result of a job. A refusal is a result too: it must not roll back the jobs of others in the transaction."""
     try:
         return carry_out(*arguments)
     except GatewayError as error:
@@ -194,17 +195,17 @@ def _result(carry_out: Callable[..., Any], arguments: Sequence[Any]) -> Any:
 
 
 def why(exc: BaseException) -> str:
-    """The database's own words, without the statement and its values."""
+    """The database's own message, without the statement and its values."""
     return str(getattr(exc, "orig", None) or type(exc).__name__).partition("\n")[0]
 
 
 def _down(exc: BaseException) -> bool:
-    """Whether the database is to blame, and may come back: gone, full, locked by others, shut down."""
+    """Whether the database is down and may come back: unreachable, full, locked by others, shut down."""
     return isinstance(exc, sa.exc.OperationalError | sa.exc.InterfaceError) or (
         isinstance(exc, sa.exc.DBAPIError) and exc.connection_invalidated
     )
 
 
 def _is_deadlock(exc: BaseException) -> bool:
-    """PostgreSQL's 40P01: this transaction was chosen to give way, and may be tried again."""
+    """PostgreSQL's 40P01: this transaction was rolled back to resolve a deadlock, and may be retried."""
     return getattr(getattr(exc, "orig", None), "sqlstate", None) == "40P01"

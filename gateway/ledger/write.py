@@ -117,7 +117,7 @@ class Write:
         self.entry = entry
         if not taken and isinstance(result, Message):
             return Answered(
-                GatewayError(Reason.OUTCOME_UNKNOWN, "The write was carried out, and the ledger did not take it yet.")
+                GatewayError(Reason.OUTCOME_UNKNOWN, "The write was carried out, but the ledger could not record that yet.")
             )
         return Answered(result)
 

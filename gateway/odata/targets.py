@@ -174,7 +174,7 @@ def target_of_text(text: str) -> dict[str, str]:
         raise ValueError(f"has to be one of {', '.join(KINDS)}")
     if kind.name == UNKNOWN:
         if kind_of({TYPE: value}) is not kind or not value:
-            raise ValueError(f"{name}: has to name a type that is none of the others")
+            raise ValueError(f"{name}: has to name a type other than these")
         return {TYPE: value}
     if value and not kind.identity:
         raise ValueError(f"{name} takes no id")

@@ -61,7 +61,7 @@ def loads_strictly(text: bytes) -> Any:
     except simplejson.JSONDecodeError as exc:
         raise JsonError("body", f"is no JSON at line {exc.lineno}, column {exc.colno}") from None
     except UnicodeEncodeError:
-        raise JsonError("body", "has a character that is none: half a surrogate pair") from None
+        raise JsonError("body", "has half of a surrogate pair, which is not a character") from None
     except UnicodeDecodeError as exc:
         raise JsonError("body", f"is no UTF-8 at byte {exc.start}") from None
     except (ValueError, RecursionError):

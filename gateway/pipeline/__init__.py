@@ -1,4 +1,5 @@
-"""What every call passes, one file each, in the order that bootstrap.steps says: audit first, so that refusals are kept.
+"""The steps that every call passes, one module each. bootstrap.steps defines their order: audit is outermost, so that it
+records refusals too.
 
-A step takes the call and the next handler; it refuses by raising GatewayError, annotates the call, or awaits the next.
-"""
+A step gets the call and the next handler. It refuses by raising GatewayError, or awaits the next handler, with more in the
+call."""

@@ -1,5 +1,6 @@
-"""Lets a call on if its caller may do what it asks for: asked before anything is looked up, and again, by the edit itself, for
-what only the policy's rows can tell: whose assignment an update or a deletion touches, and what a replacement would remove."""
+"""Lets a call pass if its caller may do what it asks for. The authorizer is asked before anything is read, and again by the
+edit itself for what only the policy's rows show: which assignment an update or deletion touches, and what a replacement would
+remove."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -32,30 +33,31 @@ OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments")
 
 
 class Authorizer(Protocol):
-    """Decides. Plug-ins register in the entry-point group `compliance_gateway.authorizers`; they are made with the path
-    `authorization.rules_file`, and have to pass gateway.testing.authorizer_contract."""
+    """Decides what callers may do. Plug-ins register in the entry-point group `compliance_gateway.authorizers`; they are
+    constructed with the path `authorization.rules_file`, and have to pass gateway.testing.authorizer_contract."""
 
     def ask(self, question: Question) -> Decision:
-        """Whether the caller may; must not block. Of an operation, and of `ReadNames`, for the kind of objects in `kinds`."""
+        """Whether the caller may do what the question says; for the operation `ReadNames`, for the kind of objects in `kinds`.
+        Must not block."""
         ...
 
     def where(self, caller: str, operation: str, tenants: Collection[str]) -> Collection[str]:
-        """Tenants in which the caller may, if it may in any; of those that no rule tells from others, two are enough. None
-        where it may not, whatever the tenant, policy and targets. Asked of every call before its message is read, and always
-        of the same tenants. All of them is always right. Must not block."""
+        """The tenants in which the caller may do the operation at all; two suffice of those that no rule distinguishes. None if
+        it may not, whatever the tenant, policy and targets. Called for every call before its message is read, always with the
+        same tenants. Returning all of them is always correct. Must not block."""
         ...
 
     def reload(self) -> None:
-        """Takes up what has changed; blocking."""
+        """Reloads what has changed; may block."""
         ...
 
     def health(self) -> Mapping[str, str]:
-        """What it depends on, by name: why that is not well, empty where it is."""
+        """By name, the fault of each part that it depends on; empty if there is none."""
         ...
 
 
 class AuthorizeOperation:
-    """The step before the message is read: who may not at all costs no more."""
+    """The step before the message is read: a caller that may not do the operation at all costs no more than this."""
 
     def __init__(self, authorizer: Authorizer, tenants: Collection[str]) -> None:
         self._authorizer, self._tenants = authorizer, tenants
@@ -71,7 +73,7 @@ class AuthorizeOperation:
 
 
 class Authorize:
-    """The step for the whole. tenants: the configured names."""
+    """The step that judges the whole request. tenants: the configured names."""
 
     def __init__(self, authorizer: Authorizer, tenants: Collection[str]) -> None:
         self._authorizer, self._tenants = authorizer, tenants
@@ -150,18 +152,18 @@ def _refuse(question: Question, missing: str) -> None:
 
 
 def _blind(record: Record) -> None:
-    """What stands beside an answer or an error, without ids of rows, and without which set it is."""
+    """The metadata of an answer or error without IDs of rows, and without the etag of the set."""
     record.warnings[:] = map(blind_warning, record.warnings)
     record.trailers.pop(ETAG, None)
 
 
 def _bare(asked: Question, operation: str) -> Question:
-    """Another operation on the same policy, of no target."""
+    """The same question for another operation on the policy, without targets."""
     return Question(asked.caller, operation, asked.tenant, asked.policy)
 
 
 def question_of(call: Call) -> Question:
-    """What the request itself tells."""
+    """The question as far as the request itself tells it."""
     message: Any = call.message
     caller = call.caller.name if call.caller else ""
     if call.read:
@@ -179,7 +181,7 @@ def question_of(call: Call) -> Question:
 
 
 def _targets_of(message: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    """What the request itself names: targets that are added, those of updates, and those that are removed."""
+    """The targets that the request names: those added, those of updates, and those removed."""
     if hasattr(message, "edits"):
         parts = {name: [getattr(edit, name) for edit in message.edits if edit.HasField(name)] for name in EDITS}
         created, updated = ([one.assignment.target for one in parts[name]] for name in EDITS[:2])
@@ -191,7 +193,7 @@ def _targets_of(message: Any) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def with_targets(asked: Question, added: Sequence[Mapping[str, Any]], removed: Sequence[Mapping[str, Any]]) -> Question:
-    """The question with what is touched; targets are Graph's JSON objects."""
+    """The question with the touched targets (Graph's JSON objects)."""
     both = (*added, *removed)
     used = [used for used in map(filter_of, both) if used != NO_FILTER]
     of_added, of_removed = ([*map(ids_of, targets)] for targets in (added, removed))

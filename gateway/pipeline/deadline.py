@@ -1,4 +1,4 @@
-"""The call's deadline bounds everything inside."""
+"""Applies the call's deadline to all inner steps."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from gateway.errors import GatewayError, Reason
 
 
 async def deadline(call: Call, next_handler: Handler) -> Message:
-    """Cancels what runs when the deadline passes. Raises DEADLINE_EXCEEDED."""
+    """Cancels the inner steps when the deadline passes. Raises DEADLINE_EXCEEDED."""
     try:
         async with asyncio.timeout_at(call.deadline):
             return await next_handler(call)

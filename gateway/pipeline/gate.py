@@ -1,4 +1,4 @@
-"""Whether calls are taken: once it is closed, those that come are refused, and those that run can be waited for."""
+"""Whether calls are taken: once the gate is closed, new calls are refused, and running ones can be waited for."""
 
 import asyncio
 
@@ -22,8 +22,8 @@ class Gate:
         self._empty.set()
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
-        """Raises SHUTTING_DOWN; OUTCOME_UNKNOWN for a write that Graph was sent. Of many that come at once, some begin in each
-        turn of the loop."""
+        """Raises SHUTTING_DOWN; OUTCOME_UNKNOWN for a write that was sent to Graph. If many calls come at once, only some start
+        in each turn of the event loop."""
         await rest()
         if self._closed:
             raise GatewayError(Reason.SHUTTING_DOWN, retry_after=RETRY_S)
@@ -43,11 +43,11 @@ class Gate:
             raise GatewayError(Reason.OUTCOME_UNKNOWN if sent else Reason.SHUTTING_DOWN, retry_after=RETRY_S) from None
 
     def close(self) -> None:
-        """From now on calls are refused; those that run go on."""
+        """Refuses calls from now on; running ones go on."""
         self._closed = True
 
     async def emptied(self, seconds: float) -> bool:
-        """Whether all calls that run end within so many seconds."""
+        """Waits up to so many seconds. Returns whether all running calls have ended."""
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
@@ -56,7 +56,7 @@ class Gate:
         return True
 
     def clear(self, *, writes: bool) -> None:
-        """Ends the calls that still run: reads, or writes as well."""
+        """Cancels the running reads, and with `writes` the running writes too."""
         now = asyncio.get_running_loop().time()
         for limit, call in self._running.items():
             if writes or not call.operation.writes:

@@ -1,7 +1,7 @@
-"""Every write once (AIP-155): its intent is in the ledger before Graph hears of it, its outcome after, and a request id that
-comes again gets the answer that there is (see ledger.write).
+"""Carries out every write once (AIP-155): its intent is in the ledger before anything is sent to Graph, its outcome after, and
+a repeated request ID gets the stored answer (see ledger.write).
 
-A write that has begun goes on to its end, whoever still waits for it; a request id that comes meanwhile joins it.
+A write that has begun runs to its end, even if its caller leaves; a retry with the same request ID joins it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ RECOVERY_S = 120.0
 
 
 class Idempotency:
-    """The step. A write that runs is found by the claim of its entry."""
+    """The step. Running writes are found by the claim of their entry."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -81,7 +81,7 @@ class Idempotency:
                 self._start(call.found(write=write), write, handler)
 
     async def close(self) -> None:
-        """Waits until every outcome is in the ledger. Nothing new may come."""
+        """Waits until every outcome is in the ledger. No new call may come."""
         while self._running:
             await asyncio.wait([write.task for write in self._running.values()])
 
@@ -126,7 +126,7 @@ def _call_of(entry: Entry) -> Call:
 
 
 def _reused() -> GatewayError:
-    return invalid("request_id", "belongs to another request of yours", Reason.REQUEST_ID_REUSED)
+    return invalid("request_id", "was used for another request of yours", Reason.REQUEST_ID_REUSED)
 
 
 def _not_carried_out(result: Message | GatewayError) -> bool:

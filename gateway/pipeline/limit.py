@@ -1,4 +1,4 @@
-"""No caller has more than so many calls under way, reads and writes apart: a busy one harms itself, and no other."""
+"""Bounds the concurrent calls of one caller, separately for reads and writes, so that a busy caller does not affect others."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ RETRY_S = 1.0
 
 
 class Limit:
-    """The step. in_flight: calls of one caller at a time."""
+    """The step. in_flight: the most concurrent calls of one caller."""
 
     def __init__(self, in_flight: InFlight) -> None:
         self._most = {"reads": in_flight.reads, "writes": in_flight.writes}
@@ -24,7 +24,7 @@ class Limit:
         kind = "writes" if call.operation.writes else "reads"
         which, most = (call.caller.name, kind), self._most[kind]
         if self._under_way[which] >= most:
-            raise GatewayError(Reason.CALLER_TOO_BUSY, f"{most} {kind} of yours are under way.", retry_after=RETRY_S)
+            raise GatewayError(Reason.CALLER_TOO_BUSY, f"You have {most} concurrent {kind}.", retry_after=RETRY_S)
         self._under_way[which] += 1
         try:
             return await next_handler(call)

@@ -60,7 +60,7 @@ class Validate:
             return next(iter(self._tenants)) if len(self._tenants) == 1 else ""
         [name] = names
         if name not in self._tenants:
-            raise invalid(TENANT_HEADER, "names no configured tenant", Reason.TENANT_UNKNOWN)
+            raise invalid(TENANT_HEADER, "is not the name of a configured tenant", Reason.TENANT_UNKNOWN)
         return name
 
 

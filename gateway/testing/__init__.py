@@ -1,4 +1,5 @@
-"""Contract tests for plug-ins: subclass the one for your kind, say how yours is made, and pytest runs the rest.
+"""Contract tests for plug-ins: subclass the one for your kind and implement how your plug-in is constructed; pytest does the
+rest.
 
 Needs pytest and pytest-asyncio (mode auto).
 """

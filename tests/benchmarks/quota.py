@@ -27,7 +27,7 @@ from gateway.emulator.throttle import Throttle
 from gateway.errors import GatewayError
 from gateway.graph.quota import WINDOW_S, Bid, Bidder, Quota, Sharing, Weight
 from gateway.graph.retries import parse_retry_after
-from gateway.ledger.shares import Row, Watched, granted
+from gateway.ledger.shares import ShareRow, Watched, granted
 from gateway.quotas import BEAT_S, Replicas
 from gateway.stake import Granted, Stake
 
@@ -57,7 +57,7 @@ class Shared:
     """The ledger's table of shares, in memory."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, int], Row] = {}
+        self.rows: dict[tuple[str, int], ShareRow] = {}
         self.alive: set[int] = set()
 
 

@@ -49,11 +49,11 @@ EXPLAINED = [
     (("careful", "CreateComplianceAssignment", "--target", "unknown:#x.y"), 1, "TouchUnknown is permitted by no policy"),
     (("bold", "CreateComplianceAssignment", "--target", "group"), 2, "group.group_id:"),
     (("bold", "CreateComplianceAssignment", "--target", "group:1"), 2, "group.group_id: has to be a GUID"),
-    (("bold", "CreateComplianceAssignment", "--target", "unknown"), 2, "a type that is none of"),
+    (("bold", "CreateComplianceAssignment", "--target", "unknown"), 2, "a type other than"),
     (
         ("bold", "CreateComplianceAssignment", "--target", "unknown:#microsoft.graph.allDevicesAssignmentTarget"),
         2,
-        "a type that is none of",
+        "a type other than",
     ),
     (("bold", "CreateComplianceAssignment", "--target", "unknown:#graph.allDevicesAssignmentTarget"), 2, "ends like a type"),
     (("ops", "Crate"), 2, "has to be one of"),

@@ -36,7 +36,7 @@ async def test_health_says_how_it_is(live: Emulator, monkeypatch: pytest.MonkeyP
         return ledger
 
     monkeypatch.setattr(bootstrap, "started_ledger", started)
-    monkeypatch.setattr(bootstrap, "TEND_S", 0.02)
+    monkeypatch.setattr(bootstrap, "MAINTENANCE_S", 0.02)
     async with rest(live) as (rig, caller):
         assert (await caller.send("GET", "/healthz")).json == {"well": True}
         ready = await caller.send("GET", "/readyz")

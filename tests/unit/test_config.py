@@ -54,14 +54,14 @@ def test_every_fault_is_reported_at_once(tmp_path: Path):
 
 CHANGES = {
     "REST nowhere": (lambda v: v.update(server={"rest": "8080"}), "server.rest: "),
-    "REST in plain text off loopback": (lambda v: v.update(server={"rest": "0.0.0.0:8080"}), "rest: 0.0.0.0 is no loopback"),
+    "REST in plain text off loopback": (lambda v: v.update(server={"rest": "0.0.0.0:8080"}), "rest: 0.0.0.0 is not a loopback"),
     "links that are none": (lambda v: v.update(server={"public_url": "gateway.example"}), "server.public_url: "),
     "links with a slash too many": (lambda v: v.update(server={"public_url": "https://g.example/"}), "server.public_url: "),
     "no reads at a time": (lambda v: v.update(server={"in_flight": {"reads": 0}}), "server.in_flight.reads: "),
     "nothing at a time": (lambda v: v.update(server={"in_flight": 0}), "server.in_flight.reads: "),
     "many at a time": (lambda v: v.update(server={"in_flight": "many"}), "server.in_flight: "),
-    "metrics at the doors": (lambda v: v.update(server={"metrics": "loopback"}), "metrics: is no more: /metrics is at admin"),
-    "an admin door off loopback": (lambda v: v.update(server={"admin": "0.0.0.0:9464"}), "admin: asks for no token"),
+    "metrics at the doors": (lambda v: v.update(server={"metrics": "loopback"}), "metrics: was removed: /metrics is at admin"),
+    "an admin door off loopback": (lambda v: v.update(server={"admin": "0.0.0.0:9464"}), "admin: requires no token"),
     "an admin door nowhere": (lambda v: v.update(server={"admin": "9464"}), "server.admin: "),
     "a sweep without a unit": (
         lambda v: v.update(drift={"every": 15}),
@@ -80,7 +80,7 @@ CHANGES = {
     "no authorisation": (lambda v: v.pop("authorization"), "authorization: is required"),
     "locks that are no more": (
         lambda v: v.update(locks={"kind": "process"}),
-        'share nothing but [ledger] url = "postgresql://…"',
+        'share only [ledger] url = "postgresql://…"',
     ),
     "the old name of the rules": (lambda v: v.update(authorization={"policies": "rules.cedar"}), "is called rules_file now"),
     "rules that are not there": (lambda v: v.update(authorization={"rules_file": "no.cedar"}), "there is no file"),
@@ -196,7 +196,7 @@ CHANGES = {
     ),
     "an issuer twice": (
         lambda v: v.update(callers={"jwt": {"a": jwt()["jwt"]["main"], "b": jwt()["jwt"]["main"]}}),
-        "an issuer may be there once",
+        "no two sections may have the same issuer",
     ),
     "client certificates without authorities": (lambda v: v.update(callers={"mtls": {}}), "callers.mtls.client_ca_file: "),
     "client certificates without a port": (
@@ -213,8 +213,8 @@ CHANGES = {
     "a weight of 0": (lambda v: v.update(quota={"weights": {"demo": 0}}), "quota.weights.demo.weight: "),
     "a weight below 0": (lambda v: v.update(quota={"weights": {"demo": {"weight": -1}}}), "quota.weights.demo.weight: "),
     "a weight that is none": (lambda v: v.update(quota={"weights": {"demo": "heavy"}}), "quota.weights.demo: "),
-    "a weight of a stranger": (lambda v: v.update(quota={"weights": {"stranger": 1}}), "quota.weights.stranger: is no caller"),
-    "a weight of another issuer's": (lambda v: v.update(quota={"weights": {"x:y": 1}}), "quota.weights.x:y: is no caller"),
+    "a weight of a stranger": (lambda v: v.update(quota={"weights": {"some": 1}}), "quota.weights.some: is not a caller"),
+    "a weight of another issuer's": (lambda v: v.update(quota={"weights": {"x:y": 1}}), "quota.weights.x:y: is not a caller"),
     "a reserve of more than half": (lambda v: v.update(quota={"reserve": 0.51}), "quota.reserve: "),
     "nobody may wait": (lambda v: v.update(quota={"most_waiting": 0}), "quota.most_waiting: "),
     "a port that is none": (lambda v: v.update(server={"grpc": "127.0.0.1:99999"}), 'has to be "host:port"'),

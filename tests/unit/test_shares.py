@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.graph.quota.limit import WINDOW_S
 from gateway.graph.quota.window import LEASE_S, Window
-from gateway.ledger.shares import ALONE_S, GONE_S, LAPSE_S, Row, Watched, divided, fair, granted
+from gateway.ledger.shares import ALONE_S, GONE_S, LAPSE_S, ShareRow, Watched, divided, fair, granted
 from gateway.stake import Stake
 
 
@@ -62,7 +62,7 @@ def test_what_was_divided_badly_does_not_stay_so():
 
 
 def test_a_replica_knows_which_part_of_a_caller_waits_at_it():
-    rows = {2: Row(2, 1, stake(everywhere=30, elsewhere=9)), 3: Row(3, 1, stake(everywhere=30))}
+    rows = {2: ShareRow(2, 1, stake(everywhere=30, elsewhere=9)), 3: ShareRow(3, 1, stake(everywhere=30))}
     _, got = granted(1, stake(everywhere=30, here=5), rows)
     assert got.parts == {"everywhere": 1.0, "elsewhere": 0.1}, "who waits here alone has all of its weight here"
 
@@ -83,7 +83,7 @@ class Replica:
     def __post_init__(self) -> None:
         self.window.set_share(0.0, 0)
 
-    def beat(self, table: dict[int, Row], alive: set[int], now: float, wants: int) -> None:
+    def beat(self, table: dict[int, ShareRow], alive: set[int], now: float, wants: int) -> None:
         used = self.window.used(now)
         wanted = {"a": (1.0, used, wants)}
         mine = Stake("t", "w", used, max(self.share, used), self.window.limit.at(now), 0.0, wanted, (), self.alone)
@@ -108,7 +108,7 @@ def test_no_20_seconds_have_more_requests_of_all_replicas_than_the_limit(count: 
     rng, now = random.Random(seed), 0.0
     clocks = [rng.uniform(0, 10_000) for _ in range(20)]
     replicas = [Replica(number) for number in range(1, count + 1)]
-    table: dict[int, Row] = {}
+    table: dict[int, ShareRow] = {}
     counted: list[float] = []
     for _ in range(400):
         now += rng.expovariate(4)
@@ -139,7 +139,7 @@ def test_readers_who_lose_the_ledger_one_or_all_read_on_and_never_more_in_sum(co
     """Four minutes, in which they take all that they can."""
     rng = random.Random(seed)
     replicas = [Replica(number, alone=20) for number in range(1, count + 1)]
-    table: dict[int, Row] = {}
+    table: dict[int, ShareRow] = {}
     alive, counted, lonely = {one.number for one in replicas}, list[float](), Counter[int]()
     for tick in range(2400):
         now = tick / 10
@@ -160,7 +160,7 @@ def test_readers_who_lose_the_ledger_one_or_all_read_on_and_never_more_in_sum(co
 
 
 def test_one_that_dies_again_and_again_leaves_half_of_the_window_to_the_others():
-    table: dict[int, Row] = {}
+    table: dict[int, ShareRow] = {}
     first = Replica(1, alone=20)
     for number in range(2, 30):
         dies = Replica(number, alone=20)
@@ -176,7 +176,7 @@ def test_one_that_dies_again_and_again_leaves_half_of_the_window_to_the_others()
 
 
 def test_a_dead_replicas_share_comes_back():
-    table: dict[int, Row] = {}
+    table: dict[int, ShareRow] = {}
     first, second = Replica(1), Replica(2)
     first.beat(table, {1, 2}, 0.0, 100)
     assert first.share == 20
@@ -195,7 +195,7 @@ def test_a_dead_replicas_share_comes_back():
 
 
 def test_a_replica_that_is_paused_keeps_what_it_holds_until_its_lease_is_over():
-    table: dict[int, Row] = {}
+    table: dict[int, ShareRow] = {}
     first, second = Replica(1), Replica(2)
     first.beat(table, {1, 2}, 0.0, 100)
     for seconds in range(int(LAPSE_S)):
@@ -206,6 +206,6 @@ def test_a_replica_that_is_paused_keeps_what_it_holds_until_its_lease_is_over():
 
 
 def test_what_graph_told_a_replica_that_is_paused_does_not_begin_anew_with_each_look():
-    watched, row = Watched(), Row(2, 1, stake()._replace(closed_s=10.0))
+    watched, row = Watched(), ShareRow(2, 1, stake()._replace(closed_s=10.0))
     left = [watched.counting([row], {1, 2}, now)[0][2].stake.closed_s for now in (0.0, 4.0, 8.0, 12.0)]
     assert left == [10.0, 6.0, 2.0, 0.0]

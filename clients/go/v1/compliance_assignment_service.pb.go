@@ -1,52 +1,53 @@
-// The service. Every call is authenticated by `authorization: Bearer <token>` in the metadata, or by a client certificate on
-// the port for these, and may name a tenant by `x-graph-tenant`, which can be left out where the caller may use exactly one.
+// The service for assignments. Every call is authenticated by `authorization: Bearer <token>` in the metadata, or by a client
+// certificate on the port for certificates. The metadata `x-graph-tenant` names the tenant; it is optional if the caller may use
+// exactly one tenant.
 //
-// Errors carry google.rpc.ErrorInfo (domain `compliance-gateway`, an UPPER_SNAKE reason and, where Graph answered,
-// `graph_status`, `graph_code`, `graph_request_id` and `client_request_id`), and where they apply BadRequest,
-// ResourceInfo and RetryInfo with the trailer `grpc-retry-pushback-ms` (-1 where a retry would come after the deadline). Common
-// to all RPCs:
+// Errors carry google.rpc.ErrorInfo: domain `compliance-gateway`, an UPPER_SNAKE reason and, if Graph answered, `graph_status`,
+// `graph_code`, `graph_request_id` and `client_request_id`. Where they apply, errors also carry BadRequest, ResourceInfo, and
+// RetryInfo with the trailer `grpc-retry-pushback-ms` (-1 if a retry would come after the deadline). All RPCs have these errors:
 //
-// * INVALID_ARGUMENT: a field breaks its rule (BadRequest names it), or Graph refuses the input.
-// * UNAUTHENTICATED: the caller is not known. PERMISSION_DENIED: it has no permission; ErrorInfo has it as `permission`.
-// * FAILED_PRECONDITION: the gateway's app lacks a Graph permission, its credential is refused, the tenant cannot use
-//   Intune, or needs an approval; or the policy has an assignment that Graph no longer takes (GRAPH_REFUSES_OLD_ROW), or two
+// * INVALID_ARGUMENT: a field breaks its rule (BadRequest names the field), or Graph rejects the input.
+// * UNAUTHENTICATED: the caller is unknown. PERMISSION_DENIED: the caller lacks a permission; ErrorInfo names it as `permission`.
+// * FAILED_PRECONDITION: the gateway's app lacks a Graph permission, its credential is refused, the tenant cannot use Intune or
+//   needs an approval. Or the policy has an assignment that Graph no longer accepts (GRAPH_REFUSES_OLD_ROW), or two assignments
 //   for one target (TARGET_ASSIGNED_TWICE): delete or replace those first.
-// * NOT_FOUND: no such policy or assignment.
-// * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way. Where it is Graph's
-//   quota, QuotaFailure says which window is full, and with `reserved` = `true` in ErrorInfo the same request with the same id is
-//   served when it comes back at the time of RetryInfo, within a second.
-// * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show yet what was written before
-//   (READ_TOO_OLD); nothing was written.
+// * NOT_FOUND: there is no such policy or assignment.
+// * RESOURCE_EXHAUSTED, with RetryInfo: a quota is used up, or the caller has too many concurrent calls. If the quota is Graph's,
+//   QuotaFailure says which window is full. With `reserved` = `true` in ErrorInfo, a turn is reserved for the same request with
+//   the same ID at the time in RetryInfo and for a second after.
+// * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show earlier writes yet (READ_TOO_OLD).
+//   Nothing was written.
 // * DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
-// * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write, or may do so yet; RetryInfo says when that
-//   can be known. It is not sent again by itself.
-// * ABORTED: others change the policy faster than the write can be made (read anew and try again), or a request with the
-//   same id is being carried out (REQUEST_IN_PROGRESS).
+// * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write, or may still do so. RetryInfo says when the
+//   outcome can be known. The gateway does not send the write again by itself.
+// * ABORTED: others change the policy faster than the write can be made (read again and retry), or a request with the same ID is
+//   being carried out (REQUEST_IN_PROGRESS).
 //
-// A write is carried out once for its `request_id` (AIP-155), which is the caller's own in a tenant. The same request again
-// gets the stored answer, or joins while it runs; an answer that another call brought about says so in the trailer
-// `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason REPLAYED. Another request with the same id is
-// refused: INVALID_ARGUMENT, REQUEST_ID_REUSED. After UNKNOWN, DEADLINE_EXCEEDED or a lost connection, send the same request
-// with the same id: the gateway finds out what became of it, and carries it out if nothing did. After every other error
-// of the write itself the id is free: nothing was carried out. A write without an id gets one; the trailer `compliance-gateway-request-id` has it.
+// A write is carried out once for its `request_id` (AIP-155). Request IDs of different callers, and in different tenants, are
+// independent. A retry with the same ID gets the stored answer, or waits for the running write; if the answer was produced by
+// another call, the trailer `compliance-gateway-warning-bin` has a google.rpc.ErrorInfo with the reason REPLAYED. A different
+// request with the same ID is refused with INVALID_ARGUMENT, REQUEST_ID_REUSED. After UNKNOWN, DEADLINE_EXCEEDED or a lost
+// connection, send the same request with the same ID: the gateway finds out what became of the write, and carries it out if it
+// was not carried out. After every other error of the write itself the ID is free: nothing was carried out. A write without an ID
+// gets one, in the trailer `compliance-gateway-request-id`.
 //
-// Every answer has the trailer `request-id`, the id of the call; its entry in the ledger has it, where it has one of its own
-// (reads and replays have none). `client-request-id` in the
-// metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
+// Every answer has the trailer `request-id`, the ID of the call. The call's entry in the ledger has the same ID; reads and
+// replays have no entry of their own. The metadata `client-request-id` is an ID of the caller's choice: it is kept in the entry
+// and returned in the trailers.
 //
 // The trailers `ratelimit-policy` and `ratelimit` (draft-ietf-httpapi-ratelimit-headers) say what the caller's own share of the
-// tenant's quota is and how much of it is left: of writes in answers to writes, of requests in answers to reads.
+// tenant's quota is, and how much of it is left: for writes in answers to writes, for requests in answers to reads.
 //
-// The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
-// has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
-// that names an `etag` is carried out only if the set is still that one; otherwise ABORTED, SET_CHANGED_SINCE, and nothing is
-// written.
+// The etag of a policy's set of assignments (AIP-154) is a digest of all its assignments, in any order. It is in the first page of
+// a list and, for callers that may read the policy, in the trailer `compliance-gateway-etag` of every answer to a write. A write
+// that names an `etag` is carried out only if the set still has that etag; otherwise it is refused with ABORTED,
+// SET_CHANGED_SINCE, and nothing is written.
 //
-// A write with `validate_only` (AIP-163) answers what it would answer, or the error that it would come to, from a fresh read;
-// nothing is written, in Graph or in the ledger, and its request id is not used up.
+// A write with `validate_only` (AIP-163) reads the set and returns the answer or error that the write would have. It writes
+// nothing, neither to Graph nor to the ledger, and does not use up its request ID.
 //
-// A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer
-// `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the ids in `rows`.
+// A successful write that may have undone a change that somebody made in Graph meanwhile says so in the trailer
+// `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the IDs in `rows`.
 
 // Code generated by protoc-gen-go. DO NOT EDIT.
 // versions:
@@ -80,9 +81,9 @@ type IfExists int32
 const (
 	// Fail with ALREADY_EXISTS.
 	IfExists_IF_EXISTS_UNSPECIFIED IfExists = 0
-	// Leave it as it is and answer it.
+	// Leave the assignment as it is, and return it.
 	IfExists_IF_EXISTS_KEEP IfExists = 1
-	// Give it the filter of the request, in place, and answer it.
+	// Give the assignment the filter of the request, in place, and return it.
 	IfExists_IF_EXISTS_REPLACE IfExists = 2
 )
 
@@ -127,13 +128,13 @@ func (IfExists) EnumDescriptor() ([]byte, []int) {
 	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{0}
 }
 
-// How much of assignments to tell.
+// How much to return about assignments.
 type AssignmentView int32
 
 const (
 	// As BASIC.
 	AssignmentView_ASSIGNMENT_VIEW_UNSPECIFIED AssignmentView = 0
-	// The assignments alone.
+	// Only the assignments.
 	AssignmentView_ASSIGNMENT_VIEW_BASIC AssignmentView = 1
 	// The display names of policy, groups and filters as well, for callers that have the permission ReadNames.
 	AssignmentView_ASSIGNMENT_VIEW_WITH_NAMES AssignmentView = 2
@@ -180,19 +181,19 @@ func (AssignmentView) EnumDescriptor() ([]byte, []int) {
 	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{1}
 }
 
-// How much of a revision to tell.
+// How much to return about a revision.
 type RevisionView int32
 
 const (
-	// All but the whole sets.
+	// Everything but the whole sets.
 	RevisionView_REVISION_VIEW_UNSPECIFIED RevisionView = 0
-	// All but the whole sets.
+	// Everything but the whole sets.
 	RevisionView_REVISION_VIEW_BASIC RevisionView = 1
 	// The whole sets before and after as well.
 	RevisionView_REVISION_VIEW_FULL RevisionView = 2
 	// As BASIC, and the display names of policy, groups and filters, for callers that have the permission ReadNames.
 	RevisionView_REVISION_VIEW_WITH_NAMES RevisionView = 3
-	// As FULL, and the names.
+	// As FULL, and the display names.
 	RevisionView_REVISION_VIEW_FULL_WITH_NAMES RevisionView = 4
 )
 
@@ -241,15 +242,15 @@ func (RevisionView) EnumDescriptor() ([]byte, []int) {
 	return file_compliance_gateway_v1_compliance_assignment_service_proto_rawDescGZIP(), []int{2}
 }
 
-// How much a restoration is about.
+// What a restoration covers.
 type RestoreScope int32
 
 const (
 	// As TOUCHED.
 	RestoreScope_RESTORE_SCOPE_UNSPECIFIED RestoreScope = 0
-	// Undoes what the revision, or the entry, did to the assignments that it touched, and leaves all others alone.
+	// Undoes what the revision, or the entry, did to the assignments that it touched, and leaves all others as they are.
 	RestoreScope_RESTORE_SCOPE_TOUCHED RestoreScope = 1
-	// Makes the direct assignments what they were after that revision, or at that time. Those of policy sets stay.
+	// Restores the direct assignments to what they were after that revision, or at that time. Those of policy sets stay.
 	RestoreScope_RESTORE_SCOPE_WHOLE_SET RestoreScope = 2
 )
 
@@ -298,11 +299,11 @@ func (RestoreScope) EnumDescriptor() ([]byte, []int) {
 type OnConflict int32
 
 const (
-	// Write nothing: RESTORE_CONFLICT names each of them.
+	// Write nothing: the error RESTORE_CONFLICT names each such assignment.
 	OnConflict_ON_CONFLICT_UNSPECIFIED OnConflict = 0
-	// Leave it as it is now, and restore the others.
+	// Leave the assignment as it is now, and restore the others.
 	OnConflict_ON_CONFLICT_KEEP_CURRENT OnConflict = 1
-	// Restore it all the same.
+	// Restore the assignment anyway.
 	OnConflict_ON_CONFLICT_FORCE OnConflict = 2
 )
 
@@ -387,17 +388,17 @@ func (*GetQuotaRequest) Descriptor() ([]byte, []int) {
 // Asks to assign a policy to a target.
 type CreateComplianceAssignmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
 	// What to create.
 	Assignment *DeviceCompliancePolicyAssignment `protobuf:"bytes,2,opt,name=assignment,proto3" json:"assignment,omitempty"`
-	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
+	// The caller's ID of this write (AIP-155): up to 128 printable ASCII characters without spaces, preferably a UUID.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// What to do if there is one already.
+	// What to do if the policy already has an assignment to the target.
 	IfExists IfExists `protobuf:"varint,4,opt,name=if_exists,json=ifExists,proto3,enum=compliance_gateway.v1.IfExists" json:"if_exists,omitempty"`
-	// Only to see what it would come to: nothing is written.
+	// Preview (AIP-163): the call answers what the write would answer, and writes nothing.
 	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
-	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	// The etag of the set that the caller read (REST: If-Match); empty to write whatever the set is.
 	Etag          string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -478,9 +479,9 @@ func (x *CreateComplianceAssignmentRequest) GetEtag() string {
 // Asks for one assignment.
 type GetComplianceAssignmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
-	// Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`.
+	// Graph's ID of the assignment: 1 to 256 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyAssignmentId string `protobuf:"bytes,2,opt,name=device_compliance_policy_assignment_id,json=deviceCompliancePolicyAssignmentId,proto3" json:"device_compliance_policy_assignment_id,omitempty"`
 	unknownFields                      protoimpl.UnknownFields
 	sizeCache                          protoimpl.SizeCache
@@ -533,13 +534,13 @@ func (x *GetComplianceAssignmentRequest) GetDeviceCompliancePolicyAssignmentId()
 // Asks for a page of a policy's assignments.
 type ListComplianceAssignmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
-	// How many assignments a page may have: 1 to 1,000; 0 is 100.
+	// The most assignments in a page: 1 to 1,000; 0 means 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before, for the same policy; empty for the first page.
+	// `next_page_token` of the previous page, for the same policy; empty for the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// How much of them.
+	// How much to return.
 	View          AssignmentView `protobuf:"varint,4,opt,name=view,proto3,enum=compliance_gateway.v1.AssignmentView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -608,11 +609,11 @@ type ListComplianceAssignmentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The page, in Graph's order.
 	Assignments []*DeviceCompliancePolicyAssignment `protobuf:"bytes,1,rep,name=assignments,proto3" json:"assignments,omitempty"`
-	// Asks for the next page; empty on the last.
+	// The token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// Of the whole set; on the first page alone.
+	// The etag of the whole set; on the first page only.
 	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
-	// With names: of the policy, and of each group and filter on this page.
+	// With names: those of the policy, and of each group and filter on this page.
 	Names         []*ObjectName `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -679,23 +680,23 @@ func (x *ListComplianceAssignmentsResponse) GetNames() []*ObjectName {
 // Asks to change one assignment.
 type UpdateComplianceAssignmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
-	// Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`.
+	// Graph's ID of the assignment: 1 to 256 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyAssignmentId string `protobuf:"bytes,2,opt,name=device_compliance_policy_assignment_id,json=deviceCompliancePolicyAssignmentId,proto3" json:"device_compliance_policy_assignment_id,omitempty"`
 	// The new values.
 	Assignment *DeviceCompliancePolicyAssignment `protobuf:"bytes,3,opt,name=assignment,proto3" json:"assignment,omitempty"`
-	// Which of them to take: `target` (who, and with which filter), or the target's two filter fields, each as
-	// `target.device_and_app_management_assignment_filter_…`; each of these stands for the pair. Empty or `*` is `target`.
+	// Which of the new values to use: `target` (with its filter), or the target's two filter fields, each as
+	// `target.device_and_app_management_assignment_filter_…`; naming one of them means both. Empty or `*` means `target`.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
-	// A target without a filter leaves the assignment's filter as it is. For callers that cannot see filters, such as those of
-	// Graph's v1.0.
+	// Whether a target without a filter leaves the assignment's filter as it is. For callers that cannot see filters, such as those
+	// of Graph's v1.0.
 	KeepFilter bool `protobuf:"varint,6,opt,name=keep_filter,json=keepFilter,proto3" json:"keep_filter,omitempty"`
-	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
+	// The caller's ID of this write (AIP-155): up to 128 printable ASCII characters without spaces, preferably a UUID.
 	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Only to see what it would come to: nothing is written.
+	// Preview (AIP-163): the call answers what the write would answer, and writes nothing.
 	ValidateOnly bool `protobuf:"varint,7,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
-	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	// The etag of the set that the caller read (REST: If-Match); empty to write whatever the set is.
 	Etag          string `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -790,15 +791,15 @@ func (x *UpdateComplianceAssignmentRequest) GetEtag() string {
 // Asks to remove one assignment.
 type DeleteComplianceAssignmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
-	// Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`.
+	// Graph's ID of the assignment: 1 to 256 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyAssignmentId string `protobuf:"bytes,2,opt,name=device_compliance_policy_assignment_id,json=deviceCompliancePolicyAssignmentId,proto3" json:"device_compliance_policy_assignment_id,omitempty"`
-	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
+	// The caller's ID of this write (AIP-155): up to 128 printable ASCII characters without spaces, preferably a UUID.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Only to see what it would come to: nothing is written.
+	// Preview (AIP-163): the call answers what the write would answer, and writes nothing.
 	ValidateOnly bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
-	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	// The etag of the set that the caller read (REST: If-Match); empty to write whatever the set is.
 	Etag          string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -869,26 +870,26 @@ func (x *DeleteComplianceAssignmentRequest) GetEtag() string {
 	return ""
 }
 
-// Asks to make a policy's direct assignments exactly these.
+// Asks to replace a policy's direct assignments.
 type ReplaceComplianceAssignmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
-	// The new set; at most 1,000, no two with the same target.
+	// The new set: at most 1,000 assignments, no two with the same target.
 	Assignments []*DeviceCompliancePolicyAssignment `protobuf:"bytes,2,rep,name=assignments,proto3" json:"assignments,omitempty"`
-	// How many direct assignments the caller believes the policy has now. If it has another number, ABORTED.
+	// How many direct assignments the caller expects the policy to have now. If the number differs: ABORTED.
 	ExpectedCount *int32 `protobuf:"varint,3,opt,name=expected_count,json=expectedCount,proto3,oneof" json:"expected_count,omitempty"`
-	// Has to be set for an empty set that would remove assignments, unless `expected_count` says how many; otherwise
+	// Confirms an empty set that would remove assignments. Without it, and without `expected_count`, such a request is refused with
 	// INVALID_ARGUMENT.
 	AllowEmpty bool `protobuf:"varint,4,opt,name=allow_empty,json=allowEmpty,proto3" json:"allow_empty,omitempty"`
-	// A target without a filter leaves the filter of its assignment, if it has one already, as it is. For callers that cannot
-	// see filters, such as those of Graph's v1.0.
+	// Whether a target without a filter keeps the filter of the assignment that it already has. For callers that cannot see filters,
+	// such as those of Graph's v1.0.
 	KeepFilters bool `protobuf:"varint,6,opt,name=keep_filters,json=keepFilters,proto3" json:"keep_filters,omitempty"`
-	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
+	// The caller's ID of this write (AIP-155): up to 128 printable ASCII characters without spaces, preferably a UUID.
 	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Only to see what it would come to: nothing is written.
+	// Preview (AIP-163): the call answers what the write would answer, and writes nothing.
 	ValidateOnly bool `protobuf:"varint,7,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
-	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	// The etag of the set that the caller read (REST: If-Match); empty to write whatever the set is.
 	Etag          string `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1026,7 +1027,7 @@ func (x *ReplaceComplianceAssignmentsResponse) GetAssignments() []*DeviceComplia
 	return nil
 }
 
-// One edit. Each means what the operation of its name does.
+// One edit. Each kind does what the operation of its name does.
 type ComplianceAssignmentEdit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to do.
@@ -1110,17 +1111,17 @@ type isComplianceAssignmentEdit_Edit interface {
 }
 
 type ComplianceAssignmentEdit_Create_ struct {
-	// One more assignment.
+	// Adds an assignment.
 	Create *ComplianceAssignmentEdit_Create `protobuf:"bytes,1,opt,name=create,proto3,oneof"`
 }
 
 type ComplianceAssignmentEdit_Update_ struct {
-	// Another target or filter for an assignment.
+	// Changes the target or the filter of an assignment.
 	Update *ComplianceAssignmentEdit_Update `protobuf:"bytes,2,opt,name=update,proto3,oneof"`
 }
 
 type ComplianceAssignmentEdit_Delete_ struct {
-	// No longer this assignment.
+	// Removes an assignment.
 	Delete *ComplianceAssignmentEdit_Delete `protobuf:"bytes,3,opt,name=delete,proto3,oneof"`
 }
 
@@ -1133,15 +1134,15 @@ func (*ComplianceAssignmentEdit_Delete_) isComplianceAssignmentEdit_Edit() {}
 // Asks for several edits of one policy in one write.
 type EditComplianceAssignmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
-	// In this order, each on what those before it have left: 1 to 1,000.
+	// The edits, 1 to 1,000. They are applied in this order, each to the result of those before it.
 	Edits []*ComplianceAssignmentEdit `protobuf:"bytes,2,rep,name=edits,proto3" json:"edits,omitempty"`
-	// Only to see what it would come to: nothing is written.
+	// Preview (AIP-163): the call answers what the write would answer, and writes nothing.
 	ValidateOnly bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
-	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	// The etag of the set that the caller read (REST: If-Match); empty to write whatever the set is.
 	Etag string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
-	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
+	// The caller's ID of this write (AIP-155): up to 128 printable ASCII characters without spaces, preferably a UUID.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1215,16 +1216,16 @@ func (x *EditComplianceAssignmentsRequest) GetRequestId() string {
 // Asks for a page of a policy's revisions.
 type ListComplianceAssignmentRevisionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
-	// How many revisions a page may have: 1 to 100; 0 is 20.
+	// The most revisions in a page: 1 to 100; 0 means 20.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// `next_page_token` of the page before, for the same policy and filter; empty for the first page.
+	// `next_page_token` of the previous page, for the same policy and filter; empty for the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Which revisions (AIP-160): comparisons such as `kind = FOREIGN` and `write_time >= "2026-01-31T00:00:00Z"`, with AND between
-	// them; empty for all.
+	// Which revisions (AIP-160): comparisons such as `kind = FOREIGN` and `write_time >= "2026-01-31T00:00:00Z"`, joined by AND;
+	// empty means all.
 	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
-	// How much of them: a list tells no whole sets.
+	// How much to return; a list has no whole sets.
 	View          RevisionView `protobuf:"varint,5,opt,name=view,proto3,enum=compliance_gateway.v1.RevisionView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1300,9 +1301,9 @@ type ListComplianceAssignmentRevisionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The page, newest first.
 	Revisions []*ComplianceAssignmentRevision `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
-	// Asks for the next page; empty on the last.
+	// The token for the next page; empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// With names: of the policy, and of each group and filter on this page.
+	// With names: those of the policy, and of each group and filter on this page.
 	Names         []*ObjectName `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1362,11 +1363,11 @@ func (x *ListComplianceAssignmentRevisionsResponse) GetNames() []*ObjectName {
 // Asks for one revision.
 type GetComplianceAssignmentRevisionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
-	// Its number.
+	// The revision's number.
 	Number int64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
-	// How much of it.
+	// How much to return.
 	View          RevisionView `protobuf:"varint,3,opt,name=view,proto3,enum=compliance_gateway.v1.RevisionView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1426,7 +1427,7 @@ func (x *GetComplianceAssignmentRevisionRequest) GetView() RevisionView {
 // Asks to undo a revision.
 type RestoreComplianceAssignmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the policy: 1 to 128 letters, digits, `-` and `_`.
+	// Graph's ID of the policy: 1 to 128 letters, digits, `-` and `_`.
 	DeviceCompliancePolicyId string `protobuf:"bytes,1,opt,name=device_compliance_policy_id,json=deviceCompliancePolicyId,proto3" json:"device_compliance_policy_id,omitempty"`
 	// What to go back to.
 	//
@@ -1436,18 +1437,18 @@ type RestoreComplianceAssignmentsRequest struct {
 	//	*RestoreComplianceAssignmentsRequest_Entry
 	//	*RestoreComplianceAssignmentsRequest_Time
 	Source isRestoreComplianceAssignmentsRequest_Source `protobuf_oneof:"source"`
-	// How much of it.
+	// What to restore.
 	Scope RestoreScope `protobuf:"varint,5,opt,name=scope,proto3,enum=compliance_gateway.v1.RestoreScope" json:"scope,omitempty"`
-	// What to do with what was changed since; for the scope TOUCHED alone.
+	// What to do with assignments that were changed since; only for the scope TOUCHED.
 	OnConflict OnConflict `protobuf:"varint,6,opt,name=on_conflict,json=onConflict,proto3,enum=compliance_gateway.v1.OnConflict" json:"on_conflict,omitempty"`
-	// Has to be set for the restoration of a WHOLE_SET that would leave no direct assignment; otherwise INVALID_ARGUMENT. For the
-	// scope TOUCHED it says nothing.
+	// Confirms the restoration of a WHOLE_SET that would leave no direct assignment; without it such a request is refused with
+	// INVALID_ARGUMENT. It is ignored for the scope TOUCHED.
 	AllowEmpty bool `protobuf:"varint,7,opt,name=allow_empty,json=allowEmpty,proto3" json:"allow_empty,omitempty"`
-	// Only to see what it would come to: nothing is written.
+	// Preview (AIP-163): the call answers what the write would answer, and writes nothing.
 	ValidateOnly bool `protobuf:"varint,9,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
-	// The etag of the set that the caller saw (REST: If-Match); empty for whatever is there.
+	// The etag of the set that the caller read (REST: If-Match); empty to write whatever the set is.
 	Etag string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
-	// The caller's id of this write (AIP-155): up to 128 printable ASCII characters without spaces, a UUID by preference.
+	// The caller's ID of this write (AIP-155): up to 128 printable ASCII characters without spaces, preferably a UUID.
 	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1576,12 +1577,12 @@ type RestoreComplianceAssignmentsRequest_Revision struct {
 }
 
 type RestoreComplianceAssignmentsRequest_Entry struct {
-	// The id of an entry in the ledger: one call's part of a revision.
+	// The ID of an entry in the ledger: one call's part of a revision.
 	Entry string `protobuf:"bytes,3,opt,name=entry,proto3,oneof"`
 }
 
 type RestoreComplianceAssignmentsRequest_Time struct {
-	// The set as it was then; for the scope WHOLE_SET alone.
+	// The time at which the set was as it is to become; only for the scope WHOLE_SET.
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3,oneof"`
 }
 
@@ -1596,7 +1597,7 @@ type ComplianceAssignmentEdit_Create struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to create.
 	Assignment *DeviceCompliancePolicyAssignment `protobuf:"bytes,1,opt,name=assignment,proto3" json:"assignment,omitempty"`
-	// What to do if there is one already.
+	// What to do if the policy already has an assignment to the target.
 	IfExists      IfExists `protobuf:"varint,2,opt,name=if_exists,json=ifExists,proto3,enum=compliance_gateway.v1.IfExists" json:"if_exists,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1649,13 +1650,13 @@ func (x *ComplianceAssignmentEdit_Create) GetIfExists() IfExists {
 // See UpdateComplianceAssignment.
 type ComplianceAssignmentEdit_Update struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`.
+	// Graph's ID of the assignment: 1 to 256 letters, digits, `-` and `_`.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The new values.
 	Assignment *DeviceCompliancePolicyAssignment `protobuf:"bytes,2,opt,name=assignment,proto3" json:"assignment,omitempty"`
-	// Which of them to take; as in UpdateComplianceAssignmentRequest.
+	// Which of the new values to use; as in UpdateComplianceAssignmentRequest.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
-	// A target without a filter leaves the assignment's filter as it is.
+	// Whether a target without a filter leaves the assignment's filter as it is.
 	KeepFilter    bool `protobuf:"varint,4,opt,name=keep_filter,json=keepFilter,proto3" json:"keep_filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1729,7 +1730,7 @@ type ComplianceAssignmentEdit_Delete struct {
 	//	*ComplianceAssignmentEdit_Delete_Id
 	//	*ComplianceAssignmentEdit_Delete_Target
 	Assignment isComplianceAssignmentEdit_Delete_Assignment `protobuf_oneof:"assignment"`
-	// Not to find it is no error.
+	// Whether it is no error if there is no such assignment.
 	AllowMissing  bool `protobuf:"varint,3,opt,name=allow_missing,json=allowMissing,proto3" json:"allow_missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1802,12 +1803,12 @@ type isComplianceAssignmentEdit_Delete_Assignment interface {
 }
 
 type ComplianceAssignmentEdit_Delete_Id struct {
-	// Graph's id of the assignment: 1 to 256 letters, digits, `-` and `_`.
+	// Graph's ID of the assignment: 1 to 256 letters, digits, `-` and `_`.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3,oneof"`
 }
 
 type ComplianceAssignmentEdit_Delete_Target struct {
-	// The one to this target, whatever its filter.
+	// The assignment to this target, whatever its filter.
 	Target *DeviceAndAppManagementAssignmentTarget `protobuf:"bytes,2,opt,name=target,proto3,oneof"`
 }
 

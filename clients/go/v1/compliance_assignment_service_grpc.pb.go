@@ -1,52 +1,53 @@
-// The service. Every call is authenticated by `authorization: Bearer <token>` in the metadata, or by a client certificate on
-// the port for these, and may name a tenant by `x-graph-tenant`, which can be left out where the caller may use exactly one.
+// The service for assignments. Every call is authenticated by `authorization: Bearer <token>` in the metadata, or by a client
+// certificate on the port for certificates. The metadata `x-graph-tenant` names the tenant; it is optional if the caller may use
+// exactly one tenant.
 //
-// Errors carry google.rpc.ErrorInfo (domain `compliance-gateway`, an UPPER_SNAKE reason and, where Graph answered,
-// `graph_status`, `graph_code`, `graph_request_id` and `client_request_id`), and where they apply BadRequest,
-// ResourceInfo and RetryInfo with the trailer `grpc-retry-pushback-ms` (-1 where a retry would come after the deadline). Common
-// to all RPCs:
+// Errors carry google.rpc.ErrorInfo: domain `compliance-gateway`, an UPPER_SNAKE reason and, if Graph answered, `graph_status`,
+// `graph_code`, `graph_request_id` and `client_request_id`. Where they apply, errors also carry BadRequest, ResourceInfo, and
+// RetryInfo with the trailer `grpc-retry-pushback-ms` (-1 if a retry would come after the deadline). All RPCs have these errors:
 //
-// * INVALID_ARGUMENT: a field breaks its rule (BadRequest names it), or Graph refuses the input.
-// * UNAUTHENTICATED: the caller is not known. PERMISSION_DENIED: it has no permission; ErrorInfo has it as `permission`.
-// * FAILED_PRECONDITION: the gateway's app lacks a Graph permission, its credential is refused, the tenant cannot use
-//   Intune, or needs an approval; or the policy has an assignment that Graph no longer takes (GRAPH_REFUSES_OLD_ROW), or two
+// * INVALID_ARGUMENT: a field breaks its rule (BadRequest names the field), or Graph rejects the input.
+// * UNAUTHENTICATED: the caller is unknown. PERMISSION_DENIED: the caller lacks a permission; ErrorInfo names it as `permission`.
+// * FAILED_PRECONDITION: the gateway's app lacks a Graph permission, its credential is refused, the tenant cannot use Intune or
+//   needs an approval. Or the policy has an assignment that Graph no longer accepts (GRAPH_REFUSES_OLD_ROW), or two assignments
 //   for one target (TARGET_ASSIGNED_TWICE): delete or replace those first.
-// * NOT_FOUND: no such policy or assignment.
-// * RESOURCE_EXHAUSTED (with RetryInfo): a quota is used up, or too many calls of the caller are under way. Where it is Graph's
-//   quota, QuotaFailure says which window is full, and with `reserved` = `true` in ErrorInfo the same request with the same id is
-//   served when it comes back at the time of RetryInfo, within a second.
-// * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show yet what was written before
-//   (READ_TOO_OLD); nothing was written.
+// * NOT_FOUND: there is no such policy or assignment.
+// * RESOURCE_EXHAUSTED, with RetryInfo: a quota is used up, or the caller has too many concurrent calls. If the quota is Graph's,
+//   QuotaFailure says which window is full. With `reserved` = `true` in ErrorInfo, a turn is reserved for the same request with
+//   the same ID at the time in RetryInfo and for a second after.
+// * UNAVAILABLE: Graph, Entra or the gateway's ledger is down, or Graph's answers do not show earlier writes yet (READ_TOO_OLD).
+//   Nothing was written.
 // * DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
-// * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write, or may do so yet; RetryInfo says when that
-//   can be known. It is not sent again by itself.
-// * ABORTED: others change the policy faster than the write can be made (read anew and try again), or a request with the
-//   same id is being carried out (REQUEST_IN_PROGRESS).
+// * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write, or may still do so. RetryInfo says when the
+//   outcome can be known. The gateway does not send the write again by itself.
+// * ABORTED: others change the policy faster than the write can be made (read again and retry), or a request with the same ID is
+//   being carried out (REQUEST_IN_PROGRESS).
 //
-// A write is carried out once for its `request_id` (AIP-155), which is the caller's own in a tenant. The same request again
-// gets the stored answer, or joins while it runs; an answer that another call brought about says so in the trailer
-// `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason REPLAYED. Another request with the same id is
-// refused: INVALID_ARGUMENT, REQUEST_ID_REUSED. After UNKNOWN, DEADLINE_EXCEEDED or a lost connection, send the same request
-// with the same id: the gateway finds out what became of it, and carries it out if nothing did. After every other error
-// of the write itself the id is free: nothing was carried out. A write without an id gets one; the trailer `compliance-gateway-request-id` has it.
+// A write is carried out once for its `request_id` (AIP-155). Request IDs of different callers, and in different tenants, are
+// independent. A retry with the same ID gets the stored answer, or waits for the running write; if the answer was produced by
+// another call, the trailer `compliance-gateway-warning-bin` has a google.rpc.ErrorInfo with the reason REPLAYED. A different
+// request with the same ID is refused with INVALID_ARGUMENT, REQUEST_ID_REUSED. After UNKNOWN, DEADLINE_EXCEEDED or a lost
+// connection, send the same request with the same ID: the gateway finds out what became of the write, and carries it out if it
+// was not carried out. After every other error of the write itself the ID is free: nothing was carried out. A write without an ID
+// gets one, in the trailer `compliance-gateway-request-id`.
 //
-// Every answer has the trailer `request-id`, the id of the call; its entry in the ledger has it, where it has one of its own
-// (reads and replays have none). `client-request-id` in the
-// metadata is an id of the caller's own: it is kept in the entry and comes back in the trailers.
+// Every answer has the trailer `request-id`, the ID of the call. The call's entry in the ledger has the same ID; reads and
+// replays have no entry of their own. The metadata `client-request-id` is an ID of the caller's choice: it is kept in the entry
+// and returned in the trailers.
 //
 // The trailers `ratelimit-policy` and `ratelimit` (draft-ietf-httpapi-ratelimit-headers) say what the caller's own share of the
-// tenant's quota is and how much of it is left: of writes in answers to writes, of requests in answers to reads.
+// tenant's quota is, and how much of it is left: for writes in answers to writes, for requests in answers to reads.
 //
-// The etag of a policy's set of assignments (AIP-154) is a digest of all its rows, whatever their order. The first page of a list
-// has it, and every answer to a write in the trailer `compliance-gateway-etag`, for callers that may read the policy. A write
-// that names an `etag` is carried out only if the set is still that one; otherwise ABORTED, SET_CHANGED_SINCE, and nothing is
-// written.
+// The etag of a policy's set of assignments (AIP-154) is a digest of all its assignments, in any order. It is in the first page of
+// a list and, for callers that may read the policy, in the trailer `compliance-gateway-etag` of every answer to a write. A write
+// that names an `etag` is carried out only if the set still has that etag; otherwise it is refused with ABORTED,
+// SET_CHANGED_SINCE, and nothing is written.
 //
-// A write with `validate_only` (AIP-163) answers what it would answer, or the error that it would come to, from a fresh read;
-// nothing is written, in Graph or in the ledger, and its request id is not used up.
+// A write with `validate_only` (AIP-163) reads the set and returns the answer or error that the write would have. It writes
+// nothing, neither to Graph nor to the ledger, and does not use up its request ID.
 //
-// A write that went well, but may have undone a change that someone made in Graph meanwhile, says so in the trailer
-// `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the ids in `rows`.
+// A successful write that may have undone a change that somebody made in Graph meanwhile says so in the trailer
+// `compliance-gateway-warning-bin`: google.rpc.ErrorInfo with the reason FOREIGN_CHANGE_UNDONE and the IDs in `rows`.
 
 // Code generated by protoc-gen-go-grpc. DO NOT EDIT.
 // versions:
@@ -89,31 +90,31 @@ const (
 //
 // The assignments of Intune device compliance policies.
 type ComplianceAssignmentServiceClient interface {
-	// Assigns a policy to one more target and leaves the others alone. Answers the created assignment.
+	// Assigns a policy to one more target, and leaves its other assignments as they are. Returns the created assignment.
 	// ALREADY_EXISTS: the policy has an assignment to this target, and `if_exists` is unspecified.
 	CreateComplianceAssignment(ctx context.Context, in *CreateComplianceAssignmentRequest, opts ...grpc.CallOption) (*DeviceCompliancePolicyAssignment, error)
-	// One assignment of a policy.
+	// Returns one assignment of a policy.
 	GetComplianceAssignment(ctx context.Context, in *GetComplianceAssignmentRequest, opts ...grpc.CallOption) (*DeviceCompliancePolicyAssignment, error)
-	// The assignments of a policy, a page at a time.
+	// Lists the assignments of a policy, by page.
 	ListComplianceAssignments(ctx context.Context, in *ListComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ListComplianceAssignmentsResponse, error)
-	// Changes the target or the filter of one assignment. Answers the changed assignment.
+	// Changes the target or the filter of one assignment. Returns the changed assignment.
 	// ALREADY_EXISTS: the policy has another assignment to the new target.
 	UpdateComplianceAssignment(ctx context.Context, in *UpdateComplianceAssignmentRequest, opts ...grpc.CallOption) (*DeviceCompliancePolicyAssignment, error)
 	// Removes one assignment.
 	DeleteComplianceAssignment(ctx context.Context, in *DeleteComplianceAssignmentRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
-	// Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set.
+	// Replaces the policy's direct assignments with the given ones. Those of policy sets stay. Returns the new set.
 	ReplaceComplianceAssignments(ctx context.Context, in *ReplaceComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ReplaceComplianceAssignmentsResponse, error)
 	// Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused.
 	EditComplianceAssignments(ctx context.Context, in *EditComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ComplianceAssignmentsChange, error)
-	// What was done to a policy's assignments, by whomever, newest first, a page at a time.
+	// Lists the changes of a policy's assignments, by the gateway and by others, newest first, by page.
 	ListComplianceAssignmentRevisions(ctx context.Context, in *ListComplianceAssignmentRevisionsRequest, opts ...grpc.CallOption) (*ListComplianceAssignmentRevisionsResponse, error)
-	// One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more.
+	// Returns one revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: the ledger no longer keeps it.
 	GetComplianceAssignmentRevision(ctx context.Context, in *GetComplianceAssignmentRevisionRequest, opts ...grpc.CallOption) (*ComplianceAssignmentRevision, error)
-	// Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
-	// has a revision of its own, which can be undone as well.
+	// Undoes what a revision, or one entry of it, changed; or restores the whole set to what it was. This is a write like others: it
+	// has a revision of its own, which can be undone too.
 	RestoreComplianceAssignments(ctx context.Context, in *RestoreComplianceAssignmentsRequest, opts ...grpc.CallOption) (*ComplianceAssignmentsChange, error)
-	// How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
-	// needs a permission of its own, as it names callers.
+	// Returns how much of Graph's quota the tenant of `x-graph-tenant` has, who is waiting for it, and how long a write would wait
+	// now. It needs a permission of its own, since it names callers.
 	GetQuota(ctx context.Context, in *GetQuotaRequest, opts ...grpc.CallOption) (*Quota, error)
 }
 
@@ -241,31 +242,31 @@ func (c *complianceAssignmentServiceClient) GetQuota(ctx context.Context, in *Ge
 //
 // The assignments of Intune device compliance policies.
 type ComplianceAssignmentServiceServer interface {
-	// Assigns a policy to one more target and leaves the others alone. Answers the created assignment.
+	// Assigns a policy to one more target, and leaves its other assignments as they are. Returns the created assignment.
 	// ALREADY_EXISTS: the policy has an assignment to this target, and `if_exists` is unspecified.
 	CreateComplianceAssignment(context.Context, *CreateComplianceAssignmentRequest) (*DeviceCompliancePolicyAssignment, error)
-	// One assignment of a policy.
+	// Returns one assignment of a policy.
 	GetComplianceAssignment(context.Context, *GetComplianceAssignmentRequest) (*DeviceCompliancePolicyAssignment, error)
-	// The assignments of a policy, a page at a time.
+	// Lists the assignments of a policy, by page.
 	ListComplianceAssignments(context.Context, *ListComplianceAssignmentsRequest) (*ListComplianceAssignmentsResponse, error)
-	// Changes the target or the filter of one assignment. Answers the changed assignment.
+	// Changes the target or the filter of one assignment. Returns the changed assignment.
 	// ALREADY_EXISTS: the policy has another assignment to the new target.
 	UpdateComplianceAssignment(context.Context, *UpdateComplianceAssignmentRequest) (*DeviceCompliancePolicyAssignment, error)
 	// Removes one assignment.
 	DeleteComplianceAssignment(context.Context, *DeleteComplianceAssignmentRequest) (*emptypb.Empty, error)
-	// Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set.
+	// Replaces the policy's direct assignments with the given ones. Those of policy sets stay. Returns the new set.
 	ReplaceComplianceAssignments(context.Context, *ReplaceComplianceAssignmentsRequest) (*ReplaceComplianceAssignmentsResponse, error)
 	// Carries out several edits of one policy in one write: all of them, or none. The error names each edit that is refused.
 	EditComplianceAssignments(context.Context, *EditComplianceAssignmentsRequest) (*ComplianceAssignmentsChange, error)
-	// What was done to a policy's assignments, by whomever, newest first, a page at a time.
+	// Lists the changes of a policy's assignments, by the gateway and by others, newest first, by page.
 	ListComplianceAssignmentRevisions(context.Context, *ListComplianceAssignmentRevisionsRequest) (*ListComplianceAssignmentRevisionsResponse, error)
-	// One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more.
+	// Returns one revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: the ledger no longer keeps it.
 	GetComplianceAssignmentRevision(context.Context, *GetComplianceAssignmentRevisionRequest) (*ComplianceAssignmentRevision, error)
-	// Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
-	// has a revision of its own, which can be undone as well.
+	// Undoes what a revision, or one entry of it, changed; or restores the whole set to what it was. This is a write like others: it
+	// has a revision of its own, which can be undone too.
 	RestoreComplianceAssignments(context.Context, *RestoreComplianceAssignmentsRequest) (*ComplianceAssignmentsChange, error)
-	// How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
-	// needs a permission of its own, as it names callers.
+	// Returns how much of Graph's quota the tenant of `x-graph-tenant` has, who is waiting for it, and how long a write would wait
+	// now. It needs a permission of its own, since it names callers.
 	GetQuota(context.Context, *GetQuotaRequest) (*Quota, error)
 	mustEmbedUnimplementedComplianceAssignmentServiceServer()
 }

@@ -1,11 +1,12 @@
-"""Graph's quota for one app in one tenant, kept from our side: 100 writes and 1,000 requests in 20 s (docs/graph.md §4).
+"""Graph's quota for one app in one tenant, kept by the gateway itself: 100 writes and 1,000 requests in 20 s (docs/graph.md
+§4). A turn is the permission to send one request.
 
-window.py       how many turns there are, and when: pure
-fair_queue.py   whose turn it is: pure
-told_times.py   when those come back who were refused, and who of them is served: pure
-limit.py        what the limit is taken to be after Graph's own refusals: pure
-turns.py        the four together, for who waits on an event loop
-windows.py      the turns of a tenant's two windows
+window.py       how many turns there are, and when; pure
+fair_queue.py   which caller gets the next turn; pure
+told_times.py   the times at which refused callers are to retry; pure
+limit.py        the estimate of the limit after Graph's refusals; pure
+turns.py        the four together, for coroutines that wait for a turn
+windows.py      the two windows of a tenant
 """
 
 from gateway.graph.quota.fair_queue import Weight

@@ -1,10 +1,9 @@
-"""Whose turn it is: start-time fair queuing over callers (Goyal, Vin and Cheng, 1996), with the virtual time of WF2Q+, so that
-callers who are always new cannot hold up those who wait. Pure, and without a clock: it counts turns.
+"""Which caller gets the next turn: start-time fair queuing (Goyal, Vin and Cheng, 1996) with the virtual time of WF2Q+, so that
+ever new callers cannot hold up those that wait. Pure, and without a clock: it counts turns.
 
-Promises: callers who wait all the time get turns in proportion to their weights; who asks for less than its share waits for
-about one turn of each of the others at most, however many they wait for; nobody starves. What it keeps grows with those who
-wait, not with those who ever did.
-"""
+Promises: callers that wait all the time get turns in proportion to their weights; a caller that asks for less than its share
+waits for at most about one turn of each other caller, however many turns those wait for; nobody starves. Memory grows with the
+callers that wait now, not with all callers that ever did."""
 
 import itertools
 from bisect import bisect_left, bisect_right, insort
@@ -17,15 +16,15 @@ Item = TypeVar("Item")
 
 
 class Weight(NamedTuple):
-    """Of a caller's turns, beside 1 for others'. priority: the reserve is there for it."""
+    """A caller's weight; unlisted callers have 1. priority: whether it may use the reserve."""
 
     weight: float = 1.0
     priority: bool = False
 
 
 class Head(NamedTuple):
-    """Where a caller's first item stands: smallest start first; where that is the same, who had no turn yet, then who waited
-    first. tag: what its next start is counted from."""
+    """The position of a caller's first item: the smallest start is served first; of equal ones, a caller that had no turn yet,
+    then the one that waited first. tag: what the caller's next start is counted from."""
 
     start: float
     again: bool
@@ -35,11 +34,10 @@ class Head(NamedTuple):
 
 
 class FairQueue(Generic[Item]):
-    """Items wait under one or several callers; one that is taken or removed is gone under all of them.
+    """Items wait under one or several callers; an item that is taken or removed is gone under all of them.
 
-    weights: of callers; of others it is 1. reserve: a share of all turns that callers with priority have beside their own.
-    While they are away it is lent out, and up to `most_owed` turns of it are owed to them when they come.
-    """
+    weights: by caller; 1 for others. reserve: the part of all turns for callers with priority, beside their shares. While none
+    of them waits, others use it, and up to `most_owed` turns of it are owed to callers with priority when they come."""
 
     def __init__(self, weights: Mapping[str, Weight], reserve: float = 0.0, most_owed: float = 10.0) -> None:
         self._weights, self._reserve, self._most_owed = weights, reserve, most_owed

@@ -1,10 +1,9 @@
-"""When those come back who were refused, and who of them is served. Pure; the clock is given, in seconds.
+"""The times at which refused bidders are told to retry. Pure; callers pass the time in seconds.
 
-Promises: no more are told to come in a while than it has turns, so that what is told can be kept; the times are spread, so
-that no herd returns; a caller gets no more of them than its share, so that others find one soon. Who comes at its time, or
-within the grace after it, is known, once; at another replica too, which hears of it shortly before. A time that passes costs
-nobody a turn. How much is kept is bounded.
-"""
+Promises: no more bidders are told to come in a period than it has turns, so that the promise can be kept; the times are spread,
+so that no herd returns; a caller gets no more of them than its share, so that others find an early one. A bidder that comes at
+its time, or within GRACE_S after it, is recognised, once; also at another replica, which hears of it shortly before. A time
+that passes unused costs nobody a turn. The number of times is bounded."""
 
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
@@ -12,23 +11,23 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 GRACE_S = 1.0
-EARLY_S = 0.05  # callers' clocks may run a little faster
-TOLD = 0.8  # of the turns; the rest is for those who come unannounced
-HORIZON_S = 3600.0  # nobody is told a later time
-MOST_OF_ONE, MOST = 1_000, 20_000
-SOON_S = 2.0  # so long before, other replicas hear of it
-HEARD_S = 1.0  # so far from what was told may be what they hear
+EARLY_S = 0.05  # callers' clocks may run slightly faster
+TOLD = 0.8  # the part of all turns that is told; the rest is for bidders that come unannounced
+HORIZON_S = 3600.0  # the latest time that is told, from now
+MOST_OF_ONE, MOST = 1_000, 20_000  # times of one caller, and of all
+SOON_S = 2.0  # how long before the time other replicas hear of it
+HEARD_S = 1.0  # how far a time may be shifted by its way through the ledger
 
 
 class Bidder(NamedTuple):
-    """Who is to come back: the caller, and its request id, empty for a read."""
+    """Who asks for a turn: the caller and its request ID, which is empty for a read."""
 
     caller: str
     request_id: str = ""
 
 
 class ToldTimes:
-    """See above. Time is divided into slots, in each of which one write's callers are told to come."""
+    """Time is divided into slots; the callers of one write are told to come in each."""
 
     def __init__(self) -> None:
         self._told: dict[Bidder, list[float]] = {}
@@ -37,7 +36,7 @@ class ToldTimes:
         self._latest: dict[str, float] = {}  # of each payer with a time that is still to come
         self._taken: dict[int, int] = {}  # slot -> a later one, before which none is free
         self._width, self._passed = 1.0, 0
-        # What others told, as far as it was heard; of that, what has come here.
+        # The times that other replicas told; and those of them that were used here.
         self._heard: dict[Bidder, list[float]] = {}
         self._came: dict[Bidder, list[float]] = {}
 

@@ -1,8 +1,7 @@
-"""Turns of a tenant, for who waits for one on an event loop. What is decided is decided by its pure neighbours.
+"""Turns of one window, for coroutines that wait for one. The pure modules beside this one make the decisions.
 
-Promises: those who are urgent go first, then who comes at the time it was told, then callers by their shares. Who would not be
-served before its deadline is refused at once, as far as that can be foreseen, with a time at which it will be.
-"""
+Promises: urgent bids go first, then bids that come at the time they were told, then callers by their shares. A bid that would
+not be served before its deadline is refused at once, as far as that is foreseeable, with a time at which it will be served."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -18,12 +17,12 @@ from gateway.graph.quota.window import Window
 from gateway.stake import Granted, Stake
 
 ANSWER_S = 0.05  # a refusal has to reach its caller before the deadline
-NEVER_S = 3600.0  # what is told where even told times ran out; nobody is expected
+NEVER_S = 3600.0  # the time to retry if no more times can be reserved
 
 
 class Sharing(NamedTuple):
-    """How callers share: weights, by caller; reserve: the part of all turns that callers with priority have beside their own;
-    most_waiting: turns that one caller may wait for."""
+    """How callers share turns. weights: by caller. reserve: the part of all turns for callers with priority, beside their
+    shares. most_waiting: turns that one caller may wait for."""
 
     weights: Mapping[str, Weight] = {}
     reserve: float = 0.0
@@ -31,13 +30,13 @@ class Sharing(NamedTuple):
 
 
 EVENLY = Sharing()
-MOST_TOLD = 100  # callers, and times, that other replicas are told of
+MOST_TOLD = 100  # the most callers, and times, that are reported to other replicas
 
 
 @dataclass(eq=False)
 class Bid:
-    """A turn that is asked for, by all who share what it is for: the first whose turn comes pays for all. payer: who did.
-    is_open: whether more may join."""
+    """A request for a turn, by all callers that share the request to Graph: the first one whose turn comes pays for all. payer:
+    that caller. is_open: whether more may join."""
 
     bidders: dict[Bidder, None]
     payer: str = ""
@@ -47,38 +46,39 @@ class Bid:
 
     @classmethod
     def of(cls, *bidders: Bidder) -> "Bid":
-        """By these."""
+        """A bid by these bidders."""
         return cls(dict.fromkeys(bidders))
 
     def join(self, bidder: Bidder) -> None:
-        """One more shares it."""
+        """Adds a bidder."""
         self.bidders[bidder] = None
         if self.turns is not None:
             self.turns.joined(self, bidder)
 
 
 class Turns:
-    """Of one window. name: for callers. reserve: see Window. go_on: whether turns are of use while the ledger is away."""
+    """The turns of one window. name: as callers see it. reserve: see Window. go_on: whether turns are useful without the
+    ledger."""
 
     def __init__(self, name: str, limit: int, sharing: Sharing = EVENLY, reserve: float = 0.0, *, go_on: bool = False) -> None:
         self.name, self.sharing, self._go_on = name, sharing, go_on
         self.window, self.told_times = Window(limit, reserve), ToldTimes()
         self.queue: FairQueue[Bid] = FairQueue(sharing.weights, sharing.reserve, max(limit * sharing.reserve, 1.0))
         self._urgent: OrderedDict[Bid, None] = OrderedDict()
-        self._used: deque[tuple[float, str]] = deque()  # by whom turns were taken, and when that is no matter any more
+        self._used: deque[tuple[float, str]] = deque()  # when each turn stops counting for its payer, and the payer
         self._used_by: Counter[str] = Counter()
         self._share: int | None = None
-        self._taken = self._told = 0  # turns so far, and of those, what other replicas know of
+        self._taken = self._told = 0  # turns so far, and how many of them were reported to other replicas
         self._timer: asyncio.TimerHandle | None = None
 
     @staticmethod
     def now() -> float:
-        """The event loop's clock, of which all times here are."""
+        """The event loop's clock; all times here are its."""
         return asyncio.get_running_loop().time()
 
     @property
     def are_scarce(self) -> bool:
-        """Whether a turn would have to be waited for."""
+        """Whether a bid would have to wait."""
         return bool(self.waiting or self.window.wait(self.now()))
 
     @property
@@ -93,23 +93,23 @@ class Turns:
 
     @property
     def waiting(self) -> int:
-        """How many turns are waited for."""
+        """How many bids wait."""
         return len(self._urgent) + len(self.queue)
 
     def wait_now(self, caller: str = "") -> float:
-        """Seconds that a turn which is asked for now would be waited for."""
+        """Seconds that a bid of this caller would wait now."""
         now = self.now()
         return self._wait_with(now, self.queue.turns_before(caller)) if self.are_scarce else 0.0
 
     async def take(self, deadline: float, bid: Bid, *, urgent: bool = False) -> None:
-        """Waits for a turn; deadline: event loop's clock. It has to come to `answered` or `give_back`. Raises QUOTA_EXHAUSTED,
-        at once where it can be foreseen that the turn would come too late; DEADLINE_EXCEEDED."""
+        """Waits for a turn. The turn has to be followed by `answered` or `give_back`. deadline: event loop's clock. Raises
+        QUOTA_EXHAUSTED, at once if the turn would foreseeably come too late; DEADLINE_EXCEEDED."""
         now = self.now()
         if now >= deadline:
             raise GatewayError(Reason.DEADLINE_EXCEEDED)
         is_told = bool(self.told_times) and True in [
             self.told_times.claim(bidder, now) for bidder in bid.bidders
-        ]  # all claim, not just the first
+        ]  # a list: `any` would stop at the first, and each bidder has to use up its own time
         bid.payer = bid.payer or next(iter(bid.bidders)).caller
         if not self.waiting and not self.window.wait(now, urgent=urgent):
             self._take(now, bid.payer)
@@ -125,12 +125,12 @@ class Turns:
                 raise self._refusal(bid, self.now(), self._wait(bid, self.now())) from None
         except asyncio.CancelledError:
             self._withdraw(bid)
-            if _was_given(bid):
+            if _was_given(bid):  # the turn came in the same step of the loop as the cancellation: nobody will use it
                 self.give_back()
             raise
 
     def _enter(self, bid: Bid, now: float, deadline: float, *, urgent: bool, is_told: bool) -> None:
-        """Among those who wait. Raises QUOTA_EXHAUSTED."""
+        """Queues the bid. Raises QUOTA_EXHAUSTED."""
         goes_first = urgent or is_told
         wait = self._wait_for_the_first(now) if goes_first else self._wait(bid, now)
         waits_too_often = all(self.queue.waits(bidder.caller) >= self.sharing.most_waiting for bidder in bid.bidders)
@@ -146,18 +146,18 @@ class Turns:
                 self.queue.push(bidder.caller, bid)
 
     def joined(self, bid: Bid, bidder: Bidder) -> None:
-        """One more waits for it, and may be served sooner than those before."""
+        """One more bidder waits for the bid; its turn may come sooner than the others'."""
         if self.told_times.claim(bidder, self.now()):
             self.queue.push_due(bidder.caller, bid)
         else:
             self.queue.push(bidder.caller, bid)
 
     def answered(self) -> None:
-        """A turn that was taken is used, and Graph has answered."""
+        """A taken turn was used, and Graph has answered."""
         self.window.answered(self.now())
 
     def give_back(self) -> None:
-        """A turn that was taken and not used."""
+        """A taken turn was not used."""
         self.window.give_back(self.now())
         self.give()
 
@@ -167,12 +167,12 @@ class Turns:
         self.give()
 
     def accepted(self) -> None:
-        """Graph took the request."""
+        """Graph accepted the request."""
         if self.window.limit.refusals:
             self.window.limit.refusals = 0
 
     def used_by(self) -> Counter[str]:
-        """Turns that were taken in the last 20 s, by who paid for them."""
+        """Turns taken in the last 20 s, by payer."""
         now = self.now()
         while self._used and self._used[0][0] <= now:
             _, payer = self._used.popleft()
@@ -182,11 +182,11 @@ class Turns:
         return self._used_by
 
     def share_of(self, caller: str) -> int:
-        """Turns in 20 s that are this caller's, beside those who wait now."""
+        """The caller's share now, beside those that wait, in turns for each 20 s."""
         return max(int(self.window.size(self.now()) * self.queue.share(caller)), 1)
 
     def stake(self, tenant: str) -> Stake:
-        """What other replicas are told."""
+        """This replica's report to the others."""
         now, self._told = self.now(), self._taken
         took, waits = self.used_by(), self.queue.waiting() + self.told_times.counts()
         callers = {
@@ -200,7 +200,7 @@ class Turns:
         return Stake(tenant, self.name, used, holds, limit.at(now), max(limit.closed_until - now, 0.0), callers, told, alone)
 
     def share(self, granted: Granted) -> None:
-        """What replicas leave to this one, after `stake` was told."""
+        """Takes over the share that the ledger granted after `stake` was reported."""
         now, self._share = self.now(), granted.share
         since = self._taken - self._told
         self.window.set_share(now, granted.share, max(granted.untold - since, 0), granted.replicas)
@@ -211,21 +211,22 @@ class Turns:
         self.give()
 
     def cut(self, replicas: int) -> None:
-        """Nobody can be asked for a share: the last one goes on, but for one of so many parts, and half of all at most."""
+        """The ledger cannot be reached: keeps the last share, but at most an equal part for each replica, and at most half of
+        all."""
         part = max(self.window.limit.ceiling // max(replicas, 2), 1)
         self._share = part if self._share is None else min(self._share, part)
         self.window.set_share(self.now(), self._share)
         self.give()
 
     def change(self, limit: int, sharing: Sharing) -> None:
-        """The configuration says so from now on. No debts and no bursts come of it, and who waits keeps its place."""
+        """Applies a changed configuration. It causes no debts and no bursts, and waiting bids keep their places."""
         self.sharing = sharing
         self.queue.set_weights(sharing.weights, sharing.reserve)
         self.window.change(self.now(), limit)
         self.give()
 
     def give(self) -> None:
-        """Gives the turns that there are, and comes back for the next."""
+        """Gives out the turns that there are, and schedules itself for the next one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -237,7 +238,7 @@ class Turns:
                 return
             bid = self._next()
             bid.turns = None
-            if not bid.turn.done():  # or else it is being cancelled
+            if not bid.turn.done():  # otherwise its waiter was cancelled and has not run yet: the turn would be lost
                 self._take(now, bid.payer)
                 bid.turn.set_result(None)
 
@@ -248,7 +249,7 @@ class Turns:
         self.used_by()[payer] += 1
 
     def _next(self) -> Bid:
-        """Who is; there is one."""
+        """The next bid; at least one has to wait."""
         if self._urgent:
             return self._urgent.popitem(last=False)[0]
         payer, bid = cast(tuple[str, Bid], self.queue.pop())
@@ -260,25 +261,25 @@ class Turns:
         self.queue.remove(bid)
 
     def _wait(self, bid: Bid, now: float) -> float:
-        """Seconds until its turn, about."""
+        """Approximate seconds until the bid's turn."""
         return self._wait_with(now, min(self.queue.turns_before(bidder.caller) for bidder in bid.bidders))
 
     def _wait_with(self, now: float, before: float) -> float:
-        """With so many callers' turns before; those who were told to come meanwhile go first, too."""
+        """Approximate seconds with `before` callers' turns ahead; bids that were told to come meanwhile go first too."""
         interval = self.window.interval(now)
         wait = self.window.wait(now, urgent=False) + (len(self._urgent) + self.queue.due + before) * interval
         return wait + self.told_times.due(now, now + wait) * interval
 
     def _wait_for_the_first(self, now: float) -> float:
-        """For those who go before all others."""
+        """Approximate seconds for a bid that goes before callers' shares."""
         return self.window.wait(now) + (len(self._urgent) + self.queue.due) * self.window.interval(now)
 
     def _refusal(self, bid: Bid, now: float, wait: float) -> GatewayError:
-        """With the time that it was told before, or with one that is kept free for it."""
+        """The refusal of a bid, with the time that it was told before, or with a newly reserved one."""
         told = min((time for bidder in bid.bidders if (time := self.told_times.told(bidder, now))), default=None)
         if told is None:
             payer = min((bidder.caller for bidder in bid.bidders), key=self.queue.turns_before)
-            share = self.queue.share(payer, self.told_times.callers - 1.0, spare=1.0)  # one more may come any time
+            share = self.queue.share(payer, self.told_times.callers - 1.0, spare=1.0)  # another caller may come at any time
             told = self.told_times.tell(bid.bidders, payer, now + wait, now, self.window.interval(now), share)
         retry_after = max(wait, NEVER_S) if told is None else max(told - now, 0.001)
         facts = {"window": self.name, "reserved": str(told is not None).lower()}

@@ -1,7 +1,8 @@
-"""How many turns one of Graph's windows has, and when. Pure; the clock is given, in seconds; one that steps back stands still.
+"""How many turns one of Graph's windows has, and when. Pure; callers pass the time in seconds; a time that goes back is
+ignored.
 
-Promise: a turn counts from when it is taken until 20 s after its request was answered. Whenever in between Graph has counted
-the request, no 20 s of Graph's have more than the limit, however late, early or in a bunch requests arrive.
+Promise: a turn counts from when it is taken until 20 s after its request was answered. The gateway cannot know when in between
+Graph counts a request; so no 20 s of Graph's have more than the limit, however requests are delayed or bunched on the way.
 """
 
 import math
@@ -9,16 +10,16 @@ from collections import deque
 
 from gateway.graph.quota.limit import WINDOW_S, Limit
 
-MARGIN_S = 0.05  # Graph's clock need not run exactly as fast as ours
-BURST = 0.05  # of the limit: so many turns at once after a rest, and at most a second that is missed after them
-RESERVE = 0.5  # of the burst: what those who are not urgent leave to those who are, where that is wanted
-SHARE_S = 0.5  # who has no share may have one by then
-LEASE_S = 5.0  # how long a share is good for
-ENOUGH = 1 - 1e-9  # of a turn: sums of floats are not exact
+MARGIN_S = 0.05  # Graph's clock may run at a slightly different rate
+BURST = 0.05  # the burst after a rest, as a part of the limit: at most one second's worth of turns
+RESERVE = 0.5  # the part of the burst that is left for urgent turns, if the window has a reserve
+SHARE_S = 0.5  # the wait of a replica without a share: by then it may have one
+LEASE_S = 5.0  # how long a share is valid
+ENOUGH = 1 - 1e-9  # a whole turn: sums of floats are not exact
 
 
 class Window:
-    """limit: see Limit. reserve: of the burst, for urgent turns only. share: of the limit, where replicas divide it."""
+    """limit: see Limit. reserve: the part of the burst for urgent turns only. Replicas divide the limit: see set_share."""
 
     def __init__(self, ceiling: int, reserve: float = 0.0) -> None:
         self.limit = Limit(ceiling)
@@ -34,7 +35,7 @@ class Window:
         self._ends: deque[float] = deque()
 
     def size(self, now: float) -> int:
-        """How many turns may count at a time."""
+        """How many turns this replica may have within the window."""
         whole = self._whole(now)
         return whole if self._share is None else min(self._share, whole)
 
@@ -48,7 +49,7 @@ class Window:
         return WINDOW_S / max(self.size(now), self._whole(now) // self._replicas, 1)
 
     def wait(self, now: float, *, urgent: bool = True) -> float:
-        """Seconds until the next turn could be taken, if nobody else does."""
+        """Seconds until the next turn can be taken, if nobody else takes it."""
         now, size = self._settle(now), self.size(now)
         if not size or self._untold == 0 or now > self._lease_ends:
             return SHARE_S
@@ -59,17 +60,17 @@ class Window:
             room = 0.0
         elif too_many < len(self._ends):
             room = self._ends[too_many] - now
-        else:  # turns that are not answered yet
+        else:  # too many requests are unanswered: nobody knows when their turns will be free
             room = self.interval(now)
         return max(pace, room, self.limit.closed_for(now))
 
     def closed_for(self, now: float) -> float:
-        """Seconds that a turn which was taken may not be used for: Graph closed the window meanwhile, or we stood still for so
-        long that others may have our share."""
+        """Seconds for which a taken turn must not be used: Graph closed the window meanwhile, or this process was paused so
+        long that other replicas may have its share."""
         return max(self.limit.closed_for(now), SHARE_S if self._settle(now) > self._lease_ends else 0.0)
 
     def take(self, now: float) -> None:
-        """A turn; `wait` was 0."""
+        """Takes a turn; `wait` has to be 0."""
         self._settle(now)
         self._most = None
         if self._untold is not None:
@@ -78,37 +79,38 @@ class Window:
         self._open += 1
 
     def answered(self, now: float) -> None:
-        """A turn that was taken has been used, and Graph has answered, or never will."""
+        """A taken turn has been used, and Graph has answered or never will."""
         self._ends.append(self._settle(now) + WINDOW_S + MARGIN_S)
         self._open -= 1
 
     def give_back(self, now: float) -> None:
-        """A turn that was taken, and was not used: nothing was sent."""
+        """A taken turn was not used: nothing was sent."""
         self._settle(now)
         self._tokens = min(self._tokens + 1, self._burst(self.size(self._now)))
         self._open -= 1
 
     def hold(self, now: float, *, urgent: bool) -> None:
-        """Somebody waits for the next turn: those that are missed meanwhile are no burst later. A burst is for after a rest."""
+        """Somebody waits for the next turn: turns that cannot be used meanwhile do not add up to a burst, which needs a
+        rest."""
         self._settle(now)
         self._most = 1.0 + self._left(self.size(self._now), urgent)
         self._tokens = min(self._tokens, self._most)
 
     def set_share(self, now: float, share: int | None, untold: int | None = None, replicas: int = 1) -> None:
-        """What replicas leave to this one from now on; None: all. Turns that count already go on to. untold: how many may be
-        taken before it is asked again, which has to be within LEASE_S; None: any, and it goes on. replicas: how many there are;
-        who waits here has its part soon."""
+        """Sets this replica's share of the limit; None: all of it. Turns that count already go on counting. untold: how many
+        turns may be taken before the next share, which has to come within LEASE_S; None: any number, without a time limit.
+        replicas: how many there are."""
         self._lease_ends = self._settle(now) + (math.inf if untold is None else LEASE_S)
         self._share, self._untold, self._replicas = share, untold, replicas
         self._tokens = min(self._tokens, self._burst(self.size(self._now)))
 
     def change(self, now: float, ceiling: int) -> None:
-        """Another ceiling; neither a debt nor a burst comes of it."""
+        """Sets another ceiling, without causing a debt or a burst."""
         self.limit.change(self._settle(now), ceiling)
         self._tokens = min(self._tokens, self._burst(self.size(self._now)))
 
     def _settle(self, now: float) -> float:
-        """Up to now, which it returns."""
+        """Advances the state to `now`, and returns it: the clock never goes back."""
         now = self._now = max(now, self._now)
         while self._ends and self._ends[0] <= now:
             self._ends.popleft()

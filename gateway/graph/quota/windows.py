@@ -5,8 +5,8 @@ from gateway.graph.quota.window import RESERVE
 
 
 class Quota:
-    """The turns of one tenant. A write, and what it has to read, goes before callers' reads: there are few writes, as their own
-    turns bound them, and any number of reads."""
+    """The turns of one tenant. A write, and the reads that it needs, go before callers' reads: writes are few, since their own
+    window bounds them, but there may be any number of reads."""
 
     def __init__(self, writes: int = 100, requests: int = 1000, sharing: Sharing = EVENLY) -> None:
         self.writes, self.requests = Turns("writes", writes, sharing), Turns("requests", requests, sharing, RESERVE, go_on=True)

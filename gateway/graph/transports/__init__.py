@@ -1,9 +1,8 @@
-"""The wire to Graph. A Transport sends one request once and says what is certain about a failure; it retries nothing. An answer
-that is passed on to a caller comes as a stream: its head, and its body piece by piece.
+"""The HTTP clients for Graph. A Transport sends one request once, without retries, and says whether a failed one may have
+reached Graph. An answer that is passed on to a caller comes as a stream: its head, then its body piece by piece.
 
-Built-ins: aiohttp_transport (default), requests_transport (for proxies that need its adapters). Others register in the
-entry-point group `compliance_gateway.transports` and prove themselves with gateway.testing.transport_contract and
-stream_contract.
+Built-in: aiohttp_transport (default), and requests_transport for proxies that need an adapter of requests. Plug-ins register in
+the entry-point group `compliance_gateway.transports`, and have to pass gateway.testing.transport_contract and stream_contract.
 """
 
 from collections.abc import AsyncIterator, Mapping

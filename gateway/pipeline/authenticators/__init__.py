@@ -1,2 +1,3 @@
-"""How a caller can show who it is, a file each. Each kind gives names of its own, so that no caller can be called like another:
-`name` for static tokens, `issuer:subject` for JSON web tokens, `mtls:identity` for client certificates."""
+"""The ways to authenticate a caller, one module each. Each kind gives names in a format of its own, so that callers of
+different kinds never have the same name: `name` for static tokens, `issuer:subject` for JSON web tokens, `mtls:identity` for
+client certificates."""

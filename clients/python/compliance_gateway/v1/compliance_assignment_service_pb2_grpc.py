@@ -102,7 +102,7 @@ class ComplianceAssignmentServiceServicer:
     """
 
     def CreateComplianceAssignment(self, request, context):
-        """Assigns a policy to one more target and leaves the others alone. Answers the created assignment.
+        """Assigns a policy to one more target, and leaves its other assignments as they are. Returns the created assignment.
         ALREADY_EXISTS: the policy has an assignment to this target, and `if_exists` is unspecified.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -110,21 +110,21 @@ class ComplianceAssignmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetComplianceAssignment(self, request, context):
-        """One assignment of a policy.
+        """Returns one assignment of a policy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListComplianceAssignments(self, request, context):
-        """The assignments of a policy, a page at a time.
+        """Lists the assignments of a policy, by page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateComplianceAssignment(self, request, context):
-        """Changes the target or the filter of one assignment. Answers the changed assignment.
+        """Changes the target or the filter of one assignment. Returns the changed assignment.
         ALREADY_EXISTS: the policy has another assignment to the new target.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -139,7 +139,7 @@ class ComplianceAssignmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReplaceComplianceAssignments(self, request, context):
-        """Makes the policy's direct assignments exactly the given ones. Those of policy sets stay. Answers the new set.
+        """Replaces the policy's direct assignments with the given ones. Those of policy sets stay. Returns the new set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,30 +153,30 @@ class ComplianceAssignmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListComplianceAssignmentRevisions(self, request, context):
-        """What was done to a policy's assignments, by whomever, newest first, a page at a time.
+        """Lists the changes of a policy's assignments, by the gateway and by others, newest first, by page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetComplianceAssignmentRevision(self, request, context):
-        """One revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: it is not kept any more.
+        """Returns one revision. NOT_FOUND: there was none with this number; REVISION_EXPIRED: the ledger no longer keeps it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RestoreComplianceAssignments(self, request, context):
-        """Puts back what a revision, or one entry of it, changed; or makes the whole set what it was. It is a write like others, and
-        has a revision of its own, which can be undone as well.
+        """Undoes what a revision, or one entry of it, changed; or restores the whole set to what it was. This is a write like others: it
+        has a revision of its own, which can be undone too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetQuota(self, request, context):
-        """How much of Graph's quota the tenant of `x-graph-tenant` has, who waits for it, and for how long a write would wait now. It
-        needs a permission of its own, as it names callers.
+        """Returns how much of Graph's quota the tenant of `x-graph-tenant` has, who is waiting for it, and how long a write would wait
+        now. It needs a permission of its own, since it names callers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,14 +53,14 @@ class CompliancePolicyServiceServicer:
     """
 
     def ListCompliancePolicies(self, request, context):
-        """The policies of the tenant, a page at a time. Its permission tells of each policy whether, and how often, it is assigned.
+        """Lists the policies of the tenant, by page. The permission for it includes whether, and how often, each policy is assigned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCompliancePolicy(self, request, context):
-        """One policy. Its permission tells whether, and how often, it is assigned.
+        """Returns one policy. The permission for it includes whether, and how often, the policy is assigned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
