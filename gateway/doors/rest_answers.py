@@ -39,7 +39,8 @@ IN_UNKNOWN = {"odata_type": TYPE, "json": ""}
 
 @dataclass(frozen=True)
 class RestAnswer:
-    """status, headers, and the JSON body, None for an empty one. A body that is a number, as of a count, is plain text."""
+    """status, headers, and the JSON body, None for an empty one. A body that is a number, as of a count, is plain text; one of
+    bytes is XML."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)

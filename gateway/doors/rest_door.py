@@ -33,8 +33,9 @@ from gateway.doors.rest_http import (
     with_ids,
 )
 from gateway.doors.rest_incoming import Incoming, incoming_of
+from gateway.doors.rest_metadata import METADATA, metadata
 from gateway.doors.rest_pages import Pages
-from gateway.doors.rest_paths import BATCH_PATH, COUNT, LARGEST_PAGE, READS, VERSION, leading, located, paged
+from gateway.doors.rest_paths import BATCH_PATH, COUNT, LARGEST_PAGE, METADATA_PATH, READS, VERSION, leading, located, paged
 from gateway.doors.rest_reads import HttpSink, KeptSink, read_of
 from gateway.doors.rest_requests import Headers, check_lengths, known_etags, message_of
 from gateway.doors.rest_routes import Route, not_allowed, template_of
@@ -148,8 +149,13 @@ class RestDoor:
             if sum(len(name) + len(value) for name, value in http.raw_headers) > self._settings.max_metadata_bytes:
                 raise GatewayError(Reason.HEADERS_TOO_LARGE)
             incoming = incoming_of(http, headers, self._settings, self._rest.prefixes, self._bodies, self._certified)
-            batch = BATCH_PATH.fullmatch(split(incoming.target)[0])
-            answer = await (self._answer_batch(incoming, batch[1]) if batch else self._answer(incoming))
+            path, query = split(incoming.target)
+            if batch := BATCH_PATH.fullmatch(path):
+                answer = await self._answer_batch(incoming, batch[1])
+            elif described := METADATA_PATH.fullmatch(path):
+                answer = await self._answer_metadata(incoming, query, beta=bool(described[1]))
+            else:
+                answer = await self._answer(incoming)
         except GatewayError as error:
             answer = _refused(error, headers, http.method, http.raw_path, http.remote)
         if isinstance(answer, web.StreamResponse):
@@ -220,6 +226,17 @@ class RestDoor:
             door="rest",
             policy=policy,
         )
+
+    async def _answer_metadata(self, incoming: Incoming, query: str, *, beta: bool) -> RestAnswer:
+        """Whoever is known may read it. Raises METHOD_NOT_ALLOWED, and INVALID_FIELD for query options that it has not."""
+        if incoming.method != "GET":
+            raise not_allowed(READS)
+        call = self._call(METADATA, incoming, decoded(Empty()), "")
+        try:
+            await self._admit(call)
+        except GatewayError as error:
+            return with_record(refusal_of(error, None, call.id, correlation_id(call.metadata)), call)
+        return with_record(RestAnswer(200, {"OData-Version": "4.0"}, metadata(query, beta=beta)), call)
 
     async def _answer_batch(self, incoming: Incoming, version: str) -> RestAnswer:
         """Every item passes the door as if it had come alone. Raises GatewayError for what is no batch."""

@@ -110,8 +110,10 @@ def response_of(answer: RestAnswer, *, gzip: bool = False) -> web.Response:
     """As aiohttp sends it. gzip: whether it may be compressed."""
     if answer.body is None:
         return named(web.Response(status=answer.status), answer)
-    kind = "text/plain" if isinstance(answer.body, int) else "application/json"
-    response = web.Response(status=answer.status, body=dumps(answer.body).encode(), content_type=kind, charset="utf-8")
+    is_xml = isinstance(answer.body, bytes)
+    kind = "application/xml" if is_xml else "text/plain" if isinstance(answer.body, int) else "application/json"
+    body = answer.body if is_xml else dumps(answer.body).encode()
+    response = web.Response(status=answer.status, body=body, content_type=kind, charset="utf-8")
     if gzip and isinstance(response.body, bytes) and len(response.body) > COMPRESSED_FROM:
         response.enable_compression(web.ContentCoding.gzip)
     response.headers["Vary"] = "Accept-Encoding"

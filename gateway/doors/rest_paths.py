@@ -15,6 +15,7 @@ from gateway.graph.tree import KEY, OPTIONS, ReadPath, Tree, nothing_here
 VERSION = re.compile(r"/(v1\.0|beta)(/|$)", re.IGNORECASE)
 DEFAULT_VERSION = "/v1.0"
 BATCH_PATH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
+METADATA_PATH = re.compile(r"/(?:v1\.0|(beta))/(?:\$|%24)metadata", re.IGNORECASE)
 COUNT = re.compile(r"(.*/assignments)/(?:\$|%24)count", re.IGNORECASE)
 PAGE_SIZE = re.compile(r"(?:^|[,;\s])(?:odata\.)?maxpagesize\s*=\s*(\d{1,9})\b", re.IGNORECASE)
 LARGEST_PAGE = 1000

@@ -10,9 +10,11 @@ from urllib.parse import unquote
 from gateway.errors import GatewayError, Reason
 from gateway.ids import canonical_guid
 from gateway.operations import OPERATIONS, Operation
+from gateway.sets import SETS
 
 POLICIES = "/deviceManagement/deviceCompliancePolicies"
 WHOLE = "*"
+ACTIONS = frozenset(one.action for one in SETS.values())
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,13 @@ class Route:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """Both spellings of a key: `/{id}` and `('{id}')`. Graph takes paths in any case."""
+    """Both spellings of a key: `/{id}` and `('{id}')`; Graph's actions with and without their namespace, which OData asks for and
+    Graph does not. Graph takes paths in any case."""
+    before, _, last = path.rpartition("/")
+    namespace = r"(?:microsoft\.graph\.)?" if last in ACTIONS else ""
     key = r"(?:/(?P<\1>[^/]+)|(?:\\(|%28)(?:'|%27)(?P<\1_quoted>[^/]*?)(?:'|%27)(?:\\)|%29))"
-    return re.compile(re.sub(r"/\\{(\w+)\\}", key, re.escape(path)), re.IGNORECASE)
+    whole = f"{re.escape(before)}/{namespace}{re.escape(last)}"
+    return re.compile(re.sub(r"/\\{(\w+)\\}", key, whole), re.IGNORECASE)
 
 
 class Rule(NamedTuple):

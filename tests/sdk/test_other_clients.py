@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import requests
 from attacks import CA, DOOR, guid
 from edits_over_the_wire import MERGE
+from node import installed
 from rig import gateway
 
 from gateway.emulator import Emulator
@@ -70,16 +70,9 @@ async def test_curl_with_the_documented_example(documented: Emulator, tmp_path: 
         documented_object(int(status), json.loads(text), rig.rows(EMPTY))
 
 
-def installed() -> bool:
-    """Graph's client, as package-lock.json has it."""
-    if not (SCRIPT / "node_modules").is_dir():
-        subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=SCRIPT, check=True)
-    return True
-
-
 @pytest.mark.needs("npm")
 async def test_the_client_for_javascript(live: Emulator, tmp_path: Path):
-    assert await asyncio.to_thread(installed)
+    assert await asyncio.to_thread(installed, SCRIPT)
     async with over_tls(live, tmp_path, **MERGE) as (rig, root):
         command = ("node", str(SCRIPT / "caller.mjs"), root, WINDOWS, EMPTY, GROUP, guid(9))
         environment = {**os.environ, "NODE_EXTRA_CA_CERTS": str(tmp_path / "ca.pem"), "GATEWAY_TOKEN": rig.token}
