@@ -10,7 +10,7 @@ from gateway.doors.rest_http import split
 from gateway.doors.rest_requests import Headers
 from gateway.doors.rest_routes import ROUTES, Route, not_allowed, route_of, template_of
 from gateway.errors import GatewayError, Reason
-from gateway.graph.tree import KEY, OPTIONS, ReadPath, Tree, nothing_here
+from gateway.graph.tree import KEY, OPTIONS, ReadPath, Tree, nothing_here, option
 
 VERSION = re.compile(r"/(v1\.0|beta)(/|$)", re.IGNORECASE)
 DEFAULT_VERSION = "/v1.0"
@@ -83,7 +83,7 @@ def leading(method: str, path: str, query: str, tree: Tree) -> Route | ReadPath:
 
 def _asks_more(query: str) -> bool:
     """Whether a list is asked for in a way that ours does not have."""
-    names = (unquote(part.partition("=")[0]).lower() for part in query.split("&"))
+    names = (option(part.partition("=")[0]) for part in query.split("&"))
     return any(name in OPTIONS and name not in OWN for name in names)
 
 

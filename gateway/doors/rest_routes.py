@@ -34,8 +34,8 @@ class Route:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """Both spellings of a key: `/{id}` and `('{id}')`; Graph's actions with and without their namespace, which OData asks for and
-    Graph does not. Graph takes paths in any case."""
+    """Both spellings of a key: `/{id}` and `('{id}')`; Graph's actions with and without their namespace, which OData asks for,
+    and Graph does not. Graph takes paths in any case."""
     before, _, last = path.rpartition("/")
     namespace = r"(?:microsoft\.graph\.)?" if last in ACTIONS else ""
     key = r"(?:/(?P<\1>[^/]+)|(?:\\(|%28)(?:'|%27)(?P<\1_quoted>[^/]*?)(?:'|%27)(?:\\)|%29))"

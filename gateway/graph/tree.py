@@ -103,7 +103,7 @@ class Tree:
         shows = False
         for part in filter(None, query.split("&")):
             sent, _, value = part.partition("=")
-            name = unquote(sent).lower()
+            name = option(sent)
             if name not in OPTIONS:
                 raise invalid(
                     cut_name(unquote(sent)), f"is not a query option that is passed on; those are {', '.join(OPTIONS)}"
@@ -135,6 +135,12 @@ class Tree:
                 if key.lower() == "$expand":
                     shows = self._check_expand(below, value) or shows
         return shows
+
+
+def option(sent: str) -> str:
+    """The name of a query option with its `$`, which is optional in beta and for some of v1.0."""
+    name = unquote(sent).lower()
+    return f"${name}" if f"${name}" in OPTIONS else name
 
 
 def served(patterns: Iterable[str]) -> str:

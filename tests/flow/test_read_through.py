@@ -60,6 +60,8 @@ READS = {
     f"beta/{POLICIES}/{MACOS}/deviceStatuses": lambda body: body["value"] == [],
     f"beta/{POLICIES}/{WINDOWS}/assignments?$select=id&$count=true": lambda body: body["@odata.count"] == 5,
     f"beta/{POLICIES}/$count": lambda body: body == "3",
+    f"beta/{POLICIES}/{WINDOWS}?expand=assignments&Select=id": lambda body: len(body["assignments"]) == 5,
+    f"beta/{POLICIES}/{WINDOWS}/assignments?select=id": lambda body: {*body["value"][0]} == {"id"},
     "beta/deviceManagement/assignmentFilters": lambda body: body["value"][0]["id"] == FILTER,
     f"v1.0/{SUMMARIES}": lambda body: len(body["value"]) == 1,
     f"v1.0/groups?$filter=displayName%20eq%20'{NAMES[GROUP].replace(' ', '+')}'": lambda body: body["value"][0]["id"] == GROUP,

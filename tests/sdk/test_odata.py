@@ -1,5 +1,5 @@
-"""`$metadata` to parsers that nobody here wrote: odata-csdl, of the committee that OData is from, which says what is wrong with
-a document; and odata2ts, which makes a client from it, that goes by nothing else and finds its way through the gateway.
+"""`$metadata` to parsers that nobody here wrote: odata-csdl, of the committee that OData is from, which says what is wrong
+with a document; and odata2ts, which makes a client from it, that goes by nothing else and finds its way through the gateway.
 
 python-odata knows neither what is contained in a singleton nor the keys of what is contained; pyodata is for OData 2.
 """
