@@ -9,6 +9,7 @@ from compliance_gateway.v1 import assignment_pb2 as pb
 from compliance_gateway.v1 import odata_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from openapi_answers import JSON, answers, error_schema, refusals, refused
+from openapi_reads import blank, parameters, reads, responses
 from openapi_schemas import TYPE, Json, choices, is_required, property_of, reference, rules_of
 
 from gateway.doors.rest_answers import CREATED
@@ -63,6 +64,7 @@ HEADERS: dict[str, Json] = {
         "schema": {"type": "string"},
     },
 }
+OF_ALL = ("x-graph-tenant", "client-request-id")
 
 
 def document(comments: dict[str, str]) -> Json:
@@ -75,6 +77,7 @@ def document(comments: dict[str, str]) -> Json:
             item[rule.verb.lower()] = _operation(operation, rule, comments, schemas)
     for name in ("v1.0", "beta"):
         paths[f"/{name}/$batch"] = {"post": _batch(name)}
+    paths |= dict(reads({blank(path) for path in paths}))
     for path, (about, kind) in PAGES.items():
         paths[path] = {"get": _page(path, about, kind, {200, 503} if path == "/readyz" else {200})}
     return {
@@ -92,7 +95,8 @@ def document(comments: dict[str, str]) -> Json:
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
-            "responses": refusals(),
+            "parameters": parameters() | {name: {"name": name, "in": "header", **HEADERS[name]} for name in OF_ALL},
+            "responses": refusals() | responses(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token that this gateway knows."},
                 "certificate": {"type": "mutualTLS", "description": "A client certificate, where the gateway takes them."},
@@ -212,9 +216,7 @@ def _batch(name: str) -> Json:
         "tags": [name],
         "summary": f"Up to {MOST} requests at once",
         "description": "Each is answered for itself. Edits of one policy that come together share a write.",
-        "parameters": [
-            {"name": header, "in": "header", **HEADERS[header]} for header in ("x-graph-tenant", "client-request-id")
-        ],
+        "parameters": [{"name": header, "in": "header", **HEADERS[header]} for header in OF_ALL],
         "requestBody": {"required": True, "content": {JSON: {"schema": body, "example": {"requests": [get]}}}},
         "responses": {"200": {"description": "All answers.", "content": {JSON: {"schema": answer}}}, **refused(None)},
     }

@@ -203,14 +203,22 @@ async def test_a_connection_serves_many_requests(live: Emulator):
         assert answers.count(b"HTTP/1.1 200") == 5
 
 
+# Reads are many, and of few kinds.
+FUZZED = {
+    "operations": ["--exclude-tag", "reads", "--max-examples", "15"],
+    "reads": ["--include-tag", "reads", "--max-examples", "5", "--phases", "fuzzing"],
+}
+
+
 @pytest.mark.needs("schemathesis")
-async def test_schemathesis_finds_nothing(live: Emulator, tmp_path: Path):
+@pytest.mark.parametrize("what", FUZZED)
+async def test_schemathesis_finds_nothing(live: Emulator, tmp_path: Path, what: str):
     """Every check but one: whether valid input is accepted, the state and Graph decide (request ids, pages, tenants)."""
     unthrottle(live)
     async with rest(live, **MERGE) as (_, caller):
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{caller.root}/openapi.json", "--no-color"]
         command += ["-H", f"Authorization: Bearer {caller.token}", "--checks", "all"]
-        command += ["--exclude-checks", "positive_data_acceptance", "--max-examples", "15", "--seed", str(secrets.randbits(32))]
+        command += [*FUZZED[what], "--exclude-checks", "positive_data_acceptance", "--seed", str(secrets.randbits(32))]
         command += ["--request-timeout", "20", "--suppress-health-check", "all", "--warnings", "off"]
         command += ["--generation-database", "none"]
         pipe = asyncio.subprocess.PIPE
