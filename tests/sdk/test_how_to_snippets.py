@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from attacks import CA, DOOR
+from node import installed, output
 from rig import gateway
 
 from gateway.emulator import Emulator
 from gateway.emulator.seeds import GROUP, NAMES, WINDOWS
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/point-a-script-at-the-gateway.md").read_text()
+
+HERE = Path(__file__).parent
+JAVASCRIPT = HERE / "javascript"
+TRUSTED = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 
 
 def snippet(name: str) -> str:
@@ -35,23 +40,22 @@ async def environment(live: Emulator, tmp_path: Path) -> AsyncIterator[dict[str,
     rules = {"rules_file": str(tmp_path / "rules.cedar")}
     async with gateway(live, server={"tls": tls, "rest": "127.0.0.1:0"}, authorization=rules) as rig:
         here = {"GATEWAY": f"https://{rig.rest_address}", "TOKEN": rig.token}
-        yield {**os.environ, **here, **dict.fromkeys(("SSL_CERT_FILE", "CURL_CA_BUNDLE"), str(tmp_path / "ca.pem"))}
-
-
-async def output(environment: dict[str, str], *command: str) -> str:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, err.decode()
-    return out.decode()
+        yield {**os.environ, **here, **dict.fromkeys(TRUSTED, str(tmp_path / "ca.pem"))}
 
 
 @pytest.mark.needs("curl")
 async def test_from_a_shell(environment: dict[str, str]):
-    found = json.loads(await output(environment, "bash", "-c", snippet("curl")))
+    found = json.loads(await output(HERE, environment, "bash", "-c", snippet("curl")))
     assert {"id": GROUP, "displayName": NAMES[GROUP]} in found["value"]
 
 
 @pytest.mark.needs("msgraph")
 async def test_by_the_sdk(environment: dict[str, str]):
-    assert f"{WINDOWS} " in await output(environment, sys.executable, "-c", snippet("msgraph"))
+    assert f"{WINDOWS} " in await output(HERE, environment, sys.executable, "-c", snippet("msgraph"))
+
+
+@pytest.mark.needs("npm")
+async def test_by_the_client_for_javascript(environment: dict[str, str]):
+    assert await asyncio.to_thread(installed, JAVASCRIPT)
+    command = ("node", "--input-type=module", "--eval", snippet("javascript"))
+    assert f"{WINDOWS} " in await output(JAVASCRIPT, environment, *command)
