@@ -59,3 +59,24 @@ async def test_by_the_client_for_javascript(environment: dict[str, str]):
     assert await asyncio.to_thread(installed, JAVASCRIPT)
     command = ("node", "--input-type=module", "--eval", snippet("javascript"))
     assert f"{WINDOWS} " in await output(JAVASCRIPT, environment, *command)
+
+
+@pytest.mark.needs("mvn")
+async def test_by_the_sdk_for_java(environment: dict[str, str], tmp_path: Path):
+    plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.0:build-classpath"
+    await output(HERE / "java", environment, "mvn", "-q", "-B", plugin, f"-Dmdep.outputFile={tmp_path / 'classes'}")
+    trust = (
+        "-alias",
+        "ca",
+        "-file",
+        environment["SSL_CERT_FILE"],
+        "-keystore",
+        str(tmp_path / "trust"),
+        "-storepass",
+        "public",
+    )
+    await output(tmp_path, environment, "keytool", "-importcert", "-noprompt", *trust)
+    (tmp_path / "ListPolicies.java").write_text(snippet("java"))
+    trusting = (f"-Djavax.net.ssl.trustStore={tmp_path / 'trust'}", "-Djavax.net.ssl.trustStorePassword=public")
+    command = ("java", *trusting, "-cp", (tmp_path / "classes").read_text(), "ListPolicies.java")
+    assert f"{WINDOWS} " in await output(tmp_path, environment, *command)
