@@ -2,9 +2,11 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +25,7 @@ from gateway.ledger.ledger import Query
 from gateway.odata.targets import KINDS
 
 PAUSE_S = 1.0
+AT_ONCE = 1000  # entries of an export that names are looked up for
 PARTIAL = f"Requests that only named the target: of the newest {NAMED_IN_NEWEST} entries. --asked looks at all, and is slow."
 
 NONE = f"No entry is about this target. A target is an id, or one of {', '.join(KINDS)}, alone or with an id after it."
@@ -131,12 +134,14 @@ def trace(
     ],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
+    names: WithNames = False,
 ) -> None:
     """Show the path of a write from the caller to Graph, given any of its IDs. Exit 1 if no entry has the ID."""
     with opened(config, ledger) as reader:
         entries = list(reader.find(Query(any_id=any_id)))
+    known = names_of(config, entries, wanted=names)
     for entry in entries:
-        typer.echo("\n".join(trace_lines(entry)))
+        typer.echo("\n".join((*trace_lines(entry), *(line[2:] for line in known.lines(entry)))))
     if not entries:
         typer.echo("No entry has this id.", err=True)
         raise typer.Exit(1)
@@ -149,18 +154,27 @@ def export(
     form: Annotated[Format, typer.Option("--format", help="JSON lines or CSV.")] = Format.JSONL,
     since: Since = "",
     until: Until = "",
+    names: WithNames = False,
 ) -> None:
     """Write all entries to stdout, oldest first, with their position in the chain.
 
     In CSV, text that a spreadsheet would take for a formula has a ' before it, and control characters are escaped.
     """
     with opened(config, ledger) as reader:
-        entries = reader.find(Query(since=since, until=until))
+        entries = _named(config, reader.find(Query(since=since, until=until)), wanted=names)
         if form is Format.CSV:
-            write_csv(entries, sys.stdout)
+            write_csv(entries, sys.stdout, named=names)
             return
-        for entry in entries:
-            typer.echo(json_line(entry))
+        for entry, known in entries:
+            typer.echo(json_line(entry, known))
+
+
+def _named(config: Path | None, entries: Iterable[Entry], *, wanted: bool) -> Iterator[tuple[Entry, list[dict[str, str]]]]:
+    """Each with its names, if they are wanted: so many are asked for at once that Graph has little to do."""
+    rest = iter(entries)
+    while some := list(islice(rest, AT_ONCE)):
+        names = names_of(config, some, wanted=wanted)
+        yield from ((entry, names.of(entry)) for entry in some)
 
 
 def _how(*, added: bool, removed: bool) -> How | None:

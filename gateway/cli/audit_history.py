@@ -13,7 +13,7 @@ from gateway.assignments.past_writes import decoded_rows, decoded_touches
 from gateway.assignments.rows import Row, RowSet, Touch, target_of
 from gateway.changes import RowChange
 from gateway.cli.audit_ledger import ConfigFile, LedgerUrl, opened
-from gateway.cli.audit_names import WithNames, names_of
+from gateway.cli.audit_names import WithNames, ids_of, names_in, names_of
 from gateway.cli.audit_views import changes_of, outcome, shown, trace_lines, who
 from gateway.entry import Entry
 from gateway.ids import canonical_guid
@@ -54,6 +54,7 @@ def diff(
     tenant: OfTenant = "",
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
+    names: WithNames = False,
 ) -> None:
     """Show what a revision changed; or, given two, how the set after the second differs from that after the first."""
     with opened(config, ledger) as reader:
@@ -62,10 +63,14 @@ def diff(
         second = the_revision(reader, name, other) if other is not None else None
     if second is None:
         say(head_of(first))
-        say(lines_of(changes_between(touched_by(first))))
-        return
-    say([*head_of(first), *head_of(second), "The set after it, beside the set after the first:"])
-    say(lines_of(changes_between(_between(_set_after(first), _set_after(second)))))
+        changes = changes_between(touched_by(first))
+    else:
+        say([*head_of(first), *head_of(second), "The set after it, beside the set after the first:"])
+        changes = changes_between(_between(_set_after(first), _set_after(second)))
+    say(lines_of(changes))
+    ids = ids_of(name.policy, changes)
+    for line in names_in(config, [(name.tenant, ids)], wanted=names).lines_of(name.tenant, ids):
+        typer.echo(line[2:])
 
 
 def the_entry(reader: LedgerReader, beginning: str) -> Entry:

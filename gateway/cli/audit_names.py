@@ -15,6 +15,7 @@ from compliance_gateway.v1.name_pb2 import ObjectName
 from gateway.assignments.display_names import GONE, POLICY, WORDS, DisplayNames, Found, Id, ids_in
 from gateway.bootstrap import graphs
 from gateway.call import Record
+from gateway.changes import RowChange
 from gateway.cli.audit_views import changes_of, shown
 from gateway.cli.loop import load_or_exit, run
 from gateway.config import Config
@@ -46,8 +47,12 @@ class Names:
 
     def lines(self, entry: Entry) -> Iterator[str]:
         """For people: of what has a name, or is gone."""
-        found = self._found.get(entry.tenant, {})
-        for one in _ids(entry):
+        return self.lines_of(entry.tenant, _ids(entry))
+
+    def lines_of(self, tenant: str, ids: Iterable[Id]) -> Iterator[str]:
+        """The same, of these ids."""
+        found = self._found.get(tenant, {})
+        for one in ids:
             name = found.get(one, None)
             if name is not None and (name.text or name == GONE):
                 text = f"is {dumps(name.text)}" if name.text else "is gone"
@@ -63,21 +68,32 @@ class Names:
 
 def names_of(config: Path | None, entries: Sequence[Entry], *, wanted: bool) -> Names:
     """Asks Graph, if they are wanted."""
+    return names_in(config, [(entry.tenant, _ids(entry)) for entry in entries] if wanted else [], wanted=wanted)
+
+
+def names_in(config: Path | None, asked: Sequence[tuple[str, Iterable[Id]]], *, wanted: bool) -> Names:
+    """The same, of ids in tenants."""
     if not wanted:
         return Names()
     if config is None:
         raise typer.BadParameter("needs --config, which says how Graph is asked", param_hint="--names")
-    names = Names(run(_find(load_or_exit(config), entries)) if entries else {})
+    names = Names(run(_find(load_or_exit(config), asked)) if asked else {})
     for line in names.missing():
         typer.echo(line, err=True)
     return names
 
 
-async def _find(config: Config, entries: Iterable[Entry]) -> dict[str, Found]:
+def ids_of(policy: str, changes: Iterable[RowChange]) -> dict[Id, None]:
+    """Of a policy, if there is one, and of what the rows name that were changed."""
+    rows: list[Any] = [row for change in changes for side in (change.before, change.after) for row in side]
+    return dict.fromkeys((*([Id(POLICY, policy)] if policy else []), *ids_in(rows)))
+
+
+async def _find(config: Config, asked: Iterable[tuple[str, Iterable[Id]]]) -> dict[str, Found]:
     wanted: dict[str, dict[Id, None]] = defaultdict(dict)
-    for entry in entries:
-        if entry.tenant in config.tenants:
-            wanted[entry.tenant] |= dict.fromkeys(_ids(entry))
+    for tenant, ids in asked:
+        if tenant in config.tenants:
+            wanted[tenant] |= dict.fromkeys(ids)
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     async with graphs(config) as clients:
         names = DisplayNames(clients)
@@ -86,7 +102,4 @@ async def _find(config: Config, entries: Iterable[Entry]) -> dict[str, Found]:
 
 
 def _ids(entry: Entry) -> dict[Id, None]:
-    """Of its policy, and of what the rows name that it changed."""
-    rows: list[Any] = [row for change in changes_of(entry) for side in (change.before, change.after) for row in side]
-    policy = [Id(POLICY, entry.policy)] if entry.policy else []
-    return dict.fromkeys((*policy, *ids_in(rows)))
+    return ids_of(entry.policy, changes_of(entry))

@@ -56,14 +56,17 @@ def json_line(entry: Entry, names: Sequence[Mapping[str, str]] = ()) -> str:
     return dumps({"version": VERSION, **row(entry), "changes": changes, **more}, ascii_only=True)
 
 
-def write_csv(entries: Iterable[Entry], to: TextIO) -> None:
-    """Text that a spreadsheet would take for a formula has a ' before it."""
-    writer = csv.DictWriter(to, [*row(Entry(id="")), "before", "after"], quoting=csv.QUOTE_ALL)
+def write_csv(entries: Iterable[tuple[Entry, Sequence[Mapping[str, str]]]], to: TextIO, *, named: bool = False) -> None:
+    """Text that a spreadsheet would take for a formula has a ' before it. entries: each with its names. named: whether there is
+    a column of them."""
+    more = ["names"] if named else []
+    writer = csv.DictWriter(to, [*row(Entry(id="")), "before", "after", *more], quoting=csv.QUOTE_ALL)
     writer.writeheader()
-    for entry in entries:
+    for entry, names in entries:
         changes = changes_of(entry)
         sides = {"before": [one.before for one in changes], "after": [one.after for one in changes]}
         values = {**row(entry), **{name: dumps(rows, ascii_only=True) if changes else "" for name, rows in sides.items()}}
+        values |= {name: dumps(names, ascii_only=True) for name in more}
         writer.writerow({name: _cell(value) for name, value in values.items()})
 
 

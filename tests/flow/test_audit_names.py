@@ -1,6 +1,8 @@
 """`audit --names`: names below what the entries name, and nothing that a terminal would obey."""
 
 import asyncio
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -49,12 +51,32 @@ async def test_names_stand_below_an_entry(live: Emulator, tmp_path: Path):
         assert "names" not in json.loads((await audit(rig, tmp_path, "--json")).stdout)
 
 
+async def test_names_stand_in_all_that_shows_entries_or_rows(live: Emulator, tmp_path: Path):
+    group, policy = f'  group {GROUP} is "Windows laptops"\n', f'  policy {EMPTY} is "iOS: passcode"\n'
+    async with gateway(live) as rig:
+        await assigned(rig)
+        [entry] = rig.entries()
+        for arguments in (("trace", entry.id), ("diff", str(entry.revision), "--policy", EMPTY)):
+            plain, named = await audit(rig, tmp_path, *arguments), await audit(rig, tmp_path, *arguments, "--names")
+            assert plain.exit_code == named.exit_code == 0, named.output
+            assert named.stdout == plain.stdout + policy + group
+        known = [{"id": GROUP, "kind": "group", "state": "STATE_KNOWN", "displayName": "Windows laptops"}]
+        exported = json.loads((await audit(rig, tmp_path, "export", "--names")).stdout)
+        assert exported["names"][1:] == known
+        assert "names" not in json.loads((await audit(rig, tmp_path, "export")).stdout)
+        table = await audit(rig, tmp_path, "export", "--names", "--format", "csv")
+        [row] = csv.DictReader(io.StringIO(table.stdout))
+        assert json.loads(row["names"])[1:] == known
+        assert '"names"' not in (await audit(rig, tmp_path, "export", "--format", "csv")).stdout
+
+
 async def test_a_terminal_obeys_no_name(live: Emulator, tmp_path: Path):
     live.world.graph.trees.directory.groups[GROUP]["displayName"] = HOSTILE
     async with gateway(live) as rig:
         await assigned(rig)
-        for more in ((), ("--wide",), ("--json",)):
-            text = (await audit(rig, tmp_path, "--names", *more)).stdout
+        difference = ("diff", str(rig.entries()[0].revision), "--policy", EMPTY)
+        for command in ((), ("--wide",), ("--json",), difference, ("export", "--format", "csv")):
+            text = (await audit(rig, tmp_path, *command, "--names")).stdout.replace("\r\n", "\n")
             assert "evil" in text
             assert all(letter.isprintable() or letter == "\n" for letter in text)
 
