@@ -1,18 +1,16 @@
-"""The quota of a tenant as callers see it: whole, for who may; and each its own share, in headers and trailers."""
+"""The quota of a tenant as callers see it who may see it whole."""
 
-import math
 from collections.abc import Mapping
 
 from compliance_gateway.v1 import quota_pb2 as pb
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 
-from gateway.graph.quota import WINDOW_S, Quota, Turns
+from gateway.graph.quota import Quota, Turns
 from gateway.metrics import QUOTA_LIMIT, QUOTA_RESERVED, QUOTA_USED, QUOTA_WAIT, QUOTA_WAITING
 from gateway.odata import dumps
 
 MOST_CALLERS = 100
-POLICY, LEFT = "ratelimit-policy", "ratelimit"
 
 
 def view(quota: Quota, caller: str = "") -> pb.Quota:
@@ -27,15 +25,6 @@ def json_of(quotas: Mapping[str, Quota]) -> str:
         for tenant, quota in quotas.items()
     }
     return dumps(views)
-
-
-def own_share(turns: Turns, caller: str, told: float | None = None) -> dict[str, str]:
-    """What the caller has of a window and has left: fields of draft-ietf-httpapi-ratelimit-headers-10. told: in how many
-    seconds it is to come back, where it was refused; there is more for it then, as the draft has it."""
-    share = turns.share_of(caller)
-    left = max(share - turns.used_by().get(caller, 0), 0)
-    wait = math.ceil(told or turns.wait_now(caller))
-    return {POLICY: f'"{turns.name}";q={share};w={WINDOW_S:.0f}', LEFT: f'"{turns.name}";r={0 if wait else left};t={wait}'}
 
 
 async def gauge(quotas: Mapping[str, Quota]) -> None:

@@ -14,13 +14,14 @@ from gateway.assignments.history import PastOfPolicies, policy_of
 from gateway.assignments.page_tokens import PageTokens
 from gateway.assignments.pending import Written
 from gateway.assignments.policy_reads import PolicyReads
-from gateway.assignments.quota_view import own_share, view
+from gateway.assignments.quota_view import view
 from gateway.assignments.requests import EDITS
 from gateway.assignments.rows import RowSet, row_id
 from gateway.assignments.shared_reads import SharedReads
 from gateway.assignments.writers import Writers
 from gateway.call import ETAG, Call, Handler
 from gateway.errors import GatewayError, Reason
+from gateway.graph.quota import telling
 from gateway.ledger.ledger import History
 from gateway.ledger.write import Write
 from gateway.pace import slowly
@@ -47,14 +48,9 @@ class AssignmentService:
 
     async def __call__(self, call: Call) -> Message:
         """Whatever it comes to, the caller is told of its share of the quota."""
-        quota, caller, told = self._writers.graphs[call.tenant].quota, call.caller.name if call.caller else "", None
-        try:
+        quota = self._writers.graphs[call.tenant].quota
+        with telling(call.record, quota.writes if call.operation.writes else quota.requests):
             return await self._carry_out(call)
-        except GatewayError as error:
-            told = error.retry_after if error.reason is Reason.QUOTA_EXHAUSTED else None
-            raise
-        finally:
-            call.record.trailers |= own_share(quota.writes if call.operation.writes else quota.requests, caller, told)
 
     async def _carry_out(self, call: Call) -> Message:
         read = self._readers.get(call.operation.name)

@@ -8,7 +8,8 @@ from aiohttp import hdrs, web
 METHODS = "GET, HEAD, POST, PATCH, DELETE"
 SENT = "authorization, content-type, consistencylevel, prefer, if-match, if-none-match, idempotency-key, x-graph-tenant, "
 SENT += "client-request-id"
-SHOWN = "etag, location, preference-applied, request-id, client-request-id, retry-after, compliance-gateway-warning"
+SHOWN = "etag, location, preference-applied, request-id, client-request-id, retry-after, ratelimit, "
+SHOWN += "ratelimit-policy, compliance-gateway-warning"
 KEPT_S = "600"
 
 

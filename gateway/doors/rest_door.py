@@ -210,7 +210,8 @@ class RestDoor:
         record.note(path=place.pattern)
         try:
             await self._handle(call)
-            return await sink.ended()
+            ended = await sink.ended()
+            return with_record(ended, call) if isinstance(ended, RestAnswer) else ended
         except GatewayError as error:
             if isinstance(sink, HttpSink) and sink.begun:
                 return sink.broken_off()

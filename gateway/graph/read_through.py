@@ -9,6 +9,7 @@ from gateway.call import Call, Read
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import UNAVAILABLE_RETRY_S, GraphClient
 from gateway.graph.links import Links
+from gateway.graph.quota import own_share, telling
 from gateway.graph.transports import Streamed, TransportError
 
 # Headers of an answer that go on; no other does.
@@ -27,8 +28,14 @@ class ReadThrough:
     async def __call__(self, call: Call) -> Message:
         """Raises GatewayError, also in the middle of an answer, which then cannot be taken for a whole one."""
         assert call.read
-        read, client = call.read, self._clients[call.tenant]
+        client = self._clients[call.tenant]
+        with telling(call.record, client.quota.requests):
+            await self._carry_out(call, call.read, client)
+        return Empty()
+
+    async def _carry_out(self, call: Call, read: Read, client: GraphClient) -> None:
         async with client.stream(read.path, read.headers, deadline=call.deadline, record=call.record) as answer:
+            call.record.trailers |= own_share(client.quota.requests, call.record.caller)  # the headers go before all else
             links = Links(client.root, read.root)
             headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
             if "location" in answer.headers:
@@ -37,7 +44,6 @@ class ReadThrough:
                 await read.sink.begin(answer.status, headers)
             else:
                 call.record.note(bytes=await self._pass(read, answer, headers, links))
-        return Empty()
 
     async def _pass(self, read: Read, answer: Streamed, headers: Mapping[str, str], links: Links) -> int:
         """How many bytes went on."""

@@ -72,6 +72,22 @@ async def test_answers_say_what_is_left_of_the_callers_own_share(live: Emulator)
         assert written.headers["ratelimit"].startswith('"writes";r=')
 
 
+async def test_reads_that_are_passed_on_say_it_too(live: Emulator):
+    few = {"requests_per_20s": 4, "writes_per_20s": 1}
+    async with rest(live, graph=few) as (_, caller):
+        read = await caller.send("GET", "/v1.0/groups")
+        assert read.headers["ratelimit-policy"] == '"requests";q=4;w=20'
+        assert read.headers["ratelimit"].startswith('"requests";r=')
+        batch = {"requests": [{"id": "1", "method": "GET", "url": "/groups"}]}
+        [item] = (await caller.send("POST", "/v1.0/$batch", batch)).json["responses"]
+        assert item["headers"]["ratelimit-policy"] == '"requests";q=4;w=20'
+        refused = read
+        while refused.status == 200:
+            refused = await caller.send("GET", "/v1.0/groups", headers={"Prefer": "wait=1"})
+        assert (refused.status, refused.json["error"]["code"]) == (429, "QUOTA_EXHAUSTED")
+        assert refused.headers["ratelimit"] == f'"requests";r=0;t={refused.headers["retry-after"]}'
+
+
 async def test_the_command_shows_what_the_admin_door_has(live: Emulator, tmp_path: Path):
     async with gateway(live, graph=GRAPH) as rig:
         await create(rig, 0, 60)
