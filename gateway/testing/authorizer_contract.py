@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 
 from gateway.odata.targets import EVERYONE, UNKNOWN
-from gateway.operations import OPERATIONS
+from gateway.operations import PERMITTED, READ_THROUGH
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.cedar import Question
+from gateway.pipeline.rules import NAMED, READ_NAMES
 
 ASKED = Question("caller", "CreateComplianceAssignment", "tenant", "policy", frozenset({"group"}), frozenset({"id"}))
 
+READ = Question("caller", READ_THROUGH.name, "tenant", "", path="groups/{id}", kind="groups")
 TENANTS = tuple(f"tenant-{number}" for number in range(9))
 
 
@@ -27,7 +29,7 @@ class AuthorizerContract(ABC):
     def test_what_is_not_permitted_is_refused_by_name(self) -> None:
         authorizer = self.make()
         assert set(authorizer.health().values()) <= {""}
-        for operation in OPERATIONS:
+        for operation in (*PERMITTED, READ_NAMES):
             assert authorizer.ask(replace(ASKED, operation=operation)).missing == operation
             assert not authorizer.where(ASKED.caller, operation, TENANTS)
 
@@ -65,3 +67,34 @@ class AuthorizerContract(ABC):
         self.permit(ASKED.caller, ASKED.operation)
         authorizer.reload()
         assert authorizer.ask(replace(ASKED, kinds=frozenset({"group", UNKNOWN}))).missing == "TouchUnknown"
+
+    def test_reads_that_are_passed_on_need_a_permit_of_their_own(self) -> None:
+        """Whatever the caller may do by itself, it may not read the same by this way, nor the other way round."""
+        authorizer = self.make()
+        self.permit(READ.caller, "ListComplianceAssignments")
+        authorizer.reload()
+        listing = replace(ASKED, operation="ListComplianceAssignments")
+        assert authorizer.ask(listing).missing == ""
+        assert authorizer.ask(READ).missing == READ.operation
+        self.permit(READ.caller, READ.operation)
+        authorizer.reload()
+        assert authorizer.ask(READ).missing == ""
+        assert authorizer.ask(READ).because
+        assert authorizer.where(READ.caller, READ.operation, TENANTS)
+        assert authorizer.ask(replace(READ, path="deviceManagement/assignmentFilters", kind="assignmentFilters")).missing == ""
+        assert authorizer.ask(replace(READ, caller="another")).missing == READ.operation
+        assert authorizer.ask(listing).missing == listing.operation
+
+    def test_names_need_a_permit_of_their_own(self) -> None:
+        """Of policies, groups and filters; who may read by whatever way may not know what they are called."""
+        authorizer = self.make()
+        asked = [Question("caller", READ_NAMES, "tenant", "policy", frozenset({kind})) for kind in NAMED]
+        for operation in ("ListComplianceAssignments", READ.operation):
+            self.permit(READ.caller, operation)
+            authorizer.reload()
+            assert {authorizer.ask(question).missing for question in asked} == {READ_NAMES}
+        self.permit(READ.caller, READ_NAMES)
+        authorizer.reload()
+        assert {authorizer.ask(question).missing for question in asked} == {""}
+        assert authorizer.ask(replace(asked[0], caller="another")).missing == READ_NAMES
+        assert authorizer.ask(READ).missing == READ.operation
