@@ -22,7 +22,9 @@ class Caller:
 # The format of a caller's name, whichever authenticator gives it: any database can store it, and any terminal can show it.
 CALLER_NAME = re.compile(r"[ -~]{1,320}")
 AUTHORIZATION = "authorization"
-EXPIRED = "expired"  # an authenticator notes this as `token_refused` for a genuine token that has expired
+# What an authenticator may note as `token_refused` for a genuine token, one that an issuer signed. Its holder is told:
+# it has expired, is not valid yet, or is for another audience.
+EXPIRED, EARLY, AUDIENCE = TOLD_OF_TOKENS = ("expired", "early", "audience")
 BEARER = re.compile(r"Bearer ([!-~]{16,8192})", re.IGNORECASE)
 CORRELATION = "client-request-id"
 ETAG = "compliance-gateway-etag"  # the trailer; at REST it is the header ETag

@@ -14,8 +14,8 @@ from compliance_gateway.v1.name_pb2 import ObjectName
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from gateway.call import AUDIENCE, EARLY, EXPIRED, Call, CallWarning, Record
 from gateway.call import ETAG as ETAG_TRAILER
-from gateway.call import Call, CallWarning, Record
 from gateway.doors.rest_requests import ANY, ELSEWHERE
 from gateway.doors.rest_routes import POLICIES, Route
 from gateway.errors import VALUE_BYTES, GatewayError, Reason, in_words
@@ -27,10 +27,13 @@ WARNING = "compliance-gateway-warning"
 LISTED = ("assignments", "revisions")
 ETAG = "ETag"
 # RFC 6750 §3: no error for who sent no token. By what the error says of the token.
+INVALID = 'Bearer error="invalid_token"'
 CHALLENGES = {
     "": "Bearer",
-    "invalid": 'Bearer error="invalid_token"',
-    "expired": 'Bearer error="invalid_token", error_description="The token has expired."',
+    "invalid": INVALID,
+    EXPIRED: f'{INVALID}, error_description="The token has expired."',
+    EARLY: f'{INVALID}, error_description="The token is not valid yet."',
+    AUDIENCE: f'{INVALID}, error_description="The token is for another audience."',
 }
 # What may be a field's name in the protos, and is no word of English.
 FIELD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from google.protobuf.message import Message
 
-from gateway.call import AUTHORIZATION, CALLER_NAME, EXPIRED, Call, Caller, Handler
+from gateway.call import AUTHORIZATION, CALLER_NAME, TOLD_OF_TOKENS, Call, Caller, Handler
 from gateway.errors import GatewayError, Reason
 
 
@@ -36,7 +36,7 @@ class Authenticate:
         self._authenticators = authenticators
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
-        """Raises CALLER_UNAUTHENTICATED, the same for every cause but a token that has expired."""
+        """Raises CALLER_UNAUTHENTICATED, the same for every cause but those that the holder of a genuine token is told."""
         callers = {await self._caller_of(proof) for proof in proofs_of(call)}
         caller = callers.pop()
         if caller is not None and not callers and CALLER_NAME.fullmatch(caller.name):
@@ -56,10 +56,11 @@ class Authenticate:
 
 
 def _of_its_token(call: Call) -> Mapping[str, str]:
-    """What is told of a token that was sent. That it has expired, only of one that an issuer did sign."""
+    """What is told of a token that was sent. Why it is no good, only of one that an issuer did sign."""
     if AUTHORIZATION not in call.metadata:
         return {}
-    return {"token": "expired" if call.record.facts.get("token_refused") == EXPIRED else "invalid"}
+    noted = call.record.facts.get("token_refused")
+    return {"token": str(noted) if noted in TOLD_OF_TOKENS else "invalid"}
 
 
 def proofs_of(call: Call) -> Sequence[Call]:

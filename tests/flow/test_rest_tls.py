@@ -69,18 +69,26 @@ async def test_every_stranger_of_the_table_is_refused(live: Emulator, tmp_path: 
         assert live.world.requests == []
 
 
-# RFC 6750 §3. Only the holder of a token that an issuer did sign is told that it has expired.
-EXPIRED = 'Bearer error="invalid_token", error_description="The token has expired."'
+# RFC 6750 §3. Only the holder of a token that an issuer did sign is told what is wrong with it.
+INVALID = 'Bearer error="invalid_token"'
+WRONG: dict[str, tuple[str, dict, str]] = {
+    "expired": ("expired", {"exp": NOW - 120}, "The token has expired."),
+    "not yet good": ("early", {"nbf": NOW + 40_000, "exp": NOW + 86_400}, "The token is not valid yet."),
+    "another audience": ("audience", {"aud": "another-service"}, "The token is for another audience."),
+}
 CHALLENGES = {
     "no token": ((), "Bearer", {}),
-    "an unknown token": (bearer("x" * 40), 'Bearer error="invalid_token"', {"token": "invalid"}),
-    "no bearer": ((("authorization", "Basic b3BzOm9wcw=="),), 'Bearer error="invalid_token"', {"token": "invalid"}),
-    "an expired token": (bearer(signed(exp=NOW - 120)), EXPIRED, {"token": "expired"}),
-    "an expired token that nobody signed": (
-        bearer(signed(STRANGER, exp=NOW - 120)),
-        'Bearer error="invalid_token"',
-        {"token": "invalid"},
-    ),
+    "an unknown token": (bearer("x" * 40), INVALID, {"token": "invalid"}),
+    "no bearer": ((("authorization", "Basic b3BzOm9wcw=="),), INVALID, {"token": "invalid"}),
+    "no subject": (bearer(signed(sub=None)), INVALID, {"token": "invalid"}),
+    **{
+        name: (bearer(signed(**claims)), f'{INVALID}, error_description="{text}"', {"token": word})
+        for name, (word, claims, text) in WRONG.items()
+    },
+    **{
+        f"{name}, and nobody signed it": (bearer(signed(STRANGER, **claims)), INVALID, {"token": "invalid"})
+        for name, (_, claims, _) in WRONG.items()
+    },
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jwt
 
-from gateway.call import EXPIRED, Call, Caller
+from gateway.call import AUDIENCE, EARLY, EXPIRED, Call, Caller
 from gateway.config.doors import JwtIssuer
 from gateway.pipeline.authenticators.jwks import Keys
 from gateway.pipeline.authenticators.jwks_sources import from_file, from_url
@@ -24,6 +24,12 @@ CACHE_SIZE = 10_000
 REQUIRED = ["exp", "iat", "iss", "aud"]
 # What the texts of strangers make PyJWT and Python raise; numbers beyond floats among them.
 UNFIT = (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+# PyJWT looks at claims after the signature.
+GENUINE: Mapping[type, str] = {
+    jwt.ExpiredSignatureError: EXPIRED,
+    jwt.ImmatureSignatureError: EARLY,
+    jwt.InvalidAudienceError: AUDIENCE,
+}
 
 
 class Issuer(NamedTuple):
@@ -63,7 +69,7 @@ class JsonWebTokens:
         try:
             found = await self._verify(call.bearer)
         except UNFIT as exc:
-            call.record.note(token_refused=EXPIRED if isinstance(exc, jwt.ExpiredSignatureError) else type(exc).__name__)
+            call.record.note(token_refused=GENUINE.get(type(exc), type(exc).__name__))
             return None
         self._remembered[digest] = found
         if len(self._remembered) > CACHE_SIZE:
