@@ -1,5 +1,5 @@
-"""The gRPC door: a grpc.aio server with the services, and what is public beside them. Alone knows grpc on the server side, so
-what channelz counts comes from here too, for the admin door."""
+"""The gRPC door: a grpc.aio server with the services, health and reflection. Only this module imports grpc for a server, so it
+also provides channelz for the admin door."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -55,9 +55,9 @@ CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"]
 
 
 class GrpcDoor:
-    """Serves `handle` on `settings.grpc`, and on `settings.mtls`, which verifies client certificates by `client_ca`. shared:
-    other processes serve there as well. address, mtls_address: host and port, after `start`. Raises ConfigError for
-    certificates that are not fit."""
+    """Serves `handle` on `settings.grpc`, and on `settings.mtls`, where `client_ca` verifies client certificates. shared:
+    whether other processes serve there too. address, mtls_address: host and port, after `start`. Raises ConfigError for
+    certificates that cannot be used."""
 
     def __init__(self, handle: Handler, settings: Server, client_ca: Path | None = None, *, shared: bool = False) -> None:
         self._handle, self._settings, self._bodies = handle, settings, Bodies()
@@ -71,7 +71,7 @@ class GrpcDoor:
         self._answered.set()
 
     async def start(self) -> None:
-        """Binds and serves. Raises OSError where the address cannot be bound."""
+        """Binds the addresses and serves. Raises OSError if an address cannot be bound."""
         names = tuple(service.full_name for service in SERVICES)
         for service in SERVICES:
             handlers = {method.name: self._method(OPERATIONS[method.name]) for method in service.methods}
@@ -94,8 +94,8 @@ class GrpcDoor:
         await self._public.health.enter_graceful_shutdown()
 
     async def retire(self) -> None:
-        """Takes no new connection, and returns when there is none: each ends when it is idle, or when its age is reached, which
-        gRPC tells its client, so that no call is lost."""
+        """Accepts no new connection, and returns when there is none. Each connection ends when it is idle or reaches its age;
+        gRPC tells the client so, and no call is lost."""
         cut_off(self._addresses)
         while connected_at(self._addresses):  # noqa: ASYNC110 - they are gRPC's, which tells of none
             await asyncio.sleep(RETIRING_S)
@@ -105,11 +105,9 @@ class GrpcDoor:
         return {address for address in (self.address, self.mtls_address) if address}
 
     async def stop(self, grace: float) -> None:
-        """Lets running calls end within `grace` seconds, then takes no new one.
-
-        A server of gRPC's that stops cancels what it has taken off the wire and nobody has taken up yet, and a client does not
-        try again what is CANCELLED. So the connections end first: their clients see UNAVAILABLE.
-        """
+        """Lets running calls end within `grace` seconds, then accepts no new one. A gRPC server that stops cancels calls that
+        it has read from the wire but not started, and clients do not retry CANCELLED. So the connections are cut first: their
+        clients see UNAVAILABLE, which they retry."""
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._answered.wait()
@@ -156,7 +154,7 @@ class GrpcDoor:
         return grpc.stream_unary_rpc_method_handler(answer)
 
     def _count(self, more: int) -> None:
-        """Calls whose answers have not left yet."""
+        """Counts calls whose answers have not been sent yet."""
         self._answering += more
         if self._answering:
             self._answered.clear()
@@ -204,7 +202,7 @@ def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
 
 
 def channelz_json(method: str, query: Mapping[str, str]) -> str:
-    """What a method of grpc.channelz.v1.Channelz answers to the fields in `query`, all of them numbers. Raises ROUTE_UNKNOWN,
+    """The answer of a method of grpc.channelz.v1.Channelz. query: the fields of its request, all numbers. Raises ROUTE_UNKNOWN,
     INVALID_FIELD, NOT_FOUND."""
     found = CHANNELZ.methods_by_name.get(method)
     if found is None:
@@ -238,7 +236,7 @@ def _ms(seconds: float) -> int:
 
 
 def _certificate(peer: Mapping[str, Any]) -> bytes | None:
-    """Of the client, if TLS has verified one."""
+    """The client's certificate, if TLS has verified one."""
     found = peer.get("x509_pem_cert")
     return bytes(found[0]) if found else None
 

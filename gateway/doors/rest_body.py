@@ -16,7 +16,7 @@ WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 def json_of(headers: Headers, data: bytes, limit: int) -> Any:
-    """The JSON of a body. limit: its bytes at most, decompressed. Raises MEDIA_TYPE_UNSUPPORTED, MESSAGE_TOO_LARGE,
+    """The JSON of a body. limit: the most decompressed bytes. Raises MEDIA_TYPE_UNSUPPORTED, MESSAGE_TOO_LARGE,
     MESSAGE_MALFORMED."""
     check_type(headers)
     encodings = ",".join(headers.get("content-encoding", ()))

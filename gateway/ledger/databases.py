@@ -1,4 +1,4 @@
-"""What differs between SQLite and PostgreSQL: how to connect, who may open the ledger, and which gateways are alive."""
+"""The differences between SQLite and PostgreSQL: how to connect, who may open the ledger, and which gateways are alive."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ WRITER = {
 
 
 class DownError(Exception):
-    """The ledger cannot be written to now; the text says why, and holds nothing of what was to be written."""
+    """The ledger cannot be written to now; the message says why, and has nothing of what was to be written."""
 
 
 class Database(Protocol):
@@ -94,7 +94,7 @@ class Database(Protocol):
 
 
 class Sqlite:
-    """A file, for one gateway at a time: a lock beside it sees to that, and ends with the process."""
+    """A file, for one gateway at a time: a lock file beside it, which the system frees when the process ends, ensures that."""
 
     is_shared = False
 

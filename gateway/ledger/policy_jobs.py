@@ -1,5 +1,5 @@
-"""Jobs on policies: their leases and revisions in one transaction. All that they concern is locked and read first, the jobs
-decide in memory, and what they changed is written at the end: a few statements, however many jobs."""
+"""Jobs on policies: their leases and revisions, in one transaction. All that they concern is locked and read first, the jobs
+are decided in memory, and the changes are written at the end: a few statements, however many jobs."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace

@@ -1,9 +1,9 @@
-"""How replicas divide a window of the quota: leases of capacity that follow demand, as Doorman has them. Pure.
+"""How replicas divide a window of the quota: leases of capacity that follow demand, as in Doorman. Pure.
 
-Promise: what all replicas hold is never more than the limit. A replica may take what it holds; it holds more only as far as
-others hold less, and says that it holds less only when it has stopped taking it. Nobody's clock is trusted: whose row does not
-change while somebody watches it for LAPSE_S is dead, and what it sent does not count at Graph any more. Who has lost its
-connection cannot write a revision down, so it sends nothing more; what it did not use is free at once.
+Promise: what all replicas hold together never exceeds the limit. A replica may take what it holds. It holds more only as far as
+others hold less, and reports that it holds less only after it has stopped taking it. No clock of another machine is trusted: a
+replica whose row does not change while another one watches it for LAPSE_S is dead, and its requests no longer count at Graph. A
+replica that has lost its connection cannot record a revision and so sends no write; what it did not use is free at once.
 """
 
 import math
@@ -25,7 +25,7 @@ LEAST = 0.01  # of the window: what a replica has that wants nothing, so that a 
 
 @dataclass(frozen=True)
 class ShareRow:
-    """What the ledger has of one replica. beat: changes each time that it says something."""
+    """The ledger's row of one replica. beat: changes with every report."""
 
     owner: int
     beat: int

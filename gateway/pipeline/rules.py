@@ -1,5 +1,5 @@
-"""The file of rules, read: parsed, checked against a schema made from the operations, and refused where it names what can
-never match, so that nobody relies on a rule that does nothing."""
+"""Reads the rules file: parses it, checks it against a schema made from the operations, and refuses rules that can never match,
+so that nobody relies on a rule without effect."""
 
 import json
 import re
@@ -51,12 +51,12 @@ AT_ONCE = 20
 
 
 class RulesError(Exception):
-    """The file of rules cannot be used; the text says where and why."""
+    """The rules file cannot be used; the message says where and why."""
 
 
 class Rules(NamedTuple):
-    """whole: as in the file. scopes: its permits with the principal and the action that they are for, and nothing else: what
-    these do not permit, the whole does not either, whatever the policy and the targets."""
+    """whole: the policies of the file. scopes: its permits reduced to principal and action: what these do not permit, the whole
+    does not permit either, whatever the policy and the targets."""
 
     whole: Slices
     scopes: Slices
