@@ -1,4 +1,4 @@
-"""Reads that are passed on to Graph, and their answers to the caller: streamed, with links that lead here."""
+"""Passes reads on to Graph, and streams the answers to the caller, with links that lead to this gateway."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -19,13 +19,13 @@ NO_BODY = 304
 
 
 class ReadThrough:
-    """The handler of ReadThrough. most_bytes: of an answer, unpacked."""
+    """The handler of ReadThrough. most_bytes: the largest answer, decompressed."""
 
     def __init__(self, clients: Mapping[str, GraphClient], most_bytes: int) -> None:
         self._clients, self._most = clients, most_bytes
 
     async def __call__(self, call: Call) -> Message:
-        """Raises GatewayError, also in the middle of an answer, which then cannot be taken for a whole one."""
+        """Raises GatewayError, also in the middle of an answer, which the door then cuts so that it does not look complete."""
         assert call.read
         read, client = call.read, self._clients[call.tenant]
         async with client.stream(read.path, read.headers, deadline=call.deadline, record=call.record) as answer:
