@@ -1,4 +1,5 @@
-"""The quota of a tenant as callers see it: whole, for who may; and each its own share, in headers and trailers."""
+"""The quota of a tenant as callers see it: the whole for permitted ones; to each caller its own share, in headers and
+trailers."""
 
 import math
 from collections.abc import Mapping

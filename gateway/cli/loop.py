@@ -31,10 +31,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def serve_until_signalled(stop: asyncio.Event | None = None, **ready: object) -> None:
-    """Says that it is ready, and returns at the first SIGTERM or SIGINT, or when `stop` is set; whoever has read that line may
-    send one at once.
-
-    What has been loaded until now stays: no collection of garbage looks at it again, and holds the loop for as long."""
+    """Prints the ready line, and returns at the first SIGTERM or SIGINT, or when `stop` is set. What has been loaded so far is
+    frozen: garbage collection does not scan it again, which would block the loop."""
     gc.collect()
     gc.freeze()
     stop = stop or asyncio.Event()

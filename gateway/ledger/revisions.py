@@ -1,4 +1,4 @@
-"""What is asked of the tables of leases and revisions. Each function runs inside the caller's transaction."""
+"""SQL for leases and revisions. Each function runs inside the caller's transaction."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -91,8 +91,8 @@ REPAIRED = (
 
 
 def locked(connection: sa.Connection, policies: Collection[PolicyName]) -> dict[PolicyName, Lease]:
-    """The leases of policies, new where there were none. They are locked, in one order for all gateways, until the end of
-    the transaction: nobody else changes them or the policies' revisions."""
+    """The leases of the policies, new ones if there were none. They are locked until the end of the transaction, in the same
+    order by all gateways: nobody else changes them or the policies' revisions meanwhile."""
     found = _lock(connection, policies)
     while missing := sorted(set(policies) - found.keys()):  # again, where somebody takes away the row that was in our way
         new = {policy: _first_lease(connection, policy) for policy in missing}
@@ -204,7 +204,7 @@ def change(connection: sa.Connection, changes: Sequence[tuple[PolicyName, Change
 
 
 def mark_repaired(connection: sa.Connection, repaired: Sequence[tuple[PolicyName, int]], at: str) -> None:
-    """The entries of revisions, where they are not marked yet."""
+    """Marks the entries of these revisions as repaired, if they are not yet."""
     rows = [{"in_tenant": policy.tenant, "in_policy": policy.policy, "which": number, "at": at} for policy, number in repaired]
     if rows:
         connection.execute(REPAIRED, rows)

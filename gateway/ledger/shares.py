@@ -33,8 +33,8 @@ class ShareRow:
 
 
 def granted(me: int, mine: Stake, rows: Mapping[int, ShareRow], of_the_gone: int = 0) -> tuple[ShareRow, Granted]:
-    """What the replica gets, and its row from now on. rows: of the replicas that live, by owner; its own may be there.
-    of_the_gone: turns that others hold."""
+    """The replica's share, and its new row. rows: those of the living replicas, by owner; may include its own. of_the_gone:
+    turns that dead or lost replicas still hold."""
     others = {owner: row.stake for owner, row in rows.items() if owner != me}
     stakes = {**others, me: mine}
     limit = max(int(min(stake.limit for stake in stakes.values()) + 1e-9), 1)
@@ -48,8 +48,8 @@ def granted(me: int, mine: Stake, rows: Mapping[int, ShareRow], of_the_gone: int
 
 
 def divided(limit: int, stakes: Mapping[int, Stake]) -> dict[int, int]:
-    """Each replica's part: what its callers get, by their weights (max-min fairness), and of what nobody wants as much as the
-    others. Each has at least LEAST, if there are so many turns."""
+    """Each replica's part: what its callers get by their weights (max-min fairness), and an equal part of what nobody wants.
+    Each gets at least LEAST, if there are so many turns."""
     least = max(int(limit * LEAST), 1) if limit >= len(stakes) else 0
     left = limit - least * len(stakes)
     weights, wanted, waiting = dict[str, float](), Counter[str](), Counter[str]()
@@ -92,7 +92,7 @@ def _parts(me: int, stakes: Mapping[int, Stake]) -> dict[str, float]:
 
 
 def fair(turns: float, wanted: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, float]:
-    """Turns by caller: nobody gets more than it wants, and what is left is divided by weight among the others."""
+    """Turns by caller: nobody gets more than it wants, and the rest is divided by weight among the others."""
     gets: dict[str, float] = {}
     heavy = sum(weights[caller] for caller in wanted)
     for caller in sorted(wanted, key=lambda caller: wanted[caller] / weights[caller]):
@@ -102,7 +102,8 @@ def fair(turns: float, wanted: Mapping[str, int], weights: Mapping[str, float]) 
 
 
 class Watched:
-    """Which rows are of the living, as one replica sees them change. Times are of its own monotonic clock."""
+    """Which rows belong to living replicas, judged by how one replica sees them change. Times are of its own monotonic
+    clock."""
 
     def __init__(self) -> None:
         # Since when each row has had its beat, and its replica a connection or none.
