@@ -28,19 +28,20 @@ from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
 from gateway.operations import OPERATIONS, SERVICES, Operation
 
-# gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this much more
-# than ours, and what lies between gets INVALID_ARGUMENT and the rule.
+# gRPC itself refuses a message over its limit with RESOURCE_EXHAUSTED, which clients may retry. So gRPC's limit is higher by
+# this much than the gateway's: a message between the two gets INVALID_ARGUMENT with the rule.
 SLACK = 1 << 20
-# How many streams a connection may have. A server of gRPC's has one queue for the calls that nobody has taken up yet, those
-# that are reset already among them, and cancels what comes when it is long (from 1,000 on, if not said): one connection could
-# fill it and get the calls of all others cancelled. With a limit of streams gRPC also refuses, by its connection, what is over
-# it, those counted that have ended and are not freed yet (grpc.http.overload_protection): REFUSED_STREAM, UNAVAILABLE, before
-# anything has been done. 600 and busy cores are enough for a flood of resets to outrun us; so is none of that protection, and
-# with it a client that keeps more than 400 calls on one connection is refused many, by a bare echo of grpc.aio as well.
-# A call that is in the queue for more than 30 s would be cancelled, if not said; so it waits for as long as its client does.
+# The most streams of a connection. A gRPC server has one queue for calls that the application has not started, including those
+# that were reset already, and cancels new calls while the queue is long (by default from 1,000 on): one connection could fill
+# the queue and get the calls of all others cancelled. With a limit of streams gRPC also refuses streams beyond it, counting
+# those that have ended but are not freed yet (grpc.http.overload_protection): REFUSED_STREAM, UNAVAILABLE, before anything has
+# been done. With 600 streams and busy cores, or without that protection, a flood of resets can outrun the server. With it, a
+# client that keeps more than 400 calls on one connection gets many refused, also by a bare echo of grpc.aio. By default, a call
+# that is in the queue for more than 30 s is cancelled; here it waits for as long as its client does.
 STREAMS = 400
 STREAMS_LEFT_BEHIND = 2
-# gRPC tells of a reset a few rounds of the loop after the call. What is reset already ends in them, before it costs anything.
+# gRPC reports a reset a few turns of the event loop after the call. A call waits for so many turns, so that one that was reset
+# ends before it costs anything.
 ROUNDS_TO_HEAR_OF_A_RESET = 10
 HANDSHAKE_S = 10.0
 # What is read of a connection at once. gRPC's own 4 MiB, of each of its threads, became a gigabyte of frames that mean nothing.

@@ -11,9 +11,10 @@ from gateway.graph.client import UNAVAILABLE_RETRY_S, GraphClient
 from gateway.graph.links import Links
 from gateway.graph.transports import Streamed, TransportError
 
-# Headers of an answer that go on; no other does.
+# The headers of an answer that are passed on; all others are dropped.
 HEADERS = ("content-type", "content-language", "etag", "last-modified", "odata-version", "preference-applied")
-# So much is looked at before the answer begins, so that what is wrong with a small one is told with its status.
+# So many bytes are checked before the answer begins, so that a fault in a small answer still becomes an error with its own
+# status.
 FIRST_BYTES = 64 << 10
 NO_BODY = 304
 

@@ -30,8 +30,8 @@ READER = {**PATIENCE, "application_name": "compliance-gateway audit"}
 WRITER = {
     **PATIENCE,
     "application_name": "compliance-gateway",
-    # The server sees within half a minute that a machine is gone; no statement of the ledger's takes seconds. A gateway that
-    # is paused within a transaction is cut off before the others, who wait for its locks, give up.
+    # The server notices within half a minute that a machine is gone; no statement of the ledger takes seconds. The connection
+    # of a gateway that is paused within a transaction is closed before the others, which wait for its locks, time out.
     "options": f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s -c idle_in_transaction_session_timeout={WAIT_S - 1}s"
     " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }

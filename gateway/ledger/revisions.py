@@ -40,7 +40,7 @@ NEW_LEASE = {
 GIVEN = sa.select(
     sa.func.max(revisions.c.number).label("number"), sa.func.max(revisions.c.generation).label("generation")
 ).where(*_which(revisions))
-# Waits for nobody's lock, so that it is in nobody's way, whatever else its transaction has locked.
+# Skips locked rows: it takes its locks out of the common order, so waiting for one could be a deadlock.
 IS_DUE = (
     sa.select(*_named(leases))
     .where(leases.c.tenant == sa.bindparam("in_tenant"), leases.c.numbers > 0, leases.c.looked_at <= sa.bindparam("before"))

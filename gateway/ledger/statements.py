@@ -29,7 +29,7 @@ CLAIM = {
 }
 UPDATE = entries.update().where(entries.c.id == sa.bindparam("which"))
 HOLDERS = sa.select(entries.c.claim, entries.c.id).where(entries.c.claim.in_(sa.bindparam("claims", expanding=True)))
-# Whoever sent a write knows best what came of it: its entries are the sender's too, whoever took them over.
+# The gateway that sent a write knows its outcome best: it may update the entries even if another gateway took them over.
 SENT_BY_ME = sa.exists().where(
     revisions.c.tenant == entries.c.tenant,
     revisions.c.policy == entries.c.policy,

@@ -15,9 +15,9 @@ from gateway.logs import log_bug
 log = logging.getLogger(__name__)
 
 SECOND = 1.0
-# Those alike may differ in these; an entry for many says what is the same in all.
+# Equal refusals may differ in these fields; the entry for several has only what they have in common.
 OF_EACH = ("tenant", "policy", "target", "assignment", "request_id", "correlation_id")
-# A caller may be refused at so many places in a second before they are told together.
+# The most (tenant, policy) keys of one caller at a time; further refusals of the caller are counted together.
 KINDS_OF_A_CALLER = 20
 
 Alike = tuple[str, ...]

@@ -46,12 +46,12 @@ class FairQueue(Generic[Item]):
         self._other_part = 1.0
         self._queues: dict[str, OrderedDict[Item, None]] = {}
         self._callers: dict[Item, set[str]] = {}
-        # Start tags of the callers who wait, with a number for those who have the same; and in order, by priority.
+        # The heads of the callers that wait; and the same in order, separately with and without priority.
         self._starts: dict[str, Head] = {}
         self._order: dict[bool, list[Head]] = {False: [], True: []}
         self._numbers = itertools.count()
-        self._due: OrderedDict[Item, Head] = OrderedDict()  # those whose turn it is already
-        # Of callers who do not wait and had more than their share: the tags that they would start with, and in order.
+        self._due: OrderedDict[Item, Head] = OrderedDict()  # items that go before all shares
+        # Callers that do not wait but had more than their share: the tags that they would start with; and the same in order.
         self._ahead: dict[str, float] = {}
         self._ahead_order: list[tuple[float, str]] = []
         self._time = self._active = 0.0  # virtual; the weights of those who wait or are ahead

@@ -13,8 +13,8 @@ from gateway.pipeline.authenticators.jwks_sources import KeysError, Source
 
 log = logging.getLogger(__name__)
 
-# A kid that nobody knows makes the keys be read anew, but not by every call that brings one; nor is an issuer that fails asked
-# more often.
+# An unknown kid causes a read of the keys, but at most one in so many seconds, however many calls bring one; the same holds for
+# an issuer whose reads fail.
 COOLDOWN_S = 10.0
 
 
