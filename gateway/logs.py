@@ -37,7 +37,7 @@ def formatter(worker: int | None = None) -> logging.Formatter:
 
 def log_facts(log: logging.Logger, message: str, facts: Mapping[str, object]) -> None:
     """An event, of which the line has these facts and nothing else beside logger, level and time."""
-    if log.isEnabledFor(logging.INFO):  # `info` would look for who calls it
+    if log.isEnabledFor(logging.INFO):  # `info` would look up its caller
         event = logging.LogRecord(log.name, logging.INFO, "", 0, message, None, None)
         event.__dict__[FACTS] = facts
         log.handle(event)

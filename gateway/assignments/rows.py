@@ -16,7 +16,7 @@ Target = dict[str, Any]
 # What counts of the rows with one key, for comparing: empty for none; more than one where a key stands twice.
 Value = tuple[tuple[str, ...], ...]
 ABSENT: Value = ()
-IN_ORDER = JSONEncoder(sort_keys=True, default=repr)  # a Decimal is no text
+IN_ORDER = JSONEncoder(sort_keys=True, default=repr)  # a Decimal is not a str
 
 
 class Touch(NamedTuple):

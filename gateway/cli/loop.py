@@ -60,7 +60,7 @@ def load_or_exit(path: Path) -> Config:
 def _mistakes_in_rules(path: Path) -> list[str]:
     try:
         settings = load_authorization(path)
-    except ConfigError:  # is told with the rest of the file
+    except ConfigError:  # reported with the rest of the file
         return []
     return mistakes_in(partial(authorizer_of, settings))
 

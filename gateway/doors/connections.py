@@ -60,7 +60,7 @@ def listening_at(address: str) -> list[socket.socket]:
 def cut(addresses: Collection[str]) -> None:
     """Cuts every connection that came in at these addresses (host:port), whichever library owns it, and accepts no new one:
     both sides read an end, and nothing more is written. Does nothing if the system has no /dev/fd."""
-    cut_off(addresses)  # first: who is cut comes again at once
+    cut_off(addresses)  # before cutting: a client that is cut reconnects at once
     _shut(_sockets_at(addresses, listening=False))
 
 
@@ -200,7 +200,7 @@ class Listener:
         loop, patience = asyncio.get_running_loop(), HANDSHAKE_S if self._tls else None
         connected = False
         try:
-            with suppress(OSError, TimeoutError):  # what is no TLS, or none that fits
+            with suppress(OSError, TimeoutError):  # not TLS, or no TLS that both sides support
                 await loop.connect_accepted_socket(
                     lambda: self._connect(lost), connection, ssl=self._tls, ssl_handshake_timeout=patience
                 )

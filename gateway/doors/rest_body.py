@@ -37,7 +37,7 @@ def check_type(headers: Headers) -> None:
     given = ", ".join(headers.get("content-type", ()))
     if len(given) > LONGEST_TYPE:
         raise invalid("Content-Type", f"may have at most {LONGEST_TYPE} characters", Reason.MEDIA_TYPE_UNSUPPORTED)
-    if not given.isascii() or not _is_json(given):  # the parser fails on some of what is not ASCII
+    if not given.isascii() or not _is_json(given):  # the parser fails on some non-ASCII text
         raise invalid("Content-Type", "has to be application/json, in UTF-8", Reason.MEDIA_TYPE_UNSUPPORTED)
 
 

@@ -61,9 +61,9 @@ async def read(http: web.BaseRequest, limit: int, seconds: float, turn: Callable
     """The body, as sent: at most `limit` bytes, within `seconds`. turn: for one that is not small, see Bodies. Raises
     MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW, MESSAGE_MALFORMED, CALLER_TOO_BUSY."""
     data, until = bytearray(), asyncio.get_running_loop().time() + seconds
-    if http.headers.get("Expect", "").lower() == "100-continue":  # only now: nobody else's body is wanted
+    if http.headers.get("Expect", "").lower() == "100-continue":  # only now: no other client is asked to send its body
         await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        http.writer.output_size = 0  # it is no answer
+        http.writer.output_size = 0  # 100 Continue is not an answer
     if not await _read_on(http, data, min(SMALL, limit), until):
         async with turn(until):
             if not await _read_on(http, data, limit, until):

@@ -223,7 +223,7 @@ def _read_headers(message: Any, headers: Headers) -> None:
         return
     if_match, if_none_match = _one(headers, "If-Match"), _one(headers, "If-None-Match")
     if if_match not in (None, ANY):
-        message.etag = if_match or '""'  # an empty one is no etag, and has to be refused
+        message.etag = if_match or '""'  # an empty value is not an etag, and has to be refused
     creates = isinstance(message, pb.CreateComplianceAssignmentRequest)
     if if_none_match is not None and not (creates and if_none_match == ANY):
         raise ODataError("If-None-Match", "may be * on a creation, and stand on a list")

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from gateway.stake import Granted, Stake
 
 LAPSE_S = 40.0  # what a replica took is sent within 20 s, or its revision is not written down; then it counts for 20 s
-GONE_S = 30.0  # of who has lost its connection
+GONE_S = 30.0  # of a replica that has lost its connection
 # It may live, and read on without the ledger: so long others leave it its part; all of them half of the window at most, so that
 # one which dies again and again does not take all.
 ALONE_S = 600.0
-LOOKS_S = 5.0  # who looked longer ago does not know how long others have been silent
+LOOKS_S = 5.0  # a replica that looked longer ago cannot judge how long others have been silent
 UNTOLD = 0.1  # of the window: what may be used before it is said
 LEAST = 0.01  # of the window: what a replica has that wants nothing, so that a lone edit does not wait
 

@@ -54,7 +54,7 @@ class FairQueue(Generic[Item]):
         # Callers that do not wait but had more than their share: the tags that they would start with; and the same in order.
         self._ahead: dict[str, float] = {}
         self._ahead_order: list[tuple[float, str]] = []
-        self._time = self._active = 0.0  # virtual; the weights of those who wait or are ahead
+        self._time = self._active = 0.0  # virtual time; the weights of all callers that wait or are ahead
 
     def __len__(self) -> int:
         return len(self._callers) + len(self._due)
@@ -144,7 +144,7 @@ class FairQueue(Generic[Item]):
                 del self._queues[caller]
                 self._active -= self._here(caller)
                 self._remember(caller, self._displace(caller))
-        if not (self._callers or self._due):  # shares are of what is scarce, and nothing is: what was is forgotten
+        if not (self._callers or self._due):  # nothing is scarce any more, so past shares are forgotten
             self._time = self._active = 0.0
             self._ahead, self._ahead_order = {}, []
 
@@ -175,7 +175,7 @@ class FairQueue(Generic[Item]):
         self._time = max(self._time + (1.0 / self._active if self._active else step), self._earliest())
         if self.waits(caller) > 1:
             self._place(caller, self._displace(caller) + step, again=True)
-        elif caller in self._queues:  # it leaves: what it was served earlier than by its share is no present
+        elif caller in self._queues:  # it leaves: an early turn still counts against its share
             self._place(caller, max(self._displace(caller), self._time) + step, again=True)
         else:
             start = self._forget(caller) if caller in self._ahead else self._time
