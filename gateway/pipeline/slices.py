@@ -1,9 +1,8 @@
 """Which rules can apply to a question, and what they look at. Cedar evaluates every rule that it is given, so it gets only
-those whose scope can match; and what none of these looks at is left out of the question, so that one cached answer serves many
-questions.
+those whose scope can match; and what none of these looks at is left out of the question, so that one cached answer serves many.
 
-Nothing is guessed: both are read from Cedar's own JSON form of the rules. A rule with an unknown form belongs to every slice,
-and counts as looking at everything. tests/unit/test_slices.py checks that the answers equal those of the whole file.
+Nothing is guessed: both are read from Cedar's own JSON form of the rules. A rule of an unknown form belongs to every slice, and
+counts as looking at everything. tests/unit/test_slices.py checks the answers against the whole file.
 """
 
 import itertools
