@@ -1,5 +1,5 @@
-"""Whose certificates our own connections trust: a configured CA file, or else the system's. Never what the environment names
-(SSL_CERT_FILE, SSL_CERT_DIR), which OpenSSL would read by itself: whom we trust is the configuration's to say."""
+"""The authorities that the gateway's own connections trust: a configured CA file, or else the system's. Never those of the
+environment (SSL_CERT_FILE, SSL_CERT_DIR), which OpenSSL would use by itself: only the configuration decides whom to trust."""
 
 import ssl
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""What one write did to a policy's rows, told by itself: who was meant, and the rows before and after, as Graph has them. It is
-kept with the entry of the write, so that it can be read without knowing what the policy was. Pure."""
+"""What one write did to a policy's rows, complete in itself: the targets, and the rows before and after, as in Graph. It is
+stored with the entry of the write, so that it can be read without knowing the policy's earlier state. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

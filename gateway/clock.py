@@ -1,4 +1,5 @@
-"""How far this machine's clock is from Graph's, as the `Date` of Graph's answers tells (RFC 9110, 6.6.1; whole seconds)."""
+"""The difference between this machine's clock and Graph's, from the `Date` header of Graph's answers (RFC 9110, 6.6.1; whole
+seconds)."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Ids in one spelling. Graph takes a GUID in any; what is compared, judged, kept or signed here is this one."""
+"""IDs in one spelling. Graph accepts any spelling of a GUID; what the gateway compares, judges, stores or signs is this one."""
 
 import os
 import re
@@ -23,7 +23,7 @@ def canonical_guid(text: str) -> str:
 
 
 def judged_id(text: str) -> str:
-    """An id of a group or a collection as rules judge it: a GUID as above; a collection's in capitals and without blanks at
-    its end, which make no difference to Configuration Manager."""
+    """The ID of a group or a collection as rules see it: a GUID as above; a collection's ID in upper case and without trailing
+    blanks, which Configuration Manager does not distinguish."""
     canonical = canonical_guid(text)
     return canonical if canonical is not text or GUID.fullmatch(text) else text.rstrip().upper()

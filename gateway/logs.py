@@ -37,7 +37,7 @@ def formatter(worker: int | None = None) -> logging.Formatter:
 
 def log_facts(log: logging.Logger, message: str, facts: Mapping[str, object]) -> None:
     """An event, of which the line has these facts and nothing else beside logger, level and time."""
-    if log.isEnabledFor(logging.INFO):  # `info` would look for who calls it
+    if log.isEnabledFor(logging.INFO):  # `info` would look up its caller
         event = logging.LogRecord(log.name, logging.INFO, "", 0, message, None, None)
         event.__dict__[FACTS] = facts
         log.handle(event)
@@ -53,10 +53,8 @@ def log_json(level: int = logging.INFO, worker: int | None = None) -> None:
 
 
 def quiet() -> None:
-    """Keeps what Graph and Entra sent out of the log: urllib3 warns with parts of answers, msal logs whole ones as errors.
-
-    All that matters of it comes to the gateway as exceptions.
-    """
+    """Keeps what Graph and Entra sent out of the log: urllib3 warns with parts of answers, msal logs whole ones as errors. What
+    matters of it reaches the gateway as exceptions."""
     for name in ("msal", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in ("aiohttp", "alembic", "asyncio"):
@@ -64,12 +62,12 @@ def quiet() -> None:
 
 
 def log_bug(log: logging.Logger, exc: BaseException, **where: object) -> None:
-    """Tells of an exception that nobody foresaw, where nobody else would."""
+    """Logs an unexpected exception that nobody else would report."""
     log.error("bug", extra={**where, "trace": trace_of(exc)})
 
 
 def trace_of(exc: BaseException | None) -> list[str]:
-    """Types and places of an exception and its causes, without their texts: those may hold what Graph or Entra sent."""
+    """Types and places of an exception and its causes, without their messages, which may have what Graph or Entra sent."""
     lines: list[str] = []
     while exc is not None:
         lines += [type(exc).__name__, *(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(exc.__traceback__))]

@@ -1,4 +1,4 @@
-"""The RPCs of all services as rows, read from the proto descriptors: names, message types, HTTP rules, the set, whether they
+"""The RPCs of all services as a table, read from the proto descriptors: names, message types, HTTP rules, the set, whether they
 write."""
 
 from dataclasses import dataclass

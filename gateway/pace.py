@@ -1,4 +1,4 @@
-"""Who has much to do gives the loop back now and then: what holds it holds everybody."""
+"""Yields the event loop during long computations: a coroutine that does not blocks every other call."""
 
 import asyncio
 import threading
@@ -37,14 +37,15 @@ _turn = _Turn()
 
 
 async def rest() -> None:
-    """Goes on in a later turn of the loop, where this one has taken long enough: many that begin or wake at once take turns."""
+    """Continues in a later turn of the loop if this one has taken long enough, so that many coroutines that start or wake
+    together take turns."""
     loop = asyncio.get_running_loop()
     while _turn.took(loop) > SLICE_S:  # noqa: ASYNC110 - it is the turn that is waited for
         await asyncio.sleep(0)
 
 
 async def slowly(steps: Generator[None, None, T]) -> T:
-    """Runs the steps to their end, and gives what they return. Whoever cancels it waits for the rest of them."""
+    """Runs the steps to their end, with pauses, and returns their result. Cancelling it waits for the remaining steps."""
     try:
         while True:
             began = time.perf_counter()
@@ -62,7 +63,7 @@ async def slowly(steps: Generator[None, None, T]) -> T:
 
 
 def at_once(steps: Generator[None, None, T]) -> T:
-    """The same, without a pause."""
+    """The same, without pauses."""
     while True:
         try:
             next(steps)

@@ -1,5 +1,5 @@
-"""What the configuration names, made: plug-ins and built-ins alike come from the entry-point groups `compliance_gateway.…`, and
-nowhere else are they loaded."""
+"""Constructs what the configuration names. Plug-ins and built-ins come from the entry-point groups `compliance_gateway.…`; only
+this module loads them."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What is done again and again while something else runs."""
+"""Background tasks for the length of a block."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Inside the block, `step` runs again and again, `pause` seconds apart; what nobody foresaw is logged, and ends nothing."""
+    """Inside the block, runs `step` every `pause` seconds. An unexpected exception is logged, and the next run comes anyway."""
 
     async def again() -> None:
         while True:
@@ -28,7 +28,7 @@ async def repeating(name: str, pause: float, step: Callable[[], Awaitable[object
 
 @asynccontextmanager
 async def beside(name: str, work: "asyncio._CoroutineLike[None]") -> AsyncIterator[None]:
-    """Inside the block, this goes on."""
+    """Inside the block, runs this task."""
     task = asyncio.create_task(work, name=name)
     try:
         yield

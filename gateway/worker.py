@@ -1,4 +1,4 @@
-"""One of several processes behind the same doors (`serve --workers`), and what it is told by the one that started it."""
+"""One of several processes behind the same doors (`serve --workers`), and what its parent told it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What edits came to, and revisions -> responses. Pure."""
+"""Outcomes of edits, and revisions -> responses. Pure."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -42,7 +42,7 @@ Converting: TypeAlias = Generator[None, None, T]  # in steps, one a row
 
 
 def assignment(row: Row) -> DeviceCompliancePolicyAssignment:
-    """Raises GRAPH_ANSWER_UNREADABLE."""
+    """The row as a message. Raises GRAPH_ANSWER_UNREADABLE."""
     try:
         return cast(DeviceCompliancePolicyAssignment, ASSIGNMENT.from_json(row))
     except ODataError as exc:
@@ -63,7 +63,8 @@ def assignments(rows: Iterable[Row]) -> Iterable[DeviceCompliancePolicyAssignmen
 
 
 def of_one(written: Written) -> Message:
-    """Raises SET_CHANGED: another edit of the same write, or someone else, removed it again."""
+    """The answer for an edit of one row. Raises SET_CHANGED if another edit of the same write, or somebody else, removed the
+    row again."""
     if written.row is None:
         raise GatewayError(Reason.SET_CHANGED, REMOVED)
     return assignment(written.row)
@@ -97,7 +98,7 @@ def _outcome(piece: Piece) -> change_pb2.ComplianceAssignmentOutcome:
 
 
 def with_cost(answer: Message, etag: str, writes: int, wait: float) -> Message:
-    """The answer to who only wants to see. etag: of what is there now. wait: seconds."""
+    """The answer to a preview. etag: of the present set. wait: seconds."""
     if isinstance(answer, change_pb2.ComplianceAssignmentsChange):
         answer.etag = etag
         answer.cost.MergeFrom(change_pb2.WriteCost(writes=writes))
@@ -106,7 +107,7 @@ def with_cost(answer: Message, etag: str, writes: int, wait: float) -> Message:
 
 
 def revision_of(kept: Kept, touched: Iterable[Touch], base: RowSet | None = None, then: RowSet | None = None) -> Revision:
-    """touched: what it changed. base, then: the whole sets before and after, where they are to be told."""
+    """touched: what it changed. base, then: the whole sets before and after, if they are to be shown."""
     calls = [entry for entry in kept.entries if entry.operation in OPERATIONS]
     found = Revision(
         number=kept.number,

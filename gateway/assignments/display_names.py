@@ -1,7 +1,7 @@
-"""What policies, groups and filters are called: asked of Graph in batches, and remembered for ten minutes.
+"""The names of policies, groups and filters, read from Graph in batches and cached for ten minutes.
 
-A name is an extra: whatever stands in its way, Graph's faults included, the answer that it belongs to is given without it, and
-says why. Names never stand in errors.
+Names are optional: if they cannot be read, because of Graph's errors too, the answer is given without them and says why. Names
+never appear in errors.
 """
 
 import asyncio
@@ -43,14 +43,14 @@ TREES = {POLICY: COMPLIANCE.path, FILTER: FILTERS}
 
 
 class Id(NamedTuple):
-    """What is named; the id of nothing stands for all of its kind."""
+    """What is named; an empty ID stands for all objects of the kind."""
 
     kind: NameKind
     id: str
 
 
 class Name(NamedTuple):
-    """What is known of it."""
+    """What is known of a name."""
 
     state: State
     text: str = ""
@@ -92,7 +92,7 @@ class DisplayNames:
         return [ObjectName(id=one.id, kind=one.kind, state=name.state, display_name=name.text) for one, name in names]
 
     async def find(self, tenant: str, wanted: Collection[Id], deadline: float, record: Record) -> Found:
-        """Each one's name. deadline: event loop's clock; half of what is left until then is the longest that it takes."""
+        """The names of all. deadline: event loop's clock; at most half of the time until then is used."""
         now = asyncio.get_running_loop().time()
         until = now + min((deadline - now) * SHARE, LONGEST_S)
         by_kind: dict[NameKind, list[Id]] = defaultdict(list)
@@ -104,7 +104,7 @@ class DisplayNames:
         return found
 
     async def _of_kind(self, tenant: str, kind: NameKind, ids: Sequence[Id], until: float, record: Record) -> Found:
-        """One asks at a time, and for all that nobody knows; who comes meanwhile finds it known."""
+        """Reads the names of one kind. One reads at a time, for all; those that come meanwhile find the names cached."""
         found = self._known(tenant, ids)
         try:
             async with asyncio.timeout_at(until), self._turns[tenant, kind]:

@@ -1,5 +1,5 @@
-"""Creations by the documented route, for the tenants that have it: one request for each. They run inside the policy's writer:
-beside it, its merge would undo them. What is lost is never sent again; a look finds out."""
+"""Creations by the documented route, for tenants that have it: one request for each. They run inside the policy's writer, since
+a merge at the same time would undo them. A creation whose answer was lost is never sent again; a look finds out."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext

@@ -1,5 +1,5 @@
-"""Drift: what others changed in a policy that nobody of ours writes just now. A read that shows another set than our newest
-revision left has the policy looked at, as after a write; what that look finds becomes a revision of kind `foreign`."""
+"""Finds drift: changes by others in policies that this gateway is not writing. If a read shows another set than the newest
+revision left, the policy's writer looks at it, as after a write; what that look finds becomes a revision of kind `foreign`."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ DIFFERENT_S = 60.0
 
 
 class Drift:
-    """Sees what reads show; it costs callers nothing. now: monotonic seconds."""
+    """Compares what reads show, in the background. now: monotonic seconds."""
 
     def __init__(self, history: History, writers: Writers, now: Callable[[], float]) -> None:
         self._history, self._writers, self._now = history, writers, now
@@ -28,7 +28,7 @@ class Drift:
         self._asking: dict[PolicyName, asyncio.Task[None]] = {}
 
     def read(self, policy: PolicyName, rows: RowSet) -> None:
-        """Somebody read this whole set."""
+        """Takes note of a whole set that was read."""
         etag, until = self._known.get(policy, ("", 0.0))
         is_known = etag == rows.etag and self._now() < until
         if not is_known and policy not in self._asking and len(self._asking) < MOST_ASKED:
@@ -37,13 +37,13 @@ class Drift:
             task.add_done_callback(lambda _: self._asking.pop(policy, None))
 
     async def close(self) -> None:
-        """Asks nothing more."""
+        """Stops all comparisons."""
         for task in self._asking.values():
             task.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     async def _compare(self, policy: PolicyName, etag: str) -> None:
-        """With what our newest revision left. Where that is not settled, somebody watches the policy anyhow."""
+        """Compares with what the newest revision left. If that is not settled, a writer watches the policy anyway."""
         try:
             newest = next(iter(await self._history.page(policy, None, 1)), None)
         except GatewayError:  # the next read asks again

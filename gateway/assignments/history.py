@@ -1,4 +1,4 @@
-"""What was done to a policy's rows, from the ledger: told, and made into an edit that undoes it."""
+"""The history of a policy's rows, from the ledger: as answers, and as edits that undo it."""
 
 import re
 import time

@@ -33,7 +33,7 @@ class Memory:
         self._is_exact = True  # whether its rows are exactly Graph's, with the properties that do not count
         self._first_asked = 0.0
         self._generation = 0
-        self._is_forgotten = False  # until the ledger is asked, nobody knows whether all is settled
+        self._is_forgotten = False  # until `recall`, it is unknown whether everything is settled
         self._seen: dict[Key, tuple[PastWrite, float, float]] = {}  # by what, asked for when, judged when
 
     # What the ledger has, and what it does not have yet.

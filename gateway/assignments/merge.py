@@ -98,7 +98,7 @@ def _retarget(edit: Retarget, draft: Draft) -> Applied:
     if old_key is None:
         raise missing(draft.of, edit.row_id)
     old = next(row for row in draft.direct[old_key] if row_id(row).lower() == edit.row_id.lower())
-    edit.judge((), (target_of(old),))  # before anything is told of what it is
+    edit.judge((), (target_of(old),))  # before the caller learns what the row is
     key, new = _retargeted(edit, old, old_key)
     if key != old_key and (other := draft.existing(key)) is not None:
         raise taken(draft.of, other)
@@ -132,7 +132,7 @@ def _remove(edit: Remove, draft: Draft) -> Applied:
     key = draft.key_of_id(edit.row_id) if edit.target is None else draft.key_to(edit.target)
     if key is None:
         if edit.target is not None:
-            edit.judge((), (edit.target,))  # whether it is there is told only to who may remove it
+            edit.judge((), (edit.target,))  # only a caller that may remove it learns whether it is there
         if edit.allow_missing:
             return Applied(None)
         raise missing(draft.of, edit.row_id)

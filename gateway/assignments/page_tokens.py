@@ -1,5 +1,5 @@
-"""Page tokens: where the next page begins. Nobody can make one without the key, and each is good for one list of one tenant
-alone. The key is the ledger's: the same at every replica and after every restart."""
+"""Page tokens: where the next page begins. A token cannot be forged without the key, and is valid for one list of one tenant
+only. The key is the ledger's, so tokens are valid at every replica and after every restart."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ RETRY_S = 1.0
 
 
 class PageTokens:
-    """key: gives 32 random bytes; none as long as nobody knows them yet."""
+    """key: returns 32 random bytes, empty while they are unknown."""
 
     def __init__(self, key: Callable[[], bytes]) -> None:
         self._key = key
@@ -32,7 +32,8 @@ class PageTokens:
         return base64.urlsafe_b64encode(offset.to_bytes(OFFSET_BYTES) + mac).decode()
 
     def offset(self, token: str, of: str, tenant: str, policy: str) -> int:
-        """Where the token's page begins. Raises INVALID_FIELD for what was not given for this list; as `token` does."""
+        """Where the token's page begins. Raises INVALID_FIELD for a token that was not issued for this list, and what `token`
+        raises."""
         try:
             offset = int.from_bytes(base64.b64decode(token, altchars=b"-_", validate=True)[:OFFSET_BYTES])
         except ValueError:

@@ -1,4 +1,4 @@
-"""A write of ours, or a change that others made, as a policy's memory has it; and how the ledger keeps it."""
+"""A write of the gateway's, or a change by others, in a policy's memory; and its form in the ledger."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,19 +47,19 @@ class PastWrite:
         }
 
     def before(self, key: Key) -> Value | None:
-        """What its base had there; None where that is not known."""
+        """The value in its base; None if that is unknown."""
         if key in self.values:
             return self.values[key][0]
         return self.sent.value(key) if self.sent is not None else None
 
     def after(self, key: Key) -> Value | None:
-        """What it leaves there when it takes effect; None where it leaves alone what there is."""
+        """The value that the write leaves for the key; None if it leaves the key as it is."""
         if key in self.values:
             return self.values[key][1]
         return self.sent.value(key) if self.sent is not None else None
 
     def learn(self, revision: Revision, now: float) -> None:
-        """How far it has come, by the ledger: another gateway may have seen sooner that it was carried out."""
+        """Takes over the state in the ledger: another gateway may have learnt first that the write was carried out."""
         if revision.acked_s is not None:
             self.state = "shown"
             self.acked = min(now - revision.acked_s, self.acked if self.acked is not None else now)
@@ -67,24 +67,24 @@ class PastWrite:
             self.landed = now - revision.landed_s
 
     def progress(self) -> Change:
-        """How far it has come, as the ledger has to have it; `stored` is what it has."""
+        """The state that the ledger has to have; `stored` is the state that it has."""
         acked, landed = self.acked is not None, self.landed is not None
         facts = {"acked": acked, "landed": landed, "answered": self.answered}
         repaired = encoded_changes(changes_of(self.touched)) if self.kind == "repair" and acked else None
         return Change(self.number, self.state, **facts, touched=self.read_back, etag=self.etag, changes=repaired)
 
     def shows(self, rows: RowSet) -> bool:
-        """Whether all that it changed is as it left it."""
+        """Whether these rows show every change of the write."""
         return bool(self.touched) and all(rows.value(key) == self.after(key) for key in self.touched)
 
     def read(self, rows: RowSet, *, is_last: bool) -> None:
-        """It shows. is_last: nothing of ours was written after it, so that these rows are the set that it left."""
+        """The write shows in these rows. is_last: nothing was written after it, so that these rows are the set that it left."""
         self.touched = {key: touch._replace(after=rows.direct.get(key, ())) for key, touch in self.touched.items()}
         self.read_back = encoded_touches(self.touched)
         self.etag = rows.etag if is_last else ""
 
     def encoded(self) -> Revision:
-        """As the ledger keeps it."""
+        """The form in the ledger."""
         changes = changes_of(self.touched) if self.kind == "foreign" else ()
         return Revision(
             kind=self.kind,
@@ -102,7 +102,7 @@ class PastWrite:
 
 
 def decoded(of: AssignableSet, revision: Revision, now: float) -> PastWrite:
-    """The inverse of `encoded`. now: when the ledger said how long ago things were."""
+    """The inverse of `encoded`. now: when the ledger reported the ages."""
     touched = decoded_touches(revision.touched)
     sent = None if revision.sent is None else decoded_rows(of, revision.sent)
     write = PastWrite(
@@ -124,7 +124,7 @@ def decoded(of: AssignableSet, revision: Revision, now: float) -> PastWrite:
 
 
 def changes_of(touched: Mapping[Key, Touch]) -> list[RowChange]:
-    """What was changed, for who reads the ledger. What was only found to be there is none."""
+    """What was changed, for readers of the ledger; rows that were only found to be there are left out."""
     found = [(next(iter((*after, *before)), {}), before, after) for before, after in touched.values() if before != after]
     return [RowChange(text_of_json(target_of(row)), before, after) for row, before, after in found]
 

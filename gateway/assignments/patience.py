@@ -1,4 +1,4 @@
-"""How long and how often the writer waits and looks."""
+"""How long the writer waits, and how often it looks."""
 
 import asyncio
 import random

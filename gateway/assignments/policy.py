@@ -127,12 +127,10 @@ class Policy:
         rows: RowSet,
         repaired: Collection[int] = (),
     ) -> list[Sent] | None:
-        """The write with its edits, in the ledger: from here on it may be sent, at once. rows: what the edits leave.
-        write.written: when that was seen which it is built upon; then, when it was written down.
-
-        None where edits were taken over by another gateway, or too much time has passed. Raises LEASE_LOST, LEDGER_UNAVAILABLE;
-        GRAPH_THROTTLED where Graph has refused another write since this one had its turn.
-        """
+        """Records the write with its edits in the ledger; from then on it may be sent, and has to be at once. rows: what the
+        edits leave. write.written: before the call, when the set was seen that the write was merged into; afterwards, when the
+        write was recorded. Returns None if another gateway took over edits, or if too much time has passed. Raises LEASE_LOST,
+        LEDGER_UNAVAILABLE; GRAPH_THROTTLED if Graph has refused another write since this one got its turn."""
         if wait := self.turns.closed_for:
             raise GatewayError(Reason.GRAPH_THROTTLED, retry_after=wait)
         built, write.client_request_id = write.written, str(uuid.uuid4())
@@ -168,25 +166,25 @@ class Policy:
         return sent
 
     async def take_back(self, sent: Sequence[Sent], write: PastWrite) -> None:
-        """A write that was surely not carried out; not before the ledger has it so is its request id free again."""
+        """Records that a write was certainly not carried out. Its request IDs are free only after the ledger has that."""
         self.memory.void(write.number)
         await self.save()
         for one in sent:
             one.pending.unsent()
 
     def holds(self, one: Sent, look: Look) -> bool:
-        """Whether an edit's wish holds: it shows, and it is what has to be there from now on."""
+        """Whether the result of an edit holds: the look shows it, and it is the expected one from now on."""
         counts = one.write.acked is not None or self.memory.is_protected(one.part.values)
         return counts and one.part.shows(look.rows)
 
     def finish(self, sent: Iterable[Sent], look: Look, shared_by: int) -> None:
-        """These are answered by what the look shows."""
+        """Answers these edits by what the look shows."""
         for one in sent:
             self.note(one.pending, shared_by)
             one.pending.finish(one.part, look.rows)
 
     def give_up(self, sent: Sequence[Sent]) -> None:
-        """What does not show is unknown to its callers; the watch goes on."""
+        """Fails edits that do not show as OUTCOME_UNKNOWN; the watch goes on."""
         for one in sent:
             landed = one.write.landed is not None
             words = "Graph accepted the write, but does not show it." if landed else ""
@@ -195,13 +193,13 @@ class Policy:
             one.pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, words, retry_after=wait, metadata=one.write.told))
 
     def note(self, pending: Pending, shared_by: int = 0) -> None:
-        """What the requests were, into the record of the call that began the write."""
+        """Copies what is known of the requests into the record of the call that began the write."""
         if not pending.over:
             facts = {"route": pending.write.entry.route or "assign", **self.upstream.record.facts, "shared_by": shared_by}
             pending.write.record.note(**facts)
 
 
 def names_of(changes: Mapping[Key, Touch]) -> tuple[list[str], int]:
-    """The ids of the first rows, or their keys where they have none, and how many more there are."""
+    """The IDs of the first rows, or their keys if they have none, and the number of the others."""
     rows = {key: next(iter((*after, *before)), {}) for key, (before, after) in changes.items()}
     return first(sorted(row_id(row) or "/".join(key) for key, row in rows.items()))

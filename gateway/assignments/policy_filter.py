@@ -1,4 +1,4 @@
-"""Which policies a list is asked for: the part of AIP-160 that it takes, and its field mask. Pure."""
+"""The filter of a list of policies (the supported part of AIP-160), and its field mask. Pure."""
 
 import re
 from collections.abc import Callable, Iterator

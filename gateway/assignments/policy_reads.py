@@ -1,4 +1,4 @@
-"""Policies themselves, read from Graph: one, or those of a tenant."""
+"""Reads of policies themselves from Graph: one, or those of a tenant."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -42,8 +42,8 @@ class PolicyReads:
         return _only(policy_of(await upstream.policy(call.deadline, _query(fields))), fields)
 
     async def list(self, call: Call) -> Message:
-        """From Graph's list, as far as the page needs it; what the filter means is found here, whatever Graph's own can do.
-        Raises INVALID_FIELD."""
+        """Reads Graph's list as far as the page needs it, and filters it here, whatever Graph's own filter can do. Raises
+        INVALID_FIELD."""
         request = cast(pb.ListCompliancePoliciesRequest, call.message)
         fields, is_meant = mask_of(request.read_mask), filter_of(request.filter)
         place = (f"policies/{request.filter}", call.tenant, "")

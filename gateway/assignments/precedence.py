@@ -1,4 +1,4 @@
-"""Which of several writes counts on a key. Pure."""
+"""Which of several writes determines the expected row of a key. Pure."""
 
 from collections.abc import Iterable
 
@@ -7,12 +7,9 @@ from gateway.odata.targets import Key
 
 
 def last_said(writes: Iterable[PastWrite]) -> dict[Key, PastWrite]:
-    """By key, the last write that was acknowledged. writes: in the order in which they were written down: one that lands late
-    comes before what was asked for after it.
-
-    A repair only says again what was asked for before it. Where it says something else, nobody knew yet, when it was made, that
-    what came before was carried out, and that counts.
-    """
+    """By key, the last acknowledged write. writes: in the order of their records: a write that takes effect late comes before
+    what was requested after it. A repair only repeats what was requested before it. If it says something else, it was made
+    before anybody knew that the earlier write had been carried out; the earlier write counts then."""
     found: dict[Key, PastWrite] = {}
     asked_for: dict[Key, PastWrite] = {}
     for write in writes:
@@ -29,15 +26,15 @@ def last_said(writes: Iterable[PastWrite]) -> dict[Key, PastWrite]:
 
 
 def comes_before(one: PastWrite, other: PastWrite) -> bool:
-    """As they were written down; what the ledger does not have yet is the newest. A repair that left something else than was
-    asked for before it did not know of that. other: what counts now."""
+    """Compares by record; what the ledger does not have yet is the newest. A repair that left something else than an earlier
+    write did not know of that write. other: what counts now."""
     number = other.number or float("inf")
     return (one.number or float("inf")) < number or (one.kind == "repair" and other.kind != "repair")
 
 
 def explains_alone(write: PastWrite, key: Key, known: Iterable[PastWrite]) -> bool:
-    """Whether nothing else that we know of had this value there, before it or after: a set that shows it is one that the
-    write has made."""
+    """Whether no other known write had this value for the key, before it or after: then a set that shows the value was made by
+    this write."""
     value = write.after(key)
     others = [other for other in known if other is not write]
     return write.before(key) != value and all(value not in (other.before(key), other.after(key)) for other in others)

@@ -1,4 +1,4 @@
-"""What an edit would come to, on a fresh look that may be built upon: everything but the write (AIP-163)."""
+"""Previews (AIP-163): what an edit would change, from a fresh look that may be merged into; everything but the write."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from gateway.pace import slowly
 
 @dataclass(frozen=True)
 class Previewed:
-    """written: as it would be; its rows have no ids yet where they are new. writes: of Graph's quota. wait: seconds that the
-    write would wait for its turn now."""
+    """written: the outcome as it would be; new rows have no IDs yet. writes: the writes that it would take from Graph's quota.
+    wait: seconds that the write would now wait for its turn."""
 
     written: Written
     writes: int
@@ -28,7 +28,7 @@ class Previewed:
 
 @dataclass(eq=False)
 class Preview:
-    """An edit that somebody wants to see. deadline: event loop's clock."""
+    """An edit to preview. deadline: event loop's clock."""
 
     edit: Edit
     deadline: float
@@ -40,7 +40,7 @@ class Preview:
 
 
 async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
-    """Answers all of them: each edit by itself, as if it came alone. Whether the look showed that a repair is needed."""
+    """Answers all previews, each as if it were alone. Returns whether the look showed that a repair is needed."""
     deadline = max(preview.deadline for preview in previews)
     try:
         look, verdict = await _fresh_look(policy, deadline)
@@ -66,7 +66,7 @@ async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
 
 
 async def _fresh_look(policy: Policy, deadline: float) -> tuple[Look, Verdict]:
-    """One that may be built upon. What may pass is waited for, as a write would. Raises GatewayError."""
+    """A look that may be merged into. Waits for temporary obstacles, as a write would. Raises GatewayError."""
     attempt = 1
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The quota of a tenant as callers see it who may see it whole."""
+"""The quota of a tenant as permitted callers see it: the whole."""
 
 from collections.abc import Mapping
 

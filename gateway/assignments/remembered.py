@@ -1,4 +1,4 @@
-"""What was found out and may be told again for some time, in bounded memory."""
+"""A cache with values that expire, in bounded memory."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,8 +9,8 @@ V = TypeVar("V")
 
 
 class Remembered(Generic[K, V]):
-    """seconds: for which a value is good. most: what all values together may weigh; the oldest go first. weigh: of one, with
-    its key. clock: monotonic seconds."""
+    """seconds: how long a value is valid. most: what all values together may weigh; the oldest are dropped first. weigh: the
+    weight of a value with its key. clock: monotonic seconds."""
 
     def __init__(self, seconds: float, most: int, weigh: Callable[[K, V], int], clock: Callable[[], float]) -> None:
         self._seconds, self._most, self._weigh, self._clock = seconds, most, weigh, clock
@@ -18,7 +18,7 @@ class Remembered(Generic[K, V]):
         self.weight = 0
 
     def get(self, key: K) -> V | None:
-        """None where it is not known, or not any more."""
+        """None if it is unknown or has expired."""
         since, value = self._kept.get(key, (0.0, None))
         return value if value is not None and self._clock() - since < self._seconds else None
 

@@ -1,4 +1,4 @@
-"""Edits that are made of several: what was there before, put back; and several edits, all or none. Pure."""
+"""Edits that are made of several: a restoration of earlier rows; and several edits, all or none. Pure."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ NOTHING_LEFT = "would leave no direct assignment; allow_empty confirms that"
 
 
 def restore(edit: Restore, draft: Draft) -> Applied:
-    """Judged by what it changes, before anything is told of what is there. Rows come back exactly as they were."""
+    """Judged by what it changes, before the caller learns what is there. Rows are restored exactly."""
     keys = edit.wanted if edit.left is not None else {**edit.wanted, **draft.direct}
     before = {key: draft.direct.get(key, ()) for key in keys}
     differing = [key for key in keys if differ(draft.of, edit.wanted.get(key, ()), before[key])]
@@ -31,7 +31,7 @@ def restore(edit: Restore, draft: Draft) -> Applied:
 
 
 def together(edit: Together, draft: Draft, apply: Callable[[Edit, Draft], Applied]) -> Generator[None, None, Applied]:
-    """A step for each of its edits. Raises an error that names every edit that is refused; the draft is as it was."""
+    """Carries out its edits, one in each step. Raises an error that names every refused edit; the draft is then as it was."""
     changes: dict[Key, Touch] = {}
     parts: list[Applied] = []
     refused: dict[str, GatewayError] = {}
@@ -68,7 +68,7 @@ def _check(edit: Restore, changing: Sequence[Key], draft: Draft) -> None:
 
 
 def _conflict(edit: Restore, keys: Sequence[Key], now: Mapping[Key, tuple[Row, ...]]) -> GatewayError:
-    """Of each row all three versions: what was there before, what was left, what is there."""
+    """A violation for each row, with all three versions: the row before, the row as it was left, and the present row."""
     left = edit.left or {}
     told = []
     for key in sorted(keys):

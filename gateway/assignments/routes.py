@@ -1,4 +1,4 @@
-"""How a creation reaches Graph: the documented route, which the live service lacks, or the merge through /assign."""
+"""The route of a creation to Graph: the documented one, which the live service lacks, or the merge through /assign."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,7 +8,7 @@ REMEMBER_MISSING_S = 86_400.0  # the backend carries a monthly version: a missin
 
 
 class Routes:
-    """auto: the documented route first; where a tenant lacks it, that is remembered for a day. clock: monotonic seconds."""
+    """auto: the documented route first; if a tenant lacks it, that is remembered for a day. clock: monotonic seconds."""
 
     def __init__(self, create_route: CreateRoute, clock: Callable[[], float]) -> None:
         self._create_route, self._clock = create_route, clock
@@ -21,6 +21,6 @@ class Routes:
         return self._create_route == "documented"
 
     def missing(self, tenant: str) -> bool:
-        """Graph said that the tenant lacks the route. Whether another is to be tried."""
+        """Graph reported that the tenant lacks the route. Returns whether to try the other one."""
         self._missing_until[tenant] = self._clock() + REMEMBER_MISSING_S
         return self._create_route == "auto"

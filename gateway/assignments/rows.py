@@ -1,4 +1,4 @@
-"""What a row is: Graph's JSON object for one assignment, kept whole; and the rows of a policy as one read showed them."""
+"""A row: Graph's JSON object for one assignment, kept whole; and the rows of a policy as one read showed them."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ Target = dict[str, Any]
 # What counts of the rows with one key, for comparing: empty for none; more than one where a key stands twice.
 Value = tuple[tuple[str, ...], ...]
 ABSENT: Value = ()
-IN_ORDER = JSONEncoder(sort_keys=True, default=repr)  # a Decimal is no text
+IN_ORDER = JSONEncoder(sort_keys=True, default=repr)  # a Decimal is not a str
 
 
 class Touch(NamedTuple):
@@ -27,10 +27,10 @@ class Touch(NamedTuple):
 
 
 class RowSet:
-    """The rows of one read, indexed once; nothing scans them for each edit. Not to be changed.
+    """The rows of one read, indexed once, so that no edit has to scan them. Immutable.
 
-    rows: all, in Graph's order. direct: those that are ours to send, by key, mostly one a key. owned: those of policy sets, by
-    key; they are Intune's. Ids are compared without case.
+    rows: all, in Graph's order. direct: those that the gateway sends, by key, mostly one for each key. owned: those of policy
+    sets, by key; they belong to Intune. IDs are compared without case.
     """
 
     def __init__(self, of: AssignableSet, rows: Iterable[Row]) -> None:
@@ -68,7 +68,7 @@ class RowSet:
             self.direct[key] = (*self.direct.get(key, ()), row)
 
     def with_direct(self, direct: dict[Key, tuple[Row, ...]]) -> "RowSet":
-        """Only these direct rows, by key. What they have in common with ours is not looked at again."""
+        """The set with only these direct rows, by key. What it shares with this one is not indexed again."""
         found = RowSet(self.of, ())
         found.rows, found.direct = [row for rows in direct.values() for row in rows], direct
         ours, values = self.direct, self.values
@@ -76,15 +76,15 @@ class RowSet:
         return found
 
     def with_owned(self, whole: "RowSet") -> "RowSet":
-        """With the rows that policy sets have in another set."""
+        """The set with the policy sets' rows of another set."""
         return RowSet(self.of, [*self.rows, *whole.owned.values()])
 
     def without(self, changes: Mapping[Key, Touch]) -> "RowSet":
-        """As it was before these changes."""
+        """The set as it was before these changes."""
         return self._changed({key: touch.before for key, touch in changes.items()})
 
     def changed_by(self, changes: Mapping[Key, Touch]) -> "RowSet":
-        """As it is after these changes."""
+        """The set as it is after these changes."""
         return self._changed({key: touch.after for key, touch in changes.items()})
 
     def _changed(self, direct: Mapping[Key, tuple[Row, ...]]) -> "RowSet":
@@ -100,12 +100,12 @@ class RowSet:
 
     @cached_property
     def values(self) -> dict[Key, Value]:
-        """What counts of the direct rows, by key."""
+        """The values of the direct rows, by key; see value_of."""
         return {key: value_of(self.of, rows) for key, rows in self.direct.items()}
 
     @cached_property
     def etag(self) -> str:
-        """A digest of all rows, whatever their order and their annotations (AIP-154): 32 letters in quotes."""
+        """A digest of all rows, in any order and without annotations (AIP-154): 32 characters in quotes."""
         return _etag_of(map(_text_of, self.rows))
 
     def value(self, key: Key) -> Value:
@@ -118,7 +118,8 @@ class RowSet:
 
 
 def differ(of: AssignableSet, some: Sequence[Row], others: Sequence[Row]) -> bool:
-    """Whether rows with one key mean something else, or have something else in their targets that the gateway does not know."""
+    """Whether rows with one key have different values, or differ in properties of their targets that the gateway does not
+    know."""
     return value_of(of, some) != value_of(of, others) or _unknown(some) != _unknown(others)
 
 
@@ -128,7 +129,7 @@ def _unknown(rows: Sequence[Row]) -> list[str]:
 
 
 def otherwise_changed(before: RowSet, after: RowSet) -> dict[Key, Touch]:
-    """The rows that are the same in all that counts, and not in what is kept of them."""
+    """The changes of rows that have the same value but differ in the properties that are kept of them."""
     if before.etag == after.etag:
         return {}
     same = {key: Touch(rows, after.direct[key]) for key, rows in before.direct.items() if after.value(key) == before.value(key)}
@@ -147,7 +148,8 @@ def _etag_of(texts: Iterable[str]) -> str:
 
 
 def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:
-    """Two values are equal where rows mean the same, however it is spelled: kind of target, filter, and what else counts."""
+    """The value of rows: equal if they mean the same, however spelt: kind of target, filter, and other properties that
+    count."""
     marks = []
     for row in rows:
         target = target_of(row)
@@ -156,7 +158,7 @@ def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:
 
 
 def key_of(row: Row) -> Key:
-    """What a policy can have once; see targets.key_of_target."""
+    """The key of which a policy has at most one row; see targets.key_of_target."""
     return key_of_target(target_of(row))
 
 

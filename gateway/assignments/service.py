@@ -1,4 +1,4 @@
-"""The assignment operations: message -> edit -> the policy's writer -> message."""
+"""The handlers of the assignment operations: message -> edit -> the policy's writer -> message."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -47,7 +47,7 @@ class AssignmentService:
         }
 
     async def __call__(self, call: Call) -> Message:
-        """Whatever it comes to, the caller is told of its share of the quota."""
+        """Carries out the operation, and reports the caller's share of the quota, whatever the outcome."""
         quota = self._writers.graphs[call.tenant].quota
         with telling(call.record, quota.writes if call.operation.writes else quota.requests):
             return await self._carry_out(call)

@@ -23,7 +23,7 @@ from gateway.revision import PolicyName
 from gateway.sets import AssignableSet
 
 GATHERING_S = 0.1
-AGAIN_S, ALL_AGAIN_S = 0.002, 0.05  # for each of those who shared the one before; at most
+AGAIN_S, ALL_AGAIN_S = 0.002, 0.05  # for each reader of the previous read; and the maximum
 
 
 class Reader(NamedTuple):

@@ -1,7 +1,7 @@
-"""The sweep: reads every policy that the ledger knows, now and then, for drift that no caller's read shows.
+"""The sweep: reads every policy that the ledger knows at intervals, to find drift that no caller's read shows.
 
-Promises: one gateway of a ledger sweeps a tenant at a time; it takes no more than SHARE of the tenant's requests; whoever takes
-over goes on where the last one was.
+Promises: one gateway of a ledger sweeps a tenant at a time; it uses at most SHARE of the tenant's requests; a gateway that
+takes over continues where the last one was.
 """
 
 import asyncio
@@ -51,11 +51,11 @@ class Sweep:
 
     @property
     def pause_s(self) -> float:
-        """Between two sweeps: so long may a policy that is due have to wait."""
+        """Seconds between two sweeps: the longest that a due policy waits."""
         return min(self._every_s / 10, LONGEST_PAUSE_S)
 
     async def __call__(self, tenant: str) -> None:
-        """Reads all that are due, unless another gateway is at it; as far as the ledger is up."""
+        """Reads all due policies, unless another gateway does or the ledger is down."""
         name = PolicyName(tenant, "drift", "")  # no policy: the right to sweep is leased as the right to write one is
         with contextlib.suppress(GatewayError):
             if (grant := await self._ledger.acquire(name)) is None:
@@ -68,7 +68,7 @@ class Sweep:
                     await self._sleep(await self._read(policy) * self._request_s)
 
     async def _read(self, policy: PolicyName) -> int:
-        """How many requests it took. One that cannot be read is read when it is due again."""
+        """Reads a policy, and returns the number of requests. One that cannot be read is read when it is due again."""
         if policy.set not in SETS:  # of a version that knew more
             return 0
         record, outcome = Record(), "OK"

@@ -1,4 +1,4 @@
-"""What the domain asks of Graph for one policy: itself, all rows, all rows replaced, one row created."""
+"""The requests to Graph for one policy: itself, all its rows, replacing all rows, creating one."""
 
 import time
 from collections.abc import Awaitable
@@ -72,7 +72,7 @@ class Upstream:
         return await self._agreed(asked, found, asking, by_pages=by_pages)
 
     async def replace(self, rows: RowSet, permit: Permit, client_request_id: str) -> None:
-        """Replaces all rows, once: a set that had to wait is stale, so waiting and sending anew is the writer's."""
+        """Replaces all rows, in one attempt: a set that had to wait is stale, so the writer, not this, waits and reads anew."""
         body = dumps({self._of.parameter: rows.rows}).encode()
         await self._json(self._graph.post(f"{self._path}/{self._of.action}", body, permit, client_request_id, self.record))
 
@@ -85,8 +85,7 @@ class Upstream:
         return answer
 
     async def _agreed(self, asked: float, rows: RowSet, asking: Asking, *, by_pages: bool = True) -> Look:
-        """Asks, in turn in the one way and in the other, until two answers in a row agree. by_pages: how `rows` were asked
-        for."""
+        """Reads in the one way and in the other in turn, until two answers in a row agree. by_pages: how `rows` were read."""
         for _ in range(MAX_READS):
             then = self._now()
             if by_pages:

@@ -82,6 +82,6 @@ def main() -> None:
     except OSError as exc:
         if exc.errno not in IS_FULL:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would be tried again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would flush the rest again at exit
         typer.echo(f"the output cannot be written: {exc.strerror}", err=True)
         raise SystemExit(1) from None

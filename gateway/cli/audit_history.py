@@ -1,4 +1,4 @@
-"""`audit show` and `audit diff`: what was done to rows, before and after. Reads the ledger alone."""
+"""`audit show` and `audit diff`: what was done to rows, before and after. Reads only the ledger."""
 
 import os
 import sys
@@ -74,7 +74,7 @@ def diff(
 
 
 def the_entry(reader: LedgerReader, beginning: str) -> Entry:
-    """The one that is meant; ends the command where there is none, or more than one."""
+    """The entry that is meant; ends the command if there is none, or more than one."""
     found = reader.entries_named(beginning.lower())
     if len(found) == 1:
         return found[0]
@@ -115,7 +115,7 @@ def nothing_of(entry: Entry) -> str:
 
 
 def stop(*lines: str) -> typer.Exit:
-    """Says why on stderr; exit status 1."""
+    """Prints the reason on stderr, and exits with 1."""
     for line in lines:
         typer.echo(shown(line), err=True)
     return typer.Exit(1)

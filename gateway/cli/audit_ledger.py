@@ -1,4 +1,4 @@
-"""How the commands of `audit` come by the ledger: by the gateway's configuration, or by its place."""
+"""How the commands of `audit` find the ledger: by the gateway's configuration, or by its address."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ LedgerUrl = Annotated[
 
 @contextmanager
 def opened(config: Path | None, ledger: str) -> Iterator[LedgerReader]:
-    """The ledger, for reading; whatever is wrong with it ends the command with the reason."""
+    """The ledger, for reading; a fault ends the command with its reason."""
     if (config is None) == (not ledger):
         raise typer.BadParameter("one of --config and --ledger has to say where the ledger is")
     try:

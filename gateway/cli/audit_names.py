@@ -1,7 +1,5 @@
-"""`--names`: what policies, groups and filters of entries are called now, asked of Graph with the gateway's own credentials.
-
-A name is others' text: it is shown in quotes, with an escape for whatever a terminal might obey.
-"""
+"""`--names`: the current names of entries' policies, groups and filters, read from Graph with the gateway's own credentials.
+Names are chosen by others: they are shown in quotes, and characters that a terminal might interpret are escaped."""
 
 import asyncio
 from collections import defaultdict

@@ -45,7 +45,7 @@ from gateway.sets import COMPLIANCE, SETS
 OPERATION = OPERATIONS["RestoreComplianceAssignments"]
 PREFIX = "operator"
 TIMEOUT_S = 120.0
-LOOKED_AT = 1_000  # revisions since, when it is told whether the rows were changed again
+LOOKED_AT = 1_000  # the most later revisions that are searched for changes of the same rows
 POLICY = "device_compliance_policy_id"
 
 

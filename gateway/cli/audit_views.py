@@ -1,4 +1,4 @@
-"""How entries of the ledger look to people, and to programs. Callers choose some of the text: nothing here obeys it."""
+"""How entries of the ledger are shown to people and to programs. Callers choose some of the text, so everything is escaped."""
 
 import csv
 import re
@@ -50,7 +50,7 @@ def changes_of(entry: Entry) -> tuple[RowChange, ...]:
 
 
 def json_line(entry: Entry, names: Sequence[Mapping[str, str]] = ()) -> str:
-    """In ASCII, so that nothing in it is more than text. version: of this form. names: where they were asked for."""
+    """In ASCII, so that nothing in it is more than text. version: of this format. names: if they were requested."""
     changes = [{"target": c.target, "how": c.how, "before": c.before, "after": c.after} for c in changes_of(entry)]
     more = {"names": names} if names else {}
     return dumps({"version": VERSION, **row(entry), "changes": changes, **more}, ascii_only=True)
@@ -86,7 +86,7 @@ def table(
 
 
 def wide_lines(entries: Sequence[Entry], *, head: bool = True, target: str = "", more: Below = lambda _: ()) -> Iterator[str]:
-    """As wide as it takes: ids whole, and Graph's too."""
+    """Unshortened: whole IDs, and Graph's too."""
     table = [WIDE_HEAD, *map(_wide_line, entries)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     below = [[*_below(entry, target, str), *more(entry)] for entry in entries]
@@ -94,7 +94,7 @@ def wide_lines(entries: Sequence[Entry], *, head: bool = True, target: str = "",
 
 
 def lines(entries: Sequence[Entry], *, head: bool = True, target: str = "", more: Below = lambda _: ()) -> Iterator[str]:
-    """In 80 columns, ids in as few letters as tell them apart here. What does not fit stands whole on a line of its own."""
+    """In 80 columns, with IDs shortened as far as they stay distinct here. What does not fit is on a line of its own."""
     short = Shortened(ids_in(word for entry in entries for word in _words(entry, changes_of(entry))))
     table = [HEAD, *(_line(entry, short) for entry in entries)]
     widths = _widths(table)
@@ -164,7 +164,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def who(entry: Entry) -> str:
-    """Who did it."""
+    """The caller's name, or who else did it."""
     return entry.caller or OF_NOBODY.get(entry.operation, "(unknown)")
 
 
@@ -174,7 +174,7 @@ def outcome(entry: Entry) -> str:
 
 
 def change_lines(changes: Sequence[RowChange], short: Callable[[str], str] = str, most: int = MOST_CHANGES) -> Iterator[str]:
-    """`- ` for a row that is gone, `+ ` for one that came; both where it changed."""
+    """`- ` for a removed row, `+ ` for an added one; both if it changed."""
     for change in changes[:most]:
         for sign, rows in (("-", change.before), ("+", change.after)):
             for row in rows:
@@ -197,7 +197,7 @@ def text_of_row(row: Mapping[str, Any], otherwise: str) -> str:
 
 
 class Shortened:
-    """Ids in as few letters as tell them apart, and at least 8; all else as it is."""
+    """IDs shortened as far as they stay distinct, to at least 8 characters; everything else unchanged."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         ordered = sorted(set(ids))

@@ -28,7 +28,7 @@ def show_history(ledger: Path, gateway: ComplianceAssignmentServiceStub, emulato
         service_pb.ReplaceComplianceAssignmentsRequest(device_compliance_policy_id=MACOS, allow_empty=True)
     )
     gone = not emulator.world.intune.policies[MACOS].rows
-    console.print("[bold]Who took All devices away, and how is it put back?[/]")
+    console.print("[bold]Who removed the assignment to all devices, and how is it restored?[/]")
     console.print(f"  compliance-gateway audit --ledger {ledger} --target all_devices --removed --newest 1")
     reader = ledger_reader_of(parse_ledger({"url": f"sqlite:///{ledger}"}))
     [entry] = reader.find(Query(touched="all_devices", how="removed", newest=1))
@@ -36,7 +36,9 @@ def show_history(ledger: Path, gateway: ComplianceAssignmentServiceStub, emulato
         console.print(escape(line))
     gateway.RestoreComplianceAssignments(RestoreComplianceAssignmentsRequest(device_compliance_policy_id=MACOS, entry=entry.id))
     back = emulator.world.intune.policies[MACOS].rows == before
-    console.print(f"  RestoreComplianceAssignments of that entry: the row is {'' if back else 'NOT '}back, exactly as it was\n")
+    console.print(
+        f"  RestoreComplianceAssignments of that entry: the row is {'' if back else 'NOT '}restored, exactly as it was\n"
+    )
     return gone and back
 
 

@@ -27,7 +27,7 @@ def show_live_edits(gateway: ComplianceAssignmentServiceStub, emulator: Emulator
     created = [creation.result().id for creation in creations]
     console.print(f"  three creations at once: {len(created)} created")
     changed = gateway.UpdateComplianceAssignment(_change_filter()).id
-    console.print("  an update: the filter of one row is another")
+    console.print("  an update: one row has another filter")
     gateway.DeleteComplianceAssignment(_delete())
     console.print("  a deletion: one row is gone")
     after = _rows(emulator)

@@ -31,10 +31,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def serve_until_signalled(stop: asyncio.Event | None = None, **ready: object) -> None:
-    """Says that it is ready, and returns at the first SIGTERM or SIGINT, or when `stop` is set; whoever has read that line may
-    send one at once.
-
-    What has been loaded until now stays: no collection of garbage looks at it again, and holds the loop for as long."""
+    """Prints the ready line, and returns at the first SIGTERM or SIGINT, or when `stop` is set. What has been loaded so far is
+    frozen: garbage collection does not scan it again, which would block the loop."""
     gc.collect()
     gc.freeze()
     stop = stop or asyncio.Event()
@@ -62,7 +60,7 @@ def load_or_exit(path: Path) -> Config:
 def _mistakes_in_rules(path: Path) -> list[str]:
     try:
         settings = load_authorization(path)
-    except ConfigError:  # is told with the rest of the file
+    except ConfigError:  # reported with the rest of the file
         return []
     return mistakes_in(partial(authorizer_of, settings))
 

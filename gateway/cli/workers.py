@@ -1,4 +1,4 @@
-"""`serve --workers`: starts the workers, and starts them again; they do the work."""
+"""`serve --workers`: starts the worker processes, and restarts them; only the workers serve."""
 
 import asyncio
 import fcntl
@@ -34,7 +34,7 @@ RETIRE = b"\n"
 
 @dataclass(eq=False)
 class Child:
-    """orders: what it reads. pause: seconds that were waited before it was started. ready: its ready line."""
+    """orders: the pipe that it reads. pause: seconds before its start. ready: its ready line."""
 
     number: int
     process: Process
@@ -52,7 +52,7 @@ class Child:
 
 
 class Workers:
-    """`number` of them, with the configuration's file `source`."""
+    """Runs `number` workers with the configuration's file `source`."""
 
     def __init__(self, settings: Server, source: Path, number: int) -> None:
         self._settings, self._source, self._number = settings, source, number
@@ -62,7 +62,7 @@ class Workers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
-        """Until SIGTERM or SIGINT; the exit status. Raises OSError where an address cannot be bound."""
+        """Runs until SIGTERM or SIGINT; returns the exit status. Raises OSError if an address cannot be bound."""
         loop = asyncio.get_running_loop()
         for number, event in ((signal.SIGTERM, self._stop), (signal.SIGINT, self._stop), (signal.SIGHUP, self._renew)):
             loop.add_signal_handler(number, event.set)
@@ -95,7 +95,7 @@ class Workers:
         self._admin = shared(server.admin, stack)
 
     async def _start(self, pause: float = 0.0) -> Child:
-        """A worker that is ready, or one that has ended."""
+        """Starts a worker; returns when it is ready or has ended."""
         number = next(number for number in count(1) if number not in self._numbers)
         self._numbers.add(number)
         theirs, ours = os.pipe()
@@ -131,7 +131,7 @@ class Workers:
         return child
 
     async def _watch(self, child: Child) -> None:
-        """To its end; then there is another, unless it was to end."""
+        """Waits for the end of a worker, and replaces it unless it was told to end."""
         status = await child.process.wait()
         self._forget(child)
         if child.leaving or self._stop.is_set():
@@ -153,7 +153,7 @@ class Workers:
         return self._stop.is_set()
 
     async def _renewing(self) -> None:
-        """At each SIGHUP a new worker for each, one after the other."""
+        """At each SIGHUP, replaces the workers by new ones, one after the other."""
         while True:
             await self._renew.wait()
             self._renew.clear()
@@ -174,7 +174,7 @@ class Workers:
         return self._children.get(child.number) is not child
 
     def _forget(self, child: Child) -> None:
-        """What it counted stays, and goes on with the next one of its number; what it gauged does not."""
+        """Removes the gauges of an ended worker; its counters stay, and go on with the next worker of that number."""
         os.close(child.orders)
         del self._children[child.number]
         (self._folder / f"{child.number}.sock").unlink(missing_ok=True)
@@ -183,7 +183,7 @@ class Workers:
         self._numbers.discard(child.number)
 
     async def _ended(self) -> list[int]:
-        """Ends all; their exit statuses."""
+        """Ends all workers; returns their exit statuses."""
         children = [*self._children.values()]
         for child in children:
             with suppress(ProcessLookupError):

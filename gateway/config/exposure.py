@@ -36,7 +36,7 @@ def _files(value: object, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
 def _open(key: str, path: Path) -> str:
     try:
         mode = path.stat().st_mode
-    except OSError:  # whoever reads it says so
+    except OSError:  # the reader of the file reports that
         return ""
     ways = {"read": mode & stat.S_IROTH and key in PRIVATE, "changed": mode & stat.S_IWOTH}
     return " and ".join(way for way, is_open in ways.items() if is_open)

@@ -1,5 +1,5 @@
-"""What a credential kind has to do. Plug-ins register in the entry-point group `compliance_gateway.credentials`; they are
-made with their section of the configuration (a model with what it says) and pass gateway.testing.credential_contract."""
+"""The Protocol of a credential kind. Plug-ins register in the entry-point group `compliance_gateway.credentials`; they are
+constructed with their section of the configuration (a model), and have to pass gateway.testing.credential_contract."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 
 class CredentialError(Exception):
-    """The credential has nothing to present; the text says why, and holds nothing secret."""
+    """The credential cannot be presented; the message says why, and has nothing secret."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Secret:
 
 @dataclass(frozen=True)
 class Assertion:
-    """A signed statement of who we are. make: (audience, client id) -> JWT; blocking, may raise CredentialError."""
+    """A signed assertion that identifies the app. make: (audience, client ID) -> JWT; blocking, may raise CredentialError."""
 
     make: Callable[[str, str], str] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The managed identity of the machine: its own, or the one with this id."""
+    """The machine's managed identity: the system-assigned one, or the one with this ID."""
 
     kind: Literal["system", "client_id", "object_id", "resource_id"]
     id: str = ""
@@ -37,7 +37,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Proof:
-    """What is presented to Entra now. stamp: another where another proof is meant. expires_at: aware; None if unknown."""
+    """What is presented to Entra. stamp: changes when the proof changes. expires_at: timezone-aware; None if unknown."""
 
     material: Secret | Assertion | Identity
     stamp: str = field(repr=False)
@@ -48,9 +48,9 @@ class Credential(Protocol):
     """One credential of a tenant."""
 
     def present(self) -> Proof:
-        """What it has now, read anew; blocking. Raises CredentialError."""
+        """The present proof, read again each time; blocking. Raises CredentialError."""
         ...
 
     def fingerprint(self) -> object:
-        """Cheap: a value that changes when `present` may give something else, or None where only asking can tell."""
+        """A cheap value that changes when `present` may return something else, or None if only `present` can tell."""
         ...

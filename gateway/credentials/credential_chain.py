@@ -1,4 +1,4 @@
-"""The credentials of a tenant, as one: the first that Entra takes. One that is near its end comes last."""
+"""The credentials of a tenant as one: the first that Entra accepts. One that expires soon is tried last."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,7 +20,8 @@ class CredentialChain:
         self._tenant, self._apps, self._now = tenant, apps, now
 
     def acquire(self) -> Issued:
-        """Raises GatewayError: that of the first, where Entra takes none; ENTRA_UNAVAILABLE at once where Entra is down."""
+        """Raises GatewayError: that of the first credential if Entra accepts none; ENTRA_UNAVAILABLE at once if Entra is
+        down."""
         refused: list[GatewayError] = []
         for number in self._order():
             app = self._apps[number]
@@ -52,7 +53,7 @@ class CredentialChain:
             app.close()
 
     def _order(self) -> list[int]:
-        """As configured, but those near their end last."""
+        """As configured, but those that expire soon last."""
         ends = [app.expires_at() for app in self._apps]
         for number, end in enumerate(ends):
             if end is not None:

@@ -1,5 +1,5 @@
-"""The requests.Session that MSAL speaks through: time-outs, private CA, and one host. The environment says which proxy is used,
-and nothing else: no credentials of a .netrc, no authorities."""
+"""The requests.Session that MSAL uses: time-outs, private CA, and only one host. Only the proxy is taken from the environment:
+no credentials of a .netrc, no authorities."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,9 @@ ALIASES = {"login.chinacloudapi.cn": "login.partner.microsoftonline.cn"}
 
 
 class EntraSession(requests.Session):
-    """Adds what MSAL does not set, and remembers the status and Retry-After of the last error answer for its errors.
-
-    root: the only one that is spoken to, such as https://login.microsoftonline.com: where secrets go is not for a discovery
-    document to say. None for a managed identity, whose endpoint is the machine's own and gets no secret of ours.
-    """
+    """Adds what MSAL does not set, and keeps the status and Retry-After of the last error answer. root: the only host that is
+    contacted, such as https://login.microsoftonline.com: a discovery document must not decide where secrets are sent. None for
+    a managed identity, whose endpoint is the machine's own and gets no secret."""
 
     def __init__(self, ca_file: Path | None, root: str | None = None) -> None:
         super().__init__()

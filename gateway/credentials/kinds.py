@@ -1,4 +1,4 @@
-"""The built-in kinds of credentials. Files are read anew each time, so that a rotated one is seen."""
+"""The built-in kinds of credentials. Files are read again each time, so that a rotated credential is noticed."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""MSAL for one credential of a tenant, asked for a new token each time: remembering tokens is TokenSource's work."""
+"""MSAL for one credential of a tenant. It gets a new token each time; TokenSource caches tokens."""
 
 import logging
 from dataclasses import dataclass, field
@@ -40,10 +40,8 @@ class AppRegistration:
 
 
 class MsalApp:
-    """Blocking; for one thread at a time. kind: as configured, for logs and gauges.
-
-    A credential that changed is tried before it is used: where Entra refuses the new one, the one before stays.
-    """
+    """Blocking; for one thread at a time. kind: as configured, for logs and gauges. A changed credential is tried before it is
+    used: if Entra refuses the new one, the old one stays."""
 
     def __init__(self, registration: AppRegistration, kind: str, credential: Credential) -> None:
         self._registration, self.kind, self._credential = registration, kind, credential
@@ -54,11 +52,11 @@ class MsalApp:
 
     @property
     def local(self) -> bool:
-        """Whether its tokens come from the machine that we run on, which says nothing about Entra."""
+        """Whether its tokens come from this machine: then they prove nothing about Entra being up."""
         return self.kind == "managed_identity"
 
     def expires_at(self) -> datetime | None:
-        """When what it presents now ends, as far as is known."""
+        """When what it presents now expires, as far as is known."""
         try:
             return self._credential.present().expires_at
         except CredentialError:

@@ -1,4 +1,4 @@
-"""One tenant's token, remembered: a hit costs an attribute and a comparison."""
+"""One tenant's token, cached: a hit costs an attribute look-up and a comparison."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ RETRY_FIRST_S, RETRY_LONGEST_S = 1.0, 60.0
 
 @dataclass(frozen=True)
 class Remembered:
-    """A token with the times (this source's clock) at which it is renewed and at which it is no longer served."""
+    """A cached token with the times (of this source's clock) at which it is renewed and at which it is no longer used."""
 
     value: str = field(repr=False)
     renew_at: float
@@ -31,7 +31,7 @@ class Remembered:
 
 
 class TokenApp(Protocol):
-    """What a TokenSource needs of a credential: a new token each time it is asked."""
+    """What a TokenSource needs of a credential."""
 
     def acquire(self) -> Issued:
         """Blocking. Raises GatewayError."""
@@ -47,10 +47,8 @@ class TokenApp(Protocol):
 
 
 class TokenSource:
-    """Serves the tenant's token, fetches it once for all who wait, and renews it in the background before it ends.
-
-    app: runs in `executor`. clock: seconds, monotonic.
-    """
+    """Provides the tenant's token: fetches it once for all that wait, and renews it in the background before it expires. app:
+    runs in `executor`. clock: monotonic seconds."""
 
     def __init__(
         self,
@@ -70,19 +68,19 @@ class TokenSource:
         self._seen: object = None
 
     async def token(self) -> str:
-        """A token that is valid now. Raises GatewayError where there is none and Entra gives none."""
+        """A valid token. Raises GatewayError if there is none and Entra gives none."""
         remembered = self._token
         if remembered is not None and self._clock() < remembered.dead_at:
             return remembered.value
         return (await self._fetch()).value
 
     def drop(self, value: str) -> None:
-        """Forgets the token if it is still `value`: Graph refused it."""
+        """Drops the token if it is still `value`: Graph refused it."""
         if self._token is not None and self._token.value == value:
             self._token = None
 
     async def try_changed(self) -> None:
-        """Tries a credential that has changed, before there is need of it. Never raises GatewayError."""
+        """Tries a changed credential before it is needed. Never raises GatewayError."""
         if self._token is None or self._flight is not None:
             return
         if await asyncio.get_running_loop().run_in_executor(self._executor, self._app.fingerprint) != self._seen:
@@ -134,7 +132,7 @@ class TokenSource:
         return Remembered(issued.value, now + max(renew_in, 1.0), now + issued.expires_in - LEEWAY_S)
 
     async def _renew(self) -> None:
-        """Renews until a token dies unrenewed; the next call then fetches and starts this again."""
+        """Renews until a token expires without a successful renewal; the next call then fetches a token and restarts this."""
         failures = 0
         while (token := self._token) is not None:
             wait = token.renew_at - self._clock() if failures == 0 else _pause(failures)
@@ -154,7 +152,7 @@ class TokenSource:
 
 
 def _look_at_exception(flight: "asyncio.Task[Remembered]") -> None:
-    """Every waiter may have gone; asyncio would log the exception as never retrieved."""
+    """Retrieves the exception: all waiters may be gone, and asyncio would log it as never retrieved."""
     if not flight.cancelled():
         flight.exception()
 

@@ -1,6 +1,6 @@
-"""The admin door, for operators and what watches the gateway: metrics, how it is in detail, who has what of the quota, and
-gRPC's own counts of its connections (channelz) as JSON. It asks for no token, and metrics name callers: so it has a port of its
-own, on loopback. Of several workers, each has it, and tells of all."""
+"""The admin door, for operators and monitoring: metrics, detailed health, use of the quota, and gRPC's statistics of its
+connections (channelz) as JSON. It requires no token, and its metrics name callers, so it has a port of its own, on loopback.
+With several workers each has this door, and answers for all."""
 
 import re
 import socket
@@ -134,7 +134,8 @@ def _of_all(workers: Together) -> dict[str, Handler]:
 
 @web.middleware
 async def _by_its_own_name(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A page in an operator's browser can give loopback a name of its own (DNS rebinding), and would read all of this."""
+    """Refuses other host names: a page in an operator's browser can give loopback a name of its own (DNS rebinding), and would
+    read all of this."""
     if not is_loopback(re.sub(r":\d+$", "", request.host)):
         return json_page(421, error="ask for this by a loopback address or localhost")
     return await handler(request)

@@ -1,5 +1,5 @@
-"""Bodies under way at a door: so many in all, and of one caller, so that what has not come whole holds no more memory than they
-have. A body that has to wait for its turn is not read meanwhile."""
+"""Bounds the request bodies that are being received at a door, in total and for each caller, and so the memory of incomplete
+ones. A body that waits for its turn is not read meanwhile."""
 
 import asyncio
 from collections import Counter
@@ -23,8 +23,8 @@ class Bodies:
 
     @asynccontextmanager
     async def turn(self, caller: str, until: float) -> AsyncIterator[None]:
-        """Inside the block a body of this caller may come. until: event loop's clock. Raises CALLER_TOO_BUSY, if it is over
-        before there is room."""
+        """Inside the block, a body of this caller may be received. until: event loop's clock. Raises CALLER_TOO_BUSY if there
+        was no room by then."""
         own = self._own.setdefault(caller, asyncio.Semaphore(self._most_of_one))
         self._asking[caller] += 1
         try:

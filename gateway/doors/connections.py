@@ -1,5 +1,5 @@
-"""Connections of a door over asyncio: so many in all, and of one peer. Accepting goes on whatever becomes of one connection,
-and after the process had no file left for one."""
+"""Connections of a door over asyncio, bounded in total and for each peer. Accepting goes on whatever happens to one connection,
+and also after the process has run out of file descriptors."""
 
 import asyncio
 import ipaddress
@@ -29,7 +29,7 @@ INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 def peer_of(host: str) -> str:
-    """Whom an address counts for: itself; in IPv6 its /64, which is the least that one host gets."""
+    """The peer that an address counts for: itself; for IPv6 its /64, the smallest block that one host gets."""
     address = ipaddress.ip_address(host.partition("%")[0])
     if address.version == 4:
         return host
@@ -58,14 +58,14 @@ def listening_at(address: str) -> list[socket.socket]:
 
 
 def cut(addresses: Collection[str]) -> None:
-    """Ends every connection that came in at these addresses (host:port), whichever library has it, and takes no new one: both
-    sides read an end, and nothing is written any more. Does nothing where the system has no /dev/fd."""
-    cut_off(addresses)  # first: who is cut comes again at once
+    """Cuts every connection that came in at these addresses (host:port), whichever library owns it, and accepts no new one:
+    both sides read an end, and nothing more is written. Does nothing if the system has no /dev/fd."""
+    cut_off(addresses)  # before cutting: a client that is cut reconnects at once
     _shut(_sockets_at(addresses, listening=False))
 
 
 def cut_off(addresses: Collection[str]) -> None:
-    """Takes no new connection at these addresses; those that are there stay."""
+    """Accepts no new connection at these addresses; existing ones stay."""
     _shut(_sockets_at(addresses, listening=True))
 
 
@@ -108,25 +108,25 @@ def _sockets_at(addresses: Collection[str], listening: bool) -> Iterator[socket.
 
 
 class Shares:
-    """Who has how many connections."""
+    """How many connections each peer has."""
 
     def __init__(self, most: int, most_per_peer: int) -> None:
         self._room, self._most_per_peer = asyncio.Semaphore(most), most_per_peer
         self._of: Counter[str] = Counter()
 
     async def room(self) -> None:
-        """Waits until one more may be there; `give` it back."""
+        """Waits until one more connection may exist; `give` returns its place."""
         await self._room.acquire()
 
     def take(self, peer: str) -> bool:
-        """Whether this peer may have one more, which it has then."""
+        """Whether this peer may have one more connection; if so, it is counted."""
         if self._of[peer] >= self._most_per_peer:
             return False
         self._of[peer] += 1
         return True
 
     def give(self, peer: str | None) -> None:
-        """One less, of this peer if it had one."""
+        """Returns a connection's place, and the peer's if it had one."""
         self._room.release()
         if peer is not None:
             self._of[peer] -= 1
@@ -135,8 +135,8 @@ class Shares:
 
 
 class Listener:
-    """Accepts at these sockets, which listen. connect: makes the protocol of a connection; it calls what it is given when the
-    connection is lost. What is over its peer's share is closed unheard; what is over all waits for room."""
+    """Accepts connections at these listening sockets. connect: creates the protocol of a connection, and gets a callback for
+    its loss. A connection beyond its peer's share is closed unread; one beyond the total waits for room."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ class Listener:
         loop, patience = asyncio.get_running_loop(), HANDSHAKE_S if self._tls else None
         connected = False
         try:
-            with suppress(OSError, TimeoutError):  # what is no TLS, or none that fits
+            with suppress(OSError, TimeoutError):  # not TLS, or no TLS that both sides support
                 await loop.connect_accepted_socket(
                     lambda: self._connect(lost), connection, ssl=self._tls, ssl_handshake_timeout=patience
                 )

@@ -1,4 +1,4 @@
-"""What every door is to who opens and closes them."""
+"""The interface of a door, for what opens and closes it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,31 +8,31 @@ from gateway.worker import Retirement
 
 
 class Door(Protocol):
-    """Where callers come in."""
+    """A door at which callers come in."""
 
     async def start(self) -> None:
-        """Binds and serves. Raises OSError."""
+        """Binds the addresses and serves. Raises OSError."""
         ...
 
     async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:
-        """Tells callers how `name` is; why: where the door has room for words."""
+        """Publishes the health of the part `name`. why: the fault, for doors that can show text."""
         ...
 
     async def leave(self) -> None:
-        """Says from now on that it will stop."""
+        """Reports from now on that the gateway will stop."""
         ...
 
     async def retire(self) -> None:
-        """Leaves new connections to other processes, and returns when it has none."""
+        """Leaves new connections to other processes, and returns when this one has no connection left."""
         ...
 
     async def stop(self, grace: float) -> None:
-        """Takes no new call, and lets answers that are under way reach their callers within `grace` seconds."""
+        """Accepts no new call, and lets answers reach their callers within `grace` seconds."""
         ...
 
 
 async def retire(retirement: Retirement, doors: Sequence[Door]) -> None:
-    """When it is to, leaves new connections to other processes, and says when those that are here have ended."""
+    """Waits until this worker is to retire, retires the doors, and reports when no connection is left."""
     await retirement.begins.wait()
     await asyncio.gather(*(door.retire() for door in doors))
     retirement.over.set()

@@ -1,5 +1,5 @@
-"""The gRPC door: a grpc.aio server with the services, and what is public beside them. Alone knows grpc on the server side, so
-what channelz counts comes from here too, for the admin door."""
+"""The gRPC door: a grpc.aio server with the services, health and reflection. Only this module imports grpc for a server, so it
+also provides channelz for the admin door."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -28,19 +28,20 @@ from gateway.doors.tls import Certificates
 from gateway.errors import DOMAIN, GatewayError, Reason, invalid
 from gateway.operations import OPERATIONS, SERVICES, Operation
 
-# gRPC itself refuses what is over its limit with RESOURCE_EXHAUSTED, which a client may retry. So its limit is this much more
-# than ours, and what lies between gets INVALID_ARGUMENT and the rule.
+# gRPC itself refuses a message over its limit with RESOURCE_EXHAUSTED, which clients may retry. So gRPC's limit is higher by
+# this much than the gateway's: a message between the two gets INVALID_ARGUMENT with the rule.
 SLACK = 1 << 20
-# How many streams a connection may have. A server of gRPC's has one queue for the calls that nobody has taken up yet, those
-# that are reset already among them, and cancels what comes when it is long (from 1,000 on, if not said): one connection could
-# fill it and get the calls of all others cancelled. With a limit of streams gRPC also refuses, by its connection, what is over
-# it, those counted that have ended and are not freed yet (grpc.http.overload_protection): REFUSED_STREAM, UNAVAILABLE, before
-# anything has been done. 600 and busy cores are enough for a flood of resets to outrun us; so is none of that protection, and
-# with it a client that keeps more than 400 calls on one connection is refused many, by a bare echo of grpc.aio as well.
-# A call that is in the queue for more than 30 s would be cancelled, if not said; so it waits for as long as its client does.
+# The most streams of a connection. A gRPC server has one queue for calls that the application has not started, including those
+# that were reset already, and cancels new calls while the queue is long (by default from 1,000 on): one connection could fill
+# the queue and get the calls of all others cancelled. With a limit of streams gRPC also refuses streams beyond it, counting
+# those that have ended but are not freed yet (grpc.http.overload_protection): REFUSED_STREAM, UNAVAILABLE, before anything has
+# been done. With 600 streams and busy cores, or without that protection, a flood of resets can outrun the server. With it, a
+# client that keeps more than 400 calls on one connection gets many refused, also by a bare echo of grpc.aio. By default, a call
+# that is in the queue for more than 30 s is cancelled; here it waits for as long as its client does.
 STREAMS = 400
 STREAMS_LEFT_BEHIND = 2
-# gRPC tells of a reset a few rounds of the loop after the call. What is reset already ends in them, before it costs anything.
+# gRPC reports a reset a few turns of the event loop after the call. A call waits for so many turns, so that one that was reset
+# ends before it costs anything.
 ROUNDS_TO_HEAR_OF_A_RESET = 10
 HANDSHAKE_S = 10.0
 # What is read of a connection at once. gRPC's own 4 MiB, of each of its threads, became a gigabyte of frames that mean nothing.
@@ -55,9 +56,9 @@ CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"]
 
 
 class GrpcDoor:
-    """Serves `handle` on `settings.grpc`, and on `settings.mtls`, which verifies client certificates by `client_ca`. shared:
-    other processes serve there as well. address, mtls_address: host and port, after `start`. Raises ConfigError for
-    certificates that are not fit."""
+    """Serves `handle` on `settings.grpc`, and on `settings.mtls`, where `client_ca` verifies client certificates. shared:
+    whether other processes serve there too. address, mtls_address: host and port, after `start`. Raises ConfigError for
+    certificates that cannot be used."""
 
     def __init__(self, handle: Handler, settings: Server, client_ca: Path | None = None, *, shared: bool = False) -> None:
         self._handle, self._settings, self._bodies = handle, settings, Bodies()
@@ -71,7 +72,7 @@ class GrpcDoor:
         self._answered.set()
 
     async def start(self) -> None:
-        """Binds and serves. Raises OSError where the address cannot be bound."""
+        """Binds the addresses and serves. Raises OSError if an address cannot be bound."""
         names = tuple(service.full_name for service in SERVICES)
         for service in SERVICES:
             handlers = {method.name: self._method(OPERATIONS[method.name]) for method in service.methods}
@@ -94,8 +95,8 @@ class GrpcDoor:
         await self._public.health.enter_graceful_shutdown()
 
     async def retire(self) -> None:
-        """Takes no new connection, and returns when there is none: each ends when it is idle, or when its age is reached, which
-        gRPC tells its client, so that no call is lost."""
+        """Accepts no new connection, and returns when there is none. Each connection ends when it is idle or reaches its age;
+        gRPC tells the client so, and no call is lost."""
         cut_off(self._addresses)
         while connected_at(self._addresses):  # noqa: ASYNC110 - they are gRPC's, which tells of none
             await asyncio.sleep(RETIRING_S)
@@ -105,11 +106,9 @@ class GrpcDoor:
         return {address for address in (self.address, self.mtls_address) if address}
 
     async def stop(self, grace: float) -> None:
-        """Lets running calls end within `grace` seconds, then takes no new one.
-
-        A server of gRPC's that stops cancels what it has taken off the wire and nobody has taken up yet, and a client does not
-        try again what is CANCELLED. So the connections end first: their clients see UNAVAILABLE.
-        """
+        """Lets running calls end within `grace` seconds, then accepts no new one. A gRPC server that stops cancels calls that
+        it has read from the wire but not started, and clients do not retry CANCELLED. So the connections are cut first: their
+        clients see UNAVAILABLE, which they retry."""
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._answered.wait()
@@ -156,7 +155,7 @@ class GrpcDoor:
         return grpc.stream_unary_rpc_method_handler(answer)
 
     def _count(self, more: int) -> None:
-        """Calls whose answers have not left yet."""
+        """Counts calls whose answers have not been sent yet."""
         self._answering += more
         if self._answering:
             self._answered.clear()
@@ -204,7 +203,7 @@ def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
 
 
 def channelz_json(method: str, query: Mapping[str, str]) -> str:
-    """What a method of grpc.channelz.v1.Channelz answers to the fields in `query`, all of them numbers. Raises ROUTE_UNKNOWN,
+    """The answer of a method of grpc.channelz.v1.Channelz. query: the fields of its request, all numbers. Raises ROUTE_UNKNOWN,
     INVALID_FIELD, NOT_FOUND."""
     found = CHANNELZ.methods_by_name.get(method)
     if found is None:
@@ -238,7 +237,7 @@ def _ms(seconds: float) -> int:
 
 
 def _certificate(peer: Mapping[str, Any]) -> bytes | None:
-    """Of the client, if TLS has verified one."""
+    """The client's certificate, if TLS has verified one."""
     found = peer.get("x509_pem_cert")
     return bytes(found[0]) if found else None
 

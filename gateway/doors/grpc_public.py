@@ -1,6 +1,5 @@
-"""What the gRPC doors serve to anybody: health and reflection. No token is asked for, so what is held for a stranger is
-bounded, in all and of one address: how many messages may come at once, how long they may take, and how many streams stay
-open."""
+"""What the gRPC doors serve to anybody: health and reflection. They require no token, so the resources held for unauthenticated
+clients are bounded, in total and for each address: concurrent messages, the time they may take, and open streams."""
 
 import asyncio
 from collections import Counter
@@ -75,7 +74,8 @@ class PublicServices:
             yield message
 
     async def _message(self, requests: AsyncIterator[bytes], context: Any, kind: type[Message]) -> Any:
-        """The next message, None at the end. For a unary handler grpc would read it beforehand, and wait for it for ever."""
+        """The next message, None at the end. A unary handler is not used, because grpc would read its message beforehand and
+        wait for it without a time limit."""
         until = asyncio.get_running_loop().time() + READ_S
         try:
             async with self._messages.turn(_address(context), until), asyncio.timeout_at(until):
@@ -91,7 +91,7 @@ class PublicServices:
 
     @contextmanager
     def _stream(self, method: str, address: str) -> Iterator[bool]:
-        """Whether one more may be open, inside the block. One that may not is not counted: it has no place of another's."""
+        """Yields whether one more stream may be open. A refused stream is not counted, so it takes nobody's place."""
         bounds = {(method, ""): MOST_STREAMS[method], (method, address): MOST_OF_ONE[method]}
         if any(self._open[place] >= most for place, most in bounds.items()):
             yield False

@@ -53,8 +53,8 @@ class RestAnswer:
 def answer_of(
     route: Route, message: Message, root: str, query: str, *, minimal: bool = False, known: Collection[str] = ()
 ) -> RestAnswer:
-    """What a carried-out operation answers. root: of this gateway, such as https://gateway.example. minimal: the caller asked
-    for no body (RFC 7240). known: the etags of what the caller has already (RFC 9110, If-None-Match)."""
+    """The answer to a successful operation. root: this gateway's root URL, such as https://gateway.example. minimal: whether
+    the caller asked for no body (RFC 7240). known: the etags that the caller already has (RFC 9110, If-None-Match)."""
     version = f"{root}/{'beta' if route.beta else 'v1.0'}"
     policy = f"{POLICIES}('{route.policy}')/assignments"
     context = f"{version}/$metadata#{policy[1:]}"
@@ -110,7 +110,7 @@ def _in_headers(message: Message) -> Iterator[tuple[str, str]]:
 
 
 def refusal_of(error: GatewayError, route: Route | None, request_id: str, correlation_id: str) -> RestAnswer:
-    """Graph's error object, with our reason as its code and places as they are in Graph's JSON."""
+    """Graph's error object, with the gateway's reason as its code, and places as in Graph's JSON."""
     if error.violations and route:
         places = tuple(replace(v, field=place_of(route, v.field), rule=_spelt(route, v.rule)) for v in error.violations)
         error = replace(error, violations=places, message=in_words(places, error.more))
@@ -143,7 +143,7 @@ def _spelt(route: Route, rule: str) -> str:
 
 
 def place_of(route: Route, path: str) -> str:
-    """Where a caller of REST finds the field of this path. A path that is none of the request's is a place already."""
+    """The field of this path as a REST caller knows it. A path that is not in the request is left as it is."""
     descriptor: Any = route.operation.request.DESCRIPTOR
     places: list[str] = []
     for number, segment in enumerate(path.split(".")):

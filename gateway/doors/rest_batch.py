@@ -1,4 +1,4 @@
-"""JSON batching, as Graph has it: up to 20 requests in one, each answered for itself, all at once but where one depends on
+"""JSON batching as in Graph: up to 20 requests in one, answered separately, and carried out concurrently unless one depends on
 another. Edits of one policy that come together share a write."""
 
 import asyncio
@@ -84,7 +84,8 @@ def _named(given: Any) -> Any:
 async def answers_to(
     items: list[Item], send: Callable[[Item], Awaitable[RestAnswer]], failed: Callable[[Item], RestAnswer]
 ) -> list[RestAnswer]:
-    """The answers in the order of the items. send: carries one out. failed: the answer where one that it depends on failed."""
+    """The answers in the order of the items. send: carries out one item. failed: the answer to an item if one that it depends
+    on failed."""
     tasks: dict[str, asyncio.Task[RestAnswer]] = {}
 
     async def answer(item: Item) -> RestAnswer:

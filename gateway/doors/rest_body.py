@@ -16,7 +16,7 @@ WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 def json_of(headers: Headers, data: bytes, limit: int) -> Any:
-    """The JSON of a body. limit: its bytes at most, decompressed. Raises MEDIA_TYPE_UNSUPPORTED, MESSAGE_TOO_LARGE,
+    """The JSON of a body. limit: the most decompressed bytes. Raises MEDIA_TYPE_UNSUPPORTED, MESSAGE_TOO_LARGE,
     MESSAGE_MALFORMED."""
     check_type(headers)
     encodings = ",".join(headers.get("content-encoding", ()))
@@ -37,7 +37,7 @@ def check_type(headers: Headers) -> None:
     given = ", ".join(headers.get("content-type", ()))
     if len(given) > LONGEST_TYPE:
         raise invalid("Content-Type", f"may have at most {LONGEST_TYPE} characters", Reason.MEDIA_TYPE_UNSUPPORTED)
-    if not given.isascii() or not _is_json(given):  # the parser fails on some of what is not ASCII
+    if not given.isascii() or not _is_json(given):  # the parser fails on some non-ASCII text
         raise invalid("Content-Type", "has to be application/json, in UTF-8", Reason.MEDIA_TYPE_UNSUPPORTED)
 
 

@@ -22,10 +22,10 @@ TOO_LARGE = (
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's, but what is no HTTP is answered in Graph's shape, and neither logged nor repeated: it may hold a token.
-
-    lost: called when the connection is. It has `head_s` seconds to send its first head, and `answer_s` to take each answer.
-    most_ahead: bytes of a head that is not whole, and of those that wait for the requests before them."""
+    """aiohttp's connection, except that unreadable HTTP is answered in Graph's format, and neither logged nor echoed: it may
+    contain a token. lost: called when the connection is lost. The client has `head_s` seconds to send its first head, and
+    `answer_s` to read each answer. most_ahead: the most bytes of an incomplete head, and of requests that wait for earlier
+    ones."""
 
     def __init__(
         self, *given: Any, lost: Callable[[], None], head_s: float, answer_s: float, most_ahead: int, **more: Any
@@ -45,7 +45,8 @@ class Connection(web.RequestHandler):
         self._silent = asyncio.get_running_loop().call_later(self._head_s, self.force_close)
 
     def data_received(self, data: bytes) -> None:
-        """aiohttp bounds a header, how many there are, and how many requests wait: 4 MiB a head, and 32 of them."""
+        """Bounds unread input. aiohttp bounds only each header, the number of headers and the number of waiting requests: that
+        allows 4 MiB for a head, and 32 of them."""
         if not self._messages:
             self._waiting = 0
         heads, of_a_body = self._request_count, not self._body.is_eof()

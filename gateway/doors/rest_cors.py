@@ -1,5 +1,5 @@
-"""Cross-origin requests: which pages browsers may let read answers (the Fetch standard). A page sends a token; cookies and
-certificates are never for it."""
+"""Cross-origin requests (the Fetch standard): which pages browsers may let read answers. Pages authenticate with a token;
+cookies and client certificates are never allowed for them."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""The REST door: Graph's own wire format over HTTP, by aiohttp.web. Wire <-> Call, and nothing else."""
+"""The REST door: Graph's own wire format over HTTP, with aiohttp.web. Wire <-> Call, and nothing else."""
 
 import asyncio
 import logging
@@ -55,9 +55,9 @@ RETIRING_S = 0.1  # how often a door that retires looks whether it has connectio
 
 
 class RestDoor:
-    """Serves `handle` on `settings.rest`. admit: judges a batch by its own headers, before its body is read. Client
-    certificates are verified by `client_ca`, where there is one. worker: which of several this is, if there are several.
-    address: host and port, after `start`. Raises ConfigError for certificates that are not fit."""
+    """Serves `handle` on `settings.rest`. admit: authenticates a batch by its own headers, before its body is read. client_ca:
+    verifies client certificates, if given. worker: which of several worker processes this is, if any. address: host and port,
+    after `start`. Raises ConfigError for certificates that cannot be used."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class RestDoor:
         self.address, self._retiring = "", False
 
     async def start(self) -> None:
-        """Binds and serves. Raises OSError where the address cannot be bound."""
+        """Binds the address and serves. Raises OSError if the address cannot be bound."""
         loop, address = asyncio.get_running_loop(), self._settings.rest or ""
         # No aiohttp.web.Application: what it answers by itself (CONNECT, `*`, Expect) is not as all else here, nor in the log.
         self._server = web.Server(self._serve, handler_cancellation=True)
@@ -105,15 +105,15 @@ class RestDoor:
         self._pages.serving = True
 
     async def say_health(self, name: str, *, healthy: bool, why: str = "") -> None:  # noqa: ARG002 - why is at the admin door
-        """What `/readyz` says of `name`."""
+        """Sets what `/readyz` reports of `name`."""
         self._pages.health[name] = "up" if healthy else "down"
 
     async def leave(self) -> None:
-        """Says from now on that it is not ready."""
+        """Reports from now on that the gateway is not ready."""
         self._pages.serving = False
 
     async def retire(self) -> None:
-        """Takes no new connection, and returns when there is none: each ends with its next answer, or in `idle_s`."""
+        """Accepts no new connection, and returns when there is none: each ends with its next answer, or after `idle_s`."""
         self._retiring = True
         if self._listener is not None:
             self._listener.close()
@@ -121,7 +121,7 @@ class RestDoor:
             await asyncio.sleep(RETIRING_S)
 
     async def stop(self, grace: float) -> None:
-        """Takes no new call and lets running ones end within `grace` seconds."""
+        """Accepts no new call, and lets running ones end within `grace` seconds."""
         if self._listener is not None:
             self._listener.close()
         if self._server is not None:
@@ -163,7 +163,8 @@ class RestDoor:
         return response_of(replace(answer, headers={**answer.headers, **self._cors.headers(http)}), gzip=accepts_gzip(http))
 
     async def _answer(self, incoming: Incoming) -> RestAnswer | web.StreamResponse:
-        """One operation, or a read that is passed on. Raises GatewayError only for what leads to none."""
+        """Carries out one operation, or a read that is passed on. Raises GatewayError only for a request that leads to
+        neither."""
         path, query = split(incoming.target)
         counted = COUNT.fullmatch(path)
         route = leading(incoming.method, counted[1] if counted else path, query, self._tree)
@@ -189,7 +190,7 @@ class RestDoor:
         return with_record(answer, call)
 
     async def _count(self, incoming: Incoming, route: Route) -> RestAnswer:
-        """Of a policy's assignments: a list, page by page."""
+        """The number of a policy's assignments, from the list, page by page."""
         message, count = cast(Any, message_of(route, f"$top={LARGEST_PAGE}", incoming.headers, None)), 0
         while True:
             call = self._call(route.operation, incoming, decoded(message), route.policy)
@@ -240,7 +241,7 @@ class RestDoor:
         return with_record(RestAnswer(200, {"OData-Version": "4.0"}, metadata(query, beta=beta)), call)
 
     async def _answer_batch(self, incoming: Incoming, version: str) -> RestAnswer:
-        """Every item passes the door as if it had come alone. Raises GatewayError for what is no batch."""
+        """Carries out every item as if it had come alone. Raises GatewayError for a body that is not a batch."""
         if incoming.method != "POST":
             raise not_allowed(["POST"])
         if CORRELATION in incoming.headers and not correlation_id(incoming.headers):
@@ -279,7 +280,7 @@ class RestDoor:
 def _refused(
     error: GatewayError, headers: Headers, method: str, target: str, peer: str | None, caller: str | None = None
 ) -> RestAnswer:
-    """The answer to what leads to no operation. The log has a line of it, since neither the audit line nor the ledger has."""
+    """The answer to a request that leads to no operation. It is logged here, since it never reaches `audit`."""
     answer = refused(error, headers)
     path, _ = split(target)
     facts = {

@@ -1,5 +1,5 @@
-"""What the REST door asks of an HTTP request as aiohttp has it (headers, target, root, certificate, the bytes of its body), and
-an answer as aiohttp sends it."""
+"""What the REST door needs of aiohttp's requests (headers, target, root, certificate, the bytes of the body), and its answers
+as aiohttp sends them."""
 
 import asyncio
 import re
@@ -43,7 +43,7 @@ def split(target: str) -> tuple[str, str]:
 
 
 def root_of(http: web.BaseRequest) -> str:
-    """Of this gateway, as the caller reached it. Raises MESSAGE_MALFORMED."""
+    """This gateway's root URL, as the caller reached it. Raises MESSAGE_MALFORMED."""
     hosts = http.headers.getall("Host", [])
     if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
         raise invalid("Host", "is required once, with a host's name or address", Reason.MESSAGE_MALFORMED)
@@ -51,7 +51,7 @@ def root_of(http: web.BaseRequest) -> str:
 
 
 def certificate_of(http: web.BaseRequest) -> bytes | None:
-    """Of the client, in PEM, if TLS has verified one."""
+    """The client's certificate in PEM, if TLS has verified one."""
     connection = http.transport.get_extra_info("ssl_object") if http.transport else None
     found = connection.getpeercert(binary_form=True) if connection else None
     return ssl.DER_cert_to_PEM_cert(found).encode() if found else None
@@ -61,9 +61,9 @@ async def read(http: web.BaseRequest, limit: int, seconds: float, turn: Callable
     """The body, as sent: at most `limit` bytes, within `seconds`. turn: for one that is not small, see Bodies. Raises
     MESSAGE_TOO_LARGE, REQUEST_TOO_SLOW, MESSAGE_MALFORMED, CALLER_TOO_BUSY."""
     data, until = bytearray(), asyncio.get_running_loop().time() + seconds
-    if http.headers.get("Expect", "").lower() == "100-continue":  # only now: nobody else's body is wanted
+    if http.headers.get("Expect", "").lower() == "100-continue":  # only now: no other client is asked to send its body
         await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        http.writer.output_size = 0  # it is no answer
+        http.writer.output_size = 0  # 100 Continue is not an answer
     if not await _read_on(http, data, min(SMALL, limit), until):
         async with turn(until):
             if not await _read_on(http, data, limit, until):
@@ -72,7 +72,7 @@ async def read(http: web.BaseRequest, limit: int, seconds: float, turn: Callable
 
 
 async def _read_on(http: web.BaseRequest, data: bytearray, most: int, until: float) -> bool:
-    """Adds to `data` until it is whole, or more than `most` bytes. Whether it is whole."""
+    """Reads into `data` until the body is complete or has more than `most` bytes. Returns whether it is complete."""
     try:
         async with asyncio.timeout_at(until):
             while len(data) <= most:

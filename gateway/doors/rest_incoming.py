@@ -1,4 +1,4 @@
-"""A request at the REST door as the rest of the door takes it: on its own, or as an item of a batch."""
+"""A request at the REST door, on its own or as an item of a batch, in one form."""
 
 import asyncio
 import re

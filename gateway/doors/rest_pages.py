@@ -1,5 +1,5 @@
-"""What the REST door serves besides the operations: health, the API's description and its documentation. No page needs a
-token; none says anything of a tenant's data or of callers."""
+"""The REST door's pages beside the operations: health, the API's description and its documentation. They need no token, and
+show nothing about tenants' data or callers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
@@ -74,7 +74,7 @@ def _documentation() -> dict[str, tuple[bytes, str]]:
 
 
 def readiness(serving: bool, health: Mapping[str, str]) -> web.Response:
-    """200 while calls are taken; what is not well besides is in the body: with the ledger down, reads go on."""
+    """200 while calls are taken. The body has the other faults: with the ledger down, for example, reads go on."""
     return json_page(200 if serving else 503, ready=serving, **health)
 
 

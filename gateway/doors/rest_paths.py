@@ -1,5 +1,5 @@
-"""What a request's target means: prefixes taken off, a version put in where there is none, slashes at the end dropped; and
-whether it leads to an operation or is read through. Pure."""
+"""Parses a request's target: strips prefixes, adds a missing version, drops trailing slashes, and finds out whether it leads to
+an operation or is read through. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def versioned(path: str) -> str:
 
 
 def leading(method: str, path: str, query: str, tree: Tree) -> Route | ReadPath:
-    """Where a request leads. Raises ROUTE_UNKNOWN and METHOD_NOT_ALLOWED, which say what is served, and INVALID_FIELD."""
+    """Where a request leads. Raises ROUTE_UNKNOWN and METHOD_NOT_ALLOWED, which list what is served, and INVALID_FIELD."""
     refusal: GatewayError | None = None
     route: Route | None = None
     try:
@@ -82,7 +82,7 @@ def leading(method: str, path: str, query: str, tree: Tree) -> Route | ReadPath:
 
 
 def _asks_more(query: str) -> bool:
-    """Whether a list is asked for in a way that ours does not have."""
+    """Whether the query asks for something that the gateway's own list does not support."""
     names = (option(part.partition("=")[0]) for part in query.split("&"))
     return any(name in OPTIONS and name not in OWN for name in names)
 

@@ -71,7 +71,7 @@ def message_of(route: Route, query: str, headers: Headers, json: Any) -> Message
 
 
 def _keep_filters(message: Message) -> None:
-    """v1.0 hides filters: whoever speaks it leaves them as they are."""
+    """v1.0 hides filters, so its edits leave filters as they are."""
     for name in KEEPS_FILTERS:
         if name in message.DESCRIPTOR.fields_by_name:
             setattr(message, name, True)
@@ -120,7 +120,7 @@ def _read_body(message: Message, route: Route, json: Any) -> None:
 
 
 def _is_filter_alone(target: Any) -> bool:
-    """A PATCH that names the filter and nothing else leaves the rest as it is."""
+    """Whether a PATCH names only the filter; then it leaves the rest as it is."""
     return isinstance(target, dict) and bool(target) and target.keys() <= FILTER_PROPERTIES
 
 
@@ -199,7 +199,7 @@ READERS: Mapping[str, Callable[[Message, str, str, str], None]] = {
 
 
 def known_etags(headers: Headers) -> list[str]:
-    """What a reader has already (If-None-Match), weak or not; `*` for whatever there is. Raises ODataError."""
+    """The etags that a reader already has (If-None-Match), weak or not; `*` matches any. Raises ODataError."""
     given = headers.get("if-none-match")
     if given is None:
         return []
@@ -223,7 +223,7 @@ def _read_headers(message: Any, headers: Headers) -> None:
         return
     if_match, if_none_match = _one(headers, "If-Match"), _one(headers, "If-None-Match")
     if if_match not in (None, ANY):
-        message.etag = if_match or '""'  # an empty one is no etag, and has to be refused
+        message.etag = if_match or '""'  # an empty value is not an etag, and has to be refused
     creates = isinstance(message, pb.CreateComplianceAssignmentRequest)
     if if_none_match is not None and not (creates and if_none_match == ANY):
         raise ODataError("If-None-Match", "may be * on a creation, and stand on a list")

@@ -1,4 +1,4 @@
-"""The doors' certificate, read anew when its files change. From TLS 1.2 on: gRPC's own lowest, and Python's."""
+"""The doors' certificate, reloaded when its files change. TLS 1.2 or later: the minimum of gRPC and of Python."""
 
 import logging
 import ssl
@@ -22,7 +22,8 @@ SOON = timedelta(days=14)
 
 @dataclass(frozen=True, repr=False)
 class Loaded:
-    """What the files hold: PEM for gRPC, a context for asyncio. One file may have key and chain, so no part of it is shown."""
+    """The content of the files: PEM for gRPC, a context for asyncio. One file may have key and chain, so no part of it is shown
+    in a repr."""
 
     key: bytes
     chain: bytes
@@ -39,7 +40,8 @@ class Life(NamedTuple):
 
 
 def life_of(tls: Tls, now: datetime) -> Life:
-    """Of the certificate in the file, and of those of its chain that end before it. Raises OSError, ValueError."""
+    """The life of the certificate in the file, or of the certificate in its chain that expires first. Raises OSError,
+    ValueError."""
     until = min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(tls.cert_file.read_bytes()))
     CERTIFICATE_EXPIRES.set(until.timestamp())
     if until <= now:
@@ -58,7 +60,7 @@ def health_of(tls: Tls | None, now: datetime) -> dict[str, str]:
 
 
 class Certificates:
-    """One port's. client_ca: asks for client certificates and verifies them by it."""
+    """The certificates of one port. client_ca: the authorities that verify client certificates; None asks for none."""
 
     def __init__(self, tls: Tls, client_ca: Path | None = None) -> None:
         """Raises ConfigError."""
@@ -70,7 +72,7 @@ class Certificates:
             raise ConfigError([f"server.tls: {exc}"]) from exc
 
     def credentials(self) -> grpc.ServerCredentials:
-        """For a port of gRPC's, which demands client certificates where it asks for them."""
+        """For a port of gRPC; with client_ca it demands client certificates."""
         return grpc.dynamic_ssl_server_credentials(
             _for_grpc(self._loaded),
             lambda: _for_grpc(self._loaded) if self._renewed() else None,  # type: ignore[arg-type, return-value] # None is "nothing new" (grpc's documentation)
@@ -78,7 +80,7 @@ class Certificates:
         )
 
     def context(self) -> ssl.SSLContext:
-        """For a port of asyncio's, on which client certificates are welcome where it asks for them."""
+        """For a port of asyncio; with client_ca it accepts client certificates, but does not demand them."""
         context = self._loaded.context
 
         def current(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
@@ -91,7 +93,7 @@ class Certificates:
         return context
 
     def _renewed(self) -> bool:
-        """Takes what the files have now; whether that is something new that is fit."""
+        """Loads the files if they have changed. Returns whether there is something new that can be used."""
         seen = self._look()
         if seen == self._seen:
             return False

@@ -1,5 +1,5 @@
-"""The admin pages of all workers as one. Each answers for itself alone at a socket in the workers' folder, and the one that is
-asked at the address of all asks them all."""
+"""The admin pages of all workers together. Each worker answers for itself at a socket in the workers' folder; the worker that
+gets a request at the common address asks them all."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Faults that the tests order: the next requests that match are answered otherwise, delayed, cut, or carried out late."""
+"""Faults that tests order: the next matching requests are answered differently, delayed, cut, or carried out late."""
 
 import asyncio
 import re

@@ -35,7 +35,7 @@ HISTORY = 200
 
 @dataclass(frozen=True)
 class Effect:
-    """One write that was carried out: at (the emulator's clock), policy (id), by (its client-request-id, or `control` for a
+    """One write that was carried out: at (the emulator's clock), policy (ID), by (its client-request-id, or `control` for a
     foreign writer), the whole set before and after; they are equal if it changed nothing. Rows are shared, not copied."""
 
     at: float
@@ -91,8 +91,8 @@ class Intune:
         self.model.forget()
 
     def add_policy(self, policy_id: str, display_name: str, rows: list[Row], kind: str = policies.WINDOWS) -> None:
-        """A policy with direct rows given as `/assign` takes them, or whole rows as beta shows them. One of the same id is
-        forgotten."""
+        """Adds a policy, with direct rows as `/assign` takes them, or whole rows as beta shows them. Replaces one with the same
+        ID."""
         policy = self._new(policy_id, kind, {"displayName": display_name})
         policy.history = [(0.0, self._served(policy, rows))]
 
@@ -134,7 +134,7 @@ class Intune:
         del self.policies[self.policy(policy_id).id]
 
     def set_rows(self, policy_id: str, rows: list[Row]) -> None:
-        """What a foreign writer leaves behind: of any type, with any property, and a group twice, if so wanted."""
+        """Sets the rows as a foreign writer leaves them: of any type, with any property, and with duplicates, as given."""
         policy = self.policy(policy_id)
         self._store(policy, self._served(policy, rows), CONTROL)
 

@@ -1,7 +1,8 @@
-"""The types and properties that Graph knows (facts §2), and what it says of those that it does not.
+"""The types and properties that Graph knows (facts §2), and its errors about others.
 
-Known are the published types with their declared properties, and whatever was ever served: a row that Graph shows can be sent
-back. A test can have Graph forget a type or a property (`refused_types`, `refused_properties`), whether it was served or not.
+Known are the published types with their declared properties, and whatever was ever served, since a row that Graph shows can be
+sent back. A test can make Graph forget a type or a property (`refused_types`, `refused_properties`), whether it was served or
+not.
 """
 
 import re
@@ -60,10 +61,8 @@ class Model:
         self._served.setdefault(type_name(row["target"]).lower(), set()).update(row["target"])
 
     def check(self, row: Row, abstract: bool = False, filter_rules: bool = True) -> None:
-        """A row that was sent, its target first. abstract: the base type is taken too. filter_rules: see Unconfirmed.
-
-        Raises E5, E6, E12, E15, an undeclared property.
-        """
+        """Checks a row that was sent, its target first. abstract: whether the base type is accepted too. filter_rules: see
+        Unconfirmed. Raises E5, E6, E12, E15, or an undeclared property."""
         target = row["target"]
         if next(iter(target), None) != TYPE or not isinstance(target[TYPE], str):
             raise errors.abstract_class()  # missing or late

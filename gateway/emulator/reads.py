@@ -17,8 +17,8 @@ from gateway.emulator.trees import Trees, actions
 
 @dataclass
 class Reads:
-    """page_size: rows a page, at most. empty_pages: between two pages comes an empty one (facts §2). expand_pages: an expanded
-    collection is paged as the list is, rather than whole."""
+    """page_size: the most rows of a page. empty_pages: whether an empty page comes between two pages (facts §2). expand_pages:
+    whether an expanded collection is paged like the list, rather than whole."""
 
     entra: Entra
     intune: Intune

@@ -1,4 +1,4 @@
-"""The policies that the emulator starts with: every kind of row that a careless writer loses."""
+"""The initial policies of the emulator: every kind of row that a careless writer loses."""
 
 import copy
 import json

@@ -13,8 +13,8 @@ DIRECTORY = ("groups", "directoryObjects")  # Entra's, with quotas of their own:
 
 @dataclass
 class Throttle:
-    """Counts requests, the refused ones too: who asks again too early keeps the door shut. Every second refusal says when to
-    come back (when the windows would admit a request if nobody asks meanwhile), in turn as decimal seconds and as a date."""
+    """Counts requests, refused ones included: a client that retries too early stays throttled. Every second refusal has a
+    Retry-After (when the windows would admit a request if no other came), in turn as decimal seconds and as a date."""
 
     app_writes: int = 100
     app_requests: int = 1000

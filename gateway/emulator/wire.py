@@ -1,7 +1,5 @@
-"""Graph's answers on the wire: chunked, zipped where that is asked for, with the headers of real ones.
-
-They follow microsoftgraph/msgraph-sdk-powershell#1257 and jseerden/IntuneBackupAndRestore#82.
-"""
+"""Graph's answers on the wire: chunked, compressed if requested, with the headers of real answers. They follow
+microsoftgraph/msgraph-sdk-powershell#1257 and jseerden/IntuneBackupAndRestore#82."""
 
 import json
 from collections.abc import Mapping

@@ -26,11 +26,13 @@ UNAVAILABLE_RETRY_S = 5.0
 # The policy `deadline` ends a call; the transport only sees to it that nothing goes on for long after.
 BACKSTOP_S = 1.0
 HEADERS = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": USER_AGENT}
-# How long Graph may work on a write. Longer than a transport waits for an answer to begin; a caller that gives up ends nothing.
+# How long Graph may take for a write. Longer than a transport waits for an answer to begin; a caller that gives up does not end
+# it.
 POST_S = 30.0
-# Answers to a read that is passed on which say what is wrong with it, and are for who sent it. The others are the gateway's.
+# The error statuses of a passed-on read that its caller gets as they are: the request itself is wrong. The others concern the
+# gateway.
 PASSED = frozenset(range(400, 500)) - {401, 403, 407, 408, 429}
-# What is read of an answer that tells why there is none.
+# The most that is read of an error answer.
 ERROR_BYTES = 64 << 10
 
 

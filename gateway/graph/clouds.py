@@ -1,4 +1,4 @@
-"""Where Entra and Graph are in each national cloud (docs/graph.md §7). Tokens are not interchangeable between them."""
+"""The addresses of Entra and Graph in each national cloud (docs/graph.md §7). Tokens of one cloud are not valid in another."""
 
 from typing import NamedTuple
 

@@ -1,8 +1,6 @@
-"""Graph's errors -> GatewayError (docs/graph.md §5, E1-E15).
-
-Intune puts its own JSON as a string inside `message`, at times twice; it is unwrapped to recognise the fault and then
-dropped: what a caller reads is our text, Graph's error code and ids, never a body.
-"""
+"""Graph's errors -> GatewayError (docs/graph.md §5, E1-E15). Intune puts its own JSON as a string inside `message`, at times
+twice; it is unwrapped to recognise the error and then dropped: a caller gets the gateway's own text, Graph's error code and
+IDs, and never a body."""
 
 import re
 from collections.abc import Mapping
@@ -71,10 +69,8 @@ APPROVAL = "x-msft-approval-code"
 
 
 def graph_error_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """What an answer with an error status means. headers: lower-case keys.
-
-    5xx comes out as GRAPH_UNAVAILABLE; whether a write may have happened all the same is the client's to say.
-    """
+    """The meaning of an answer with an error status. headers: lower-case keys. 5xx becomes GRAPH_UNAVAILABLE; the client
+    decides whether a write may have been carried out anyway."""
     fault = parse(status, body)
     row = next((r for r in TABLE if status in r.statuses and re.search(r.pattern, f"{fault.code} {fault.text}")), None)
     # Key on the header, never on the status (facts §6); the wording is for answers whose proxy drops headers.  E13
@@ -88,7 +84,7 @@ def graph_error_of(status: int, headers: Mapping[str, str], body: bytes) -> Gate
 
 
 def parse(status: int, body: bytes) -> ErrorAnswer:
-    """Unwraps an error body. Whatever cannot be read (HTML, nothing, broken JSON) is a fault without code and text."""
+    """Unwraps an error body. A body that cannot be read (HTML, empty, broken JSON) gives an error without code and text."""
     try:
         error = loads(body)["error"]
         code, texts = str(error.get("code") or ""), _texts(error.get("message"), MAX_NESTING)

@@ -1,9 +1,9 @@
-"""Links of Graph's in an answer that is passed on, made to lead here. The answer is not held: only as much as a link may have,
-and what may be the beginning of one. Pure.
+"""Rewrites the links in a passed-on answer so that they lead to this gateway. The answer is streamed: only as much is kept as a
+link, or the possible beginning of one, may have. Pure.
 
-What is rewritten are the values of OData's annotations of links and contexts, wherever they stand in the JSON; other strings
-are data. A link that leads elsewhere than to this Graph, or one too long to be looked at, ends the answer: leaving it out would
-make a list look whole that is not.
+Rewritten are the values of OData's annotations for links and contexts, wherever they are in the JSON; other strings are data. A
+link that leads elsewhere than to this Graph, or that is too long, ends the answer with an error: without the link, an
+incomplete list would look complete.
 """
 
 import json
@@ -25,17 +25,17 @@ PLAIN_LIST = re.compile(r"/deviceManagement/deviceCompliancePolicies[^?]*/assign
 
 
 class Links:
-    """Of one answer. graph: the tenant's Graph; here: this gateway's root, as the caller reached it."""
+    """The links of one answer. graph: root of the tenant's Graph. here: this gateway's root, as the caller reached it."""
 
     def __init__(self, graph: str, here: str) -> None:
         self._graph, self._here, self._held = graph, here, b""
 
     def fed(self, data: bytes) -> bytes:
-        """What can go on after this piece. Raises GRAPH_ANSWER_UNREADABLE."""
+        """What can be passed on after this piece. Raises GRAPH_ANSWER_UNREADABLE."""
         return self._passed(self._held + data, last=False)
 
     def end(self) -> bytes:
-        """What was held. Raises GRAPH_ANSWER_UNREADABLE."""
+        """The rest that was kept. Raises GRAPH_ANSWER_UNREADABLE."""
         return self._passed(self._held, last=True)
 
     def rewritten(self, link: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads that are passed on to Graph, and their answers to the caller: streamed, with links that lead here."""
+"""Passes reads on to Graph, and streams the answers to the caller, with links that lead to this gateway."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -12,21 +12,22 @@ from gateway.graph.links import Links
 from gateway.graph.quota import own_share, telling
 from gateway.graph.transports import Streamed, TransportError
 
-# Headers of an answer that go on; no other does.
+# The headers of an answer that are passed on; all others are dropped.
 HEADERS = ("content-type", "content-language", "etag", "last-modified", "odata-version", "preference-applied")
-# So much is looked at before the answer begins, so that what is wrong with a small one is told with its status.
+# So many bytes are checked before the answer begins, so that a fault in a small answer still becomes an error with its own
+# status.
 FIRST_BYTES = 64 << 10
 NO_BODY = 304
 
 
 class ReadThrough:
-    """The handler of ReadThrough. most_bytes: of an answer, unpacked."""
+    """The handler of ReadThrough. most_bytes: the largest answer, decompressed."""
 
     def __init__(self, clients: Mapping[str, GraphClient], most_bytes: int) -> None:
         self._clients, self._most = clients, most_bytes
 
     async def __call__(self, call: Call) -> Message:
-        """Raises GatewayError, also in the middle of an answer, which then cannot be taken for a whole one."""
+        """Raises GatewayError, also in the middle of an answer, which the door then cuts so that it does not look complete."""
         assert call.read
         client = self._clients[call.tenant]
         with telling(call.record, client.quota.requests):

@@ -1,8 +1,8 @@
-"""What is read through: a list of paths of Graph's, and nothing beside them. Pure.
+"""The tree of Graph's paths that may be read through, and no others. Pure.
 
-A path that is asked for is taken apart into names and keys, each of a narrow alphabet, looked up in the list, and written anew
-from it: what goes to Graph has no dots, no encoded slashes, no casts, functions or predicates, whatever was sent. A `$expand`
-is a path, too.
+A requested path is parsed into names and keys, each of a narrow alphabet, looked up in the tree, and built anew from it. So the
+path that goes to Graph has no dots, encoded slashes, casts, functions or predicates, whatever was sent. A `$expand` is checked
+as a path too.
 """
 
 import re
@@ -59,8 +59,8 @@ LONGEST = 8192
 
 @dataclass(frozen=True)
 class ReadPath:
-    """Where a read leads. path: for Graph, from behind the version on. pattern: that with `{id}` for keys. kind: the first
-    resource, such as `groups`. policy: the id of a compliance policy, or empty. shows: whether the answer may have a policy's
+    """A path in the tree. path: for Graph, without the version. pattern: the path with `{id}` for keys. kind: the first
+    resource, such as `groups`. policy: the ID of a compliance policy, or empty. shows: whether the answer may have a policy's
     assignments."""
 
     path: str
@@ -72,13 +72,13 @@ class ReadPath:
 
 
 class Tree:
-    """Of the built-in paths, and of `more`."""
+    """The built-in paths and those of `more`."""
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         self.patterns: Mapping[str, str] = {pattern.lower(): pattern for pattern in (*BUILT_IN, *more)}
 
     def find(self, path: str, query: str) -> ReadPath | None:
-        """Where this leads; None where there is nothing. path: as sent, from behind the version on, with a slash first. Raises
+        """The path in the tree; None if it is not there. path: as sent, without the version, beginning with a slash. Raises
         INVALID_FIELD for options that are not passed on."""
         segments = _segments(path)
         if segments is None:
@@ -144,7 +144,7 @@ def option(sent: str) -> str:
 
 
 def served(patterns: Iterable[str]) -> str:
-    """What is read through, in short."""
+    """The readable paths, in short."""
     return ", ".join(sorted({pattern.partition(f"/{KEY}")[0].removesuffix(f"/{COUNT}") for pattern in patterns}))
 
 
@@ -153,7 +153,7 @@ def cut_name(text: str) -> str:
 
 
 def nothing_here(tree: Tree, writes: Sequence[str], method: str) -> GatewayError:
-    """The refusal of a path that leads nowhere."""
+    """The refusal of a path that is not served."""
     what = "The only writes are" if method not in ("GET", "HEAD") else "There is nothing at this path. Served are"
     return GatewayError(Reason.ROUTE_UNKNOWN, f"{what} {', '.join(writes)}; read through: {served(tree.patterns.values())}.")
 

@@ -1,5 +1,5 @@
-"""The hash chain over finished entries: each one's hash covers its own facts and the hash before it. Whoever changes, removes
-or reorders entries has to compute anew all that follow, and the head that an auditor may have noted. Pure."""
+"""The hash chain over finished entries: each hash covers the entry's own facts and the previous hash. Somebody who changes,
+removes or reorders entries has to recompute all that follow, and the head that an auditor may have noted. Pure."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ CUT = "ExpireEntries"
 
 
 def facts(entry: Entry) -> dict[str, Any]:
-    """What an auditor reads of an entry, in order."""
+    """The facts of an entry that the chain covers, in order."""
     return {name: getattr(entry, name) for name in FACTS}
 
 
@@ -36,12 +36,13 @@ def link(previous: str, position: int, entry: Entry) -> str:
 
 
 def cut(position: int, last: str) -> Entry:
-    """The entry which says that those up to a position, whose hash is `last`, were let go of because they were old."""
+    """The entry that records an expiry: the entries up to a position, whose hash is `last`, were removed because of their
+    age."""
     return Entry(id=str(uuid4()), operation=CUT, target=f"{position}:{last}", began_at=utc_now()).finished(OK)
 
 
 def is_linked(entry: Entry, previous: str) -> bool:
-    """Whether an entry's hash is the one that it has after the hash `previous`."""
+    """Whether an entry's hash is the one that follows from the hash `previous`."""
     try:
         return entry.hash == link(previous, entry.position or 0, entry)
     except TypeError:  # SQLite takes bytes in a column of text
@@ -49,7 +50,7 @@ def is_linked(entry: Entry, previous: str) -> bool:
 
 
 def fault(entry: Entry, previous: str) -> str:
-    """What is wrong with an entry of the chain by itself, after one with the hash `previous`; empty where nothing is."""
+    """What is wrong with one entry of the chain after the hash `previous`; empty if nothing is."""
     if not is_linked(entry, previous):
         return "changed or moved, or the one before it is"
     if entry.state != "finished":
@@ -73,11 +74,8 @@ def _fault_of_changes(entry: Entry) -> str:
 
 
 def verify(entries: Iterable[Entry], ends: Ends, noted: Collection[tuple[int, str]] = ()) -> Iterator[str]:
-    """What is wrong with the chain, a line each.
-
-    entries: all that are finished or have a position, in the order of positions, those without one first. noted: heads of
-    earlier days.
-    """
+    """What is wrong with the chain, one line for each fault. entries: all that are finished or have a position, in the order of
+    positions, those without one first. noted: heads that were noted earlier."""
     position, previous = ends.tail
     named = START
     yield from (f"entry {at}: is older than what is kept" for at, _ in noted if at < position)

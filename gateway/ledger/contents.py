@@ -1,9 +1,9 @@
-"""Sets of rows as revisions refer to them: each kept once, packed, by the SHA-256 of what it was. Each function runs inside the
-caller's transaction.
+"""The sets of rows that revisions refer to: each stored once, compressed, by the SHA-256 of its content. Each function runs
+inside the caller's transaction.
 
-A content goes when no revision refers to it any more, and never under the hands of who is about to refer to it: whoever keeps
-one locks its row until the end of the transaction, whether it was there or not; whoever lets go of one locks it first, and then
-looks anew who refers to it. All lock in the order of digests.
+A content is deleted when no revision refers to it any more, but never while another transaction is about to refer to it:
+whoever keeps one locks its row until the end of the transaction, whether it existed or not; whoever releases one locks it
+first, and then checks again who refers to it. All lock in the order of digests, so that nobody deadlocks.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def digest_of(content: bytes) -> bytes:
 
 
 def keep(connection: sa.Connection, wanted: Collection[bytes]) -> dict[bytes, bytes]:
-    """Before a revision refers to them in the same transaction. Their digests."""
+    """Stores contents before a revision of the same transaction refers to them. Returns their digests."""
     digests = {content: digest_of(content) for content in wanted}
     rows = [{"digest": digest, "body": packed(content)} for content, digest in digests.items()]
     if rows:
@@ -42,7 +42,7 @@ def keep(connection: sa.Connection, wanted: Collection[bytes]) -> dict[bytes, by
 
 
 def let_go(connection: sa.Connection, digests: Collection[bytes]) -> None:
-    """Of those that no revision refers to any more, after the last that did was deleted in the same transaction."""
+    """Deletes those contents that no revision refers to any more, after revisions were deleted in the same transaction."""
     if digests:
         these = {"digests": sorted(set(digests))}
         # Two statements: what the second sees is what was committed when the first got its locks.

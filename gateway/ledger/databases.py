@@ -1,4 +1,4 @@
-"""What differs between SQLite and PostgreSQL: how to connect, who may open the ledger, and which gateways are alive."""
+"""The differences between SQLite and PostgreSQL: how to connect, who may open the ledger, and which gateways are alive."""
 
 import contextlib
 import os
@@ -30,15 +30,15 @@ READER = {**PATIENCE, "application_name": "compliance-gateway audit"}
 WRITER = {
     **PATIENCE,
     "application_name": "compliance-gateway",
-    # The server sees within half a minute that a machine is gone; no statement of the ledger's takes seconds. A gateway that
-    # is paused within a transaction is cut off before the others, who wait for its locks, give up.
+    # The server notices within half a minute that a machine is gone; no statement of the ledger takes seconds. The connection
+    # of a gateway that is paused within a transaction is closed before the others, which wait for its locks, time out.
     "options": f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s -c idle_in_transaction_session_timeout={WAIT_S - 1}s"
     " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
 
 
 class DownError(Exception):
-    """The ledger cannot be written to now; the text says why, and holds nothing of what was to be written."""
+    """The ledger cannot be written to now; the message says why, and has nothing of what was to be written."""
 
 
 class Database(Protocol):
@@ -94,7 +94,7 @@ class Database(Protocol):
 
 
 class Sqlite:
-    """A file, for one gateway at a time: a lock beside it sees to that, and ends with the process."""
+    """A file, for one gateway at a time: a lock file beside it, which the system frees when the process ends, ensures that."""
 
     is_shared = False
 

@@ -1,6 +1,6 @@
-"""What stands beside the chain and follows from it: whom entries touched, and the sets that revisions refer to. Whoever can
-write to the database can change these too, so `verify` computes them anew. Inside the caller's transaction; its time grows with
-what is kept, and no faster."""
+"""What is stored beside the chain and follows from it: whose rows entries touched, and the sets that revisions refer to.
+Somebody who can write to the database can change these too, so `verify` recomputes them, inside the caller's transaction, in
+time proportional to what is kept."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -39,15 +39,15 @@ WITH_BASE = NUMBERED.where(REVISION.base == sa.bindparam("base"))
 
 @runtime_checkable
 class Verifiable(Protocol):
-    """A ledger that has something beside the chain."""
+    """A ledger that stores something beside the chain."""
 
     def beside(self) -> Iterator[str]:
-        """What is wrong with it, a line each."""
+        """What is wrong with it, one line for each fault."""
         ...
 
 
 def discrepancies(connection: sa.Connection) -> Iterator[str]:
-    """A line each."""
+    """What differs from the entries, one line for each fault."""
     yield from _of_touches(connection)
     for row in connection.execute(WITHOUT_BASE):
         yield f"{_named(row)}: the set before it is missing"

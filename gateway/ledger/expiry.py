@@ -1,6 +1,6 @@
-"""What is forgotten, a batch at a time: answers and with them the request ids, revisions that are over, the oldest entries of
-the chain. Each batch changes a bounded number of rows, with an index that serves it; it reads no more, but for the revision of
-each quiet policy that stays. Runs inside the caller's transaction."""
+"""Deletes what has expired, in batches: answers with their request IDs, revisions that are over, and the oldest entries of the
+chain. Each batch changes a bounded number of rows, by an index; it reads no more than these, except for the one revision of
+each quiet policy that is kept. Runs inside the caller's transaction."""
 
 from itertools import takewhile
 
@@ -43,7 +43,7 @@ OLD_REVISIONS = {
 
 
 def forget_answers(connection: sa.Connection, before: str, most: int) -> bool:
-    """Of finished entries that ended before. Whether there may be more."""
+    """Deletes the answers of entries that finished before then. Returns whether there may be more."""
     ids = connection.scalars(OLD_ANSWERS, {"before": before, "most": most}).all()
     connection.execute(entries.update().where(entries.c.id.in_(ids)).values(claim=None, answer=None))
     return len(ids) == most
@@ -61,7 +61,8 @@ def forget_revisions(connection: sa.Connection, state: State, before: float, mos
 
 
 def forget_entries(connection: sa.Connection, before: str, most: int) -> bool:
-    """The first of the chain, up to one that ended later; an entry of its own says so. Whether there may be more."""
+    """Deletes the oldest entries of the chain, up to the first that ended later, and records that in an entry. Returns whether
+    there may be more."""
     # The lock comes first: of two gateways, one continues where the other ended.
     tail = connection.scalar(sa.select(chain.c.tail_position).with_for_update())
     columns = (entries.c.position, entries.c.hash, entries.c.ended_at, entries.c.operation)

@@ -1,5 +1,5 @@
-"""What is asked of the revisions as history: those that took effect, or may have. Each function runs inside the caller's
-transaction, and an index leads it to the policy."""
+"""SQL for revisions as history: those that took effect, or may have. Each function runs inside the caller's transaction, and
+finds the policy by an index."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence

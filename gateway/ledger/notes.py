@@ -1,4 +1,4 @@
-"""Entries that nobody asked for: what others were seen to do, and what the gateway put right. In the chain like all. Pure."""
+"""Entries without a call: changes by others, and repairs by the gateway. They are in the chain like all entries. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4

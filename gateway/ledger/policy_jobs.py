@@ -1,5 +1,5 @@
-"""Jobs on policies: their leases and revisions in one transaction. All that they concern is locked and read first, the jobs
-decide in memory, and what they changed is written at the end: a few statements, however many jobs."""
+"""Jobs on policies: their leases and revisions, in one transaction. All that they concern is locked and read first, the jobs
+are decided in memory, and the changes are written at the end: a few statements, however many jobs."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -42,7 +42,7 @@ class PolicyJobs:
         self._connection, self._me, self._lease_s, self._ours = connection, me, lease_s, ours
         self._found = revisions.locked(connection, {arguments[0] for _, arguments in jobs})
         self._leases = dict(self._found)
-        # Asked when the rows are locked, and not before: whoever is named in one was alive by then.
+        # Read after the rows are locked: read before, it could miss a gateway that started and took a lease in between.
         self._living = cache(partial(database.living, connection, me))
         self._now = database.now(connection)
         self._unsettled = revisions.heads(connection, {args[0] for kind, args in jobs if kind in READERS}, self._now)

@@ -1,5 +1,5 @@
-"""What is read of the SQL ledger beside the writer: by auditors, who block, and by the doors, who must not. Each read sees one
-moment, on a connection of its own, and waits for no writer."""
+"""Reads of the SQL ledger beside the writer: by auditors, which may block, and by the doors, which must not. Each read sees one
+moment, on its own connection, and waits for no writer."""
 
 import asyncio
 import contextlib

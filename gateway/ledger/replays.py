@@ -1,5 +1,5 @@
-"""Whether an answer may be given again: whether its entry is what was written down, as far as it and those beside it in the
-chain can tell. Runs inside the caller's transaction."""
+"""Whether a stored answer may be given again: whether its entry is as it was recorded, as far as the entry and its neighbours
+in the chain show. Runs inside the caller's transaction."""
 
 from typing import Literal
 
@@ -26,7 +26,7 @@ def answer_of(connection: sa.Connection, holder: Entry) -> Literal["done", "runn
 
 
 def is_genuine(connection: sa.Connection, entry: Entry) -> bool:
-    """Whether a finished entry is what was written down."""
+    """Whether a finished entry is as it was recorded."""
     return bool(_look_at(connection, entry))
 
 

@@ -1,4 +1,4 @@
-"""What is asked of the tables of leases and revisions. Each function runs inside the caller's transaction."""
+"""SQL for leases and revisions. Each function runs inside the caller's transaction."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -40,7 +40,7 @@ NEW_LEASE = {
 GIVEN = sa.select(
     sa.func.max(revisions.c.number).label("number"), sa.func.max(revisions.c.generation).label("generation")
 ).where(*_which(revisions))
-# Waits for nobody's lock, so that it is in nobody's way, whatever else its transaction has locked.
+# Skips locked rows: it takes its locks out of the common order, so waiting for one could be a deadlock.
 IS_DUE = (
     sa.select(*_named(leases))
     .where(leases.c.tenant == sa.bindparam("in_tenant"), leases.c.numbers > 0, leases.c.looked_at <= sa.bindparam("before"))
@@ -91,8 +91,8 @@ REPAIRED = (
 
 
 def locked(connection: sa.Connection, policies: Collection[PolicyName]) -> dict[PolicyName, Lease]:
-    """The leases of policies, new where there were none. They are locked, in one order for all gateways, until the end of
-    the transaction: nobody else changes them or the policies' revisions."""
+    """The leases of the policies, new ones if there were none. They are locked until the end of the transaction, in the same
+    order by all gateways: nobody else changes them or the policies' revisions meanwhile."""
     found = _lock(connection, policies)
     while missing := sorted(set(policies) - found.keys()):  # again, where somebody takes away the row that was in our way
         new = {policy: _first_lease(connection, policy) for policy in missing}
@@ -204,7 +204,7 @@ def change(connection: sa.Connection, changes: Sequence[tuple[PolicyName, Change
 
 
 def mark_repaired(connection: sa.Connection, repaired: Sequence[tuple[PolicyName, int]], at: str) -> None:
-    """The entries of revisions, where they are not marked yet."""
+    """Marks the entries of these revisions as repaired, if they are not yet."""
     rows = [{"in_tenant": policy.tenant, "in_policy": policy.policy, "which": number, "at": at} for policy, number in repaired]
     if rows:
         connection.execute(REPAIRED, rows)

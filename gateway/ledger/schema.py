@@ -75,8 +75,8 @@ touches = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# A row for each policy that was ever written. It is also what gateways lock who work on the policy's revisions. looked_at:
-# when it was last due for the sweep (see ledger.Rota), in seconds since 1970.
+# One row for each policy that was ever written. Gateways that work on the policy's revisions lock this row. looked_at: when the
+# policy last had its turn in the sweep (see ledger.Rota), in seconds since 1970.
 leases = sa.Table(
     "leases",
     metadata,

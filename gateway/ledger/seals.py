@@ -1,5 +1,5 @@
-"""Signed heads of the chain. Whoever has the database can compute a chain anew, and cannot sign its head: seals that are kept
-elsewhere find it. Ed25519 (RFC 8032). Pure."""
+"""Signed heads of the chain (seals). Somebody who controls the database can recompute the chain, but cannot sign its head;
+seals that are kept elsewhere reveal that. Ed25519 (RFC 8032). Pure."""
 
 import base64
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ PURPOSE = "compliance-gateway seal 1"
 
 
 class SealError(Exception):
-    """A line that is no seal by this key; the text says which."""
+    """A line that is not a seal by this key; the message says which."""
 
 
 class Seal(BaseModel):

@@ -1,4 +1,4 @@
-"""The table of shares: see shares."""
+"""The table of the quota's shares: see shares."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from gateway.stake import Granted, Stake
 def said(
     connection: sa.Connection, database: Database, me: int, alive: Collection[int], watched: Watched, stakes: Sequence[Stake]
 ) -> list[Granted]:
-    """What the replica gets for each stake. All replicas do this one after the other."""
+    """The share that the replica gets for each stake. Replicas do this one after the other."""
     database.lock_shares(connection)
     rows = [_row(one) for one in connection.execute(sa.select(table))]
     now, answers = time.monotonic(), []

@@ -1,9 +1,9 @@
-"""How replicas divide a window of the quota: leases of capacity that follow demand, as Doorman has them. Pure.
+"""How replicas divide a window of the quota: leases of capacity that follow demand, as in Doorman. Pure.
 
-Promise: what all replicas hold is never more than the limit. A replica may take what it holds; it holds more only as far as
-others hold less, and says that it holds less only when it has stopped taking it. Nobody's clock is trusted: whose row does not
-change while somebody watches it for LAPSE_S is dead, and what it sent does not count at Graph any more. Who has lost its
-connection cannot write a revision down, so it sends nothing more; what it did not use is free at once.
+Promise: what all replicas hold together never exceeds the limit. A replica may take what it holds. It holds more only as far as
+others hold less, and reports that it holds less only after it has stopped taking it. No clock of another machine is trusted: a
+replica whose row does not change while another one watches it for LAPSE_S is dead, and its requests no longer count at Graph. A
+replica that has lost its connection cannot record a revision and so sends no write; what it did not use is free at once.
 """
 
 import math
@@ -14,18 +14,18 @@ from dataclasses import dataclass, replace
 from gateway.stake import Granted, Stake
 
 LAPSE_S = 40.0  # what a replica took is sent within 20 s, or its revision is not written down; then it counts for 20 s
-GONE_S = 30.0  # of who has lost its connection
+GONE_S = 30.0  # of a replica that has lost its connection
 # It may live, and read on without the ledger: so long others leave it its part; all of them half of the window at most, so that
 # one which dies again and again does not take all.
 ALONE_S = 600.0
-LOOKS_S = 5.0  # who looked longer ago does not know how long others have been silent
+LOOKS_S = 5.0  # a replica that looked longer ago cannot judge how long others have been silent
 UNTOLD = 0.1  # of the window: what may be used before it is said
 LEAST = 0.01  # of the window: what a replica has that wants nothing, so that a lone edit does not wait
 
 
 @dataclass(frozen=True)
 class ShareRow:
-    """What the ledger has of one replica. beat: changes each time that it says something."""
+    """The ledger's row of one replica. beat: changes with every report."""
 
     owner: int
     beat: int
@@ -33,8 +33,8 @@ class ShareRow:
 
 
 def granted(me: int, mine: Stake, rows: Mapping[int, ShareRow], of_the_gone: int = 0) -> tuple[ShareRow, Granted]:
-    """What the replica gets, and its row from now on. rows: of the replicas that live, by owner; its own may be there.
-    of_the_gone: turns that others hold."""
+    """The replica's share, and its new row. rows: those of the living replicas, by owner; may include its own. of_the_gone:
+    turns that dead or lost replicas still hold."""
     others = {owner: row.stake for owner, row in rows.items() if owner != me}
     stakes = {**others, me: mine}
     limit = max(int(min(stake.limit for stake in stakes.values()) + 1e-9), 1)
@@ -48,8 +48,8 @@ def granted(me: int, mine: Stake, rows: Mapping[int, ShareRow], of_the_gone: int
 
 
 def divided(limit: int, stakes: Mapping[int, Stake]) -> dict[int, int]:
-    """Each replica's part: what its callers get, by their weights (max-min fairness), and of what nobody wants as much as the
-    others. Each has at least LEAST, if there are so many turns."""
+    """Each replica's part: what its callers get by their weights (max-min fairness), and an equal part of what nobody wants.
+    Each gets at least LEAST, if there are so many turns."""
     least = max(int(limit * LEAST), 1) if limit >= len(stakes) else 0
     left = limit - least * len(stakes)
     weights, wanted, waiting = dict[str, float](), Counter[str](), Counter[str]()
@@ -92,7 +92,7 @@ def _parts(me: int, stakes: Mapping[int, Stake]) -> dict[str, float]:
 
 
 def fair(turns: float, wanted: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, float]:
-    """Turns by caller: nobody gets more than it wants, and what is left is divided by weight among the others."""
+    """Turns by caller: nobody gets more than it wants, and the rest is divided by weight among the others."""
     gets: dict[str, float] = {}
     heavy = sum(weights[caller] for caller in wanted)
     for caller in sorted(wanted, key=lambda caller: wanted[caller] / weights[caller]):
@@ -102,7 +102,8 @@ def fair(turns: float, wanted: Mapping[str, int], weights: Mapping[str, float]) 
 
 
 class Watched:
-    """Which rows are of the living, as one replica sees them change. Times are of its own monotonic clock."""
+    """Which rows belong to living replicas, judged by how one replica sees them change. Times are of its own monotonic
+    clock."""
 
     def __init__(self) -> None:
         # Since when each row has had its beat, and its replica a connection or none.

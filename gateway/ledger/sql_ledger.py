@@ -1,4 +1,4 @@
-"""The built-in ledger, in SQLite or PostgreSQL. One thread writes, and commits together what has gathered meanwhile."""
+"""The built-in ledger, in SQLite or PostgreSQL. One thread writes, and commits all queued jobs in one transaction."""
 
 import asyncio
 import contextlib
@@ -160,7 +160,8 @@ class SqlLedger(SqlReader):
         return await job.future
 
     async def _work(self) -> None:
-        """Commits until nothing waits. Whatever happens, whoever asked is answered."""
+        """Commits until nothing is queued. Whatever happens, every job gets a result: a lost one would block its caller for
+        ever."""
         jobs: list[Job] = []
         try:
             while self._waiting:
@@ -184,7 +185,7 @@ class SqlLedger(SqlReader):
             self._working = None
 
     async def _maintain(self) -> None:
-        """Opens it anew when it is down; forgets, now and then, what is too old."""
+        """Reopens the ledger while it is down, and expires old entries now and then."""
         loop = asyncio.get_running_loop()
         expire_at = loop.time()
         while True:

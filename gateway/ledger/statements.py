@@ -1,4 +1,4 @@
-"""What is asked of the tables, a set of entries at a time. Each function runs inside the caller's transaction."""
+"""SQL for the entries, a set of entries at a time. Each function runs inside the caller's transaction."""
 
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ CLAIM = {
 }
 UPDATE = entries.update().where(entries.c.id == sa.bindparam("which"))
 HOLDERS = sa.select(entries.c.claim, entries.c.id).where(entries.c.claim.in_(sa.bindparam("claims", expanding=True)))
-# Whoever sent a write knows best what came of it: its entries are the sender's too, whoever took them over.
+# The gateway that sent a write knows its outcome best: it may update the entries even if another gateway took them over.
 SENT_BY_ME = sa.exists().where(
     revisions.c.tenant == entries.c.tenant,
     revisions.c.policy == entries.c.policy,
@@ -48,7 +48,7 @@ NEW_HEAD = chain.update()
 
 
 def claim(connection: sa.Connection, wanted: Sequence[Entry], me: int, living: Callable[[], Collection[int]]) -> list[Claim]:
-    """Claims by one gateway, `me`; in the order of `wanted`. living: asked only where a claim is taken."""
+    """Claims by the gateway `me`, in the order of `wanted`. living: called only if a claim is taken."""
     own = [replace(entry, owner=me) for entry in wanted]
     # In one order for all gateways: no deadlocks.
     connection.execute(CLAIM[connection.dialect.name], sorted(map(row_of, own), key=lambda row: row["claim"]))
@@ -73,8 +73,8 @@ def _taken(connection: sa.Connection, holder: Entry, digest: str, me: int, livin
 
 
 def ours(connection: sa.Connection, changed: Sequence[Entry], me: int) -> dict[str, int | None]:
-    """Which entries may be written, each with the revision that it is known to belong to: those of owner 0, which are new, and
-    unfinished ones that `me` works on or has sent. They are locked until the end of the transaction."""
+    """Which entries this gateway may write, each with the revision that it belongs to: new ones (owner 0), and unfinished ones
+    that `me` works on or has sent. They are locked until the end of the transaction."""
     found = {entry.id: entry.revision for entry in changed if not entry.owner}
     ids = [entry.id for entry in changed if entry.owner]
     if ids:
@@ -83,7 +83,7 @@ def ours(connection: sa.Connection, changed: Sequence[Entry], me: int) -> dict[s
 
 
 def write(connection: sa.Connection, changed: Sequence[Entry], ours: Mapping[str, int | None]) -> None:
-    """Writes down those of the entries that are ours. Takes the head of the chain where some are finished."""
+    """Writes those of the entries that are `ours`. Locks the head of the chain if some of them are finished."""
     # Each once, else one that is finished twice would have two places in the chain.
     in_order = sorted((entry for entry in changed if entry.id in ours), key=lambda entry: entry.state == "finished")
     latest = {entry.id: _with_revision(entry, ours[entry.id]) for entry in in_order}
@@ -103,7 +103,7 @@ def _with_revision(entry: Entry, known: int | None) -> Entry:
 
 
 def _chained(connection: sa.Connection, changed: Sequence[Entry]) -> list[Entry]:
-    """The finished ones get their place in the chain."""
+    """Gives the finished ones their positions in the chain."""
     if not any(entry.state == "finished" for entry in changed):
         return list(changed)
     position, previous = connection.execute(HEAD).one()
@@ -120,7 +120,7 @@ def _chained(connection: sa.Connection, changed: Sequence[Entry]) -> list[Entry]
 
 
 def take_over(connection: sa.Connection, me: int, living: Collection[int], uncertain_before: str) -> list[Entry]:
-    """Unfinished entries of gateways that are not alive, and uncertain ones that ended before."""
+    """Takes over unfinished entries of gateways that are not alive, and uncertain ones that ended before then."""
     dead = entries.c.owner.not_in(living)
     stale = sa.and_(entries.c.state == "uncertain", entries.c.ended_at < uncertain_before)
     found = list(_entries(connection, UNFINISHED, sa.or_(dead, stale), order=[entries.c.id]))
@@ -128,13 +128,14 @@ def take_over(connection: sa.Connection, me: int, living: Collection[int], uncer
 
 
 def _adopt(connection: sa.Connection, entry: Entry, me: int) -> bool:
-    """Makes an entry ours. Whether it was still as found."""
+    """Takes over an entry. Returns whether it was still as it was read."""
     same = entries.update().where(*(entries.c[name] == getattr(entry, name) for name in ("id", "owner", "state")))
     return bool(connection.execute(same.values(owner=me, state="running")).rowcount)
 
 
 def let_go(connection: sa.Connection, me: int, known: Collection[str]) -> None:
-    """Of what is ours by the ledger and not `known` to us: anyone may take it over."""
+    """Releases the entries that the ledger assigns to this gateway but that are not in `known`: any gateway may take them
+    over."""
     unknown = sa.and_(entries.c.owner == me, entries.c.state == "running", entries.c.id.not_in(known))
     connection.execute(entries.update().where(unknown).values(owner=0))
 
@@ -145,12 +146,12 @@ def new_owner(connection: sa.Connection) -> int:
 
 
 def touch(connection: sa.Connection) -> None:
-    """Writes something that changes nothing: fails where nothing can be written."""
+    """Writes something without effect, to fail if nothing can be written."""
     connection.execute(chain.update().values(owners=chain.c.owners))
 
 
 def secret(connection: sa.Connection) -> bytes:
-    """What the gateways of this ledger share and tell nobody."""
+    """The secret that the gateways of this ledger share and never show."""
     return bytes(connection.scalars(sa.select(chain.c.secret)).one())
 
 

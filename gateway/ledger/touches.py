@@ -1,4 +1,4 @@
-"""Whom entries touched: the table that `audit --target` finds them by. Each function runs inside the caller's transaction."""
+"""Whose rows entries touched: the table behind `audit --target`. Each function runs inside the caller's transaction."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

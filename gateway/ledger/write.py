@@ -1,5 +1,5 @@
-"""The durable life of one write: its intent is written down before Graph hears of it, what is sent before it is sent, its
-outcome before it is answered; and the same request later gets the answer that there is. One object, from claim to answer."""
+"""The record of one write from claim to answer: the ledger has its intent, and what is sent, before anything is sent to Graph,
+and its outcome before it is answered; a retry later gets the stored answer."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ OPEN = (Reason.OUTCOME_UNKNOWN, Reason.INTERNAL)
 
 
 class Answered(NamedTuple):
-    """What a write comes to. replayed: its entry, where it had been answered before."""
+    """The result of a write. replayed: its entry, if it had been answered before."""
 
     result: Message | GatewayError
     replayed: Entry | None = None
@@ -35,10 +35,9 @@ class Answered(NamedTuple):
 
 @dataclass(eq=False)
 class Write:
-    """entry: as far as it has come. record: of the call that began it. deadline: the latest of all who wait for it, event
-    loop's clock. recovered: an earlier life of the gateway left it; nobody asks, and it is not to be carried out, only found
-    out about. is_claimed: the request id is its own, so that it has an entry. waiting: how many callers wait for it.
-    """
+    """entry: the current state. record: of the call that began it. deadline: the latest of all callers that wait for it, event
+    loop's clock. recovered: whether it was left by another process: then nobody waits, and it is only found out about, not
+    carried out. is_claimed: whether it holds its request ID, and so has an entry. waiting: how many callers wait for it."""
 
     ledger: Ledger
     entry: Entry
@@ -50,7 +49,7 @@ class Write:
     waiting: int = 0
 
     async def join(self, deadline: float) -> Answered:
-        """Waits for the answer; the write is worth its while until the latest deadline of all who do."""
+        """Waits for the answer. The write goes on until the latest deadline of all that wait."""
         self.waiting += 1
         self.deadline = max(self.deadline, deadline)
         try:
@@ -59,8 +58,8 @@ class Write:
             self.waiting -= 1
 
     async def claim(self) -> Entry | None:
-        """Takes the request id. None: it is ours now; an entry: it was answered before. Raises REQUEST_ID_REUSED,
-        REQUEST_IN_PROGRESS, LEDGER_UNAVAILABLE, and OUTCOME_UNKNOWN where somebody changed what was written down."""
+        """Claims the request ID. None: this gateway holds it now; an entry: it was answered before. Raises REQUEST_ID_REUSED,
+        REQUEST_IN_PROGRESS, LEDGER_UNAVAILABLE, and OUTCOME_UNKNOWN if the entry was changed in the database."""
         claim = await self.ledger.claim(self.entry)
         if claim.answer == "forged":
             log.error(
@@ -90,7 +89,7 @@ class Write:
         self.entry = replace(self.entry, changes=changes, etag_before=etag_before, etag=etag)
 
     def unsent(self) -> None:
-        """What was written down was surely not carried out."""
+        """What was recorded as sent was certainly not carried out."""
         self.entry = replace(self.entry, sent=None, revision=None, changes=NOTHING, etag_before="", etag="")
 
     def replay(self, done: Entry) -> Answered:
@@ -100,7 +99,8 @@ class Write:
         return Answered(OPERATIONS[done.operation].response.FromString(done.answer or b""), done)
 
     async def finish(self, result: Message | GatewayError) -> Answered:
-        """The outcome into the ledger, then to whoever waits. What the ledger does not take is not answered as done."""
+        """Records the outcome, then answers whoever waits. An outcome that the ledger could not record is not answered as
+        done."""
         entry = _with_facts(self.entry, self.record)
         if isinstance(result, Message):
             entry = entry.finished(OK, result.SerializeToString())

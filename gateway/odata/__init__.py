@@ -1,8 +1,8 @@
 """Proto messages <-> Graph's JSON objects. Pure, and compiled once at start from descriptors and the options of odata.proto.
 
-Promises: what goes out has its `@odata.type` first and with its `#`; what comes in may leave the `#` out and spell type
-names in any case; a target of a type that the protos do not know survives both ways. Uses no json_format: it costs ten
-times as much. Whether input makes sense is judged by the rules in the protos, not here.
+Promises: written JSON has `@odata.type` first and with its `#`; read JSON may omit the `#` and spell type names in any case; a
+target of a type that the protos do not know is kept in both directions. json_format is not used: it costs ten times as much.
+This room does not judge whether input makes sense; the rules in the protos do.
 """
 
 from gateway.odata.codec import Codec, codec

@@ -1,7 +1,7 @@
-"""What an assignment's target is: its kind, its key in a policy, who is meant. Pure; targets are Graph's JSON objects.
+"""What an assignment's target is: its kind, its key in a policy, and whom it means. Pure; targets are Graph's JSON objects.
 
-The one place that knows it, from the options in assignment.proto (odata.proto says what they mean). A member of the oneof
-without them stops the import.
+Only this module knows that, from the options in assignment.proto (odata.proto explains them). A member of the oneof without
+these options stops the import.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,9 +30,9 @@ NO_FILTER = ("", "")
 
 @dataclass(frozen=True)
 class TargetKind:
-    """name: of the oneof's member, `base` for the abstract type, `unknown` for what the protos do not know. odata_type: with
-    its `#`, empty for unknown. identity: the JSON property that says who is meant, empty for none. key_space: the first half
-    of the key, shared by kinds of which a policy has one target for each value; empty for base and unknown."""
+    """name: of the oneof's member; `base` for the abstract type, `unknown` for types that the protos do not know. odata_type:
+    with its `#`, empty for unknown. identity: the JSON property that says whom the target means, empty if none does. key_space:
+    the first half of the key, shared by kinds of which a policy has one target for each value; empty for base and unknown."""
 
     name: str
     odata_type: str
@@ -91,8 +91,8 @@ def kind_of(target: Mapping[str, Any]) -> TargetKind:
 
 
 def key_of_target(target: Mapping[str, Any]) -> Key:
-    """What a policy can have once: a group (included or excluded), a collection, all users, all devices; an unknown target
-    as a whole, but for its filter, its nulls and its annotations. A pseudo group has the key of the broad target that it
+    """The key of which a policy has at most one: a group (included or excluded), a collection, all users, all devices; an
+    unknown target as a whole, without its filter, nulls and annotations. A pseudo group has the key of the broad target that it
     means."""
     kind = kind_of(target)
     value = target.get(kind.identity) if kind.identity else type_key(kind.odata_type)
@@ -106,8 +106,8 @@ def key_of_target(target: Mapping[str, Any]) -> Key:
 
 
 def ids_of(target: Mapping[str, Any]) -> frozenset[str]:
-    """The ids that rules judge, as judged_id spells them: of groups and collections; of a type that the gateway does not know,
-    every GUID that it says anywhere, but its filter's."""
+    """The IDs that rules judge, as judged_id spells them: those of groups and collections; for a type that the gateway does not
+    know, every GUID anywhere in the target except its filter's."""
     kind = kind_of(target)
     named = {judged_id(value) for name in _IDENTITIES if isinstance(value := target.get(name), str) and value}
     if not kind.key_space or (kind.identity and not isinstance(target.get(kind.identity), str)):

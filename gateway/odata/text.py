@@ -1,5 +1,5 @@
-"""JSON text. simplejson, because it alone keeps numbers as they were written (1.10, 30-digit integers): a row that the
-gateway does not understand has to come out as it went in."""
+"""JSON text, with simplejson, because only it keeps numbers as they were written (1.10, 30-digit integers): a row that the
+gateway does not understand has to be sent back unchanged."""
 
 import math
 import re
@@ -43,8 +43,8 @@ class JsonError(ValueError):
 
 
 def loads_strictly(text: bytes) -> Any:
-    """JSON of a caller, in UTF-8. Raises JsonError, also for an object that has a key twice, for what is nested deeper than 32,
-    for more than 50,000 values, for numbers beyond the range of a double and for half a character."""
+    """JSON from a caller, in UTF-8. Raises JsonError, also for a duplicate key in an object, more than 32 levels of nesting,
+    more than 50,000 values, numbers beyond the range of a double, and half a surrogate pair."""
     _check_shape(text)
     try:
         decoded = text.decode("utf-8-sig")
@@ -119,8 +119,8 @@ def dumps(value: Any, *, ascii_only: bool = False) -> str:
 
 
 def canonical(value: Any) -> str:
-    """Text that is the same for what Graph does not tell apart: keys in order, numbers by value. Graph reads those with a
-    point, and those beyond 64 bits, as doubles, and says them in its own way."""
+    """Text that is equal for values that Graph does not distinguish: keys sorted, numbers by value. Graph reads numbers with a
+    point, and those beyond 64 bits, as doubles, and writes them in its own form."""
     return simplejson.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
 
 

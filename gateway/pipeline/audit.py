@@ -1,5 +1,5 @@
-"""One event per call, with what every step noted, and an entry for each refusal; the outermost policy, so that nothing is
-missed. Writes make their entries in `idempotency`."""
+"""Logs one event for each call, with what every step noted, and writes an entry for each refusal. It is the outermost step, so
+that no call is missed. `idempotency` writes the entries of writes."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ class Audit:
         self._floods = Floods(ledger)
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
-        """Raises nothing but GatewayError and CancelledError: what nobody foresaw becomes INTERNAL, without detail."""
+        """Raises only GatewayError and CancelledError: any other exception is a bug and becomes INTERNAL, without details."""
         started = time.perf_counter()
         outcome = "OK"
         call.record.trailers[ENTRY_ID] = call.id

@@ -174,7 +174,7 @@ def question_of(call: Call) -> Question:
         return asked
     try:
         added, changed, removed = ([TARGET.to_json(target) for target in targets] for targets in _targets_of(message))
-    except ODataError:  # the service says what is wrong with it; nothing comes of it
+    except ODataError:  # the service reports the fault, and carries out nothing
         return asked
     # Of an update the row's own target counts, and only the row has it.
     return with_targets(asked, [*added, *(target for target in changed if kind_of(target).key_space)], removed)

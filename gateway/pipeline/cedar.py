@@ -1,11 +1,11 @@
-"""Cedar decides: deny by default, rules (Cedar calls them policies) from a file (see rules.py).
+"""Authorises with Cedar: deny by default, rules (Cedar calls them policies) from a file (see rules.py).
 
 Principal `Caller::"name"`, action = the operation, resource `Policy::"tenant/id"` in `Tenant::"name"`. context: what is
-touched, as sets, because Cedar has no "for all": `["group"].containsAll(context.kinds)` permits groups only. Whoever touches
-all users or all devices, by a pseudo group too, needs a permit for the action `TouchEveryone` as well, and whoever touches a
-target of a type that the gateway does not know, one for `TouchUnknown`. `ReadNames` permits the display names of what is in
-`context.kinds`: `policy`, `group` or `filter`. Of a read that is passed on (`ReadThrough`) the context has the `path` with
-`{id}` for keys, and the `kind` of its first resource; both are empty otherwise.
+touched, as sets, because Cedar has no "for all": `["group"].containsAll(context.kinds)` permits only groups. Touching all users
+or all devices, also by a pseudo group, needs a permit for the action `TouchEveryone` as well; touching a target of a type that
+the gateway does not know needs one for `TouchUnknown`. `ReadNames` permits display names of the kinds in `context.kinds`:
+`policy`, `group` or `filter`. For a read that is passed on (`ReadThrough`) the context has the `path`, with `{id}` for keys,
+and the `kind` of its first resource; for other actions both are empty.
 """
 
 import json
@@ -33,9 +33,9 @@ MOST_CALLERS = 10_000
 
 @dataclass(frozen=True)
 class Question:
-    """May `caller` carry out `operation`? kinds: of every target that is touched, as in the proto's oneof, and for a pseudo
-    group also the broad one that it means. added_ids, removed_ids: of groups and collections, see judged_id. filter_types:
-    `include`, `exclude`. path, kind: of a read that is passed on."""
+    """May `caller` carry out `operation`? kinds: of every touched target, as in the proto's oneof; for a pseudo group also the
+    broad kind that it means. added_ids, removed_ids: of groups and collections, see judged_id. filter_types: `include`,
+    `exclude`. path, kind: of a read that is passed on."""
 
     caller: str
     operation: str
@@ -54,7 +54,7 @@ ANYWHERE = Question("", "", "", "")
 
 
 class Decision(NamedTuple):
-    """missing: the action that is not permitted, empty if all are. because: the rules that decided, by @id or number."""
+    """missing: the action that is not permitted; empty if all are. because: the rules that decided, by @id or number."""
 
     missing: str
     because: tuple[str, ...]
@@ -95,7 +95,7 @@ class _Current(NamedTuple):
 
 
 class Cedar:
-    """Answers from the file's rules; reads it anew on `reload`, and keeps the old ones where the new are wrong."""
+    """Answers by the file's rules. `reload` takes a changed file, and keeps the old rules if the new ones are wrong."""
 
     def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
         """cache_bytes: bytes for answers. Raises RulesError."""
@@ -106,7 +106,7 @@ class Cedar:
         self._current = self._read()
 
     def ask(self, question: Question) -> Decision:
-        """Under 100 µs, or a few for a question that was asked before in all that the rules look at: the answer depends on
+        """Takes under 100 µs, or a few for a cached answer. Answers are cached by what the rules look at, since they depend on
         nothing else."""
         whole = self._current.whole
         found = whole.of(question.caller, question.operation, question)

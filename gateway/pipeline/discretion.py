@@ -1,5 +1,5 @@
-"""What a caller is told that may write and not read: its own words again with the assignment's id, and no filter, row or
-count of Graph's. Pure."""
+"""What a caller that may write but not read is told: what it sent, plus the assignment's ID, and no filter, row or count of
+Graph's. Pure."""
 
 from typing import Any
 
@@ -50,8 +50,8 @@ def _is_unconfirmed(request: Any) -> bool:
 
 
 def blind_error(error: GatewayError, operation: str) -> GatewayError:
-    """The error without what it says of rows. operation: stands for a permission that only the rows made necessary; what a
-    caller may not touch is not there for it."""
+    """The error without what it says about rows. operation: the permission to name where only the rows made another one
+    necessary. A row that the caller may not touch is reported as not found."""
     if operation in NAMED_BY_ID and error.reason in OF_THE_ROW:
         return GatewayError(Reason.NOT_FOUND)
     if error.reason not in TELLING:
@@ -91,7 +91,7 @@ def blind_answer(request: Any, answer: Message) -> Message:
 
 
 def _echo(row_id: str, asked: DeviceCompliancePolicyAssignment, kept: bool) -> DeviceCompliancePolicyAssignment:
-    """kept: the row has the filter that it had before, which nobody told the caller."""
+    """kept: whether the row keeps the filter that it had before, which the caller may not see."""
     echo = DeviceCompliancePolicyAssignment(id=row_id, target=asked.target)
     if kept:
         echo.target.ClearField("device_and_app_management_assignment_filter_id")

@@ -1,4 +1,4 @@
-"""A call as an entry of the ledger: never a body, and of the target only what says who is meant."""
+"""A call as an entry of the ledger: never a body, and of the target only what identifies it."""
 
 import hashlib
 import itertools
@@ -18,7 +18,7 @@ MOST_TARGETS = 16
 
 
 def intent(call: Call) -> Entry:
-    """What a validated write is about to do; with a request id of ours where the caller gave none."""
+    """The entry for a validated write that is about to be carried out, with a generated request ID if the caller gave none."""
     message: Any = call.message
     request_id = message.request_id or str(uuid.uuid4())
     bare = type(message)()
@@ -44,7 +44,7 @@ def intent(call: Call) -> Entry:
 
 
 def refusal(call: Call, error: GatewayError) -> Entry:
-    """A call that was refused before it was a write."""
+    """The entry for a call that was refused before it became a write."""
     message: Any = call.message
     entry = Entry(
         id=call.id,
@@ -62,10 +62,8 @@ def refusal(call: Call, error: GatewayError) -> Entry:
 
 
 def target_of(message: Message) -> str:
-    """Who is meant: such as `group 0b1c2d3e-…` for each target in the message, without what hangs on it.
-
-    Nobody where an update is of the filter alone; the assignment's id says whose.
-    """
+    """The targets in the message, such as `group 0b1c2d3e-…`, without their filters. Empty if an update names only the filter;
+    the assignment's ID identifies the target then."""
     targets = [target for target in _targets(message) if target != BASE or not hasattr(message, "update_mask")]
     return ", ".join(map(_clean, targets))
 

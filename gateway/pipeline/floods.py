@@ -1,6 +1,5 @@
-"""Refusals may come in floods, from callers that nobody knows, that may nothing, or that are too busy: the first of a kind
-becomes an entry at once, those alike in the second after it one more, with how many they were. Whoever knocks a million times
-must not fill the disk."""
+"""Keeps floods of refusals (of unknown, unpermitted or busy callers) from filling the disk: the first refusal of a kind becomes
+an entry at once, equal ones in the following second become one more entry with their number."""
 
 import asyncio
 import logging
@@ -16,16 +15,16 @@ from gateway.logs import log_bug
 log = logging.getLogger(__name__)
 
 SECOND = 1.0
-# Those alike may differ in these; an entry for many says what is the same in all.
+# Equal refusals may differ in these fields; the entry for several has only what they have in common.
 OF_EACH = ("tenant", "policy", "target", "assignment", "request_id", "correlation_id")
-# A caller may be refused at so many places in a second before they are told together.
+# The most (tenant, policy) keys of one caller at a time; further refusals of the caller are counted together.
 KINDS_OF_A_CALLER = 20
 
 Alike = tuple[str, ...]
 
 
 class Floods:
-    """Counts refusals by caller, operation and outcome, and of callers that are known by tenant and policy as well."""
+    """Counts refusals by caller, operation and outcome; for known callers also by tenant and policy."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -35,11 +34,12 @@ class Floods:
 
     @property
     def busy(self) -> bool:
-        """Whether a refusal like one of those before would only be counted."""
+        """Whether a refusal that equals an earlier one would only be counted."""
         return bool(self._tasks)
 
     def refused(self, entry: Entry) -> "asyncio.Task[None] | None":
-        """One more. Of the first of a kind, the task that writes it down, for whoever has a claim on our time; never fails."""
+        """Counts a refusal. For the first of a kind it returns the task that writes the entry, for known callers to wait for;
+        the task never fails."""
         kind = self._kind(entry)
         if kind in self._tasks:
             counted = self._counted.get(kind)
@@ -51,7 +51,7 @@ class Floods:
         return writing
 
     async def close(self) -> None:
-        """Writes down what is still only counted."""
+        """Writes the entries of what is only counted so far."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -59,7 +59,8 @@ class Floods:
         await self._write(list(self._counted.values()))
 
     def _kind(self, entry: Entry) -> Alike:
-        """What strangers say of tenant and policy distinguishes nothing, and what known callers say only so far."""
+        """The key of equal refusals. Tenant and policy as given by unknown callers do not count, and those of known callers
+        only up to KINDS_OF_A_CALLER, so that nobody can make keys at will."""
         alike = entry.caller, entry.operation, entry.outcome
         place = (*alike, entry.tenant, entry.policy)
         if entry.caller and (place in self._tasks or self._kinds[entry.caller] < KINDS_OF_A_CALLER):
@@ -94,6 +95,6 @@ class Floods:
 
 
 def _together(counted: Entry, entry: Entry) -> Entry:
-    """One entry for both."""
+    """One entry for both refusals."""
     differ: dict[str, Any] = {name: "" for name in OF_EACH if getattr(counted, name) != getattr(entry, name)}
     return replace(counted, times=counted.times + 1, **differ)

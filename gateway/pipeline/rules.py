@@ -1,5 +1,5 @@
-"""The file of rules, read: parsed, checked against a schema made from the operations, and refused where it names what can
-never match, so that nobody relies on a rule that does nothing."""
+"""Reads the rules file: parses it, checks it against a schema made from the operations, and refuses rules that can never match,
+so that nobody relies on a rule without effect."""
 
 import json
 import re
@@ -16,9 +16,9 @@ from gateway.operations import PERMITTED
 from gateway.pipeline.slices import SETS, Rule, Slices, policy_set, rule_of
 from gateway.pipeline.slices import WORDS as READ
 
-# Actions that need a permit of their own, beside the operation's, where one of these kinds is touched.
+# Actions that need a permit in addition to the operation's, if one of these kinds is touched.
 TOUCHES = {"TouchEveryone": EVERYONE, "TouchUnknown": frozenset({UNKNOWN})}
-# The action of who asks for display names besides, and of what: `context.kinds` has one of these.
+# The action that permits display names; `context.kinds` has one of these.
 READ_NAMES, NAMED = "ReadNames", ("policy", "group", "filter")
 ACTIONS = (*PERMITTED, *TOUCHES, READ_NAMES)
 FILTER_TYPES = ("include", "exclude")
@@ -31,11 +31,11 @@ action {", ".join(f'"{name}"' for name in ACTIONS)} appliesTo {{
   context: {{ {", ".join(f"{name}: Set<String>" for name in SETS)}, {", ".join(f"{name}: String" for name in READ)} }}
 }};
 """)
-# What a string in a condition can be, beside an id.
+# The strings that a condition can compare with, beside IDs.
 WORDS = frozenset((*KINDS, *NAMED, *SETS, *FILTER_TYPES, *READ))
 # A path that is read through, or the kind of its first resource.
 READS = re.compile(r"[a-z][A-Za-z]+(?:/(?:[A-Za-z]+|\{id\}|\$count))*/?\*?")
-# Where such a word stands: what is before it, or after it.
+# The context of such a string: the text before it, or after it.
 COMPARED = re.compile(r'context(?:\s*\.\s*|\s*\[\s*")(?:kind|path)(?:"\s*\])?\s*(?:==|!=|like)\s*$')
 LISTED = re.compile(r'[\s,]*(?:"[^"]*"[\s,]*)*\]\s*\.\s*contains\s*\(\s*context\s*\.\s*(?:kind|path)\b')
 NEAR = 200
@@ -51,12 +51,12 @@ AT_ONCE = 20
 
 
 class RulesError(Exception):
-    """The file of rules cannot be used; the text says where and why."""
+    """The rules file cannot be used; the message says where and why."""
 
 
 class Rules(NamedTuple):
-    """whole: as in the file. scopes: its permits with the principal and the action that they are for, and nothing else: what
-    these do not permit, the whole does not either, whatever the policy and the targets."""
+    """whole: the policies of the file. scopes: its permits reduced to principal and action: what these do not permit, the whole
+    does not permit either, whatever the policy and the targets."""
 
     whole: Slices
     scopes: Slices

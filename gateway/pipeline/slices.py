@@ -1,8 +1,8 @@
-"""Which rules can apply to a question, and what they look at. Cedar evaluates every rule that it is given, so it is given those
-whose scope can match; and what none of these looks at is left out of the question, so that one answer serves many.
+"""Which rules can apply to a question, and what they look at. Cedar evaluates every rule that it is given, so it gets only
+those whose scope can match; and what none of these looks at is left out of the question, so that one cached answer serves many.
 
-Nothing is guessed: both are read from Cedar's own JSON form of the rules. What has another form there than those known here
-belongs to every slice, and looks at everything. tests/unit/test_slices.py holds that the answers are the whole file's.
+Nothing is guessed: both are read from Cedar's own JSON form of the rules. A rule of an unknown form belongs to every slice, and
+counts as looking at everything. tests/unit/test_slices.py checks the answers against the whole file.
 """
 
 import itertools
@@ -87,7 +87,7 @@ class Slice:
     number: int = field(default_factory=itertools.count().__next__)
 
     def seen(self, question: Asked) -> Seen:
-        """Two questions that look the same have one answer, and it is this one's."""
+        """The part of a question that the rules look at: two questions with the same part have the same answer."""
         looks = self.looks
         return Seen(
             self.number,
@@ -255,7 +255,7 @@ class Slices:
         return found
 
     def apart(self, caller: str, tenants: Collection[str]) -> Collection[str]:
-        """Those of the tenants that rules for the caller tell from others, and two that stand for all others."""
+        """The tenants that rules for the caller distinguish, and two that stand for all others."""
         rules = self._for(caller if caller in self._by_caller else None)
         if any(rule.looks.place == POLICY and rule.place is None for rule in rules):
             return tenants

@@ -1,5 +1,5 @@
-"""Decodes the message, checks it by the protovalidate rules in the protos, and settles the tenant. From here on the policy's id
-has one spelling (see gateway.ids): for rules, writers, leases, page tokens, digests and the ledger alike."""
+"""Decodes the message, checks it by the protovalidate rules in the protos, and determines the tenant. From here on the policy's
+ID has one spelling (see gateway.ids), for rules, writers, leases, page tokens, digests and the ledger."""
 
 from collections.abc import Collection, Iterator
 from typing import Any, cast
@@ -33,7 +33,8 @@ class Validate:
         self._tenants = tenants
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
-        """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with the first broken rules, and how many more."""
+        """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with the first broken rules and the number of the
+        others."""
         if CORRELATION in call.metadata and not correlation_id(call.metadata):
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
@@ -52,7 +53,8 @@ class Validate:
         return await next_handler(call)
 
     def _tenant_of(self, call: Call) -> str:
-        """Empty where the caller names none of several: `authorize` finds out whether it may use exactly one."""
+        """The tenant; empty if there are several and the caller names none: `authorize` then finds out whether the caller may
+        use exactly one."""
         names = call.metadata.get(TENANT_HEADER, ())
         if len(names) > 1:
             raise invalid(TENANT_HEADER, "may be given once")
@@ -65,7 +67,7 @@ class Validate:
 
 
 def _too_long(message: Message) -> Iterator[Violation]:
-    """Lengths first: what is in lists that are too long is looked at by nobody."""
+    """Lists that are too long, checked first, so that their elements cost nothing."""
     for field, items in message.ListFields():
         most = most_items(field)
         if most and len(items) > most:

@@ -1,4 +1,4 @@
-"""What every authenticator has to do. Subclass AuthenticatorContract and define `make`, `known` and `unknown`."""
+"""The contract of authenticators. Subclass AuthenticatorContract and define `make`, `known` and `unknown`."""
 
 import time
 from abc import ABC, abstractmethod
@@ -31,11 +31,11 @@ class AuthenticatorContract(ABC):
 
     @abstractmethod
     def known(self) -> dict[str, Call]:
-        """Calls that it knows, by the names that their callers have to get; at least two."""
+        """Calls that it has to authenticate, by the names that their callers have to get; at least two."""
 
     @abstractmethod
     def unknown(self) -> Sequence[Call]:
-        """Calls that come near and are not to be let in."""
+        """Calls that are nearly right and must not be authenticated."""
 
     async def test_it_knows_whom_it_knows_again_and_again(self) -> None:
         authenticator = self.make()

@@ -1,4 +1,4 @@
-"""What every authorizer has to do. Subclass AuthorizerContract and define `make` with nothing permitted, and `permit`."""
+"""The contract of authorizers. Subclass AuthorizerContract; define `make`, which permits nothing, and `permit`."""
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -24,7 +24,7 @@ class AuthorizerContract(ABC):
 
     @abstractmethod
     def permit(self, caller: str, operation: str) -> None:
-        """Permits this operation, and nothing but it, to this caller; from the next `reload` on."""
+        """Permits this operation, and no other, to this caller, from the next `reload` on."""
 
     def test_what_is_not_permitted_is_refused_by_name(self) -> None:
         authorizer = self.make()

@@ -1,4 +1,4 @@
-"""What every credential kind has to do. Subclass CredentialContract and define `make` and `change`."""
+"""The contract of credential kinds. Subclass CredentialContract and define `make` and `change`."""
 
 from abc import ABC, abstractmethod
 from datetime import datetime
@@ -11,21 +11,21 @@ AUDIENCE, CLIENT_ID = "https://login.example/tenant/oauth2/v2.0/token", "1111111
 
 
 class CredentialContract(ABC):
-    """The contract; see Credential. canary: a text that is in what is presented, and may be in no repr and no error."""
+    """See Credential. canary: a text in what is presented, which must be in no repr and no error."""
 
     canary = "canary"
 
     @abstractmethod
     def make(self) -> Credential:
-        """The credential under test, fit for use."""
+        """The credential under test, ready for use."""
 
     @abstractmethod
     def change(self) -> bool:
-        """Rotates what it presents. False where the kind has nothing to rotate."""
+        """Rotates what it presents. False if the kind has nothing to rotate."""
 
     @abstractmethod
     def spoil(self) -> bool:
-        """Takes away what it presents. False where the kind has nothing to take away."""
+        """Removes what it presents. False if the kind has nothing to remove."""
 
     def proof_of(self, credential: Credential) -> object:
         """What Entra would be sent."""

@@ -1,4 +1,4 @@
-"""What every Ledger has to keep of what was done to a policy. See ledger_contract for how to use it."""
+"""The contract of ledgers for the history of policies. See ledger_contract for how to use it."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What every Ledger has to do with the leases of policies. See ledger_contract for how to use it."""
+"""The contract of ledgers for the leases of policies. See ledger_contract for how to use it."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""What every Ledger has to do with entries. Subclass LedgerContract, and RevisionContract beside it, and define `make`; each
-call gives another gateway's ledger over the same records, or None where the kind serves one gateway only. A lease has to live
-for more than a minute there."""
+"""The contract of ledgers for entries. Subclass LedgerContract, and RevisionContract as well, and define `make`: each call
+returns the ledger of another gateway over the same records, or None if the kind serves only one gateway. Leases there have to
+live for more than a minute."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -52,7 +52,7 @@ class Ledgers(ABC):
 
     @asynccontextmanager
     async def several(self, count: int) -> AsyncIterator[Any]:
-        """So many gateways' ledgers, started; none where the kind serves one gateway only."""
+        """The started ledgers of so many gateways; none if the kind serves only one gateway."""
         async with AsyncExitStack() as stack:
             ledgers = [await stack.enter_async_context(self.started())]
             for _ in range(count - 1):

@@ -1,4 +1,4 @@
-"""What every Ledger has to do with the revisions of policies. See ledger_contract for how to use it."""
+"""The contract of ledgers for the revisions of policies. See ledger_contract for how to use it."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What gateways of one ledger get of the quota: see gateway.ledger.ledger.Shares."""
+"""The contract of ledgers for dividing the quota: see gateway.ledger.ledger.Shares."""
 
 from gateway.stake import Stake
 from gateway.testing.ledger_contract import Ledgers

@@ -1,4 +1,4 @@
-"""What every Transport has to do with an answer that is passed on. Subclass StreamContract and define `make`."""
+"""The contract of transports for answers that are passed on. Subclass StreamContract and define `make`."""
 
 import asyncio
 import gzip

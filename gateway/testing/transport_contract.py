@@ -1,4 +1,4 @@
-"""What every Transport has to do, against servers that misbehave. Subclass TransportContract and define `make`."""
+"""The contract of transports, tested against servers that misbehave. Subclass TransportContract and define `make`."""
 
 import asyncio
 import gzip

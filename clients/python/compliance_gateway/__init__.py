@@ -1,4 +1,5 @@
-"""compliance-gateway's stubs (`compliance_gateway.v1`), and `connect` and `connect_async`, which make one ready to use."""
+"""compliance-gateway's stubs (`compliance_gateway.v1`), and `connect` and `connect_async`, which return a stub that is ready
+for use."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -50,7 +51,7 @@ class Gateway(ComplianceAssignmentServiceStub, CompliancePolicyServiceStub):
 
 
 def token_file(path: str | Path) -> Callable[[], str]:
-    """A token that is read anew for each call."""
+    """A token source that reads the file again for each call."""
     return lambda: Path(path).read_text().strip()
 
 
@@ -99,7 +100,7 @@ async def connect_async(
     certificate: bytes | None = None,
     key: bytes | None = None,
 ) -> AsyncIterator[Any]:
-    """As `connect`, with a stub whose methods are awaited; a function for the token may be a coroutine's."""
+    """As `connect`, with a stub whose methods are awaited; the token function may be a coroutine function."""
     interceptors = [AsyncInterceptor(Defaults(token, tenant, timeout, patience, on_answer))]
     if plain_text:
         channel = grpc.aio.insecure_channel(target, OPTIONS, interceptors=interceptors)

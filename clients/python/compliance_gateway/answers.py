@@ -1,4 +1,4 @@
-"""What the gateway says of a call beside its answer, in the trailers."""
+"""What the gateway says about a call in the trailers, beside its answer."""
 
 import re
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ _POLICY = re.compile(r'"\w+";q=(?P<quota>\d+);w=(?P<window>\d+)')
 
 @dataclass(frozen=True)
 class RateLimit:
-    """The caller's own share of the tenant's quota. name: `writes` or `requests`. remaining, quota: of them, in `window`
-    seconds. reset: seconds until there are more; None where there are some."""
+    """The caller's own share of the tenant's quota. name: `writes` or `requests`. quota: turns in `window` seconds, of which
+    `remaining` are left. reset: seconds until there are more; None if some are left."""
 
     name: str
     remaining: int
@@ -24,9 +24,9 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Answer:
-    """request_id: of the call, for the gateway's log and ledger. write_id: the `request_id` under which a write was carried
-    out, where the caller gave none. etag: of the policy's set of assignments, for callers that may read it. warning: reason,
-    such as REPLAYED or FOREIGN_CHANGE_UNDONE. All are empty where the gateway did not say."""
+    """request_id: of the call, as in the gateway's log and ledger. write_id: the `request_id` under which a write was carried
+    out, if the caller gave none. etag: of the policy's set of assignments, for callers that may read it. warning: a reason such
+    as REPLAYED or FOREIGN_CHANGE_UNDONE. Each is empty if the gateway did not send it."""
 
     method: str
     request_id: str = ""

@@ -1,4 +1,4 @@
-"""What every call gets: token, tenant, deadline, request id; and what becomes of its answer."""
+"""What is added to every call (token, tenant, deadline, request ID), and how its answer is handled."""
 
 import asyncio
 import inspect
@@ -36,7 +36,7 @@ class Defaults:
         return metadata
 
     def named(self, request: Any) -> Any:
-        """A write has a request id; on a copy, where it had none."""
+        """The request with a request ID, if it is a write: a copy, if it had none."""
         if "request_id" not in request.DESCRIPTOR.fields_by_name or request.request_id:
             return request
         named = type(request)()
@@ -45,7 +45,7 @@ class Defaults:
         return named
 
     def told(self, error: Any, until: float) -> float | None:
-        """Seconds after which the same request is sent again; None where it is not. until: time.monotonic()."""
+        """Seconds after which to send the same request again; None: do not. until: time.monotonic()."""
         wait = getattr(error, "retry_after", None)
         return wait if wait is not None and time.monotonic() + wait < until else None
 

@@ -1,4 +1,4 @@
-"""What the gateway answers when it does not carry a call out."""
+"""The error of a call that the gateway did not carry out."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whom a policy is assigned to, in a line each: `group(id)`, `all_devices(including(filter))`."""
+"""The targets of assignments, each in one line: `group(id)`, `all_devices(including(filter))`."""
 
 from compliance_gateway.v1 import assignment_pb2 as pb
 
@@ -22,7 +22,7 @@ def group(group_id: str, narrowed: Filter | None = None) -> Target:
 
 
 def exclusion(group_id: str) -> Target:
-    """Everyone but the members of an Entra group."""
+    """Excludes the members of an Entra group."""
     return Target(exclusion_group=pb.ExclusionGroupAssignmentTarget(group_id=group_id))
 
 

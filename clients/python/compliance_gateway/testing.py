@@ -45,7 +45,7 @@ class RunningGateway:
         self._post("reset")
 
     def new_policy(self) -> str:
-        """The id of one more policy, which has no assignments."""
+        """Creates a policy without assignments, and returns its ID."""
         policy = str(uuid.uuid4())
         self._post("policies", {"id": policy, "displayName": policy})
         return policy
@@ -58,7 +58,7 @@ class RunningGateway:
 
 @contextmanager
 def running_gateway(folder: Path) -> Iterator[RunningGateway]:
-    """Both, as processes of their own, inside the block; `folder` takes configuration and ledger."""
+    """Runs both as processes inside the block; `folder` is for configuration and ledger."""
     config = folder / "gateway.toml"
     with _command("emulator", "--write-config", str(config)) as emulator:
         # On any free ports: others may be looking for theirs at the same time.

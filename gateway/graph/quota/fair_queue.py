@@ -46,15 +46,15 @@ class FairQueue(Generic[Item]):
         self._other_part = 1.0
         self._queues: dict[str, OrderedDict[Item, None]] = {}
         self._callers: dict[Item, set[str]] = {}
-        # Start tags of the callers who wait, with a number for those who have the same; and in order, by priority.
+        # The heads of the callers that wait; and the same in order, separately with and without priority.
         self._starts: dict[str, Head] = {}
         self._order: dict[bool, list[Head]] = {False: [], True: []}
         self._numbers = itertools.count()
-        self._due: OrderedDict[Item, Head] = OrderedDict()  # those whose turn it is already
-        # Of callers who do not wait and had more than their share: the tags that they would start with, and in order.
+        self._due: OrderedDict[Item, Head] = OrderedDict()  # items that go before all shares
+        # Callers that do not wait but had more than their share: the tags that they would start with; and the same in order.
         self._ahead: dict[str, float] = {}
         self._ahead_order: list[tuple[float, str]] = []
-        self._time = self._active = 0.0  # virtual; the weights of those who wait or are ahead
+        self._time = self._active = 0.0  # virtual time; the weights of all callers that wait or are ahead
 
     def __len__(self) -> int:
         return len(self._callers) + len(self._due)
@@ -144,7 +144,7 @@ class FairQueue(Generic[Item]):
                 del self._queues[caller]
                 self._active -= self._here(caller)
                 self._remember(caller, self._displace(caller))
-        if not (self._callers or self._due):  # shares are of what is scarce, and nothing is: what was is forgotten
+        if not (self._callers or self._due):  # nothing is scarce any more, so past shares are forgotten
             self._time = self._active = 0.0
             self._ahead, self._ahead_order = {}, []
 
@@ -175,7 +175,7 @@ class FairQueue(Generic[Item]):
         self._time = max(self._time + (1.0 / self._active if self._active else step), self._earliest())
         if self.waits(caller) > 1:
             self._place(caller, self._displace(caller) + step, again=True)
-        elif caller in self._queues:  # it leaves: what it was served earlier than by its share is no present
+        elif caller in self._queues:  # it leaves: an early turn still counts against its share
             self._place(caller, max(self._displace(caller), self._time) + step, again=True)
         else:
             start = self._forget(caller) if caller in self._ahead else self._time

@@ -14,8 +14,8 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; `headers` may hold a token, so it is kept out of the repr. body: JSON text or None. urgent: it is a
-    write, or a write waits for it, so it may not wait for a connection that other reads hold."""
+    """One HTTP request. headers: may have a token, so they are not in the repr. body: JSON text or None. urgent: a write, or a
+    read that a write waits for, so it must not wait for a connection that other reads hold."""
 
     method: str
     url: str
@@ -35,8 +35,8 @@ class Response:
 
 @dataclass(frozen=True)
 class Streamed:
-    """An answer whose body is still to come. headers: lower-case keys. pieces: of the body, decompressed, each no larger than
-    what is read at once, as they come; raises TransportError where it does not come whole. Of any size: who reads, counts."""
+    """An answer whose body is still to come. headers: lower-case keys. pieces: the decompressed body in bounded pieces as they
+    arrive; raises TransportError if it does not arrive completely. The whole size is not bounded: the reader has to count."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,7 +54,8 @@ class Settings:
 
 
 class TransportError(Exception):
-    """No whole answer. sent: whether the request may have reached Graph. why: in our words, no upstream text."""
+    """There is no complete answer. sent: whether the request may have reached Graph. why: the transport's own words, no
+    upstream text."""
 
     def __init__(self, why: str, *, sent: bool) -> None:
         self.why, self.sent = why, sent
@@ -62,10 +63,8 @@ class TransportError(Exception):
 
 
 def whole(response: Response) -> Response:
-    """The response, if it is one: an empty body that no header announces is what a head cut in two looks like.
-
-    Raises TransportError.
-    """
+    """The response, unless its body is empty and no header says so: that is how a head that was cut in two looks. Raises
+    TransportError."""
     announced = {"content-length", "transfer-encoding"} & response.headers.keys()
     if not (response.body or announced or response.status in (204, 304)):
         raise TransportError("the answer was cut off", sent=True)
@@ -76,15 +75,13 @@ class Transport(Protocol):
     """Sends requests over connections that it keeps alive."""
 
     async def send(self, request: Request, timeout: float, *, fresh: bool = False) -> Response:
-        """Sends once and reads the whole answer, within `timeout` seconds. fresh: on a new connection.
-
-        Follows no redirect. Raises TransportError; cancelling the task ends the wait at once.
-        """
+        """Sends once, and reads the whole answer within `timeout` seconds. fresh: on a new connection. Redirects are not
+        followed. Raises TransportError; cancelling the task ends the wait at once."""
         ...
 
     def stream(self, request: Request, timeout: float) -> AbstractAsyncContextManager[Streamed]:
-        """Sends once; the block has the answer as soon as its head is there, and `timeout` seconds for all of it. Who leaves
-        before the end closes the connection. Otherwise as `send`; raises TransportError."""
+        """Sends once; the block gets the answer when its head has arrived, and has `timeout` seconds for all of it. Leaving the
+        block early closes the connection. Otherwise as `send`; raises TransportError."""
         ...
 
     async def close(self) -> None:

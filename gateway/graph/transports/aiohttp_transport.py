@@ -22,8 +22,8 @@ LARGE_BYTES = 1 << 20
 
 
 class AiohttpTransport:
-    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY), as it is when a host is first asked: to search
-    it costs more than all else that is done for a request. Nothing else comes from there."""
+    """See Transport. Proxies come from the environment (HTTPS_PROXY, NO_PROXY) at the first request to a host: looking them up
+    costs more than the rest of a request. Nothing else is taken from the environment."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

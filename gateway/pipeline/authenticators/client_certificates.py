@@ -1,4 +1,4 @@
-"""Client certificates, which the door's TLS has verified: named by their SPIFFE id, or else by their subject."""
+"""Client certificates, verified by the door's TLS: the caller is named by its SPIFFE ID, or else by its subject."""
 
 import hashlib
 import time
@@ -14,7 +14,8 @@ CACHE_SIZE = 10_000
 
 
 class ClientCertificates:
-    """clock: Unix time; a connection may outlive its certificate. Its settings are the door's, which asks for certificates."""
+    """clock: Unix time, since a connection may outlive its certificate. The settings are used by the door, which asks for
+    certificates."""
 
     def __init__(
         self, _settings: ClientCa | None = None, _source: Path | None = None, clock: Callable[[], float] = time.time
@@ -44,7 +45,7 @@ class ClientCertificates:
 
 
 def _read(pem: bytes) -> tuple[Caller, float]:
-    """The caller and until when the certificate is good; a name without an end is no name."""
+    """The caller and when the certificate expires. A name that cannot be used is empty."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         name = _name(certificate)
@@ -56,7 +57,7 @@ def _read(pem: bytes) -> tuple[Caller, float]:
 
 
 def _name(certificate: x509.Certificate) -> str:
-    """Empty where it has none that is certain."""
+    """Empty if the certificate has no unambiguous name."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)

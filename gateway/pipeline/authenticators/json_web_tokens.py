@@ -1,7 +1,7 @@
-"""JSON web tokens of the configured issuers. In this order: 1. the token names an issuer that we know; 2. an algorithm of the
-issuer's list, all of them with public keys; 3. a key of the issuer's, by kid; 4. signature, audience, issuer and times; 5. a
-subject that can be a name. Whatever else its header says (jku, jwk, x5u, …) is not looked at. What was verified is remembered
-for as long as the issuer's keys are the same."""
+"""JSON web tokens of the configured issuers. They are checked in this order: 1. the token names a configured issuer; 2. an
+algorithm of the issuer's list, all of them with public keys; 3. a key of the issuer's, by kid; 4. signature, audience, issuer
+and times; 5. a subject that is a valid name. Other header fields (jku, jwk, x5u, …) are ignored. Verified tokens are cached as
+long as the issuer's keys stay the same."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""An issuer's public keys: read when needed and every few minutes, kept for a while when they cannot be."""
+"""An issuer's public keys: read when needed and every few minutes, and kept for a while if they cannot be read."""
 
 import asyncio
 import json
@@ -13,14 +13,15 @@ from gateway.pipeline.authenticators.jwks_sources import KeysError, Source
 
 log = logging.getLogger(__name__)
 
-# A kid that nobody knows makes the keys be read anew, but not by every call that brings one; nor is an issuer that fails asked
-# more often.
+# An unknown kid causes a read of the keys, but at most one in so many seconds, however many calls bring one; the same holds for
+# an issuer whose reads fail.
 COOLDOWN_S = 10.0
 
 
 class Keys:
-    """name: of the issuer in the configuration. source: blocking. refresh_s: how old the keys may grow before they are read
-    anew, 0 at every reload. kept_s: how long they are used after they could last be read. clock: monotonic seconds."""
+    """name: of the issuer in the configuration. source: reads the keys; blocking. refresh_s: how old the keys may be before
+    they are read again; 0: at every reload. kept_s: how long they are used after the last successful read. clock: monotonic
+    seconds."""
 
     def __init__(
         self, name: str, source: Source, refresh_s: float, kept_s: float, clock: Callable[[], float] = time.monotonic
@@ -34,13 +35,13 @@ class Keys:
         self.fault = "not read yet"
 
     def current(self) -> object | None:
-        """Another object once the keys are others, so that what was verified with those before counts no more; None where
-        they may not be used any more. Has them read anew if it is time, and does not wait for it."""
+        """The current keys: another object after they changed, so that what was verified with the old ones is no longer valid;
+        None if they are too old to use. Starts a read if it is due, without waiting for it."""
         self._begin(max(self._refresh_s, COOLDOWN_S))
         return self._keys if self._clock() - self._read_at <= self._kept_s else None
 
     async def key(self, kid: str) -> jwt.PyJWK | None:
-        """The key, after a reload at the issuer if it is new; None where the issuer does not have it."""
+        """The key with this kid; reads the keys again first if it is unknown. None if the issuer does not have it."""
         if self.current() is None or kid not in self._keys:
             self._begin(COOLDOWN_S)
             await self._landed()

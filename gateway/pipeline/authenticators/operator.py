@@ -1,4 +1,4 @@
-"""Who works with the command line on the gateway's own machine."""
+"""The person who uses the command line on the gateway's own machine."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,8 @@ from gateway.call import Call, Caller
 
 
 class Operator:
-    """All calls are this caller's: they come from its own process. No door has it, and no configuration can name it."""
+    """Names this caller for every call: the calls come from its own process. No door uses it, and no configuration can name
+    it."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller

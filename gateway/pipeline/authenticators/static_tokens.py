@@ -1,7 +1,7 @@
-"""Tokens from the configuration, found by their digests; read anew when the configuration's file changes.
+"""Static tokens from the configuration, found by their digests; reloaded when the configuration's file changes.
 
-The tokens are made by `new_token` and have 256 random bits: there is nothing to guess, so a digest needs no salt, and one
-reload-up by it says who calls, or that nobody does, however many callers there are.
+`new_token` generates the tokens with 256 random bits: there is nothing to guess, so a digest needs no salt, and one look-up by
+digest finds the caller, however many there are.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ def sha256(data: bytes) -> bytes:
 
 
 class Salted(NamedTuple):
-    """A line of the form of before."""
+    """A line of the old, salted form."""
 
     caller: Caller
     salt: bytes
@@ -39,15 +39,15 @@ class Salted(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """What the configuration has. salted: those whose tokens were not seen yet; one that was is found by its digest from then
-    on, so that in the long run strangers cost one hash here too."""
+    """The configured lines. salted: those whose tokens were not seen yet; once a token was seen it is found by its digest, so
+    that in the long run an unknown token costs one hash here too."""
 
     known: dict[bytes, Caller]
     salted: list[Salted]
 
 
 class StaticTokens:
-    """callers: name -> line as `hash_token` gives it. source: the configuration's file. digest: for tests."""
+    """callers: name -> line as `hash_token` returns it. source: the configuration's file. digest: for tests."""
 
     def __init__(self, callers: Mapping[str, str], source: Path | None = None, digest: Digest = sha256) -> None:
         self._source, self._digest = source, digest
@@ -71,7 +71,8 @@ class StaticTokens:
         return found
 
     async def reload(self) -> None:
-        """Takes the file's [callers.static] if the file has changed and it is fit; the rest of the file does not matter."""
+        """Takes over the file's [callers.static] if the file has changed and the section is valid; faults in other sections do
+        not matter."""
         if self._source is None or (seen := version_of(self._source)) == self._seen:
             return
         self._seen = seen
