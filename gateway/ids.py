@@ -25,5 +25,6 @@ def canonical_guid(text: str) -> str:
 def judged_id(text: str) -> str:
     """An id of a group or a collection as rules judge it: a GUID as above; a collection's in capitals and without blanks at
     its end, which make no difference to Configuration Manager."""
-    canonical = canonical_guid(text)
-    return canonical if canonical is not text or GUID.fullmatch(text) else text.rstrip().upper()
+    if not GUID.fullmatch(text):
+        return text.rstrip().upper()
+    return text.lower() if len(text) == LENGTH else canonical_guid(text)
