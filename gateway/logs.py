@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 NAMES = {"levelname": "level", "name": "logger"}
 FACTS = "facts"
 ENCODER = JsonEncoder()
+EVENT = logging.LogRecord("", logging.INFO, "", 0, "", None, None).__dict__
 
 
 class Lines(JsonFormatter):
@@ -38,8 +40,8 @@ def formatter(worker: int | None = None) -> logging.Formatter:
 def log_facts(log: logging.Logger, message: str, facts: Mapping[str, object]) -> None:
     """An event, of which the line has these facts and nothing else beside logger, level and time."""
     if log.isEnabledFor(logging.INFO):  # `info` would look for who calls it
-        event = logging.LogRecord(log.name, logging.INFO, "", 0, message, None, None)
-        event.__dict__[FACTS] = facts
+        event, now = object.__new__(logging.LogRecord), time.time()  # the constructor looks for what no line has
+        event.__dict__.update(EVENT, name=log.name, msg=message, created=now, msecs=now % 1 * 1000, facts=facts)
         log.handle(event)
 
 

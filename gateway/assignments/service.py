@@ -23,7 +23,7 @@ from gateway.call import ETAG, Call, Handler
 from gateway.errors import GatewayError, Reason
 from gateway.ledger.ledger import History
 from gateway.ledger.write import Write
-from gateway.pace import rest, slowly
+from gateway.pace import slowly
 
 DEFAULT_PAGE_SIZE = 100
 
@@ -115,10 +115,7 @@ class AssignmentService:
         return view(self._writers.graphs[call.tenant].quota, call.caller.name if call.caller else "")
 
     async def _read(self, call: Call) -> RowSet:
-        """Those who share a read wake at once, and answer in turns."""
-        rows = await self._reads.read(policy_of(call), call.operation.set, call.deadline, call.record)
-        await rest()
-        return rows
+        return await self._reads.read(policy_of(call), call.operation.set, call.deadline, call.record)
 
 
 async def _answer(call: Call, written: Written) -> Message:

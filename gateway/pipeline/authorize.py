@@ -80,8 +80,11 @@ class Authorize:
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises CALLER_NOT_PERMITTED, which names the missing permission, and TENANT_REQUIRED."""
-        question = await slowly(asking(call))
-        await rest()
+        if call.operation.writes:
+            question = await slowly(asking(call))
+            await rest()
+        else:  # it names no target
+            question = at_once(asking(call))
         if not call.tenant:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
@@ -163,13 +166,8 @@ def _bare(asked: Question, operation: str) -> Question:
     return Question(asked.caller, operation, asked.tenant, asked.policy)
 
 
-def question_of(call: Call) -> Question:
-    """The question as far as the request itself tells it."""
-    return at_once(asking(call))
-
-
 def asking(call: Call) -> Generator[None, None, Question]:
-    """The same in steps, one for each target."""
+    """The question as far as the request itself tells it, in steps of one target."""
     message: Any = call.message
     caller = call.caller.name if call.caller else ""
     if call.read:

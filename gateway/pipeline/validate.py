@@ -39,7 +39,8 @@ class Validate:
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
         message: Any = await call.decode()
-        await rest()
+        if call.operation.writes:
+            await rest()
         if (kind := type(message)) not in self._kinds:  # its rules are compiled apart from what the first one holds
             self._kinds.add(kind)
             VALIDATOR.collect_violations(kind())
