@@ -25,5 +25,6 @@ def canonical_guid(text: str) -> str:
 def judged_id(text: str) -> str:
     """The ID of a group or a collection as rules see it: a GUID as above; a collection's ID in upper case and without trailing
     blanks, which Configuration Manager does not distinguish."""
-    canonical = canonical_guid(text)
-    return canonical if canonical is not text or GUID.fullmatch(text) else text.rstrip().upper()
+    if not GUID.fullmatch(text):
+        return text.rstrip().upper()
+    return text.lower() if len(text) == LENGTH else canonical_guid(text)

@@ -1,6 +1,6 @@
 """A write of the gateway's, or a change by others, in a policy's memory; and its form in the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.assignments.rows import RowSet, Touch, Value, target_of, value_of
@@ -8,6 +8,7 @@ from gateway.changes import RowChange
 from gateway.changes import encoded as encoded_changes
 from gateway.odata import dumps, loads
 from gateway.odata.targets import Key, text_of_json
+from gateway.pace import at_once
 from gateway.revision import Change, Revision, RevisionKind, State
 from gateway.sets import AssignableSet
 
@@ -85,16 +86,26 @@ class PastWrite:
 
     def encoded(self) -> Revision:
         """The form in the ledger."""
+        return at_once(self.encoding())
+
+    def encoding(self) -> Generator[None, None, Revision]:
+        """The same in steps."""
         changes = changes_of(self.touched) if self.kind == "foreign" else ()
+        touched = encoded_touches(self.touched)
+        yield
+        sent = self.sent.json.encode("utf-8", "surrogatepass") if self.sent is not None else None
+        yield
+        base = _bytes(self.base.rows) if self.base is not None else None
+        yield
         return Revision(
             kind=self.kind,
             owner=self.owner,
             route=self.route,
             client_request_id=self.client_request_id,
-            touched=encoded_touches(self.touched),
-            sent=_bytes(self.sent.rows) if self.sent is not None else None,
+            touched=touched,
+            sent=sent,
             state=self.state,
-            base=_bytes(self.base.rows) if self.base is not None else None,
+            base=base,
             etag_before=self.base.etag if self.base is not None else "",
             etag_after=self.etag,
             changes=encoded_changes(changes) if changes else None,

@@ -29,7 +29,7 @@ from gateway.ledger.ledger import Leases, Revisions
 from gateway.metrics import FOREIGN_CHANGES
 from gateway.odata.targets import Key
 from gateway.pace import slowly
-from gateway.revision import PolicyName
+from gateway.revision import PolicyName, Revision
 from gateway.sets import AssignableSet
 
 log = logging.getLogger(__name__)
@@ -136,16 +136,19 @@ class Policy:
         built, write.client_request_id = write.written, str(uuid.uuid4())
         etag = write.base.etag if write.base is not None else ""
         entries: list[Entry] = []
+        parts: list[Part] = []
 
-        def written_down() -> Generator[None, None, list[Part]]:
+        def written_down() -> Generator[None, None, Revision]:
             for pending, applied in changed:
+                parts.append(part_of(applied, rows))
+                yield
                 told = encoded(applied, rows), write.route, write.client_request_id
+                yield
                 entries.append(pending.write.sending(*told, changes.encoded(changes_of(applied.changes)), etag))
                 yield
-            return [part_of(applied, rows) for _, applied in changed]
+            return (yield from write.encoding())
 
-        parts = await slowly(written_down())
-        revision = replace(write.encoded(), generation=self.generation)
+        revision = replace(await slowly(written_down()), generation=self.generation)
         write.number, ours = await self.deps.revisions.write_down(self.name, revision, entries, repaired)
         if not write.number:
             for (pending, _), entry in zip(changed, entries, strict=True):

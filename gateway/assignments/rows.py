@@ -7,7 +7,7 @@ from hashlib import sha256
 from json import JSONEncoder
 from typing import Any, NamedTuple
 
-from gateway.odata import canonical
+from gateway.odata import canonical, dumps
 from gateway.odata.targets import FILTER_ID, FILTER_TYPE, NO_FILTER, Key, extra_properties, filter_of, key_of_target, kind_of
 from gateway.sets import AssignableSet
 
@@ -104,6 +104,11 @@ class RowSet:
         return {key: value_of(self.of, rows) for key, rows in self.direct.items()}
 
     @cached_property
+    def json(self) -> str:
+        """All rows, as Graph and the ledger get them."""
+        return dumps(self.rows)
+
+    @cached_property
     def etag(self) -> str:
         """A digest of all rows, in any order and without annotations (AIP-154): 32 characters in quotes."""
         return _etag_of(map(_text_of, self.rows))
@@ -150,11 +155,12 @@ def _etag_of(texts: Iterable[str]) -> str:
 def value_of(of: AssignableSet, rows: Sequence[Row]) -> Value:
     """The value of rows: equal if they mean the same, however spelt: kind of target, filter, and other properties that
     count."""
-    marks = []
+    marks: list[tuple[str, ...]] = []
     for row in rows:
         target = target_of(row)
-        marks.append((kind_of(target).name, *filter_of(target), *(canonical(row.get(name)) for name in of.compared)))
-    return tuple(sorted(marks))
+        mark = (kind_of(target).name, *filter_of(target))
+        marks.append((*mark, *(canonical(row.get(name)) for name in of.compared)) if of.compared else mark)
+    return tuple(marks if len(marks) < 2 else sorted(marks))
 
 
 def key_of(row: Row) -> Key:

@@ -19,6 +19,7 @@ from gateway.call import Record
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import GraphClient
 from gateway.graph.quota import ANSWER_S, Bid, Bidder
+from gateway.pace import rest
 from gateway.revision import PolicyName
 from gateway.sets import AssignableSet
 
@@ -87,7 +88,9 @@ class SharedReads:
         reading.readers[own] = reader
         reading.callers += 1
         try:
-            return await own
+            rows = await own
+            if reading.callers > 1:  # all wake at once, and answer in turns
+                await rest()
         except GatewayError as error:
             is_of_time = error.retry_after is not None or error.reason is Reason.DEADLINE_EXCEEDED
             if is_of_time and reader.until > reading.deadline:
@@ -99,14 +102,15 @@ class SharedReads:
             if not reading.readers and reading.task is not None:
                 reading.task.cancel()
                 self._end(name, reading)
+        return rows
 
     async def _carry_out(self, name: PolicyName, of: AssignableSet, reading: Reading, before: Reading | None) -> None:
         try:
             if before is not None:
                 await _gathered(before)
-            for own in reading.waiting():
-                if not self._may_wait(name, reading.readers[own]):
-                    own.set_result(None)
+                for own in reading.waiting():
+                    if not self._may_wait(name, reading.readers[own]):
+                        own.set_result(None)
             if not (waiting := reading.waiting()):
                 return
             reading.deadline = max(reading.readers[own].until for own in waiting)

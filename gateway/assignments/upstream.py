@@ -73,7 +73,7 @@ class Upstream:
 
     async def replace(self, rows: RowSet, permit: Permit, client_request_id: str) -> None:
         """Replaces all rows, in one attempt: a set that had to wait is stale, so the writer, not this, waits and reads anew."""
-        body = dumps({self._of.parameter: rows.rows}).encode()
+        body = f"{{{dumps(self._of.parameter)}:{rows.json}}}".encode()
         await self._json(self._graph.post(f"{self._path}/{self._of.action}", body, permit, client_request_id, self.record))
 
     async def create(self, row: Row, permit: Permit, client_request_id: str) -> Row:

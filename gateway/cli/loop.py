@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import typer
 
 from gateway.config import Config, ConfigError, load, load_authorization
-from gateway.plugins import authorizer_of, mistakes_in
 
 try:
     from uvloop import new_event_loop
@@ -58,6 +57,8 @@ def load_or_exit(path: Path) -> Config:
 
 
 def _mistakes_in_rules(path: Path) -> list[str]:
+    from gateway.plugins import authorizer_of, mistakes_in  # noqa: PLC0415 - see serve
+
     try:
         settings = load_authorization(path)
     except ConfigError:  # reported with the rest of the file

@@ -11,7 +11,6 @@ import typer
 from gateway.cli.loop import load_or_exit, refuse, run, serve_until_signalled
 from gateway.config import Config, ConfigError
 from gateway.logs import log_json
-from gateway.plugins import mistakes_of
 from gateway.worker import WORKER, Retirement, Worker
 
 SEVERAL = (
@@ -35,6 +34,8 @@ def serve(
             raise typer.Exit(run(Workers(loaded.server, config, workers).run()))
         run(_serve_as(WORKER, loaded, config) if WORKER else _serve(loaded, config))
     except ConfigError as exc:
+        from gateway.plugins import mistakes_of  # noqa: PLC0415 - see _serve
+
         raise refuse(mistakes_of(loaded, config, exc.mistakes)) from None
     except OSError as exc:
         raise refuse([f"server: {exc}"]) from None

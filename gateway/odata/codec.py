@@ -40,6 +40,7 @@ class Codec:
         self.unknown = next((f.name for f in subtypes if f.message_type is UNKNOWN), "")
         self.subtypes = {f.name: codec(f.message_type, beta=beta) for f in subtypes if f.name != self.unknown}
         self.subtype_names = {type_key(c.odata_type): name for name, c in self.subtypes.items()}
+        self.subtypes_spelled = {c.odata_type: name for name, c in self.subtypes.items()}  # as Graph spells them
         self.endings = {key.rpartition(".")[2] for key in (*self.subtype_names, type_key(self.odata_type))}
         fields = [Field(f, beta, codec) for f in descriptor.fields if f not in subtypes]
         self.others = next((f.name for f in fields if f.holds_others), "")
@@ -80,14 +81,21 @@ class Codec:
         strict: for input of callers; an enum spelling that the protos lack is refused, not taken as unspecified, and so is what
         this version of Graph hides. Raises ODataError where a value has the wrong type.
         """
+        message = self.make()
+        self.read_into(message, value, at, strict)
+        return message
+
+    def read_into(self, message: Message, value: Any, at: str, strict: bool) -> None:
+        """The same, into a message that is empty."""
         if not isinstance(value, dict):
             raise ODataError(at, "has to be a JSON object")
         if strict and not self.odata_type:
             self._check_names(value, at)
-        message = self.make()
         subtype = self._read_subtype(message, value, at, strict) if self.subtype_oneof else ""
         for field in self.fields:
-            field.read(message, value.get(field.json_name), _join(at, field.json_name), strict)
+            found = value.get(field.json_name)
+            if found is not None:
+                field.read(message, found, _join(at, field.json_name), strict)
         if strict and any(not field.means_nothing(value.get(field.json_name)) for field in self.hidden):
             raise ODataError(at, f"v1.0 has no {' and no '.join(f.json_name for f in self.hidden)}: use beta")
         if self.others and not (subtype and subtype == self.unknown):
@@ -95,7 +103,6 @@ class Codec:
             others = {k: v for k, v in value.items() if k not in own and "@" not in k}
             if others:
                 setattr(message, self.others, dumps(others))
-        return message
 
     def _check_names(self, value: Json, at: str) -> None:
         """Of a message of the gateway's own, which Graph does not know: what is misspelled is not left out silently, nor one of
@@ -112,12 +119,12 @@ class Codec:
         name = value.get(TYPE) or self.odata_type
         if not isinstance(name, str):
             raise ODataError(_join(at, TYPE), "has to be a string")
-        key = type_key(name)
-        if subtype := self.subtype_names.get(key):
-            getattr(message, subtype).MergeFrom(self.subtypes[subtype].from_json(value, at, strict=strict))
-            getattr(message, subtype).SetInParent()
+        if subtype := self.subtypes_spelled.get(name) or self.subtype_names.get(type_key(name)):
+            of_subtype = getattr(message, subtype)
+            of_subtype.SetInParent()
+            self.subtypes[subtype].read_into(of_subtype, value, at, strict)
             return subtype
-        if key == type_key(self.odata_type):
+        if type_key(name) == type_key(self.odata_type):
             return ""
         # Graph's annotations are ignored (docs/graph.md §2), a caller's refused.
         text = dumps({k: v for k, v in value.items() if k != TYPE and (strict or k[:1] != "@")})

@@ -30,6 +30,8 @@ class OfMessage(Protocol):
 
     def from_json(self, value: Any, at: str = "", *, strict: bool = False) -> Message: ...
 
+    def read_into(self, message: Message, value: Any, at: str, strict: bool) -> None: ...
+
 
 class CodecOf(Protocol):
     """Gives the codec of a message type."""
@@ -66,6 +68,7 @@ class Field:
             (None, ZERO_GUID) if options.Extensions[odata_pb2.odata_zero_guid_is_empty] else (None,)
         )
         self.is_message = field.message_type is not None
+        self.inner = codec_of(field.message_type, beta=beta) if field.message_type and _is_ours(field.message_type) else None
         self.to_json, self.from_json = _converters(field, beta, codec_of)
         if self.repeated:
             self.to_json, self.from_json = _each(self.to_json), _array(_each(self.from_json), most_items(field))
@@ -87,6 +90,11 @@ class Field:
     def read(self, message: Message, value: Any, at: str, strict: bool) -> None:
         if value in self.empties:
             return
+        if self.inner is not None and not self.repeated:
+            inner = getattr(message, self.name)
+            inner.SetInParent()
+            self.inner.read_into(inner, value, at, strict)
+            return
         converted = self.from_json(value, at, strict)
         if self.repeated:
             getattr(message, self.name).extend(converted)
@@ -95,6 +103,11 @@ class Field:
             getattr(message, self.name).SetInParent()
         else:
             setattr(message, self.name, converted)
+
+
+def _is_ours(message: Descriptor) -> bool:
+    """Whether it has a codec, and no text form of its own."""
+    return message not in (Timestamp.DESCRIPTOR, Duration.DESCRIPTOR, FieldMask.DESCRIPTOR)
 
 
 SCALARS: Mapping[int, tuple[type, str, int]] = {

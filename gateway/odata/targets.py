@@ -80,14 +80,20 @@ KINDS: Mapping[str, TargetKind] = kinds_of(TARGET)
 EVERYONE = frozenset(kind.name for kind in KINDS.values() if kind.everyone)
 # A group's id -> the broad kind that it means (docs/graph.md §2).
 PSEUDO_GROUPS: Mapping[str, TargetKind] = dict(_pseudo_groups())
-_BY_TYPE = {type_key(kind.odata_type): kind for kind in KINDS.values() if kind.odata_type}
+# By type, compared and as Graph spells it.
+_OF_TYPE = {
+    spelled: kind for kind in KINDS.values() if kind.odata_type for spelled in (kind.odata_type, type_key(kind.odata_type))
+}
 _IDENTITIES = {kind.identity for kind in KINDS.values() if kind.identity}
 _ID_FIELDS = {name: [field.name for field in _marked(message)] for name, message in members_of().items()}
 
 
 def kind_of(target: Mapping[str, Any]) -> TargetKind:
     """By `@odata.type`, compared without case and `#`; unknown where it has none."""
-    return _BY_TYPE.get(_type_of(target), KINDS[UNKNOWN])
+    name = target.get(TYPE)
+    if not isinstance(name, str):
+        return KINDS[UNKNOWN]
+    return _OF_TYPE.get(name) or _OF_TYPE.get(type_key(name), KINDS[UNKNOWN])
 
 
 def key_of_target(target: Mapping[str, Any]) -> Key:
@@ -99,8 +105,9 @@ def key_of_target(target: Mapping[str, Any]) -> Key:
     if kind.key_space and isinstance(value, str):
         if not kind.identity:
             return kind.key_space, value
-        broad = PSEUDO_GROUPS.get(judged_id(value)) if kind.key_space == GROUPS else None
-        return (broad.key_space, type_key(broad.odata_type)) if broad else (kind.key_space, judged_id(value))
+        name = judged_id(value)
+        broad = PSEUDO_GROUPS.get(name) if kind.key_space == GROUPS else None
+        return (broad.key_space, type_key(broad.odata_type)) if broad else (kind.key_space, name)
     own = {k: v for k, v in target.items() if v is not None and k not in (FILTER_ID, FILTER_TYPE) and k[:1] != "@"}
     return _type_of(target), canonical(own)
 

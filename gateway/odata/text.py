@@ -121,7 +121,7 @@ def dumps(value: Any, *, ascii_only: bool = False) -> str:
 def canonical(value: Any) -> str:
     """Text that is equal for values that Graph does not distinguish: keys sorted, numbers by value. Graph reads numbers with a
     point, and those beyond 64 bits, as doubles, and writes them in its own form."""
-    return simplejson.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return str(IN_ORDER.encode(_plain(value)))
 
 
 def _plain(value: Any) -> Any:
@@ -141,7 +141,9 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-DECODER = simplejson.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)  # simplejson.loads makes one for each text
+# simplejson.dumps and simplejson.loads make one for each text.
+IN_ORDER = simplejson.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+DECODER = simplejson.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
 ENCODERS = {
     ascii_only: simplejson.JSONEncoder(use_decimal=True, separators=(",", ":"), ensure_ascii=ascii_only)
     for ascii_only in (False, True)

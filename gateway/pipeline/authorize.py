@@ -2,7 +2,7 @@
 edit itself for what only the policy's rows show: which assignment an update or deletion touches, and what a replacement would
 remove."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ from gateway.errors import GatewayError, Reason, invalid
 from gateway.odata import ODataError, codec
 from gateway.odata.targets import NO_FILTER, filter_of, ids_of, kind_of, kinds_meant
 from gateway.operations import OPERATIONS, PERMITTED
-from gateway.pace import rest
+from gateway.pace import at_once, rest, slowly
 from gateway.pipeline.cedar import Decision, Question
 from gateway.pipeline.discretion import asks_for_the_count, blind_answer, blind_error, blind_warning, check_confirmed
 from gateway.pipeline.rules import READ_NAMES
@@ -80,7 +80,11 @@ class Authorize:
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises CALLER_NOT_PERMITTED, which names the missing permission, and TENANT_REQUIRED."""
-        question = question_of(call)
+        if call.operation.writes:
+            question = await slowly(asking(call))
+            await rest()
+        else:  # it names no target
+            question = at_once(asking(call))
         if not call.tenant:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
@@ -134,7 +138,7 @@ class Authorize:
 
     def _judge(self, asked: Question) -> Callable[[Sequence[Any], Sequence[Any]], None]:
         def judge(added: Sequence[Any], removed: Sequence[Any]) -> None:
-            question = with_targets(asked, added, removed)
+            question = at_once(touching(asked, added, removed))
             _refuse(question, self._authorizer.ask(question).missing)
 
         return judge
@@ -162,8 +166,8 @@ def _bare(asked: Question, operation: str) -> Question:
     return Question(asked.caller, operation, asked.tenant, asked.policy)
 
 
-def question_of(call: Call) -> Question:
-    """The question as far as the request itself tells it."""
+def asking(call: Call) -> Generator[None, None, Question]:
+    """The question as far as the request itself tells it, in steps of one target."""
     message: Any = call.message
     caller = call.caller.name if call.caller else ""
     if call.read:
@@ -172,12 +176,17 @@ def question_of(call: Call) -> Question:
     asked = Question(caller, call.operation.name, call.tenant, policy)
     if not call.operation.writes:  # and so names no target
         return asked
+    named: list[list[dict[str, Any]]] = [[], [], []]
     try:
-        added, changed, removed = ([TARGET.to_json(target) for target in targets] for targets in _targets_of(message))
+        for targets, found in zip(_targets_of(message), named, strict=True):
+            for target in targets:
+                found.append(TARGET.to_json(target))
+                yield
     except ODataError:  # the service reports the fault, and carries out nothing
         return asked
+    added, changed, removed = named
     # Of an update the row's own target counts, and only the row has it.
-    return with_targets(asked, [*added, *(target for target in changed if kind_of(target).key_space)], removed)
+    return (yield from touching(asked, [*added, *(target for target in changed if kind_of(target).key_space)], removed))
 
 
 def _targets_of(message: Any) -> tuple[list[Any], list[Any], list[Any]]:
@@ -194,14 +203,29 @@ def _targets_of(message: Any) -> tuple[list[Any], list[Any], list[Any]]:
 
 def with_targets(asked: Question, added: Sequence[Mapping[str, Any]], removed: Sequence[Mapping[str, Any]]) -> Question:
     """The question with the touched targets (Graph's JSON objects)."""
-    both = (*added, *removed)
-    used = [used for used in map(filter_of, both) if used != NO_FILTER]
-    of_added, of_removed = ([*map(ids_of, targets)] for targets in (added, removed))
+    return at_once(touching(asked, added, removed))
+
+
+def touching(
+    asked: Question, added: Sequence[Mapping[str, Any]], removed: Sequence[Mapping[str, Any]]
+) -> Generator[None, None, Question]:
+    """The same in steps, one for each target."""
+    kinds: set[str] = set()
+    filters: set[tuple[str, str]] = set()
+    named: tuple[set[str], set[str]] = set(), set()
+    for targets, ids in zip((added, removed), named, strict=True):
+        for target in targets:
+            own = ids_of(target)
+            ids.update(own)
+            kinds |= kinds_meant(target, own)
+            filters.add(filter_of(target))
+            yield
+    filters.discard(NO_FILTER)
     return replace(
         asked,
-        kinds=frozenset().union(*map(kinds_meant, both, (*of_added, *of_removed))),
-        added_ids=frozenset().union(*of_added),
-        removed_ids=frozenset().union(*of_removed),
-        filter_ids=frozenset(filter_id for filter_id, _ in used),
-        filter_types=frozenset(kind for _, kind in used),
+        kinds=frozenset(kinds),
+        added_ids=frozenset(named[0]),
+        removed_ids=frozenset(named[1]),
+        filter_ids=frozenset(filter_id for filter_id, _ in filters),
+        filter_types=frozenset(kind for _, kind in filters),
     )

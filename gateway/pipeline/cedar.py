@@ -20,8 +20,9 @@ import cedarpy
 
 from gateway.files import version_of
 from gateway.metrics import RELOADS
+from gateway.pipeline.conditions import SETS
 from gateway.pipeline.rules import TOUCHES, RulesError, read_rules
-from gateway.pipeline.slices import SETS, Asked, Seen, Slices
+from gateway.pipeline.slices import Asked, Seen, Slices
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class _Answers:
 
     def of(self, caller: str, action: str, question: Asked) -> Decision:
         """By all the rules; remembered."""
-        sliced = self.rules.of(caller, action, question.tenant, question.policy)
+        sliced = self.rules.of(caller, action, question)
         seen = sliced.seen(question)
         key = (caller, action, seen)
         found = self.found.get(key)

@@ -13,8 +13,9 @@ import cedarpy
 from gateway.ids import canonical_guid, judged_id
 from gateway.odata.targets import EVERYONE, KINDS, UNKNOWN
 from gateway.operations import PERMITTED
-from gateway.pipeline.slices import SETS, Rule, Slices, policy_set, rule_of
+from gateway.pipeline.conditions import SETS
 from gateway.pipeline.slices import WORDS as READ
+from gateway.pipeline.slices import Rule, Slices, policy_set, rule_of
 
 # Actions that need a permit in addition to the operation's, if one of these kinds is touched.
 TOUCHES = {"TouchEveryone": EVERYONE, "TouchUnknown": frozenset({UNKNOWN})}

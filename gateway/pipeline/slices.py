@@ -7,29 +7,28 @@ counts as looking at everything. tests/unit/test_slices.py checks the answers ag
 
 import itertools
 import json
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, NamedTuple, Protocol
 
 import cedarpy
 
+from gateway.pipeline.conditions import POLICY, SETS, TENANT, Looks, Need, Place, looks_of, needs_of, place_of
+
 WORDS = ("path", "kind")  # of a read that is passed on; empty otherwise
-SETS = ("kinds", "added_ids", "removed_ids", "filter_ids", "filter_types")
-# How much of a resource is looked at.
-NOTHING, TENANT, POLICY = range(3)
-# Operators that look at what a set has, by equality alone.
-COMPARING = {"contains", "containsAll", "containsAny", "==", "!=", "isEmpty"}
-VARIABLES = {"Var", "Slot", "Unknown"}
 # Stands for every member of a set that no rule names.
 OTHER = "\0"
 # A slice of more rules is not made: the time it takes (80 µs a rule) would be the loop's. All rules are asked instead.
 MOST_RULES = 100
+# Of no more rules, it is not looked up what they need of sets: one slice serves all.
+FEW_RULES = 20
 # Rules in all slices that are kept, and how many callers' scopes are.
-RULES_KEPT, SCOPES_KEPT = 10_000, 1_000
+RULES_KEPT, SCOPES_KEPT, SLICES_KEPT = 10_000, 1_000, 1_000
 
 Json = Any
+Key = tuple[str, str | None]
 
 
 class Asked(Protocol):
@@ -43,25 +42,6 @@ class Asked(Protocol):
     def path(self) -> str: ...
     @property
     def kind(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class Looks:
-    """place: how much of the resource counts. compared: sets of which it counts which of `literals` they have, and whether they
-    have anything else. whole: sets that count as they are."""
-
-    place: int = NOTHING
-    compared: frozenset[str] = frozenset()
-    whole: frozenset[str] = frozenset()
-    literals: frozenset[str] = frozenset()
-
-    def __or__(self, other: "Looks") -> "Looks":
-        return Looks(
-            max(self.place, other.place),
-            self.compared | other.compared,
-            self.whole | other.whole,
-            self.literals | other.literals,
-        )
 
 
 class Seen(NamedTuple):
@@ -110,13 +90,14 @@ class Slice:
 
 class Rule(NamedTuple):
     """number: its place in the file. caller, actions: whom and what it is for, None for any. place: the resource that it is
-    for, by type and id. None for any, or where that cannot be told."""
+    for. None for any, or where that cannot be told. needs: of sets."""
 
     number: int
     body: Json
     caller: str | None
     actions: frozenset[str] | None
-    place: tuple[str, str] | None
+    place: Place | None
+    needs: Sequence[Need]
     looks: Looks
 
     @property
@@ -128,7 +109,8 @@ class Rule(NamedTuple):
 def rule_of(number: int, body: Json) -> Rule:
     """body: a rule in Cedar's JSON form."""
     (place, looks), conditions = _place_of(body["resource"]), body["conditions"]
-    return Rule(number, body, _caller_of(body["principal"]), _actions_of(body["action"]), place, looks | looks_of(conditions))
+    place, needs, looks = place or place_of(conditions), needs_of(conditions), looks | looks_of(conditions)
+    return Rule(number, body, _caller_of(body["principal"]), _actions_of(body["action"]), place, needs, looks)
 
 
 def _caller_of(scope: Json) -> str | None:
@@ -144,7 +126,7 @@ def _actions_of(scope: Json) -> frozenset[str] | None:
     return frozenset(one["id"] for one in entities) if all(one.get("type") == "Action" for one in entities) else None
 
 
-def _place_of(scope: Json) -> tuple[tuple[str, str] | None, Looks]:
+def _place_of(scope: Json) -> tuple[Place | None, Looks]:
     """The resource, and how much of it that makes count."""
     op, entity = scope["op"], scope.get("entity") or scope.get("in", {}).get("entity")
     if op == "All" or (op == "is" and "in" not in scope):
@@ -158,72 +140,17 @@ def _place_of(scope: Json) -> tuple[tuple[str, str] | None, Looks]:
             return None, Looks(POLICY)
 
 
-def looks_of(conditions: Json) -> Looks:
-    """What they look at. No variable is missed, wherever it stands."""
-    found, todo = Looks(), [conditions]
-    while todo:
-        here, inner = _look(todo.pop())
-        found |= here
-        todo += inner
-    return found
-
-
-def _look(node: Json) -> tuple[Looks, Sequence[Json]]:
-    """What is looked at here, and where to look on."""
-    found, inner = Looks(), []
-    match node:
-        case {"Record": dict(values)}:  # whose names are no operators
-            inner = [*values.values()]
-        case {"Var": "context"}:
-            found = Looks(whole=frozenset(SETS))
-        case {"Var": "resource"}:
-            found = Looks(POLICY)
-        case {"has": {"left": {"Var": "context"}, "attr": str()}}:  # all of them are always there
-            pass
-        case {".": {"left": {"Var": "context"}, "attr": str(name)}}:
-            found = Looks(whole=frozenset({name}))
-        case dict() if compared := _comparison(node):
-            found = compared
-        case dict():
-            inner = [*node.values()]
-        case list():
-            inner = node
-    return found, inner
-
-
-def _comparison(node: Mapping[str, Json]) -> Looks | None:
-    """Of one set of the context with what is the same for every question; None where it is something else."""
-    [(op, inside)] = node.items() if len(node) == 1 else [("", None)]
-    if op not in COMPARING or not isinstance(inside, dict):
-        return None
-    match [side for side in inside.values() if _has_variables(side)]:
-        case [{".": {"left": {"Var": "context"}, "attr": str(name)}}]:
-            strings = (value for side in inside.values() for value in _nodes(side) if isinstance(value, str))
-            return Looks(compared=frozenset({name}), literals=frozenset(strings))
-    return None
-
-
-def _nodes(node: Json) -> Iterator[Json]:
-    """All that it is made of."""
-    todo = [node]
-    while todo:
-        here = todo.pop()
-        yield here
-        todo += here.values() if isinstance(here, dict) else here if isinstance(here, list) else ()
-
-
-def _has_variables(node: Json) -> bool:
-    return any(isinstance(one, dict) and not VARIABLES.isdisjoint(one) for one in _nodes(node))
-
-
 @dataclass(eq=False)
 class _Scope:
-    """What can apply to a caller and an action. placed: rules for one tenant or one policy, by that. slices: that were asked
-    for, by the places that count."""
+    """What can apply to a caller and an action. apart: rules for one tenant or policy, or for one member of a set, or for that
+    to be empty, by that. sets: those that count here. whole: all rules of the file, with what these look at. slices: that were
+    asked for, by what of `apart` applies."""
 
     anywhere: Sequence[Rule]
-    placed: Mapping[tuple[str, str], Sequence[Rule]]
-    slices: dict[tuple[str | None, str | None], Slice] = field(default_factory=dict)
+    apart: Mapping[Key, Sequence[Rule]]
+    sets: Collection[str]
+    whole: Slice
+    slices: dict[tuple[Key, ...], Slice] = field(default_factory=dict)
 
 
 class Slices:
@@ -238,20 +165,23 @@ class Slices:
         self._made: dict[tuple[int, ...], Slice] = {}
         self._weight = 0
 
-    def of(self, caller: str, action: str, tenant: str, policy: str) -> Slice:
-        """For questions of this caller, action and place."""
+    def of(self, caller: str, action: str, question: Asked) -> Slice:
+        """For questions of this caller and action that are like this one."""
         who = caller if caller in self._by_caller else None
         scope = self._scopes.get((who, action)) or self._scope(who, action)
-        resource = f"{tenant}/{policy}"
-        place = (
-            tenant if ("Tenant", tenant) in scope.placed else None,
-            resource if ("Policy", resource) in scope.placed else None,
-        )
-        found = scope.slices.get(place)
+        places = ("Tenant", question.tenant), ("Policy", f"{question.tenant}/{question.policy}")
+        applying: list[Key] = [place for place in places if place in scope.apart]
+        for name in scope.sets:
+            named = [(name, member) for member in sorted(getattr(question, name))] or [(name, None)]
+            applying += [key for key in named if key in scope.apart]
+        keys = tuple(applying)
+        found = scope.slices.get(keys)
         if found is None:
-            placed = (scope.placed.get(key, ()) for key in (("Tenant", tenant), ("Policy", resource)))
-            rules = sorted((*scope.anywhere, *(rule for some in placed for rule in some)), key=lambda rule: rule.number)
-            found = scope.slices[place] = self._slice(rules)
+            rules = {rule.number: rule for some in (scope.anywhere, *(scope.apart[key] for key in keys)) for rule in some}
+            if len(scope.slices) >= SLICES_KEPT:
+                scope.slices.clear()
+            few = len(rules) <= MOST_RULES
+            found = scope.slices[keys] = self._slice([rules[number] for number in sorted(rules)]) if few else scope.whole
         return found
 
     def apart(self, caller: str, tenants: Collection[str]) -> Collection[str]:
@@ -267,14 +197,22 @@ class Slices:
         return [*own, *self._by_caller.get(None, [])]
 
     def _scope(self, who: str | None, action: str) -> _Scope:
+        rules = [rule for rule in self._for(who) if rule.actions is None or action in rule.actions]
+        ways = [_ways(rule, by_need=len(rules) > FEW_RULES) for rule in rules]
+        often = Counter(key for some in ways for keys in some for key in keys)
         anywhere: list[Rule] = []
-        placed: dict[tuple[str, str], list[Rule]] = defaultdict(list)
-        for rule in self._for(who):
-            if rule.actions is None or action in rule.actions:
-                (placed[rule.place] if rule.place else anywhere).append(rule)
+        apart: dict[Key, list[Rule]] = defaultdict(list)
+        for rule, some in zip(rules, ways, strict=True):
+            if not some:
+                anywhere.append(rule)
+            for key in min(some, key=lambda keys: max(often[key] for key in keys), default=()):
+                apart[key].append(rule)
         while len(self._scopes) >= SCOPES_KEPT:
             del self._scopes[next(iter(self._scopes))]
-        self._scopes[who, action] = scope = _Scope(anywhere, dict(placed))
+        sets = [name for name in SETS if any(name == key[0] for key in apart)]
+        # All rules have some for other places, too.
+        whole = Slice(self._whole, reduce(Looks.__or__, (rule.looks for rule in rules), Looks(POLICY)))
+        self._scopes[who, action] = scope = _Scope(anywhere, dict(apart), sets, whole)
         return scope
 
     def _slice(self, rules: Sequence[Rule]) -> Slice:
@@ -282,15 +220,18 @@ class Slices:
         found = self._made.get(numbers)
         if found is None:
             looks = reduce(Looks.__or__, (rule.looks for rule in rules), Looks())
-            few = len(rules) <= MOST_RULES  # all rules have some for other places, too
-            found = Slice(policy_set(rules), looks) if few else Slice(self._whole, looks | Looks(POLICY))
-            self._made[numbers] = found
+            found = self._made[numbers] = Slice(policy_set(rules), looks)
             self._weight += len(numbers)
             while self._weight > RULES_KEPT and len(self._made) > 1:
                 oldest = next(iter(self._made))
                 del self._made[oldest]
                 self._weight -= len(oldest)
         return found
+
+
+def _ways(rule: Rule, *, by_need: bool) -> list[Sequence[Key]]:
+    """How it can be kept apart from others."""
+    return [*([[rule.place]] if rule.place else []), *(need.keys for need in rule.needs if by_need)]
 
 
 def policy_set(rules: Sequence[Rule], *, release_gil: bool = False) -> cedarpy.PolicySet:

@@ -22,7 +22,7 @@ WORDS = {
     "enum.defined_only": "has to be one of the enum's values",
     "enum.in": "has to be one of the enum's values that this request offers",
 }
-# Compiles the rules of a message when it sees the first one: 14 ms.
+# Compiles the rules of a kind of message when it sees the first one: up to 25 ms.
 VALIDATOR = Validator()
 
 
@@ -31,6 +31,7 @@ class Validate:
 
     def __init__(self, tenants: Collection[str]) -> None:
         self._tenants = tenants
+        self._kinds: set[type[Message]] = set()
 
     async def __call__(self, call: Call, next_handler: Handler) -> Message:
         """Raises TENANT_UNKNOWN, MESSAGE_MALFORMED, or INVALID_FIELD with the first broken rules and the number of the
@@ -39,6 +40,12 @@ class Validate:
             raise invalid(CORRELATION, CORRELATION_RULE)
         call = call.found(tenant=self._tenant_of(call))
         message: Any = await call.decode()
+        if call.operation.writes:
+            await rest()
+        if (kind := type(message)) not in self._kinds:  # its rules are compiled apart from what the first one holds
+            self._kinds.add(kind)
+            VALIDATOR.collect_violations(kind())
+            await rest()
         policy_id = None
         if call.operation.of_policy:
             message.device_compliance_policy_id = policy_id = canonical_guid(message.device_compliance_policy_id)

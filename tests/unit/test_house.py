@@ -78,3 +78,9 @@ def test_comments_cite_sections_that_are_there():
 def test_the_client_needs_neither_msal_nor_the_gateway():
     code = "import sys, compliance_gateway; print([m for m in ('msal', 'gateway', 'requests', 'aiohttp') if m in sys.modules])"
     assert run(sys.executable, "-c", code).stdout.strip() == "[]"
+
+
+def test_who_starts_workers_loads_nothing_of_what_they_do():
+    there = "[m for m in ('grpc', 'msal', 'cedarpy', 'sqlalchemy', 'protovalidate') if m in sys.modules]"
+    code = f"import sys, gateway.cli.serve, gateway.cli.workers; print({there})"
+    assert run(sys.executable, "-c", code).stdout.strip() == "[]"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.pipeline import slices
 from gateway.pipeline.cedar import Cedar, Question
+from gateway.pipeline.conditions import SETS
 from gateway.pipeline.rules import TOUCHES, RulesError
-from gateway.pipeline.slices import SETS
 
 CALLERS, TENANTS, POLICIES = ("ops", "help", ""), ("t", "u", ""), ("p", "q", "")
 OPERATIONS = ("CreateComplianceAssignment", "ListComplianceAssignments")
@@ -169,11 +169,17 @@ def asked(cedar: Cedar, question: Question) -> tuple[str, tuple[str, ...]]:
     return found.missing, tuple(sorted(found.because))
 
 
-@given(rules=FILES, questions=st.lists(QUESTIONS, min_size=1, max_size=12), most=some("0", "2", "100"))
-def test_every_answer_is_that_of_the_whole_file(rules: str, questions: list[Question], most: str):
-    """most: rules in a slice, above which all are asked."""
+@given(
+    rules=FILES,
+    questions=st.lists(QUESTIONS, min_size=1, max_size=12),
+    most=some("0", "2", "100"),
+    few=some("0", "0", "4", "20"),
+)
+def test_every_answer_is_that_of_the_whole_file(rules: str, questions: list[Question], most: str, few: str):
+    """most: rules in a slice, above which all are asked. few: of which what they need is not looked up."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "MOST_RULES", int(most))
+        patch.setattr(slices, "FEW_RULES", int(few))
         cedar = opened(rules)
         for question in questions if cedar else ():
             assert asked(cedar, question) == whole_answer(rules, question), (rules, question)
@@ -200,6 +206,29 @@ def test_a_question_is_asked_once_for_all_that_no_rule_tells_apart(tmp_path: Pat
         assert cedar.ask(asked).missing == ("" if number in (3, 4) else OPERATIONS[0])
     assert len(requests) == 3, "for G3, for G4, and for all groups that no rule names"
     assert len(cedar.where("c1", OPERATIONS[0], [f"t{number}" for number in range(500)])) == 3
+
+
+@pytest.mark.parametrize(
+    ("condition", "most"),
+    [
+        ('context.added_ids.contains("G{n}")', 1),
+        ('context.kinds == ["group"] && context.added_ids.containsAny(["G{n}", "H{n}"])', 1),
+        ('["G{n}", "H{n}"].containsAll(context.added_ids) && ["group"].containsAll(context.kinds)', 1),
+        ('context.added_ids.containsAll(["G{n}"]) && !context.added_ids.isEmpty()', 1),
+        ('resource == Policy::"t/p{n}"', 1),
+        ('resource in Tenant::"t{n}" && context.added_ids.contains("G7")', 1),
+        ('!context.added_ids.contains("G{n}")', 1000),
+    ],
+)
+def test_cedar_is_asked_about_rules_that_can_apply(tmp_path: Path, condition: str, most: int):
+    """Of many that are for the same caller, operation and resource."""
+    rules = [f"permit(principal, action, resource) when {{ {condition} }};".replace("{n}", str(n)) for n in range(1000)]
+    (tmp_path / "rules.cedar").write_text("\n".join(rules))
+    cedar = Cedar(tmp_path / "rules.cedar")
+    asked = Question("c", OPERATIONS[0], "t7", "p7", frozenset({"group"}), frozenset({"G7"}))
+    for one in (asked, replace(asked, tenant="t")):
+        assert len(cedar._current.whole.rules.of(one.caller, one.operation, one).rules) <= most
+    assert not cedar.ask(asked).missing or not cedar.ask(replace(asked, tenant="t")).missing
 
 
 MANY = "".join(

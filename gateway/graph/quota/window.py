@@ -112,6 +112,8 @@ class Window:
     def _settle(self, now: float) -> float:
         """Advances the state to `now`, and returns it: the clock never goes back."""
         now = self._now = max(now, self._now)
+        if now == self._at:  # what came since ends later
+            return now
         while self._ends and self._ends[0] <= now:
             self._ends.popleft()
         if now > self._at:

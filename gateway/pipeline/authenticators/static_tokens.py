@@ -56,9 +56,10 @@ class StaticTokens:
         self._lines = _lines(callers)
 
     async def caller_of(self, call: Call) -> Caller | None:
-        if call.bearer is None:
+        bearer = call.bearer
+        if bearer is None:
             return None
-        lines, token = self._lines, call.bearer.encode()
+        lines, token = self._lines, bearer.encode()
         digest = self._digest(token)
         found = lines.known.get(digest)
         if found is not None or not lines.salted:
