@@ -394,8 +394,9 @@ class UpdateComplianceAssignmentRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which of them to take: `target` (who, and with which filter), or the target's two filter fields, each as
-        `target.device_and_app_management_assignment_filter_…`; each of these stands for the pair. Empty or `*` is `target`.
+        """Which of them to take: `target` (who, and with which filter), or the filter alone, as
+        `target.device_and_app_management_assignment_filter_id` or `target.device_and_app_management_assignment_filter_type`: each of
+        these stands for the pair. Empty or `*` is `target`.
         """
 
     def __init__(
