@@ -20,6 +20,7 @@ type Error struct {
 	GraphRequestID string        // where Microsoft Graph answered
 	Fields         []string      // of the request, that break a rule
 	status         *status.Status
+	cause          error
 }
 
 // Error says code, reason and message.
@@ -28,7 +29,23 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %s", e.Code, e.Reas
 // GRPCStatus lets status.FromError and status.Code work.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
+// Unwrap is what the TokenSource said, where it gave no token.
+func (e *Error) Unwrap() error { return e.cause }
+
+// noToken is of a call that was not sent.
+func noToken(cause error) *Error {
+	code := codes.Unauthenticated
+	if ended := status.FromContextError(cause).Code(); ended != codes.Unknown {
+		code = ended
+	}
+	found := status.New(code, "no token: "+cause.Error())
+	return &Error{Code: code, Message: found.Message(), status: found, cause: cause}
+}
+
 func errorOf(err error, requestID string) *Error {
+	if already, ok := err.(*Error); ok {
+		return already
+	}
 	found := status.Convert(err)
 	out := &Error{Code: found.Code(), Message: found.Message(), RequestID: requestID, status: found}
 	for _, detail := range found.Details() {

@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -32,6 +34,8 @@ const retries = `{"methodConfig": [{
   }
 }]}`
 
+var sendable = regexp.MustCompile("^[!-~]+$")
+
 // Options say how to reach the gateway and as whom.
 type Options struct {
 	Token       TokenSource       // the caller's; nil with a client certificate
@@ -46,7 +50,14 @@ type Options struct {
 	Dial        []grpc.DialOption // after the client's own: interceptors (grpc.WithChainUnaryInterceptor), keepalive, a proxy
 }
 
-// TokenSource gives the caller's token; it is asked before each call.
+// Format shows neither key nor token, whatever the verb.
+func (o Options) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "compliancegateway.Options{Tenant: %q, Timeout: %s, Patience: %s, PlainText: %t}", o.Tenant, o.Timeout, o.Patience,
+		o.PlainText)
+}
+
+// TokenSource gives the caller's token; it is asked before each call. A call for which there is none, or none that a header
+// takes, is not sent: Unauthenticated, and Unwrap gives what it said.
 type TokenSource func(context.Context) (string, error)
 
 // Client is the generated stubs, ready to use. Its errors are *Error.
@@ -68,8 +79,9 @@ func Connect(address string, options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	// One of a chain, so that the caller's grpc.WithUnaryInterceptor does not take its place.
 	own := []grpc.DialOption{grpc.WithTransportCredentials(transport), grpc.WithDefaultServiceConfig(retries),
-		grpc.WithUnaryInterceptor(options.intercept)}
+		grpc.WithChainUnaryInterceptor(options.intercept)}
 	connection, err := grpc.NewClient(address, append(own, options.Dial...)...)
 	if err != nil {
 		return nil, err
@@ -111,6 +123,9 @@ func (o Options) transport() (credentials.TransportCredentials, error) {
 func (o Options) intercept(ctx context.Context, method string, request, reply any, connection *grpc.ClientConn,
 	invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	named, until := withRequestID(request.(proto.Message)), time.Now().Add(o.Patience)
+	if last, ok := ctx.Deadline(); ok && last.Before(until) {
+		until = last
+	}
 	for {
 		var trailers metadata.MD
 		err := o.once(ctx, method, named, reply, connection, invoke, append(options, grpc.Trailer(&trailers)))
@@ -142,8 +157,11 @@ func (o Options) once(ctx context.Context, method string, request, reply any, co
 	}
 	if o.Token != nil {
 		token, err := o.Token(ctx)
+		if err == nil && !sendable.MatchString(token) {
+			err = errors.New("it is empty, or no text that a header takes") // grpc would refuse it later
+		}
 		if err != nil {
-			return err
+			return noToken(err)
 		}
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	}
@@ -168,6 +186,13 @@ func withRequestID(request proto.Message) proto.Message {
 		return request
 	}
 	named := proto.Clone(request)
-	named.ProtoReflect().Set(field, protoreflect.ValueOfString(rand.Text()))
+	named.ProtoReflect().Set(field, protoreflect.ValueOfString(uuid4()))
 	return named
+}
+
+func uuid4() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

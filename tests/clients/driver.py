@@ -28,6 +28,7 @@ from typing import Any
 from attacks import CA, DOOR
 from filelock import FileLock
 from google.protobuf.message import Message
+from readmes import write_program
 from rig import Failure, Rig, gateway
 
 from gateway.emulator import Emulator
@@ -69,6 +70,8 @@ def java(*program: str) -> Sequence[str]:
     return "bash", "-c", f'exec java -cp "{target}/classes:$(cat {target}/classpath)" "$@"', "java", *program
 
 
+TYPES = ("--types", "node", "--typeRoots", "../client/node_modules/@types", "--skipLibCheck")
+TSC = ("node", "../client/node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--module", "nodenext", *TYPES)
 PACKED = "compliance-gateway-client-0.1.0"
 SITE = place("python") / "site"
 PYTHON = ("env", f"PYTHONPATH={SITE}:{ROOT}", sys.executable)
@@ -114,6 +117,7 @@ LANGUAGES = {
             ("client", ("npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts")),
             ("client", ("npm", "pack", "--silent", "--pack-destination", "..")),
             ("consumer", ("npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock")),
+            ("consumer", (*TSC, "readme.ts")),
             ("consumer", ("node", "--test")),
         ),
         ("node", str(place("typescript") / "consumer/driver.mjs")),
@@ -160,6 +164,7 @@ def built(name: str) -> Language:
             shutil.rmtree(place(name), ignore_errors=True)
             for source, folder in ((ROOT / "clients" / name, "client"), (HERE / name, "consumer")):
                 shutil.copytree(source, place(name) / folder, ignore=shutil.ignore_patterns(*MADE))
+            write_program(name, place(name) / "client/README.md", place(name) / "consumer")
             # For what a client starts as its test double: this Python has the gateway.
             environment = {**os.environ, "COMPLIANCE_GATEWAY_PYTHON": sys.executable, **LEAN}
             for folder, command in language.build:
@@ -213,11 +218,13 @@ def environment(rig: Rig, folder: Path, token: str, **more: str) -> dict[str, st
 
 
 @asynccontextmanager
-async def driving(name: str, environment: dict[str, str]) -> AsyncIterator[Driver]:
-    """The language's driver, with this environment."""
+async def driving(name: str, environment: dict[str, str], stderr: Any = None) -> AsyncIterator[Driver]:
+    """The language's driver, with this environment. stderr: a file; None for this process's."""
     language = await asyncio.to_thread(built, name)
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*language.driver, env=environment, stdin=pipe, stdout=pipe, limit=1 << 24)
+    process = await asyncio.create_subprocess_exec(
+        *language.driver, env=environment, stdin=pipe, stdout=pipe, stderr=stderr, limit=1 << 24
+    )
     try:
         yield Driver(process)
     finally:

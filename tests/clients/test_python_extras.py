@@ -40,3 +40,24 @@ async def awaited(running: Any) -> None:
         with pytest.raises(GatewayError) as caught:
             await stranger.CreateComplianceAssignment(create)
         assert (caught.value.reason, caught.value.retry_after) == ("CALLER_UNAUTHENTICATED", None)
+
+
+async def test_a_token_that_never_comes_or_is_none():
+    async def never() -> str:
+        return await asyncio.Future()
+
+    async def sealed() -> str:
+        raise LookupError("the vault is sealed")
+
+    for token, code in ((never, "DEADLINE_EXCEEDED"), (sealed, "UNAUTHENTICATED"), (lambda: None, "UNAUTHENTICATED")):
+        async with connect_async("127.0.0.1:1", token, plain_text=True, timeout=0.1) as gateway:
+            with pytest.raises(GatewayError) as caught:
+                await gateway.CreateComplianceAssignment(CREATE)
+        assert caught.value.code().name == code
+        if token is sealed:
+            assert isinstance(caught.value.__cause__, LookupError)
+
+
+def test_a_certificate_without_its_key():
+    with pytest.raises(ValueError, match="needs both"), connect("127.0.0.1:1", certificate=b"pem"):
+        pass

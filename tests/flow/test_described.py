@@ -1,6 +1,7 @@
 """The OpenAPI document beside the door that runs: whatever it promises of an operation was seen there, and nothing else."""
 
 import importlib
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,6 +142,18 @@ async def test_what_is_described_is_what_is_there(live: Emulator, name: str, ver
             if answer.status < 400 or "is no query option" not in answer.json["error"]["message"]:
                 offered.add(option)
         assert offered == parameters(operation, "query")
+
+
+async def test_the_masks_that_are_described_are_taken(live: Emulator):
+    async with rest(live, **MERGE) as (_, caller):
+        operation = described((await caller.send("GET", "/openapi.json")).json, "beta", "UpdateComplianceAssignment")
+        mask = next(one for one in operation["parameters"] if one["name"] == "updateMask")
+        masks = re.findall("`(.+?)`", mask["description"])
+        assert len({*masks}) == 4
+        for each in masks:
+            path = f"{POLICIES}/{WINDOWS}/assignments/{WINDOWS}_{GROUP}?validateOnly=true&updateMask={each}"
+            answer = await caller.send("PATCH", f"/beta{path}", {"target": {**group()["target"], "groupId": GROUP}})
+            assert answer.status == 200, answer.json
 
 
 @pytest.mark.needs("openapi_spec_validator")  # which brings jsonschema

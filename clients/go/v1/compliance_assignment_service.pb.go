@@ -686,8 +686,9 @@ type UpdateComplianceAssignmentRequest struct {
 	DeviceCompliancePolicyAssignmentId string `protobuf:"bytes,2,opt,name=device_compliance_policy_assignment_id,json=deviceCompliancePolicyAssignmentId,proto3" json:"device_compliance_policy_assignment_id,omitempty"`
 	// The new values.
 	Assignment *DeviceCompliancePolicyAssignment `protobuf:"bytes,3,opt,name=assignment,proto3" json:"assignment,omitempty"`
-	// Which of the new values to use: `target` (with its filter), or the target's two filter fields, each as
-	// `target.device_and_app_management_assignment_filter_…`; naming one of them means both. Empty or `*` means `target`.
+	// Which of the new values to use: `target` (with its filter), or the filter alone, as
+	// `target.device_and_app_management_assignment_filter_id` or `target.device_and_app_management_assignment_filter_type`: naming
+	// one of them means both. Empty or `*` means `target`.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// Whether a target without a filter leaves the assignment's filter as it is. For callers that cannot see filters, such as those
 	// of Graph's v1.0.

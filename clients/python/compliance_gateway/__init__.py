@@ -71,7 +71,8 @@ def connect(
 ) -> Iterator[Gateway]:
     """A stub for the gateway at `target` (host:port); its channel is closed at the end of the block. Calls raise GatewayError.
 
-    token: the caller's, or a function that gives it anew for each call; None with a client certificate. tenant: which one,
+    token: the caller's, or a function that gives it anew for each call; None with a client certificate. A call for which there
+    is none, or none that a header takes, is not sent, and raises GatewayError with UNAUTHENTICATED. tenant: which one,
     where there are several. timeout: seconds, for calls that set none. patience: seconds for which a call that was told when to
     come back does so, with the same request and request id, beyond its own timeout. on_answer: is given what the gateway said
     of each call, of refused ones too. plain_text: without TLS, for loopback. ca: PEM of a private CA. certificate, key: PEM of
@@ -81,7 +82,7 @@ def connect(
     if plain_text:
         channel = grpc.insecure_channel(target, OPTIONS)
     else:
-        channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(ca, key, certificate), OPTIONS)
+        channel = grpc.secure_channel(target, _credentials(ca, certificate, key), OPTIONS)
     with channel:
         yield Gateway(grpc.intercept_channel(channel, Interceptor(defaults)))
 
@@ -105,7 +106,12 @@ async def connect_async(
     if plain_text:
         channel = grpc.aio.insecure_channel(target, OPTIONS, interceptors=interceptors)
     else:
-        credentials = grpc.ssl_channel_credentials(ca, key, certificate)
-        channel = grpc.aio.secure_channel(target, credentials, OPTIONS, interceptors=interceptors)
+        channel = grpc.aio.secure_channel(target, _credentials(ca, certificate, key), OPTIONS, interceptors=interceptors)
     async with channel:
         yield Gateway(channel)
+
+
+def _credentials(ca: bytes | None, certificate: bytes | None, key: bytes | None) -> grpc.ChannelCredentials:
+    if (certificate is None) != (key is None):
+        raise ValueError("a client certificate needs both, certificate and key")  # grpc would end the process
+    return grpc.ssl_channel_credentials(ca, key, certificate)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 
 _LIMIT = re.compile(r'"(?P<name>\w+)";r=(?P<remaining>\d+)(?:;t=(?P<reset>\d+))?')
@@ -40,17 +41,23 @@ def answer_of(method: str, trailers: Iterable[tuple[str, str | bytes]] | None) -
     """method: the RPC's name."""
     found = dict(trailers or ())
     text = {name: value for name, value in found.items() if isinstance(value, str)}
-    warning = found.get("compliance-gateway-warning-bin", b"")
     limit, policy = _LIMIT.match(text.get("ratelimit", "")), _POLICY.match(text.get("ratelimit-policy", ""))
     return Answer(
         method,
         text.get("request-id", ""),
         text.get("compliance-gateway-request-id", ""),
         text.get("compliance-gateway-etag", ""),
-        error_details_pb2.ErrorInfo.FromString(warning).reason if isinstance(warning, bytes) else "",
+        _reason(found.get("compliance-gateway-warning-bin")),
         RateLimit(
             limit["name"], int(limit["remaining"]), int(limit["reset"]) if limit["reset"] else None, *map(int, policy.groups())
         )
         if limit and policy
         else None,
     )
+
+
+def _reason(warning: str | bytes | None) -> str:
+    try:
+        return error_details_pb2.ErrorInfo.FromString(warning).reason if isinstance(warning, bytes) else ""
+    except DecodeError:
+        return ""  # of no known form

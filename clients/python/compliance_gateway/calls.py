@@ -2,17 +2,20 @@
 
 import asyncio
 import inspect
+import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
 from compliance_gateway.answers import Answer, answer_of
-from compliance_gateway.errors import GatewayError
+from compliance_gateway.errors import GatewayError, NotSent
 
+_SENDABLE = re.compile(r"[!-~]+")
 Token = str | Callable[[], str] | None
 AsyncToken = Token | Callable[[], Awaitable[str]]
 
@@ -27,9 +30,12 @@ class Defaults:
     patience: float
     on_answer: Callable[[Answer], None] | None
 
-    def metadata(self, given: Any, token: str | None) -> list[tuple[str, str | bytes]]:
+    def metadata(self, given: Any, token: Any) -> list[tuple[str, str | bytes]]:
         metadata = [*(given or ())]
-        if token is not None:
+        if self.token is not None:
+            # grpc would refuse it as well, and show it.
+            if not isinstance(token, str) or not _SENDABLE.fullmatch(token):
+                raise ValueError("it is empty, or no text that a header takes")
             metadata.append(("authorization", f"Bearer {token}"))
         if self.tenant is not None:
             metadata.append(("x-graph-tenant", self.tenant))
@@ -54,13 +60,25 @@ class Defaults:
             self.on_answer(answer_of(method.rpartition("/")[2], trailers))
 
 
+@contextmanager
+def _wanting_a_token() -> Iterator[None]:
+    """A call without the token that it should have is not sent."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise GatewayError(NotSent(grpc.StatusCode.DEADLINE_EXCEEDED, "no token in time")) from error
+    except Exception as error:  # whatever the caller's function raises
+        raise GatewayError(NotSent(grpc.StatusCode.UNAUTHENTICATED, f"no token: {error}")) from error
+
+
 class _Details(grpc.ClientCallDetails):
     def __init__(self, details: grpc.ClientCallDetails, defaults: Defaults) -> None:
         self.method, self.credentials = details.method, details.credentials
         self.wait_for_ready, self.compression = details.wait_for_ready, details.compression
         self.timeout = defaults.timeout if details.timeout is None else details.timeout
-        token = defaults.token() if callable(defaults.token) else defaults.token
-        self.metadata = tuple(defaults.metadata(details.metadata, token))  # type: ignore[arg-type] # not awaited here
+        with _wanting_a_token():
+            token = defaults.token() if callable(defaults.token) else defaults.token
+            self.metadata = tuple(defaults.metadata(details.metadata, token))
 
 
 class _Outcome:
@@ -124,14 +142,14 @@ class AsyncInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
                 return answer
 
     async def _with_defaults(self, details: Any) -> grpc.aio.ClientCallDetails:
-        token = self._defaults.token() if callable(self._defaults.token) else self._defaults.token
-        return grpc.aio.ClientCallDetails(
-            details.method,
-            self._defaults.timeout if details.timeout is None else details.timeout,
-            grpc.aio.Metadata(*self._defaults.metadata(details.metadata, await token if inspect.isawaitable(token) else token)),
-            details.credentials,
-            details.wait_for_ready,
-        )
+        timeout, began = self._defaults.timeout if details.timeout is None else details.timeout, time.monotonic()
+        with _wanting_a_token():
+            async with asyncio.timeout(timeout):
+                token = self._defaults.token() if callable(self._defaults.token) else self._defaults.token
+                token = await token if inspect.isawaitable(token) else token
+            metadata = grpc.aio.Metadata(*self._defaults.metadata(details.metadata, token))
+        left = timeout - (time.monotonic() - began)
+        return grpc.aio.ClientCallDetails(details.method, left, metadata, details.credentials, details.wait_for_ready)
 
 
 def _text(method: str | bytes) -> str:

@@ -1,8 +1,11 @@
 """The error of a call that the gateway did not carry out."""
 
+import contextlib
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 DETAILS = "grpc-status-details-bin"
@@ -25,8 +28,9 @@ class GatewayError(grpc.RpcError):
         self.retry_after: float | None = None
         self.fields: tuple[str, ...] = ()
         found = dict(error.trailing_metadata() or ()).get(DETAILS)
-        for packed in status_pb2.Status.FromString(found).details if found else ():
-            self._read(packed)
+        with contextlib.suppress(DecodeError):  # what is between here and the gateway may answer in its stead
+            for packed in status_pb2.Status.FromString(found).details if found else ():
+                self._read(packed)
         super().__init__(f"{self.code().name}: {self.reason}: {self.details()}")
 
     def _read(self, packed: Any) -> None:
@@ -47,3 +51,20 @@ class GatewayError(grpc.RpcError):
 
     def trailing_metadata(self) -> Any:
         return self._error.trailing_metadata()
+
+
+@dataclass(frozen=True)
+class NotSent:
+    """Why a call was not sent, as grpc would say it: for `GatewayError`."""
+
+    status: grpc.StatusCode
+    why: str
+
+    def code(self) -> grpc.StatusCode:
+        return self.status
+
+    def details(self) -> str:
+        return self.why
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()

@@ -7,10 +7,10 @@ mod targets;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-use std::{future::Future, io, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt::Display, future::Future, io, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout_at, Instant};
-use tonic::metadata::{errors::InvalidMetadataValue, MetadataMap};
+use tonic::metadata::{errors::InvalidMetadataValue, MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Response, Status};
 
@@ -32,7 +32,8 @@ const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Gives the caller's token, asked before each call: [`token_file`], or [`token_from`] anything else.
+/// Gives the caller's token, asked before each call: [`token_file`], or [`token_from`] anything else. A call for which there is
+/// none, or none that a header takes, is not sent: UNAUTHENTICATED.
 pub type Token = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<String>> + Send>> + Send + Sync>;
 
 /// A token that is read anew for each call.
@@ -77,7 +78,8 @@ pub struct Client {
     options: Options,
 }
 
-/// A client for the gateway at `address`, host:port. It connects when it is first used.
+/// A client for the gateway at `address`, host:port. It connects when it is first used, on the Tokio runtime within which it is
+/// made, and lives as long as that; it panics outside of one.
 pub fn connect(address: &str, options: Options) -> Result<Client, tonic::transport::Error> {
     let scheme = if options.plain_text { "http" } else { "https" };
     let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?;
@@ -176,14 +178,17 @@ impl Client {
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             let mut request = Request::new(message.clone());
+            match timeout_at(deadline, self.introduce(request.metadata_mut())).await {
+                Ok(introduced) => introduced?,
+                Err(_) => return Err(Status::deadline_exceeded("no token in time").into()),
+            }
             request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-            self.introduce(request.metadata_mut()).await?;
             let status = match timeout_at(deadline, send(self.channel.clone(), request)).await {
                 Ok(Ok(response)) => {
                     self.heard(name, response.metadata());
                     return Ok(Ok(response.into_inner()));
                 }
-                Ok(Err(status)) => status,
+                Ok(Err(status)) => of_transport(status),
                 Err(_) => Status::deadline_exceeded("the deadline passed"),
             };
             match wait_before_retry(&status, pause) {
@@ -206,14 +211,29 @@ impl Client {
 
     async fn introduce(&self, metadata: &mut MetadataMap) -> Result<(), Error> {
         let wrong = |error: InvalidMetadataValue| Error::from(Status::invalid_argument(error.to_string()));
+        let no_token = |why: &dyn Display| Error::from(Status::unauthenticated(format!("no token: {why}")));
         if let Some(token) = &self.options.token {
-            let token = token().await.map_err(|error| Error::from(Status::unauthenticated(error.to_string())))?;
-            metadata.insert("authorization", format!("Bearer {token}").parse().map_err(wrong)?);
+            let token = token().await.map_err(|error| no_token(&error))?;
+            if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(no_token(&"it is empty, or no text that a header takes"));
+            }
+            let mut bearer: MetadataValue<_> = format!("Bearer {token}").parse().map_err(wrong)?;
+            bearer.set_sensitive(true); // HTTP/2's own logs leave it out
+            metadata.insert("authorization", bearer);
         }
         if let Some(tenant) = &self.options.tenant {
             metadata.insert("x-graph-tenant", tenant.parse().map_err(wrong)?);
         }
         Ok(())
+    }
+}
+
+/// A connection that was lost is UNAVAILABLE, as other languages' gRPC has it; tonic has UNKNOWN, with what it comes from.
+fn of_transport(status: Status) -> Status {
+    let not_sent = status.message().starts_with("Service was not ready");
+    match std::error::Error::source(&status) {
+        cause if status.code() == Code::Unknown && (cause.is_some() || not_sent) => Status::unavailable(status.message()),
+        _ => status,
     }
 }
 

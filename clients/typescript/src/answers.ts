@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Metadata } from "@grpc/grpc-js";
 
+import { readable } from "./errors.js";
 import { ErrorInfoSchema } from "./gen/google/rpc/error_details_pb.js";
 
 /** The caller's own share of the tenant's quota. */
@@ -39,7 +40,7 @@ export function answerOf(method: string, trailers: Metadata): Answer {
     requestId: text("request-id"),
     writeId: text("compliance-gateway-request-id"),
     etag: text("compliance-gateway-etag"),
-    warning: warning ? fromBinary(ErrorInfoSchema, warning as Buffer).reason : "",
+    warning: (warning && readable(() => fromBinary(ErrorInfoSchema, warning as Buffer).reason)) || "",
     rateLimit: limitOf(text("ratelimit"), text("ratelimit-policy")),
   };
 }

@@ -32,7 +32,7 @@ export class GatewayError extends Error {
     this.code = error.code;
     this.details = error.details;
     const [packed] = error.metadata?.get("grpc-status-details-bin") ?? [];
-    const details = packed ? fromBinary(StatusSchema, packed as Buffer).details : [];
+    const details = readable(() => (packed ? fromBinary(StatusSchema, packed as Buffer).details : [])) ?? [];
     const info = find(details, ErrorInfoSchema);
     if (info) {
       this.reason = info.reason;
@@ -46,5 +46,14 @@ export class GatewayError extends Error {
 }
 
 function find<D extends DescMessage>(details: Any[], schema: D): MessageShape<D> | undefined {
-  return details.map((detail) => anyUnpack(detail, schema)).find((found) => found !== undefined);
+  return details.map((detail) => readable(() => anyUnpack(detail, schema))).find((found) => found !== undefined);
+}
+
+/** What it reads; undefined where it cannot be read: what is between here and the gateway may answer in its stead. */
+export function readable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }

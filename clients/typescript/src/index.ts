@@ -14,9 +14,9 @@ import { GatewayError } from "./errors.js";
 import { ComplianceAssignmentService } from "./gen/compliance_gateway/v1/compliance_assignment_service_pb.js";
 import { CompliancePolicyService } from "./gen/compliance_gateway/v1/compliance_policy_service_pb.js";
 
-export * from "./answers.js";
+export type { Answer, RateLimit } from "./answers.js";
 export * from "./edits.js";
-export * from "./errors.js";
+export { GatewayError } from "./errors.js";
 export * from "./targets.js";
 export * from "./gen/compliance_gateway/v1/assignment_pb.js";
 export * from "./gen/compliance_gateway/v1/change_pb.js";
@@ -40,7 +40,10 @@ const RETRIES = {
   }],
 };
 
-/** Gives the caller's token, asked before each call. */
+/**
+ * Gives the caller's token, asked before each call. A call for which there is none, or none that a header takes, is not sent:
+ * UNAUTHENTICATED, whose `cause` has as its `cause` what was thrown.
+ */
 export type TokenSource = () => string | Promise<string>;
 
 /** How to reach the gateway, and as whom. */
@@ -72,6 +75,8 @@ export interface Options {
 export interface CallOptions {
   /** Milliseconds until its deadline. */
   timeoutMs?: number;
+  /** Cancels it: CANCELLED. A write that had begun goes on. */
+  signal?: AbortSignal;
 }
 
 /** The services' methods, as protobuf-es describes them. */
@@ -101,41 +106,86 @@ export function connect(address: string, options: Options = {}): Client {
 /** One method. gRPC's own retries come below `once`, and keep token, tenant, deadline and request id. */
 function call(channel: grpc.Client, method: DescMethodUnary, options: Options) {
   const path = `/${method.parent.typeName}/${method.name}`;
-  const once = (request: MessageShape<typeof method.input>, id: string, metadata: grpc.Metadata, timeoutMs: number) =>
-    new Promise((resolve, reject) => {
+  const once = async (request: MessageShape<typeof method.input>, id: string, own: CallOptions) => {
+    const deadline = Date.now() + (own.timeoutMs ?? options.timeoutMs ?? 30_000);
+    const metadata = await introduced(options, deadline);
+    let said: Answer | undefined;
+    const ended = new Promise((resolve, reject) => {
       const sent = channel.makeUnaryRequest(
         path,
         (message) => Buffer.from(toBinary(method.input, message)),
         (data) => fromBinary(method.output, data),
         request,
         metadata,
-        { deadline: Date.now() + timeoutMs },
-        (error, answer) => (error ? reject(new GatewayError(error, id)) : resolve(answer)),
+        { deadline },
+        (error, answer) => {
+          own.signal?.removeEventListener("abort", cancel);
+          if (error) reject(new GatewayError(error, id));
+          else resolve(answer);
+        },
       );
-      if (options.onAnswer) sent.on("status", (status) => options.onAnswer!(answerOf(method.name, status.metadata)));
+      const cancel = () => sent.cancel();
+      sent.on("status", (status) => (said = answerOf(method.name, status.metadata)));
+      own.signal?.addEventListener("abort", cancel);
+      if (own.signal?.aborted) cancel();
     });
+    try {
+      return await ended;
+    } finally {
+      // Here what it throws reaches the caller; in grpc-js it would end the process.
+      if (said) options.onAnswer?.(said);
+    }
+  };
   return async (init: MessageInitShape<typeof method.input>, own: CallOptions = {}) => {
     const request = named(create(method.input, init));
     const id = "requestId" in request ? String(request.requestId) : "";
     const until = Date.now() + (options.patienceMs ?? 0);
     for (;;) {
       try {
-        return await once(request, id, await introduced(options), own.timeoutMs ?? options.timeoutMs ?? 30_000);
+        return await once(request, id, own);
       } catch (error) {
         const told = error instanceof GatewayError ? error.retryAfterMs : undefined;
         if (told === undefined || Date.now() + told >= until) throw error;
-        await sleep(told);
+        await sleep(told, undefined, { signal: own.signal }).catch(() => {
+          throw error; // cancelled while it waited
+        });
       }
     }
   };
 }
 
-async function introduced(options: Options): Promise<grpc.Metadata> {
+async function introduced(options: Options, deadline: number): Promise<grpc.Metadata> {
   const metadata = new grpc.Metadata();
-  const token = typeof options.token === "function" ? await options.token() : options.token;
-  if (token) metadata.set("authorization", `Bearer ${token}`);
+  if (options.token !== undefined) metadata.set("authorization", `Bearer ${await tokenOf(options.token, deadline)}`);
   if (options.tenant) metadata.set("x-graph-tenant", options.tenant);
   return metadata;
+}
+
+async function tokenOf(source: string | TokenSource, deadline: number): Promise<string> {
+  try {
+    const token = typeof source === "string" ? source : await inTime(source(), deadline);
+    // grpc-js would refuse it as well, and show it.
+    if (typeof token !== "string" || !/^[!-~]+$/.test(token)) throw new Error("it is empty, or no text that a header takes");
+    return token;
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    throw notSent(grpc.status.UNAUTHENTICATED, `no token: ${error instanceof Error ? error.message : error}`, error);
+  }
+}
+
+async function inTime<T>(wanted: T | Promise<T>, deadline: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const left = Math.min(deadline - Date.now(), 2 ** 31 - 1); // a timer's longest
+    timer = setTimeout(() => reject(notSent(grpc.status.DEADLINE_EXCEEDED, "no token in time")), left);
+  });
+  return Promise.race([wanted, late]).finally(() => clearTimeout(timer));
+}
+
+/** Of a call that was not sent. */
+function notSent(code: grpc.status, details: string, cause?: unknown): GatewayError {
+  const error = new Error(`${code} ${grpc.status[code]}: ${details}`, { cause });
+  return new GatewayError(Object.assign(error, { code, details, metadata: new grpc.Metadata() }));
 }
 
 /** A write has a request id; on a copy, where it had none. */

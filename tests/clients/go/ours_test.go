@@ -4,10 +4,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	gateway "github.com/compliance-gateway/compliance-gateway/clients/go"
 	"github.com/compliance-gateway/compliance-gateway/clients/go/gatewaytest"
@@ -75,6 +79,42 @@ func TestAPreviewAnEditAndTheWayBack(t *testing.T) {
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOnesOwnInterceptorsAndTokenSource(t *testing.T) {
+	double, calls := gatewaytest.Start(t), 0
+	count := func(ctx context.Context, method string, request, reply any, connection *grpc.ClientConn, invoke grpc.UnaryInvoker,
+		options ...grpc.CallOption) error {
+		calls++
+		return invoke(ctx, method, request, reply, connection, options...)
+	}
+	// Neither takes the place of the client's.
+	dial := []grpc.DialOption{grpc.WithUnaryInterceptor(count), grpc.WithChainUnaryInterceptor(count)}
+	token, lost := func(context.Context) (string, error) { return double.Token, nil }, errors.New("the vault is sealed")
+	options := gateway.Options{PlainText: true, Dial: dial, Key: []byte("a key"), Token: token}
+	client, err := gateway.Connect(double.Address, options)
+	must(t, err)
+	defer client.Close()
+	request := &v1.ListComplianceAssignmentsRequest{DeviceCompliancePolicyId: double.NewPolicy(t)}
+	_, err = client.ListComplianceAssignments(t.Context(), request)
+	must(t, err)
+	if calls != 2 {
+		t.Fatal(calls)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if shown := fmt.Sprintf(verb, options); strings.Contains(shown, "a key") || strings.Contains(shown, "107, 101") {
+			t.Fatal(shown)
+		}
+	}
+
+	options.Token = func(context.Context) (string, error) { return "", lost }
+	client, err = gateway.Connect(double.Address, options)
+	must(t, err)
+	defer client.Close()
+	_, err = client.ListComplianceAssignments(t.Context(), request)
+	if !errors.Is(err, lost) || status.Code(err) != codes.Unauthenticated {
 		t.Fatal(err)
 	}
 }

@@ -61,6 +61,8 @@ def call(gateway: object, ask: dict) -> dict:
 
 
 def said() -> dict:
+    if not heard:
+        return {}
     limit = heard[-1].rate_limit
     return {**asdict(heard[-1]), "rate_limit": asdict(limit) if limit else None}
 

@@ -49,7 +49,7 @@ async function call({ method, request, timeout_ms }) {
 }
 
 function besides() {
-  return { method: said.method, request_id: said.requestId, etag: said.etag, warning: said.warning, rate_limit: said.rateLimit };
+  return said && { method: said.method, request_id: said.requestId, etag: said.etag, warning: said.warning, rate_limit: said.rateLimit };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

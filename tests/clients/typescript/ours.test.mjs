@@ -42,3 +42,20 @@ test("the checks are the gateway's", async () => {
   const refused = await gateway.editComplianceAssignments(wrong).catch((error) => error);
   assert.deepEqual(refused.fields, ["edits[0].create.assignment.target.group.group_id"]);
 });
+
+test("what the caller's functions throw reaches the caller, and a call can be cancelled", async () => {
+  const ask = { deviceCompliancePolicyId: await double.newPolicy() };
+  const sealed = new Error("the vault is sealed");
+  const failing = async (options, own) => {
+    const client = connect(double.address, { token: double.token, plainText: true, ...options });
+    return client.listComplianceAssignments(ask, own).then(() => assert.fail(), (error) => error).finally(() => client.close());
+  };
+  assert.equal(await failing({ onAnswer: () => { throw sealed; } }), sealed);
+  const refused = await failing({ token: () => { throw sealed; } });
+  assert.deepEqual([refused.constructor, refused.code, refused.cause.cause], [GatewayError, 16, sealed]);
+  assert.equal((await failing({ token: () => new Promise(() => undefined) }, { timeoutMs: 50 })).code, 4);
+  assert.equal((await failing({}, { signal: AbortSignal.abort() })).code, 1);
+  // A timer cannot wait so long.
+  const client = connect(double.address, { token: async () => double.token, plainText: true, timeoutMs: 2 ** 32 });
+  await client.listComplianceAssignments(ask).finally(() => client.close());
+});

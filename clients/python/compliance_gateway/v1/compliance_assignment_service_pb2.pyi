@@ -395,8 +395,9 @@ class UpdateComplianceAssignmentRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which of the new values to use: `target` (with its filter), or the target's two filter fields, each as
-        `target.device_and_app_management_assignment_filter_…`; naming one of them means both. Empty or `*` means `target`.
+        """Which of the new values to use: `target` (with its filter), or the filter alone, as
+        `target.device_and_app_management_assignment_filter_id` or `target.device_and_app_management_assignment_filter_type`: naming
+        one of them means both. Empty or `*` means `target`.
         """
 
     def __init__(

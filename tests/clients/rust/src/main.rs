@@ -77,7 +77,7 @@ fn besides(said: &Answer) -> Value {
     let limit = said.rate_limit.as_ref().map(|limit| {
         json!({"name": limit.name, "remaining": limit.remaining, "reset": limit.reset, "quota": limit.quota, "window": limit.window})
     });
-    let method: String = said.method.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+    let method: String = said.method.split('_').filter(|word| !word.is_empty()).map(|word| word[..1].to_uppercase() + &word[1..]).collect();
     json!({"method": method, "request_id": said.request_id, "etag": said.etag, "warning": said.warning, "rate_limit": limit})
 }
 

@@ -49,3 +49,13 @@ async fn a_preview_an_edit_and_the_way_back() -> Result<(), Box<dyn std::error::
     assert_eq!(refused.fields, ["edits[0].create.assignment.target.group.group_id"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_token_that_never_comes() -> Result<(), Box<dyn std::error::Error>> {
+    let token = Some(token_from(|| std::future::pending()));
+    let timeout = Some(std::time::Duration::from_millis(50));
+    let gateway = connect("127.0.0.1:1", Options { token, timeout, plain_text: true, ..Default::default() })?;
+    let refused = gateway.get_quota(v1::GetQuotaRequest {}).await.unwrap_err();
+    assert_eq!(refused.code as i32, 4);
+    Ok(())
+}

@@ -17,7 +17,6 @@ import java.time.Duration;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 
@@ -84,22 +83,18 @@ public class Driver {
       return with(Map.of("error", Map.of(
           "code", refusal.code().value(), "reason", refusal.reason(), "message", refusal.message(), "fields", refusal.fields(),
           "retry_after_ms", refusal.retryAfter().map(Duration::toMillis).orElse(0L),
-          "graph_request_id", refusal.graphRequestId(), "reserved", refusal.reserved(), "request_id", sent)));
+          "graph_request_id", refusal.graphRequestId(), "reserved", refusal.reserved(), "request_id", refusal.requestId())));
     }
   }
 
-  private static String sent = "";
-
   static <Q extends Message, R> R answer(Gateway gateway, long timeout, Function<Q, R> method, Q request) {
-    var field = request.getDescriptorForType().findFieldByName("request_id");
-    var id = UUID.randomUUID().toString();
-    @SuppressWarnings("unchecked")
-    var named = field == null || !request.getField(field).equals("") ? request : (Q) request.toBuilder().setField(field, id).build();
-    sent = id;
-    return timeout == 0 ? gateway.call(method, named) : method.apply(request);
+    return timeout == 0 ? gateway.call(method, request) : method.apply(request);
   }
 
   static Object with(Map<String, Object> answer) {
+    if (said == null) {
+      return answer;
+    }
     Map<String, Object> besides = new HashMap<>(Map.of("method", said.method(), "request_id", said.requestId(), "etag", said.etag(), "warning", said.warning()));
     said.rateLimit().ifPresent(limit -> besides.put("rate_limit", Map.of("name", limit.name(), "remaining", limit.remaining(),
         "reset", limit.reset().map(Duration::toSeconds).orElse(0L), "quota", limit.quota(), "window", limit.window().toSeconds())));

@@ -3,6 +3,7 @@ import static com.compliance_gateway.client.Edits.deleting;
 import static com.compliance_gateway.client.Targets.group;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import com.compliance_gateway.client.Answer;
 import com.compliance_gateway.client.Gateway;
@@ -12,9 +13,11 @@ import com.compliance_gateway.v1.ComplianceAssignmentRevision;
 import com.compliance_gateway.v1.EditComplianceAssignmentsRequest;
 import com.compliance_gateway.v1.ListComplianceAssignmentRevisionsRequest;
 import com.compliance_gateway.v1.RestoreComplianceAssignmentsRequest;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.jar.JarFile;
@@ -52,6 +55,30 @@ class OursTest {
 
       edit.clearEtag().clearEdits().addEdits(creating(group("no id"))).addEdits(deleting("nothing"));
       assertEquals(List.of("edits[0].create.assignment.target.group.group_id"), refused(gateway, edit.build()).fields());
+    }
+  }
+
+  @Test
+  void whatTheCallersFunctionsThrow() throws Exception {
+    try (var running = RunningGateway.start()) {
+      var request = ListComplianceAssignmentRevisionsRequest.newBuilder()
+          .setDeviceCompliancePolicyId(running.newPolicy()).build();
+      var builder = Gateway.at(running.address()).token(running::token).plainText().onAnswer(answer -> {
+        throw new IllegalStateException("the caller's own");
+      });
+      try (var gateway = builder.connect()) {
+        // A builder that goes on to another client leaves this one alone.
+        builder.token(() -> {
+          throw new IllegalStateException("the vault is sealed");
+        });
+        assertTimeoutPreemptively(Duration.ofSeconds(60), () -> gateway.stub().listComplianceAssignmentRevisions(request));
+        try (var other = builder.onAnswer(answer -> {}).connect()) {
+          var error = assertThrows(
+              StatusRuntimeException.class, () -> other.stub().listComplianceAssignmentRevisions(request));
+          assertEquals("the vault is sealed", error.getCause().getMessage());
+          assertEquals(Status.Code.UNAUTHENTICATED, Refusal.of(error).code());
+        }
+      }
     }
   }
 

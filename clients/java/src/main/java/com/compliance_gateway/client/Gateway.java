@@ -10,7 +10,7 @@ import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientCall;
 import io.grpc.ClientInterceptor;
-import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.ClientInterceptors.CheckedForwardingClientCall;
 import io.grpc.ForwardingClientCallListener.SimpleForwardingClientCallListener;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
@@ -18,6 +18,7 @@ import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
+import io.grpc.StatusException;
 import io.grpc.StatusRuntimeException;
 import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
@@ -52,8 +53,9 @@ public final class Gateway implements AutoCloseable {
   private Gateway(Builder options, ManagedChannel channel) {
     this.channel = channel;
     this.patience = options.patience;
-    this.stub = ComplianceAssignmentServiceGrpc.newBlockingStub(channel).withInterceptors(new Defaults(options));
-    this.policies = CompliancePolicyServiceGrpc.newBlockingStub(channel).withInterceptors(new Defaults(options));
+    var defaults = new Defaults(options.token, options.tenant, options.timeout, options.listener);
+    this.stub = ComplianceAssignmentServiceGrpc.newBlockingStub(channel).withInterceptors(defaults);
+    this.policies = CompliancePolicyServiceGrpc.newBlockingStub(channel).withInterceptors(defaults);
   }
 
   /**
@@ -264,30 +266,32 @@ public final class Gateway implements AutoCloseable {
   }
 
   /** Gives each call its token, tenant, deadline and request id; gRPC's own retries come below it and keep all four. */
-  private record Defaults(Builder options) implements ClientInterceptor {
+  private record Defaults(TokenSource token, String tenant, Duration timeout, Consumer<Answer> listener)
+      implements ClientInterceptor {
     @Override
     public <Q, R> ClientCall<Q, R> interceptCall(MethodDescriptor<Q, R> method, CallOptions given, Channel next) {
-      var call = given.getDeadline() != null
-          ? given
-          : given.withDeadlineAfter(options.timeout.toMillis(), TimeUnit.MILLISECONDS);
-      return new SimpleForwardingClientCall<>(next.newCall(method, call)) {
+      var call = given.getDeadline() != null ? given : given.withDeadlineAfter(timeout.toMillis(), TimeUnit.MILLISECONDS);
+      return new CheckedForwardingClientCall<>(next.newCall(method, call)) {
+        private String requestId = "";
+
         @Override
-        public void start(Listener<R> listener, Metadata headers) {
-          if (options.token != null) {
-            try {
-              headers.put(AUTHORIZATION, "Bearer " + options.token.token());
-            } catch (IOException e) {
-              throw Status.UNAUTHENTICATED.withDescription(e.toString()).withCause(e).asRuntimeException();
-            }
+        protected void checkedStart(Listener<R> to, Metadata headers) throws StatusException {
+          if (token != null) {
+            headers.put(AUTHORIZATION, "Bearer " + tokenOf(token));
           }
-          if (options.tenant != null) {
-            headers.put(TENANT, options.tenant);
+          if (tenant != null) {
+            headers.put(TENANT, tenant);
           }
-          super.start(new SimpleForwardingClientCallListener<>(listener) {
+          delegate().start(new SimpleForwardingClientCallListener<>(to) {
             @Override
             public void onClose(Status status, Metadata trailers) {
-              options.listener.accept(Answer.of(method.getBareMethodName(), trailers));
-              super.onClose(status, trailers);
+              try {
+                listener.accept(Answer.of(method.getBareMethodName(), trailers));
+              } finally { // whatever it throws, the call ends
+                trailers.discardAll(Refusal.REQUEST_ID);
+                trailers.put(Refusal.REQUEST_ID, requestId);
+                super.onClose(status, trailers);
+              }
             }
           }, headers);
         }
@@ -295,16 +299,35 @@ public final class Gateway implements AutoCloseable {
         @Override
         @SuppressWarnings("unchecked")
         public void sendMessage(Q message) {
-          super.sendMessage((Q) named((Message) message));
+          var sent = named((Message) message);
+          requestId = requestIdOf(sent);
+          super.sendMessage((Q) sent);
         }
       };
     }
   }
 
+  private static String tokenOf(TokenSource source) throws StatusException {
+    try {
+      var token = source.token();
+      if (token == null || !token.matches("[!-~]+")) { // gRPC would leave it out, and log it
+        throw new IOException("it is empty, or no text that a header takes");
+      }
+      return token;
+    } catch (IOException | RuntimeException e) {
+      throw Status.UNAUTHENTICATED.withDescription("no token: " + e).withCause(e).asException();
+    }
+  }
+
+  private static String requestIdOf(Message request) {
+    FieldDescriptor id = request.getDescriptorForType().findFieldByName("request_id");
+    return id == null ? "" : (String) request.getField(id);
+  }
+
   /** A write has a request id; on a copy, where it had none. */
   private static Message named(Message request) {
     FieldDescriptor id = request.getDescriptorForType().findFieldByName("request_id");
-    if (id == null || !request.getField(id).equals("")) {
+    if (id == null || !requestIdOf(request).isEmpty()) {
       return request;
     }
     return request.toBuilder().setField(id, UUID.randomUUID().toString()).build();

@@ -14,8 +14,8 @@ import java.util.regex.Pattern;
  * @param window how long that is
  */
 public record RateLimit(String name, int remaining, Optional<Duration> reset, int quota, Duration window) {
-  private static final Pattern LEFT = Pattern.compile("\"(\\w+)\";r=(\\d+)(?:;t=(\\d+))?");
-  private static final Pattern WHOLE = Pattern.compile("\"\\w+\";q=(\\d+);w=(\\d+)");
+  private static final Pattern LEFT = Pattern.compile("\"(\\w+)\";r=(\\d{1,9})(?!\\d)(?:;t=(\\d{1,9})(?!\\d))?");
+  private static final Pattern WHOLE = Pattern.compile("\"\\w+\";q=(\\d{1,9});w=(\\d{1,9})(?!\\d)");
 
   static Optional<RateLimit> of(String limit, String policy) {
     var left = LEFT.matcher(limit);

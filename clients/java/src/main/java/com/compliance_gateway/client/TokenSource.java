@@ -4,7 +4,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Gives the caller's token; it is asked before each call. */
+/**
+ * Gives the caller's token; it is asked before each call. A call for which there is none, or none that a header takes, is not
+ * sent: UNAUTHENTICATED.
+ */
 @FunctionalInterface
 public interface TokenSource {
   /**
