@@ -111,16 +111,14 @@ def undo_of(ask: Ask, before: Mapping[str, frozenset[Value]], left: Mapping[str,
 
 def after(ask: Ask, possible: Mapping[str, frozenset[Value]]) -> dict[str, frozenset[Value]] | None:
     """What is possible for its groups after the answer; None: this answer was not possible."""
-    found: dict[str, set[Value]] = {}
-    fits = False
+    is_open = ask.answer == OPEN  # then all may be as it was, too
+    found = {group: set(possible.get(group, ABSENT)) for group in ask.op.groups} if is_open else {}
+    fits = is_open
     for state in _states(ask.op, possible):
         answer, changes = step(ask.op, state)
-        if ask.answer == OPEN:
-            _add(found, state)
-        elif ask.answer != answer:
-            continue
-        fits = True
-        _add(found, {**state, **changes})
+        if is_open or ask.answer == answer:
+            fits = True
+            _add(found, {**state, **changes})
     return {group: frozenset(values) for group, values in found.items()} if fits else None
 
 
