@@ -122,6 +122,8 @@ def messages() -> list[bytes]:
         "GetComplianceAssignmentRevision": {**own, "number": 7, "view": 2},
         "RestoreComplianceAssignments": {**own, "revision": 7, "scope": 2, "allow_empty": True},
         "GetQuota": {},
+        "ListCompliancePolicies": {"filter": 'platform = WINDOWS_10 AND display_name = "Win*"', "page_size": 3},
+        "GetCompliancePolicy": {**own, "read_mask": FieldMask(paths=["display_name"])},
     }
     return [
         bytes([list(OPERATIONS).index(name)]) + OPERATIONS[name].request(**fields).SerializeToString()

@@ -25,13 +25,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.assignments.edits import ReplaceAll, Together
 from gateway.assignments.history import wanted_of
 from gateway.assignments.page_tokens import PageTokens
+from gateway.assignments.policy_filter import filter_of
 from gateway.assignments.requests import EDITS
 from gateway.bootstrap import pipeline, steps, welcome
 from gateway.call import Call, Handler, permit
 from gateway.config import ConfigError, load_static, parse
 from gateway.doors.grpc_door import GrpcDoor, _metadata
 from gateway.doors.rest_door import RestDoor
-from gateway.errors import GatewayError, Kind
+from gateway.errors import GatewayError, Kind, Reason
 from gateway.odata import JsonError, dumps, loads_strictly
 from gateway.operations import OPERATIONS
 from gateway.pipeline.audit import Audit
@@ -87,9 +88,11 @@ async def _answer(call: Call) -> Any:
     message: Any = call.message
     if call.operation.name in EDITS:
         dumps(targets_in(EDITS[call.operation.name](message, permit))).encode()
+    if call.read:
+        raise GatewayError(Reason.NOT_FOUND)  # what would be passed on to Graph
     if token := getattr(message, "page_token", ""):
-        TOKENS.offset(token, "deviceCompliancePolicies", "t", message.device_compliance_policy_id)
-    wanted_of(getattr(message, "filter", ""))
+        TOKENS.offset(token, "deviceCompliancePolicies", "t", getattr(message, "device_compliance_policy_id", ""))
+    (filter_of if call.operation.name == "ListCompliancePolicies" else wanted_of)(getattr(message, "filter", ""))
     return call.operation.response()
 
 

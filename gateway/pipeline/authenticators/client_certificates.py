@@ -44,13 +44,22 @@ class ClientCertificates:
         return {}
 
 
+# What cryptography raises for the odd things that an authority may have signed.
+ODD = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
 def _read(pem: bytes) -> tuple[Caller, float]:
     """The caller and when the certificate expires. A name that cannot be used is empty."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         name = _name(certificate)
         until = certificate.not_valid_after_utc.timestamp()
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):  # an authority may sign odd things
+    except (
+        ValueError,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ):  # an authority may sign odd things
         name, until = "", float("inf")
     printable = name if name.isascii() and name.isprintable() and len(name) <= 256 else ""
     return Caller(f"mtls:{printable}"), until
