@@ -59,7 +59,7 @@ async def test_a_forged_token_is_bad_input_at_both_doors(live: Emulator, name: s
     async with rest(live) as (rig, caller):
         failure = await page(rig, FORGED[name])
         assert (failure.status, failure.fields) == ("INVALID_ARGUMENT", ["page_token"])
-        assert "this service gave" in failure.message
+        assert "this service issued" in failure.message
         reply = await caller.send("GET", f"{SET}?$skiptoken={quote(FORGED[name], safe='')}")
         assert (reply.status, [detail["target"] for detail in reply.json["error"]["details"]]) == (400, ["$skiptoken"])
 

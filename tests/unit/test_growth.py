@@ -128,9 +128,9 @@ REFUSED = {
     "just more than the greatest double": (b'{"n": 1.8e308}', "double"),
     "just less than the least": (b'{"n": [-1.8e308]}', "double"),
     "a whole number that is just no double": (b"18" + b"0" * 307, "double"),
-    "half a character": (b'["\\uD83D"]', "half a surrogate pair"),
-    "the halves of a character in the wrong order": (b'["\\ude00\\ud83d"]', "half a surrogate pair"),
-    "half a character for a key": (b'{"a": [{"\\udfff": 1}]}', "half a surrogate pair"),
+    "half a character": (b'["\\uD83D"]', "half of a surrogate pair"),
+    "the halves of a character in the wrong order": (b'["\\ude00\\ud83d"]', "half of a surrogate pair"),
+    "half a character for a key": (b'{"a": [{"\\udfff": 1}]}', "half of a surrogate pair"),
     "a whole number of 310 digits": (b"9" * 310, "double"),
 }
 
