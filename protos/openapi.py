@@ -9,7 +9,7 @@ from compliance_gateway.v1 import assignment_pb2 as pb
 from compliance_gateway.v1 import odata_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from openapi_answers import JSON, answers, error_schema, refusals, refused
-from openapi_reads import blank, parameters, reads, responses
+from openapi_reads import READS, blank, parameters, reads, responses
 from openapi_schemas import TYPE, Json, choices, is_required, property_of, reference, rules_of
 
 from gateway.doors.rest_answers import CREATED
@@ -108,6 +108,7 @@ def document(comments: dict[str, str]) -> Json:
 TAGS = {
     "v1.0": "As in Graph's v1.0: without filters and sources.",
     "beta": "As in Graph's beta: with filters and sources.",
+    READS: "What is passed on to Graph: it is read, and never written.",
     "health": "The gateway itself.",
 }
 PAGES = {

@@ -100,9 +100,9 @@ def _item(name: str, pattern: str, keys: list[str]) -> Json:
             *({"$ref": f"#/components/parameters/{one}"} for one in named),
         ]
     }
-    said = {"tags": [READS], "summary": f"Read through: {pattern}"}
-    item["get"] = {**said, "operationId": f"Get.{name}.{pattern}", "responses": {"200": _answer(found), **others}}
-    item["head"] = {**said, "operationId": f"Head.{name}.{pattern}", "responses": {"200": _answer("read"), **others}}
+    said, one = {"tags": [READS], "summary": f"Read through: {pattern}"}, f"{name}.{pattern.replace(KEY, 'one')}"
+    item["get"] = {**said, "operationId": f"Get.{one}", "responses": {"200": _answer(found), **others}}
+    item["head"] = {**said, "operationId": f"Head.{one}", "responses": {"200": _answer("read"), **others}}
     return item
 
 

@@ -98,7 +98,8 @@ async def test_trailers_that_no_gateway_sends(language: str, details: bytes, tmp
     async with answering(refuse) as address, driving(language, plain(address)) as client:
         for _ in range(2):
             failure = await client.call("ListComplianceAssignments", LIST)
-            assert (failure.status, failure.message, failure.reason) == ("NOT_FOUND", "odd", "")
+            assert (failure.status, failure.reason) == ("NOT_FOUND", "")
+            assert failure.message in ("odd", ""), "details that can be read have a message of their own: none"
 
 
 async def test_odd_trailers_of_a_call_that_went_well(language: str, tmp_path: Path):

@@ -194,7 +194,8 @@ async def test_all_serve_at_the_same_ports_and_one_page_tells_of_all(live: Emula
         assert await gateway.json("/healthz") == (200, {"well": True, **WELL, "workers": "up"})
         _, quota = await gateway.json("/quota")
         writes, _ = quota["emulator"]["windows"]
-        assert (writes["share"], writes["ceiling"]) == (100_000, 100_000)
+        assert writes["ceiling"] == 100_000
+        assert 100_000 - 2 < writes["share"] <= 100_000, "of each worker a share, rounded down"
         # The gateway's own, such as a repair, are nobody's.
         assert 0 < sum(caller["used"] for caller in writes["callers"]) <= writes["used"]
         assert (await gateway.page("/channelz/GetServers"))[0] == 400

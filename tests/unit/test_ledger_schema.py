@@ -167,16 +167,19 @@ async def test_bringing_it_up_to_date_may_take_long(url: str, tmp_path: Path, mo
     (tmp_path / "later").mkdir()
     (tmp_path / "later" / "9999_later.py").write_text(TAKES_LONG.format(SLOW[url.partition(":")[0]]))
     monkeypatch.setattr(schema, "migrate", lambda connection: migrate(connection, tmp_path / "later"))
-    monkeypatch.setattr(sql_ledger, "HANGS_S", 1.0)
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
-    async with asyncio.timeout(60):
-        while not ledger.up:
-            await asyncio.sleep(0.1)
-    assert (await ledger.claim(intent())).answer == "new"
-    if url.startswith("postgresql"):
-        assert ledger._store._connection.exec_driver_sql("SHOW statement_timeout").scalar() == "3s", "as before"
-    await ledger.close()
+    try:
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(sql_ledger, "HANGS_S", 1.0)
+            await ledger.start()
+            async with asyncio.timeout(60):
+                while not ledger.up:
+                    await asyncio.sleep(0.1)
+        assert (await ledger.claim(intent())).answer == "new"
+        if url.startswith("postgresql"):
+            assert ledger._store._connection.exec_driver_sql("SHOW statement_timeout").scalar() == "3s", "as before"
+    finally:
+        await ledger.close()
 
 
 def test_the_steps_are_those_of_alembic_which_only_a_migration_imports():
