@@ -1,7 +1,7 @@
 """Short words for the tests of the writer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
@@ -34,10 +34,10 @@ def delete(rig: Rig, row_id: str, policy: str = EMPTY):
     return rig.call("DeleteComplianceAssignment", request)
 
 
-async def waiting(count: int) -> None:
-    """Until so many edits wait for their write, or for its end."""
+async def waiting(count: int, asked: Sequence[asyncio.Task] = ()) -> None:
+    """Until so many edits wait for their write, or for its end, or one of those that were asked for is answered."""
     async with asyncio.timeout(300):
-        while EDITS_WAITING.labels("emulator")._value.get() != count:
+        while EDITS_WAITING.labels("emulator")._value.get() != count and not any(task.done() for task in asked):
             await asyncio.sleep(0.005)
 
 

@@ -228,10 +228,14 @@ impl Client {
     }
 }
 
-/// A connection that was lost is UNAVAILABLE, as other languages' gRPC has it; tonic has UNKNOWN, with what it comes from.
+/// A connection that was lost is UNAVAILABLE, as other languages' gRPC has it; tonic has UNKNOWN, with what it comes from, or
+/// CANCELLED with hyper's words where it went before the call was on it.
 fn of_transport(status: Status) -> Status {
     let not_sent = status.message().starts_with("Service was not ready");
     match std::error::Error::source(&status) {
+        _ if status.code() == Code::Cancelled && status.message() == "operation was canceled" => {
+            Status::unavailable(status.message())
+        }
         cause if status.code() == Code::Unknown && (cause.is_some() || not_sent) => Status::unavailable(status.message()),
         _ => status,
     }
