@@ -35,14 +35,15 @@ OF_THE_ROW = (Reason.NOT_FOUND, Reason.CALLER_NOT_PERMITTED, Reason.OWNED_BY_POL
 
 
 def asks_for_the_count(request: Any) -> bool:
-    """Of a ReplaceComplianceAssignmentsRequest: whether its answer would tell how many rows there are, and nothing be done."""
-    return bool(request.validate_only and request.HasField("expected_count")) or _is_unconfirmed(request)
+    """Of a ReplaceComplianceAssignmentsRequest: whether its answer would tell how many rows there are. A guess of
+    `expected_count` costs nothing where the write is then refused: a preview, or a target that Graph does not take."""
+    return bool(request.HasField("expected_count")) or _is_unconfirmed(request)
 
 
 def check_confirmed(request: Any) -> None:
     """What only the rows make wrong otherwise. Raises INVALID_FIELD."""
     if _is_unconfirmed(request):
-        raise invalid("assignments", "is empty; allow_empty or expected_count confirms that")
+        raise invalid("assignments", "is empty; allow_empty confirms that")
 
 
 def _is_unconfirmed(request: Any) -> bool:

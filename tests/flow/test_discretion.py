@@ -88,7 +88,6 @@ REFUSED = {
         {"deviceCompliancePolicyAssignmentId": f"{WINDOWS}_{GROUP}", "assignment": group(FILTERED)},
         "ALREADY_ASSIGNED",
     ),
-    "another count": ("Replace", {"assignments": [group(guid(1))], "expectedCount": 77}, "COUNT_DIFFERS"),
 }
 
 
@@ -150,14 +149,17 @@ async def test_a_replacement_answers_the_callers_own_rows(rig: Rig):
 
 
 @pytest.mark.parametrize("policy", [WINDOWS, EMPTY])
+@pytest.mark.parametrize("preview", [True, False])
 @pytest.mark.parametrize("count", range(7))
-async def test_how_many_there_are_cannot_be_tried_out(rig: Rig, policy: str, count: int):
-    """A preview costs nothing, so one that says whether a count is right would tell the count."""
-    asked = {"deviceCompliancePolicyId": policy, "assignments": [group(guid(1))], "expectedCount": count, "validateOnly": True}
+async def test_how_many_there_are_cannot_be_tried_out(rig: Rig, policy: str, count: int, preview: bool):
+    """A preview costs nothing, and no more does what Graph refuses: one that says whether a count is right tells the count."""
+    refused = {"target": {"unknown": {"odataType": "#x.y"}}}
+    wanted = {"assignments": [group(guid(1))], "validateOnly": True} if preview else {"assignments": [refused]}
+    asked = {"deviceCompliancePolicyId": policy, "expectedCount": count, **wanted}
     answer = await ask(rig, "writer", "Replace", **asked)
     assert (answer.reason, answer.metadata["permission"]) == ("CALLER_NOT_PERMITTED", "ListComplianceAssignments")
     known = await ask(rig, "ops", "Replace", **asked)
-    assert getattr(known, "reason", "") in ("", "COUNT_DIFFERS"), "who may read may ask"
+    assert getattr(known, "reason", "") in ("", "COUNT_DIFFERS", "GRAPH_TYPE_UNKNOWN"), "who may read may ask"
 
 
 @pytest.mark.parametrize("policy", [WINDOWS, EMPTY])
