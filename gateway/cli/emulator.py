@@ -166,5 +166,5 @@ def config_for(running: Emulator, token_hash: str) -> dict[str, Any]:
         "callers": {"static": {CALLER: token_hash}},
         "authorization": {"rules_file": str(rules.absolute())},
         "tenants": {TENANT: tenant_of(running)},
-        "graph": {"transport": "aiohttp", "create_route": "auto"},
+        "graph": {"create_route": "auto"},
     }

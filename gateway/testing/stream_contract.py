@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.graph.transports import Settings, Streamed, Transport, TransportError
+from gateway.testing.answer_contract import LIMIT_BYTES, PLENTY_S, SHORT_S, hang, request
 from gateway.testing.raw_http import RawRequest, Script, raw_server
-from gateway.testing.transport_contract import LIMIT_BYTES, PLENTY_S, SHORT_S, hang, request
 
 HEAD = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: W/"1"\r\n'
 

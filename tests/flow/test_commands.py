@@ -145,9 +145,9 @@ async def test_a_transport_that_is_not_installed_and_an_address_in_use_stop_the_
     path = tmp_path / "gateway.toml"
     emulator, ready = await emulated(path)
     text = path.read_text()
-    path.write_text(text.replace('transport = "aiohttp"', 'transport = "pigeon"'))
+    path.write_text(text.replace("[graph]\n", '[graph]\ntransport = "pigeon"\n'))
     code, _, err = await outcome("serve", "--config", str(path))
-    assert (code, "there is no 'pigeon'; installed are aiohttp, requests" in err) == (1, True)
+    assert (code, "there is no 'pigeon'; installed are aiohttp, httptools, requests" in err) == (1, True)
     taken = ready["control"].removeprefix("http://")
     path.write_text(text.replace('grpc = "127.0.0.1:0"', f'grpc = "{taken}"'))
     code, _, err = await outcome("serve", "--config", str(path))

@@ -1,8 +1,9 @@
 """The HTTP clients for Graph. A Transport sends one request once, without retries, and says whether a failed one may have
 reached Graph. An answer that is passed on to a caller comes as a stream: its head, then its body piece by piece.
 
-Built-in: aiohttp_transport (default), and requests_transport for proxies that need an adapter of requests. Plug-ins register in
-the entry-point group `compliance_gateway.transports`, and have to pass gateway.testing.transport_contract and stream_contract.
+Built-in: httptools_transport (default); aiohttp_transport, which the default uses for streams and behind proxies; and
+requests_transport for proxies that need an adapter of requests. Plug-ins register in the entry-point group
+`compliance_gateway.transports`, and have to pass gateway.testing.transport_contract and stream_contract.
 """
 
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""The default transport: aiohttp, on the event loop."""
+"""The transport over aiohttp, on the event loop."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -56,7 +56,7 @@ class AiohttpTransport:
         )
         root = "/".join(request.url.split("/", 3)[:3])
         if root not in self._proxies:
-            self._proxies[root] = _proxy_for(*urlsplit(root)[:2])
+            self._proxies[root] = proxy_for(*urlsplit(root)[:2])
         return session.request(
             request.method,
             request.url,
@@ -115,5 +115,5 @@ def _told() -> Iterator[None]:
         raise TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True) from None
 
 
-def _proxy_for(scheme: str, host: str) -> str | None:
+def proxy_for(scheme: str, host: str) -> str | None:
     return None if proxy_bypass(host) else getproxies().get(scheme)
