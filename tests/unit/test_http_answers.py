@@ -65,12 +65,11 @@ def told(pieces: Sequence[bytes]) -> tuple[int, bytes] | str:
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
     """The data in pieces."""
     ends = [*sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False) if start < end]
 
 
 def chunked(body: bytes, sizes: Sequence[int], trailers: bytes = b"") -> bytes:
-    parts = [part for part in cut(body, sizes) if part]
-    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n" + trailers + b"\r\n"
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in cut(body, sizes)) + b"0\r\n" + trailers + b"\r\n"
 
 
 PLACES = st.lists(st.integers(0, 1 << 16), max_size=12)
