@@ -15,12 +15,12 @@ def installed(folder: Path) -> bool:
     return True
 
 
-async def output(folder: Path, environment: dict[str, str], *command: str, given: bytes = b"") -> str:
+async def output(folder: Path, environment: dict[str, str], *command: str, given: bytes = b"", seconds: float = 240) -> str:
     """Of a command that goes well, in this folder."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
     )
-    out, _ = await asyncio.wait_for(process.communicate(given), 240)
+    out, _ = await asyncio.wait_for(process.communicate(given), seconds)
     assert process.returncode == 0, out.decode()
     return out.decode()

@@ -39,7 +39,8 @@ class Graph(Section):
     """How the gateway calls Graph. The gateway's promises hold as long as Graph keeps to `lag_s` and `late_s`."""
 
     transport: Annotated[str, a_kind("transports")] = "httptools"
-    """`httptools`, `aiohttp`, `requests`, or a kind that is registered in the entry-point group `compliance_gateway.transports`."""
+    """`httptools`, `aiohttp`, `requests`, or a kind that is registered in the entry-point group
+    `compliance_gateway.transports`."""
     create_route: Literal["auto", "documented", "assign"] = "auto"
     """How a create reaches Graph: `documented` (POST …/assignments), `assign` (POST …/assign with the whole set), or `auto`:
     `documented`, and `assign` where Graph does not have that route."""

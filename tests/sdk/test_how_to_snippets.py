@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -59,6 +60,17 @@ async def test_by_the_client_for_javascript(environment: dict[str, str]):
     assert await asyncio.to_thread(installed, JAVASCRIPT)
     command = ("node", "--input-type=module", "--eval", snippet("javascript"))
     assert f"{WINDOWS} " in await output(JAVASCRIPT, environment, *command)
+
+
+@pytest.mark.long  # where nobody has compiled the SDK yet
+@pytest.mark.needs("go")
+async def test_by_the_sdk_for_go(environment: dict[str, str], tmp_path: Path):
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(HERE / "go" / name, tmp_path)
+    (tmp_path / "main.go").write_text(snippet("go"))
+    # Without inlining it takes about four minutes of CPU, and much less memory.
+    await output(tmp_path, environment, "go", "build", "-gcflags=all=-l", "-o", "list", ".", seconds=1800)
+    assert f"{WINDOWS} " in await output(tmp_path, environment, str(tmp_path / "list"))
 
 
 @pytest.mark.needs("mvn")
