@@ -236,14 +236,14 @@ class Workload:
     async def _faults(self) -> None:
         """One request in so many, however many there are; and lag that is rarely gone."""
         rng, world = random.Random(self.random.random()), self.emulator.world
-        met, token_at = 0, 0.0  # a token that is refused again and again is a fault of another kind
+        met, token_at = 0, 0.0  # two refusals of tokens in one call are an end of it (GRAPH_TOKEN_REFUSED), and no fault
         while not self.over:
             if len(world.requests) >= met:
                 met = len(world.requests) + rng.randrange(self.load.faults_each // 2, self.load.faults_each * 3 // 2)
                 fault = self._fault(rng)
                 if fault.get("status") == 401 and time.monotonic() < token_at:
                     continue
-                token_at = time.monotonic() + 5.0 if fault.get("status") == 401 else token_at
+                token_at = time.monotonic() + PATIENCE_S + TIMEOUT_S if fault.get("status") == 401 else token_at
                 name = "late" if fault.get("effect") == "late" else str(fault.get("status") or fault.get("cut") or "slow")
                 self.figures.faults[name] += 1
                 world.faults.order([Fault(**fault)])

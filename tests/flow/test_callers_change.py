@@ -68,7 +68,9 @@ async def test_a_static_token_ends_when_it_is_taken_out_of_the_configuration(
         rig = Rig(live, channel, doors.grpc, one, config.ledger)
 
         async def is_known(token: str) -> bool:
-            return not isinstance(await rig.call("ListComplianceAssignments", LIST, metadata=bearer(token)), Failure)
+            answer = await rig.call("ListComplianceAssignments", LIST, metadata=bearer(token))
+            assert not isinstance(answer, Failure) or answer.status == "UNAUTHENTICATED", answer
+            return not isinstance(answer, Failure)
 
         async def is_unknown(token: str) -> bool:
             return not await is_known(token)
