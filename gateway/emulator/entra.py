@@ -5,6 +5,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -28,6 +29,8 @@ class Entra:
         self._clock = clock
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._kid = secrets.token_hex(8)
+        # The signature of a token does not change, and takes longer to check than an answer to give.
+        self._signed = lru_cache(100)(self._signed_claims)
 
     def discovery(self, tenant: str) -> dict[str, Any]:
         """OpenID configuration. Raises EntraError."""
@@ -106,10 +109,14 @@ class Entra:
 
     def check(self, token: str) -> dict[str, Any]:
         """The claims of a token of this tenant for Graph. Raises jwt.InvalidTokenError; expiry by the emulator's clock."""
-        options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "aud", "tid"]}
-        claims: dict[str, Any] = jwt.decode(token, self._key.public_key(), ["RS256"], options, audience=self.root)
+        claims = self._signed(token)
         if claims["exp"] <= self._clock.now():
             raise jwt.ExpiredSignatureError
+        return claims
+
+    def _signed_claims(self, token: str) -> dict[str, Any]:
+        options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "aud", "tid"]}
+        claims: dict[str, Any] = jwt.decode(token, self._key.public_key(), ["RS256"], options, audience=self.root)
         return claims
 
     def _check_tenant(self, tenant: str) -> None:

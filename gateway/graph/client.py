@@ -162,15 +162,17 @@ class GraphClient:
                 return await self._try(request, partial(opened, request, left + BACKSTOP_S), record, (self.quota.requests,))
 
             async def opened(request: Request, seconds: float) -> Response | Streamed:
-                streamed = await stack.enter_async_context(self._transport.stream(request, seconds))
-                if streamed.status < 300 or streamed.status == 304 or streamed.status in PASSED:
-                    return streamed
-                body = bytearray()
-                async for piece in streamed.pieces:
-                    body += piece
-                    if len(body) > ERROR_BYTES:
-                        break
-                return Response(streamed.status, streamed.headers, bytes(body))
+                async with AsyncExitStack() as one:
+                    streamed = await one.enter_async_context(self._transport.stream(request, seconds))
+                    if streamed.status < 300 or streamed.status == 304 or streamed.status in PASSED:
+                        stack.push_async_exit(one.pop_all())
+                        return streamed
+                    body = bytearray()
+                    async for piece in streamed.pieces:
+                        body += piece
+                        if len(body) > ERROR_BYTES:
+                            break
+                    return Response(streamed.status, streamed.headers, bytes(body))
 
             answer = await self._until(deadline, record, send)
             assert isinstance(answer, Streamed)
