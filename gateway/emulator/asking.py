@@ -1,4 +1,4 @@
-"""One request to Graph, and its answer where it succeeds."""
+"""A request to Graph, and the answer to one that succeeds."""
 
 import uuid
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from gateway.emulator.faults import Page
 
 @dataclass(frozen=True)
 class Answer:
-    """A success: status, JSON (None for an empty body)."""
+    """A successful answer: HTTP status and JSON body; None means an empty body."""
 
     status: int
     json: Any = None
@@ -18,8 +18,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """method, path with query as sent, headers with lower-case names, body as sent. id: Graph's. page: what was ordered to be
-    wrong with the list it reads."""
+    """path: with the query, as sent. headers: names in lower case. body: as sent. id: Graph's `request-id`. page: the fault
+    that a test ordered for the list that the request reads."""
 
     method: str
     path: str
@@ -30,5 +30,5 @@ class Request:
 
     @property
     def client_id(self) -> str:
-        """The client-request-id; where none was sent, Graph's own (facts §5)."""
+        """The client-request-id; Graph's own ID if the client sent none (facts §5)."""
         return self.headers.get("client-request-id") or self.id

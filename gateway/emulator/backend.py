@@ -1,4 +1,4 @@
-"""The Intune service behind Graph, as its errors name it: its paths and URLs, which change with the month (facts §5)."""
+"""Paths and URLs of the Intune service behind Graph, as Graph's errors name them. They contain the month (facts §5)."""
 
 import time
 from typing import NamedTuple
@@ -11,7 +11,7 @@ COLLECTIONS = ("deviceCompliancePolicies", "assignments")
 
 
 class Asked(NamedTuple):
-    """What an answer tells of its request: Graph's id for it, the client's (Graph's where none was sent), the backend's URL."""
+    """What an answer says about its request: Graph's ID, the client's ID (Graph's if none was sent), the backend's URL."""
 
     id: str
     client_id: str
@@ -19,7 +19,8 @@ class Asked(NamedTuple):
 
 
 def backend_path(path: str, now: float) -> str:
-    """Graph's path in the service of this month: decoded, keys in parentheses, actions with their namespace. No query."""
+    """The backend's path for a path of Graph: decoded, keys in parentheses, actions with their namespace, without the query.
+    now: seconds since the epoch; its month is in the path."""
     _, *segments = urlsplit(path).path.lstrip("/").split("/")
     written = ""
     for before, segment in zip(["", *segments], map(unquote, segments), strict=False):
@@ -31,7 +32,7 @@ def backend_path(path: str, now: float) -> str:
 
 
 def backend_url(path: str, now: float) -> str:
-    """Where Graph sent the request. Versions of beta begin with 50 rather than 20, as in `api-version=5026-05-10`."""
+    """The backend's URL for a request. In beta the `api-version` begins with 50 instead of 20, as in `5026-05-10`."""
     century = "50" if path.startswith("/beta/") else "20"
     query = urlsplit(path).query
     version = time.strftime(f"{century}%y-%m-01", time.gmtime(now))

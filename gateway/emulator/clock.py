@@ -1,4 +1,4 @@
-"""The emulator's time: the machine's, plus what the tests have advanced."""
+"""The emulator's clock: the machine's time plus the seconds by which tests have advanced it."""
 
 import time
 

@@ -1,11 +1,11 @@
-"""The control port: plain HTTP on loopback, JSON; the tests' way to look and to interfere.
+"""The control port: JSON over plain HTTP on loopback, for tests that inspect or change the emulator.
 
-To look: GET /state, GET /requests (each request to Graph), GET /effects (each write that was carried out, see intune.Effect).
-To interfere: POST /reset, POST /policies, PUT /policies/{id}/assignments (a foreign writer), POST /faults (faults.Fault, one or
-several), POST /lag {seconds, hops}, POST /clock {advance_s}. To set up, and kept by a reset: PUT /app (secrets, certificates,
-trusts, identities, roles, lifetime), PUT /paging {page_size, empty_pages, expand_pages}, PUT /unconfirmed (Unconfirmed); undone
-by it: PUT /throttle (limits), PUT /model {refused_types, refused_properties}, PUT /tenant {intune, approval} (graph.Tenant).
-GET /msi/token is the machine's endpoint for managed identities.
+Inspect: GET /state, GET /requests (each request to Graph), GET /effects (each write that was carried out, see intune.Effect).
+Change: POST /reset, POST /policies, PUT /policies/{id}/assignments (as a foreign writer), POST /faults (one faults.Fault or a
+list), POST /lag {seconds, hops}, POST /clock {advance_s}. Settings that a reset keeps: PUT /app (secrets, certificates, trusts,
+identities, roles, lifetime), PUT /paging {page_size, empty_pages, expand_pages}, PUT /unconfirmed (Unconfirmed). Settings that
+a reset undoes: PUT /throttle (limits), PUT /model {refused_types, refused_properties}, PUT /tenant {intune, approval}
+(graph.Tenant). GET /msi/token is the machine's endpoint for managed identities.
 """
 
 import json
@@ -35,7 +35,7 @@ def control_app(world: World) -> web.Application:
 
 
 def reset(world: World) -> None:
-    """The state at the start; the app's secret and the keys stay."""
+    """Restores the initial state, except for the app, the keys, and the settings of /paging and /unconfirmed."""
     world.resets += 1
     world.clock.reset()
     world.faults.clear()
@@ -120,7 +120,7 @@ def _names(value: Any) -> bool:
 
 
 def _set(target: object, body: dict[str, Any], allowed: dict[str, Callable[[Any], bool]]) -> None:
-    """All or none of it; what is not named stays."""
+    """Sets all attributes that `body` names, or none. Raises ValueError for an unknown name or a value that is not allowed."""
     for name, value in body.items():
         if name not in allowed or not allowed[name](value):
             raise ValueError(f"no such setting, or not its value: {name}")

@@ -1,8 +1,8 @@
-"""Entra's directory behind Graph: groups, and objects by their ids. Its errors are flat, and have codes of its own.
+"""Entra's directory behind Graph: groups, and objects by their IDs. Its errors are flat (errors.flat) and have their own codes.
 
-Codes and words as people report them: `Authorization_RequestDenied`, `Request_ResourceNotFound`, `Request_BadRequest`,
-`Request_UnsupportedQuery` (microsoft-graph-docs-contrib#6748, Azure-Samples/ms-identity-python-daemon#8). Rules of advanced
-queries: learn.microsoft.com/graph/aad-advanced-queries. Rules of getByIds: its reference page.
+Codes and messages follow reports: `Authorization_RequestDenied`, `Request_ResourceNotFound`, `Request_BadRequest`,
+`Request_UnsupportedQuery` (microsoft-graph-docs-contrib#6748, Azure-Samples/ms-identity-python-daemon#8). Advanced
+queries follow learn.microsoft.com/graph/aad-advanced-queries, getByIds its reference page.
 """
 
 from collections.abc import Mapping
@@ -59,24 +59,24 @@ def error(status: int, code: str, text: str) -> GraphError:
 
 
 def check_roles(roles: Any, for_groups: bool) -> None:
-    """Raises GraphError where the app has no permission to read groups, or anything of the directory."""
+    """Raises GraphError if the app may not read groups (for_groups), or any kind of directory object (otherwise)."""
     if not set(GROUP_ROLES if for_groups else (*GROUP_ROLES, *OTHER_ROLES)) & set(roles):
         raise error(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 
 
 class Directory:
-    """The groups of one tenant, by id, each a whole object as Graph shows it."""
+    """The groups of one tenant: ID in lower case -> the whole object as Graph shows it."""
 
     def __init__(self) -> None:
         self.groups: dict[str, Body] = {}
 
     def add(self, group: Body) -> None:
-        """A group with at least `id` and `displayName`; what is not named is as Graph has it for a security group."""
+        """Adds a group with at least `id` and `displayName`; other properties default to those of a security group."""
         own = {"id": group["id"], **FIRST, "mailNickname": group["displayName"].replace(" ", "")[:64], **group}
         self.groups[group["id"].lower()] = own
 
     def group(self, group_id: str) -> Body:
-        """Raises GraphError."""
+        """The group with this ID. Raises GraphError: 400 if it is no GUID, 404 if there is no such group."""
         if not GUID.fullmatch(group_id):
             raise error(400, "Request_BadRequest", f"Invalid object identifier '{group_id}'.")
         if group_id.lower() not in self.groups:
@@ -85,7 +85,8 @@ class Directory:
         return self.groups[group_id.lower()]
 
     def found(self, options: Mapping[str, str], eventual: bool) -> list[Body]:
-        """The groups that the options leave. eventual: with the header `ConsistencyLevel: eventual`. Raises GraphError."""
+        """The groups that match the query options. eventual: whether the request has `ConsistencyLevel: eventual`. Raises
+        GraphError."""
         advanced = eventual and query.is_counted(options)
         if "$search" in options and not eventual:
             raise error(400, "Request_UnsupportedQuery", NO_SEARCH)
@@ -96,8 +97,8 @@ class Directory:
         return query.chosen(list(self.groups.values()), options, DECLARED, KIND)
 
     def by_ids(self, body: Any, roles: Any) -> list[Body]:
-        """`POST /directoryObjects/getByIds`: those that are there; with no permission for groups, type and id alone. Raises
-        GraphError."""
+        """`POST /directoryObjects/getByIds`: the objects that exist; without permission for groups, all but type and ID is
+        null. Raises GraphError."""
         ids, types = (body.get("ids"), body.get("types", ["directoryObject"])) if isinstance(body, dict) else (None, None)
         if not isinstance(ids, list) or not isinstance(types, list):
             raise error(400, "Request_BadRequest", "Required parameter 'ids' is missing.")

@@ -1,4 +1,4 @@
-"""Entra's part: discovery, keys, and a token endpoint that checks what it is given and errs in AADSTS codes."""
+"""Entra: discovery, keys, and a token endpoint that checks its input and answers errors with AADSTS codes."""
 
 import hmac
 import secrets
@@ -15,11 +15,11 @@ from gateway.emulator.clock import Clock
 from gateway.emulator.errors import EntraError
 from gateway.emulator.registration import App
 
-REFRESH_IN_FROM_S = 7200  # Entra names a time to refresh for tokens that live this long
+REFRESH_IN_FROM_S = 7200  # seconds; Entra sends `refresh_in` for tokens that live at least so long
 
 
 class Entra:
-    """One tenant with one app. root: https://host:port, set once the port is known; also Graph's."""
+    """One tenant with one app. root: https://host:port of Entra and Graph, set when the port is known."""
 
     def __init__(self, clock: Clock) -> None:
         self.tenant_id = str(uuid.uuid4())
@@ -29,7 +29,7 @@ class Entra:
         self._clock = clock
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._kid = secrets.token_hex(8)
-        # The signature of a token does not change, and takes longer to check than an answer to give.
+        # Verified tokens: checking a signature takes longer than answering, and its result does not change.
         self._signed = lru_cache(100)(self._signed_claims)
 
     def discovery(self, tenant: str) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Entra:
         return {"keys": [{**key, "kid": self._kid, "use": "sig"}]}
 
     def token(self, tenant: str, form: Mapping[str, str]) -> dict[str, Any]:
-        """The answer of the token endpoint. Raises EntraError."""
+        """The token endpoint's answer to a form. Raises EntraError."""
         self.token_requests += 1
         self._check_tenant(tenant)
         if form.get("grant_type") != "client_credentials":
@@ -74,7 +74,7 @@ class Entra:
         }
 
     def identity_token(self, header: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """The answer of the machine's endpoint for managed identities (App Service, 2019-08-01). Raises EntraError."""
+        """The answer of the endpoint for managed identities (App Service, 2019-08-01). Raises EntraError."""
         self.token_requests += 1
         if not hmac.compare_digest(header.encode(), self.app.identity_header.encode()):
             raise EntraError(401, "unauthorized_client", 0, "X-IDENTITY-HEADER is missing or wrong.")
@@ -84,7 +84,7 @@ class Entra:
         if any(identity not in self.app.identities for identity in wanted):
             raise EntraError(400, "invalid_request", 0, "Identity not found.")
         self._check_resource(query.get("resource", ""))
-        expires_on = int(time.time()) + self.app.lifetime  # on the machine's own clock
+        expires_on = int(time.time()) + self.app.lifetime  # by the machine's clock, not the emulator's
         return {"access_token": self._issue(), "expires_on": str(expires_on), "resource": self.root, "token_type": "Bearer"}
 
     def _check_resource(self, resource: str) -> None:

@@ -1,4 +1,4 @@
-"""The errors of Graph and Intune, in their own odd shapes (facts §5); the bodies they follow are in tests/cases/golden."""
+"""The errors of Graph and Intune, in the shapes of the real services (facts §5). tests/cases/golden has the real bodies."""
 
 import json
 import time
@@ -20,12 +20,12 @@ Shape = Callable[[str, Asked], str]
 
 
 def flat(text: str, _asked: Asked) -> str:
-    """The text itself."""
+    """Shape: the text itself."""
     return text
 
 
 def wrapped(text: str, asked: Asked, headers: str = "{}") -> str:
-    """Intune's own JSON, indented and with Windows' line ends, as it stands in Graph's `message`."""
+    """Shape: Intune's own JSON as text in Graph's `message`, indented, with CRLF line ends."""
     ids = f"Operation ID (for customer support): {ZEROS} - Activity ID: {asked.client_id}"
     own = {
         "_version": 3,
@@ -39,7 +39,7 @@ def wrapped(text: str, asked: Asked, headers: str = "{}") -> str:
 
 
 def wrapped_twice(text: str, asked: Asked) -> str:
-    """Intune's JSON as a string inside another service's (E4)."""
+    """Shape: Intune's JSON as a string inside another service's JSON (E4)."""
     headers = json.dumps({"WWW-Authenticate": f'Bearer realm="{REALM}"'}, separators=(",", ":"))
     outer = {"ErrorCode": "Forbidden", "Message": wrapped(text, asked, headers)}
     empty: dict[str, Any] = {"Target": None, "Details": None, "InnerError": None, "InstanceAnnotations": []}
@@ -47,7 +47,7 @@ def wrapped_twice(text: str, asked: Asked) -> str:
 
 
 class GraphError(Exception):
-    """An error answer. text: what is wrong; shape: how `message` says it; more: further members of `error`."""
+    """An error answer of Graph. text: what is wrong. shape: makes `message` from the text. more: further members of `error`."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class GraphError(Exception):
             "request-id": asked.id,
             "client-request-id": asked.client_id,
         }
-        if self.code == "ModelValidationFailure":  # said twice
+        if self.code == "ModelValidationFailure":  # this error has its text twice
             inner = {"message": self.text, **inner}
         error = {"code": self.code, "message": self.shape(self.text, asked)}
         return {"error": {**error, **self.more, "innerError": inner}}
@@ -80,7 +80,7 @@ def route_missing(template: str, verb: str, path: str) -> GraphError:  # E1 E2
 
 
 def permission_missing(roles: list[str], as_401: bool) -> GraphError:  # E3 E4
-    """roles: all that would do."""
+    """roles: the permissions of which one would suffice."""
     if as_401:
         return GraphError(401, "UnknownError", NO_REASON, wrapped_twice)
     text = "Application is not authorized to perform this operation. Application must have one of the following scopes: "

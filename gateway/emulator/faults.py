@@ -1,4 +1,4 @@
-"""Faults that tests order: the next matching requests are answered differently, delayed, cut, or carried out late."""
+"""Faults that tests order: the next matching requests get another answer, or are delayed, cut, or carried out late."""
 
 import asyncio
 import re
@@ -14,19 +14,19 @@ CHOICES = {"cut": (None, *get_args(Cut)), "effect": get_args(Effect), "page": (N
 
 @dataclass
 class Fault:
-    """method, path, sent: what it is for (path, sent: regular expressions, searched in path and query, and in the body). times:
-    how often.
+    """method, path, sent: regular expressions that select requests: the whole method, a part of path and query, a part of the
+    body. times: how many requests it is for.
 
-    until: an event that is waited for first, of a test in the same process. delay_s: seconds waited first. status, body,
-    retry_after: the answer given instead of the real one. headers: added to the answer, whichever it is. cut: the connection is
+    until: an event to wait for first; only a test in the same process can give one. delay_s: seconds to wait first. status,
+    body, retry_after: the answer instead of the real one. headers: added to the answer in any case. cut: the connection is
     closed without an answer, before or after the request is carried out.
 
-    effect: what becomes of a request to Graph that is answered with `status` or cut before: "none"; "now": it is carried
-    out, then answered as said here; "late": it is answered so at once, and carried out `late_s` real seconds later as a
-    request of that moment would be (token, quota and model are checked then), unless the emulator was reset meanwhile.
+    effect: whether a request to Graph is carried out although it is answered with `status` or cut before. "none": no. "now":
+    yes, before the answer. "late": `late_s` real seconds after the answer, as a request of that time (token, quota and model
+    are checked then), unless the emulator is reset before.
 
-    page: what is wrong with a list that is read: "duplicate": it has the last row of the page before it again, or on the
-    first page its own last row; "truncated": the list ends with this page and lacks its last row, as if that were all.
+    page: a fault of the list that is read. "duplicate": the page repeats the last row of the page before it; the first page
+    repeats its own last row. "truncated": the page lacks its last row, and has no link to a next page.
     """
 
     method: str = ".*"
@@ -69,7 +69,7 @@ class Fault:
 
     @property
     def answer_headers(self) -> dict[str, str]:
-        """Those that are added to the answer."""
+        """Headers to add to the answer, `Retry-After` included."""
         retry_after = {} if self.retry_after is None else {"Retry-After": self.retry_after}
         return {name: str(value) for name, value in {**retry_after, **self.headers}.items()}
 
@@ -79,7 +79,7 @@ class Fault:
 
 
 class Faults:
-    """The ordered faults; the first that matches is used."""
+    """The ordered faults. The first one that matches a request is used."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -89,14 +89,14 @@ class Faults:
 
     @property
     def waiting(self) -> int:
-        """How many requests are still to be met by a fault."""
+        """The number of requests for which faults are still ordered."""
         return sum(fault.times for fault in self._faults)
 
     def clear(self) -> None:
         self._faults.clear()
 
     def take(self, method: str, path: str, body: bytes = b"") -> Fault | None:
-        """The fault for this request, used once."""
+        """The fault for this request, or None. Uses it up by one."""
         fault = next((f for f in self._faults if f.matches(method, path, body)), None)
         if fault is not None:
             fault.times -= 1

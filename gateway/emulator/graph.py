@@ -1,4 +1,4 @@
-"""Graph's part: who may, how often, which route, in which shape."""
+"""Graph: permissions, throttling, routes, and the shapes of answers."""
 
 import itertools
 import json
@@ -36,7 +36,8 @@ PATH = re.compile(
 
 @dataclass
 class Tenant:
-    """intune: whether it has a usable one (E11). approval: whether Multi Admin Approval protects the policies (E13)."""
+    """intune: whether the tenant has a usable Intune (E11). approval: whether Multi Admin Approval protects its policies
+    (E13)."""
 
     intune: bool = True
     approval: bool = False
@@ -44,7 +45,7 @@ class Tenant:
 
 @dataclass
 class Graph(Reads):
-    """Answers requests."""
+    """Answers requests to Graph: checks token, quota and permissions, and chooses the route."""
 
     clock: Clock = field(kw_only=True)
     routes: Routes = "live"
@@ -54,11 +55,11 @@ class Graph(Reads):
     _turn: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
 
     def asked(self, request: Request) -> Asked:
-        """What every answer tells of its request."""
+        """What every answer says about its request."""
         return Asked(request.id, request.client_id, backend_url(request.path, self.clock.now()))
 
     def answer(self, request: Request) -> Answer:
-        """Raises GraphError."""
+        """The successful answer. Raises GraphError for any other."""
         segments = KEY.sub(r"/\1", urlsplit(request.path).path).lstrip("/").split("/")[1:]
         in_directory = bool(segments) and segments[0] in DIRECTORY
         writes = request.method != "GET" and not in_directory  # getByIds reads
@@ -89,7 +90,7 @@ class Graph(Reads):
         raise errors.segment_unknown(segments[-1])
 
     def _elsewhere(self, request: Request, segments: list[str], query: Mapping[str, str]) -> Answer:
-        """Raises GraphError."""
+        """Reads beside the policies, below `deviceManagement`. Raises GraphError."""
         if request.path.startswith(("/v1.0/deviceManagement/", "/beta/deviceManagement/")) and request.method == "GET":
             return Answer(200, self.trees.intune(request.path, [*map(unquote, segments[1:])], query))
         raise errors.segment_unknown(segments[-1] if segments else "")
@@ -101,7 +102,7 @@ class Graph(Reads):
         if not self.tenant.intune:
             raise errors.tenant_unusable()
         if self.tenant.approval and writes:
-            raise errors.approval_required()  # before routing: a missing route answers so as well (facts §6)
+            raise errors.approval_required()  # before routing, so missing routes get this error too (facts §6)
 
     def _claims(self, request: Request) -> dict[str, Any]:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -192,7 +193,7 @@ def _typed(row: Row) -> Row:
 
 
 def _service(request: Request) -> str:
-    """The Intune service that a path belongs to: the windows are kept for each (facts §4)."""
+    """The first segment after the version: the service, which has throttling windows of its own (facts §4)."""
     return "".join(urlsplit(request.path).path.lstrip("/").split("/")[1:2])
 
 
@@ -206,7 +207,7 @@ def _json(request: Request) -> Any:
 
 
 def _number(text: str) -> float:
-    """As OData has them: a double that is a number. Raises ValueError."""
+    """A finite double: OData has no other numbers. Raises ValueError."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(text[:32])
@@ -214,7 +215,7 @@ def _number(text: str) -> float:
 
 
 def _whole_number(text: str) -> int:
-    """Raises ValueError, OverflowError."""
+    """An integer within a double's range. Raises ValueError, OverflowError."""
     number = int(text)
     float(number)
     return number

@@ -1,7 +1,7 @@
-"""Intune's compliance policies and their assignments, as the live backend keeps them. Pure but for the clock.
+"""Intune's compliance policies and their assignments, as the live backend keeps them. No input or output, except the clock.
 
-A row is an assignment as beta shows it, and never changed once it is stored. `/assign` replaces the direct rows; rows of
-policy sets are not the caller's. Every change of a set is kept as an Effect.
+A row is an assignment as beta shows it; a stored row is never mutated. `/assign` replaces the direct rows and leaves the rows
+of policy sets. Every write to a set is recorded as an Effect.
 """
 
 import copy
@@ -35,8 +35,9 @@ HISTORY = 200
 
 @dataclass(frozen=True)
 class Effect:
-    """One write that was carried out: at (the emulator's clock), policy (ID), by (its client-request-id, or `control` for a
-    foreign writer), the whole set before and after; they are equal if it changed nothing. Rows are shared, not copied."""
+    """One write that was carried out. at: seconds since the epoch by the emulator's clock. policy: its ID. by: the write's
+    client-request-id, or `control` for a foreign writer. before, after: the whole set, equal if the write changed nothing. Rows
+    are shared, not copied."""
 
     at: float
     policy: str
@@ -47,9 +48,9 @@ class Effect:
 
 @dataclass
 class Policy:
-    """A policy, its own properties (policies.shown), and every state its rows had: (since, rows), newest last.
-
-    below: what hangs below it beside its assignments, by name (trees.LISTS, trees.OVERVIEWS)."""
+    """A policy. own: its own properties (policies.shown). history: the states of its rows as (since, rows), newest last.
+    seen_at: the time that the last read showed. below: name (trees.LISTS, trees.OVERVIEWS) -> what is below the policy
+    beside its assignments."""
 
     id: str
     kind: str
@@ -68,11 +69,11 @@ class Policy:
 
 
 class Intune:
-    """The policies of one tenant. effects: every write that was carried out, oldest first; what a policy starts with is none.
+    """The policies of one tenant. effects: the writes that were carried out, oldest first, without the initial rows.
 
-    lag: reads answer the state of so many seconds ago. hops: every other read only, as from replicas of which one lags. Each
-    read is the whole set of one moment, but each page of a list is a read of its own: with `hops` a list of several pages
-    is put together from different moments.
+    lag: seconds by which reads lag behind. hops: only every other read lags, as if one of two replicas lagged. A read returns
+    the whole set of one moment, but each page of a list is a read of its own, so with `hops` the pages of a list may show
+    different moments.
     """
 
     def __init__(self, clock: Clock, unconfirmed: Unconfirmed) -> None:
@@ -84,15 +85,15 @@ class Intune:
         self._reads = 0
 
     def clear(self) -> None:
-        """As at the start, without a policy."""
+        """Removes all policies, effects, lag and refusals of the model."""
         self.lag, self.hops = 0.0, False
         self.policies.clear()
         self.effects.clear()
         self.model.forget()
 
     def add_policy(self, policy_id: str, display_name: str, rows: list[Row], kind: str = policies.WINDOWS) -> None:
-        """Adds a policy, with direct rows as `/assign` takes them, or whole rows as beta shows them. Replaces one with the same
-        ID."""
+        """Adds a policy, or replaces the one with this ID. rows: as `/assign` accepts direct ones, or whole as beta shows
+        them."""
         policy = self._new(policy_id, kind, {"displayName": display_name})
         policy.history = [(0.0, self._served(policy, rows))]
 
@@ -134,7 +135,7 @@ class Intune:
         del self.policies[self.policy(policy_id).id]
 
     def set_rows(self, policy_id: str, rows: list[Row]) -> None:
-        """Sets the rows as a foreign writer leaves them: of any type, with any property, and with duplicates, as given."""
+        """Replaces all rows as a foreign writer would, unchecked: any type, any property, duplicates."""
         policy = self.policy(policy_id)
         self._store(policy, self._served(policy, rows), CONTROL)
 
@@ -145,7 +146,7 @@ class Intune:
         return self.policies[policy_id]
 
     def read(self, policy_id: str) -> list[Row]:
-        """The rows as a reader sees them now: `lag` seconds old, but without `hops` never older than what was read before."""
+        """The rows as they were `lag` seconds ago. Without `hops` a read is never older than the read before it."""
         policy = self.policy(policy_id)
         history = policy.history
         self._reads += 1
@@ -154,7 +155,7 @@ class Intune:
         return next((rows for since, rows in reversed(history) if since <= seen_at), history[0][1])
 
     def assign(self, policy_id: str, body: Any, beta: bool, by: str) -> list[Row]:
-        """`POST …/assign`: replaces the direct rows by those of the body. Raises GraphError, then nothing changed."""
+        """`POST …/assign`: replaces the direct rows by those of the body. If it raises GraphError, nothing is changed."""
         policy = self.policy(policy_id)
         sent = body.get("assignments") if isinstance(body, dict) else None
         if not isinstance(sent, list):
@@ -171,7 +172,7 @@ class Intune:
         return policy.rows
 
     def create(self, policy_id: str, body: Any, beta: bool, by: str) -> Row:
-        """`POST …/assignments` as documented, for the abstract target type too."""
+        """`POST …/assignments` as documented; it accepts the abstract target type as well."""
         policy = self.policy(policy_id)
         if not isinstance(body, dict):
             raise errors.bad_request("Empty Payload. JSON content expected.")
@@ -205,7 +206,7 @@ class Intune:
     def _store(self, policy: Policy, rows: list[Row], by: str) -> None:
         before, now = policy.rows, self._clock.now()
         known = {row["id"]: row for row in before}
-        # A row that stays as it is, to the letter, is the same object in every state and effect: memory.
+        # To save memory, a row whose text did not change is the same object in every state and effect.
         after = [old if (old := known.get(row["id"])) is not None and repr(old) == repr(row) else row for row in rows]
         policy.history = [*policy.history[-HISTORY:], (now, after)]
         self.effects.append(Effect(now, policy.id, by, before, after))
@@ -241,7 +242,7 @@ class Intune:
 
 
 def view(row: Row, beta: bool) -> Row:
-    """The row as a version of the API shows it: v1.0 hides filters and source (facts §2)."""
+    """The row as beta or v1.0 shows it: v1.0 hides filters and source (facts §2)."""
     if beta:
         return row
     target = {k: v for k, v in row["target"].items() if k not in (FILTER_ID, FILTER_TYPE)}

@@ -1,8 +1,7 @@
 """The types and properties that Graph knows (facts §2), and its errors about others.
 
-Known are the published types with their declared properties, and whatever was ever served, since a row that Graph shows can be
-sent back. A test can make Graph forget a type or a property (`refused_types`, `refused_properties`), whether it was served or
-not.
+Graph knows the published types with their declared properties, and everything that it has served, because a row that it shows
+can be sent back. A test can make it refuse any type or property (`refused_types`, `refused_properties`).
 """
 
 import re
@@ -28,7 +27,7 @@ BROAD = {
     "allDevicesAssignmentTarget": "adadadad-808e-44e2-905a-0b7873a8a531",
 }
 FILTERS = {FILTER_ID, FILTER_TYPE}
-SCOPE = "scopeTagGroupAssignmentTarget"  # in Microsoft's pages and in no metadata (facts §2): what clients do not know
+SCOPE = "scopeTagGroupAssignmentTarget"  # documented, but in no metadata (facts §2): unknown to clients
 SCOPE_TYPES = ("none", "user", "device")
 DECLARED: dict[str, set[str]] = {
     ASSIGNMENT: {"id", "source", "sourceId", "target"},
@@ -44,28 +43,28 @@ TYPES = {name.lower(): name for name in DECLARED if name != ASSIGNMENT}
 
 @dataclass
 class Model:
-    """refused_types, refused_properties: names that are refused from now on, wherever they were served before."""
+    """refused_types, refused_properties: names to refuse, even if they were served before."""
 
     refused_types: list[str] = field(default_factory=list)
     refused_properties: list[str] = field(default_factory=list)
     _served: dict[str, set[str]] = field(default_factory=dict, repr=False)
 
     def forget(self) -> None:
-        """As at the start."""
+        """Restores the initial state."""
         self.refused_types, self.refused_properties = [], []
         self._served.clear()
 
     def learn(self, row: Row) -> None:
-        """Knows the types and properties of a row that is going to be served."""
+        """Adds the types and properties of a row that will be served to the known ones."""
         self._served.setdefault(ASSIGNMENT.lower(), set()).update(row)
         self._served.setdefault(type_name(row["target"]).lower(), set()).update(row["target"])
 
     def check(self, row: Row, abstract: bool = False, filter_rules: bool = True) -> None:
-        """Checks a row that was sent, its target first. abstract: whether the base type is accepted too. filter_rules: see
-        Unconfirmed. Raises E5, E6, E12, E15, or an undeclared property."""
+        """Checks a row that a client sent, its target first. abstract: whether the base type is accepted too. filter_rules: see
+        Unconfirmed. Raises E5, E6, E12, E15, or errors.undeclared."""
         target = row["target"]
         if next(iter(target), None) != TYPE or not isinstance(target[TYPE], str):
-            raise errors.abstract_class()  # missing or late
+            raise errors.abstract_class()  # missing, or not the first property
         name = type_name(target)
         if "." not in target[TYPE] or not self._knows(name.lower()):
             raise errors.unknown_type(target[TYPE].removeprefix("#"))
@@ -90,17 +89,17 @@ class Model:
 
 
 def type_name(target: Row) -> str:
-    """The type as the model writes it, without Graph's namespace; a type of another namespace keeps its own."""
+    """The type's name without Graph's namespace, spelt as the model spells it. Other namespaces are kept."""
     return _name(target[TYPE])
 
 
 def canonical(target: Row) -> str:
-    """The type as Graph shows it."""
+    """The type's full name as Graph shows it."""
     name = type_name(target)
     return f"#{name}" if "." in name else f"#microsoft.graph.{name}"
 
 
-@lru_cache(maxsize=1024)  # asked four times a row
+@lru_cache(maxsize=1024)  # called four times for each row
 def _name(full: str) -> str:
     name = _short(full)
     return TYPES.get(name.lower(), name)
@@ -132,7 +131,8 @@ def _check_values(name: str, target: Row) -> None:
 
 
 def key_of(target: Row) -> str:
-    """What stands once in a set: a group's id, included or excluded; all users are their pseudo group (facts §2)."""
+    """The key that is unique within a set. An inclusion and an exclusion of a group have the same key, and so have a broad
+    target and its pseudo group (facts §2)."""
     name = type_name(target)
     if name in (GROUP, EXCLUSION):
         return str(target.get("groupId")).lower()

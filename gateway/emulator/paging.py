@@ -1,4 +1,4 @@
-"""Pages of Graph's lists: how many, from where on, and the link to the next one."""
+"""Pages of Graph's lists: size, start, and the link to the next page."""
 
 import base64
 import json
@@ -9,11 +9,11 @@ from gateway.emulator import errors
 
 
 def size_of(query: Mapping[str, str], most: int) -> int:
-    """Rows of a page: `$top`, or as many as Graph likes to send. Raises GraphError."""
+    """The number of rows in a page: `$top`, at most `most`. Raises GraphError."""
     top = query.get("$top")
     if top is None:
         return most
-    if not top.isascii() or not top.isdigit():  # the words of Microsoft's OData library
+    if not top.isascii() or not top.isdigit():  # the message is that of Microsoft's OData library
         text = (
             f"Invalid value '{top}' for $top query option found. The $top query option requires a non-negative integer value."
         )
@@ -22,7 +22,7 @@ def size_of(query: Mapping[str, str], most: int) -> int:
 
 
 def start_of(query: Mapping[str, str]) -> tuple[int, bool]:
-    """Where a page begins, and whether the one before was the empty one. Raises GraphError."""
+    """The index of the page's first row, and whether the page before it was an empty one. Raises GraphError."""
     token = query.get("$skiptoken")
     if token is None:
         return 0, False
@@ -34,12 +34,12 @@ def start_of(query: Mapping[str, str]) -> tuple[int, bool]:
 
 
 def token_for(start: int, emptied: bool) -> str:
-    """An opaque token of a page."""
+    """The opaque token of the page that begins at row `start`."""
     return base64.urlsafe_b64encode(json.dumps([start, emptied]).encode()).decode()
 
 
 def next_link(root: str, path: str, token: str) -> str:
-    """The next page of the request at `path`: its other options stay, so that `$top` holds for every page."""
+    """The URL of the next page for the request `path`. It keeps the other options, so that `$top` applies to every page."""
     parts = urlsplit(path)
     options = [
         option for option in parts.query.split("&") if option and not option.startswith(("$skiptoken=", "%24skiptoken="))

@@ -1,7 +1,7 @@
-"""Compliance policies as objects: their types by platform, with every property that the type declares, as Graph shows them.
+"""Compliance policies as Graph shows them: a type for each platform, with every property that the type declares.
 
-v1.0 follows answers recorded by rknightion/graph2otel (2026-07); macOS in beta an export of a tenant (2026-09), Windows in beta
-the article on wesley-trust/GraphAPIConfig (2020) and the portal's PATCH; iOS in beta the SDK's model alone. By the CSDL
+Sources: for v1.0, answers recorded by rknightion/graph2otel (2026-07). For beta: macOS, an export of a tenant (2026-09);
+Windows, the article on wesley-trust/GraphAPIConfig (2020) and the portal's PATCH; iOS, only the SDK's model. By the CSDL,
 booleans, enumerations, names, dates and versions are never null.
 """
 
@@ -79,12 +79,12 @@ KINDS = {name.lower(): name for name in V1}
 
 
 def stamp(now: float) -> str:
-    """As the backend writes a moment: seven digits after the second."""
+    """A time as the backend writes it: with seven decimals of a second. now: seconds since the epoch."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 10**7):07d}Z"
 
 
 def shown(kind: str, own: Body, beta: bool) -> Body:
-    """The object: `own` over what its type begins with. v1.0 has fewer properties."""
+    """The policy as Graph shows it: its own properties over the defaults of its type. v1.0 has fewer properties."""
     settings = {**V1[kind], **BETA[kind]} if beta else V1[kind]
     scope = {ONLY_BETA: own[ONLY_BETA]} if beta else {}
     return {
@@ -96,7 +96,7 @@ def shown(kind: str, own: Body, beta: bool) -> Body:
 
 
 def kind_of(body: Any) -> str:
-    """The type of a policy that is sent. Raises E5, E6."""
+    """The type of a policy that a client sent. Raises E5, E6."""
     full = body.get(TYPE) if isinstance(body, dict) else None
     if not isinstance(full, str):
         raise errors.abstract_class()
@@ -109,7 +109,7 @@ def kind_of(body: Any) -> str:
 
 
 def checked(kind: str, body: Body, beta: bool) -> Body:
-    """The properties to be kept of a policy that is sent. Raises an undeclared property, E15 for a null where none may be."""
+    """The properties to keep of a policy that a client sent. Raises errors.undeclared; E15 for a null that is not allowed."""
     declared = {**V1[kind], **(BETA[kind] if beta else {}), "description": None, "displayName": "", "roleScopeTagIds": []}
     own = {
         name: value

@@ -1,5 +1,5 @@
-"""OData's query options over JSON objects, as far as Graph carries them out: `$filter`, `$orderby`, `$search`, `$select`,
-`$count`. Words of the errors are those of Microsoft's OData library."""
+"""OData's query options on JSON objects, as far as Graph supports them: `$filter`, `$orderby`, `$search`, `$select`, `$count`.
+Error messages are those of Microsoft's OData library."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -34,14 +34,14 @@ def bad(text: str) -> errors.GraphError:
 
 
 def check_options(query: Mapping[str, str]) -> None:
-    """Raises GraphError for a system option that there is not."""
+    """Raises GraphError for an unknown system option."""
     for name in query:
         if name.startswith("$") and name not in OPTIONS:
             raise bad(f"The query parameter '{name}' is not supported.")
 
 
 def is_counted(query: Mapping[str, str]) -> bool:
-    """Raises GraphError."""
+    """Whether `$count` is true. Raises GraphError."""
     text = query.get("$count", "false")
     if text not in ("true", "false"):
         raise bad(f"Invalid value '{text}' for $count query option found. Valid values are 'true' and 'false'.")
@@ -49,7 +49,8 @@ def is_counted(query: Mapping[str, str]) -> bool:
 
 
 def chosen(objects: list[Body], query: Mapping[str, str], declared: Iterable[str], kind: str) -> list[Body]:
-    """What `$filter`, `$search` and `$orderby` leave, in their order. declared: the type's properties. Raises GraphError."""
+    """The objects that match `$filter` and `$search`, ordered by `$orderby`. declared: the properties of the type `kind`.
+    Raises GraphError."""
     names = set(declared)
     if text := query.get("$filter"):
         test = Filter(text, names, kind).parsed()
@@ -67,8 +68,8 @@ def chosen(objects: list[Body], query: Mapping[str, str], declared: Iterable[str
 
 
 def selected(value: Body, query: Mapping[str, str], declared: Iterable[str], kind: str) -> Body:
-    """The properties that `$select` names; annotations stay, and the key does: IntuneCD relies on a filter's. Raises
-    GraphError."""
+    """The object with only the properties that `$select` names, its annotations, and its ID, which IntuneCD needs of filters.
+    Raises GraphError."""
     text = query.get("$select")
     if not text:
         return value
@@ -80,7 +81,7 @@ def selected(value: Body, query: Mapping[str, str], declared: Iterable[str], kin
 
 
 class Filter:
-    """`$filter` of one type: comparisons, `in`, three functions of text, `isof`, and, or, not, parentheses."""
+    """A `$filter` on objects of one type: comparisons, `in`, three string functions, `isof`, and, or, not, parentheses."""
 
     def __init__(self, text: str, names: set[str], kind: str) -> None:
         self._text, self._names, self._kind = text, names, kind
@@ -95,7 +96,7 @@ class Filter:
         self._at = 0
 
     def parsed(self) -> Test:
-        """Raises GraphError."""
+        """The filter as a predicate. Raises GraphError."""
         test = self._either()
         if self._at < len(self._tokens):
             raise self._error(self._tokens[self._at][1])
@@ -203,7 +204,8 @@ def _sortable(value: Any) -> tuple[str, Any]:
 
 
 def _found(value: Body, text: str) -> bool:
-    """`"displayName:part"`, clauses joined by AND or OR; Intune's plain words look into the name."""
+    """Whether an object matches `$search`: `"property:part"` clauses joined by AND or OR. Text without a property, which Intune
+    accepts, is searched in displayName."""
     clauses = re.findall(r'"([^"]*)"', text) or [text]
     hits = []
     for clause in clauses:

@@ -1,4 +1,4 @@
-"""The lists and objects that Graph shows of policies and their assignments, in pages."""
+"""Graph's answers to reads of policies and their assignments: paged lists and single objects."""
 
 import re
 import sys
@@ -17,8 +17,8 @@ from gateway.emulator.trees import Trees, actions
 
 @dataclass
 class Reads:
-    """page_size: the most rows of a page. empty_pages: whether an empty page comes between two pages (facts §2). expand_pages:
-    whether an expanded collection is paged like the list, rather than whole."""
+    """page_size: the most rows in a page. empty_pages: whether an empty page precedes each page but the first (facts §2).
+    expand_pages: whether expanded assignments are paged like the list, instead of whole."""
 
     entra: Entra
     intune: Intune
@@ -60,8 +60,8 @@ class Reads:
         start: int = 0,
         emptied: bool = False,
     ) -> tuple[list[Row], str, int]:
-        """A page, the token of the next one, empty where there is none, and the number of rows in all. emptied: the page before
-        was the empty one."""
+        """A page, the token of the next page (empty if there is none), and the number of all rows. emptied: whether the page
+        before this one was empty."""
         rows = chosen(self.intune.read(policy))
         empty = self.empty_pages and start > 0 and not emptied
         page = [] if empty else rows[start : start + size]
@@ -119,7 +119,7 @@ class Reads:
 
 
 def _expanded(text: str) -> list[tuple[str, str, str]]:
-    """The relations that `$expand` names, each with its own options. Raises GraphError."""
+    """The relations that `$expand` names, each as (name, "(" or "", its options). Raises GraphError."""
     found = [part.strip().partition("(") for part in re.split(r",(?![^(]*\))", text) if part]
     for relation, _, _ in found:
         if relation not in RELATIONS:

@@ -1,5 +1,5 @@
-"""The app as it is registered in Entra, and the proofs that it takes: secrets, certificates, trusted issuers, an identity of
-the machine. Codes: https://learn.microsoft.com/entra/identity-platform/reference-error-codes."""
+"""The app's registration in Entra, and the proofs that it accepts: secrets, certificates, trusted issuers, managed identities.
+Codes: https://learn.microsoft.com/entra/identity-platform/reference-error-codes."""
 
 import base64
 import hmac
@@ -23,7 +23,8 @@ EXCHANGE = "api://AzureADTokenExchange"
 
 @dataclass
 class Trust:
-    """A federated identity credential: tokens of this issuer for this subject stand for the app. key: PEM, public."""
+    """A federated identity credential: a token of this issuer for this subject proves the app. key: the issuer's public key,
+    PEM."""
 
     issuer: str
     subject: str
@@ -33,9 +34,9 @@ class Trust:
 
 @dataclass
 class App:
-    """secret: the one in the emulator's folder; secrets, expired_secrets: further ones. certificates: PEM. authorities: PEM of
-    those whose certificates for `subject_names` (RFC 4514) are taken by x5c. identities: ids of managed identities beside the
-    machine's own. lifetime: of its tokens, in seconds."""
+    """secret: in the emulator's folder. secrets, expired_secrets: further ones. certificates: PEM. authorities: PEM of the
+    issuers whose certificates for `subject_names` (RFC 4514) are accepted in x5c. identities: IDs of managed identities beside
+    the system-assigned one. lifetime: of the app's tokens, in seconds. seen: `jti` of used assertions."""
 
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
@@ -52,7 +53,8 @@ class App:
     seen: set[str] = field(default_factory=set)
 
     def check_proof(self, form: Mapping[str, str], audience: str, now: float) -> None:
-        """Raises EntraError unless the form of a token request proves to be the app's. audience: the token endpoint."""
+        """Raises EntraError unless the form of a token request has a valid proof of the app. audience: the token endpoint's
+        URL. now: seconds since the epoch."""
         if form.get("client_assertion"):
             if form.get("client_assertion_type") != ASSERTION_TYPE:
                 raise _invalid(900144, "The request body must contain the parameter 'client_assertion_type'.")
@@ -94,13 +96,13 @@ class App:
             raise _invalid(*mismatch)
         if not float(claims.get("nbf", claims.get("iat", now))) - 300 <= now < float(claims.get("exp", 0)):
             raise _invalid(700024, "Client assertion is not within its valid time range.")
-        if claims.get("iss") == self.client_id:  # a token of another issuer is there to be used until it ends
+        if claims.get("iss") == self.client_id:  # another issuer's token may be used until it expires
             if not claims.get("jti") or claims["jti"] in self.seen:
                 raise _invalid(50013, "The assertion was used before.")
             self.seen.add(claims["jti"])
 
     def _key_of(self, header: Mapping[str, Any], now: float) -> Any:
-        """The public key of the certificate that the header names: by SHA-256 thumbprint, or by x5c."""
+        """The public key of the certificate that a JWT header names by SHA-256 thumbprint or by x5c. Raises EntraError."""
         for certificate in map(_certificate, self.certificates):
             thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
             if hmac.compare_digest(thumbprint, str(header.get("x5t#S256", "")).rstrip("=")):

@@ -1,4 +1,4 @@
-"""The initial policies of the emulator: every kind of row that a careless writer loses."""
+"""The emulator's initial objects. Its own policies have every kind of row that a careless writer would lose."""
 
 import copy
 import json
@@ -108,17 +108,16 @@ POLICIES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
 
 
 def documented(row: dict[str, Any]) -> dict[str, Any]:
-    """The row without what is made up."""
+    """The row without made-up properties (MADE_UP)."""
     known = {name: value for name, value in row.items() if name not in MADE_UP}
     return {**known, "target": {name: value for name, value in row["target"].items() if name not in MADE_UP}}
 
 
 @dataclass
 class Seeds:
-    """What the emulator starts with, as JSON: `policies` ({id, displayName, @odata.type, assignments, and what else its type
-    has; what hangs below it by its name}), `groups` ({id, displayName, …}), `assignmentFilters`, `settingStateSummaries`.
-
-    None in place of a list: the emulator's own.
+    """The emulator's initial objects, from a JSON object of lists: `policies` ({id, displayName, @odata.type, assignments,
+    other properties of the type, and by name what is below the policy}), `groups` ({id, displayName, …}), `assignmentFilters`,
+    `settingStateSummaries`. None stands for the emulator's own objects.
     """
 
     policies: list[Body] | None = None
@@ -128,7 +127,7 @@ class Seeds:
 
     @classmethod
     def read(cls, path: Path) -> "Seeds":
-        """Raises OSError, and ValueError for what is no seeds."""
+        """The seeds in a file. Raises OSError, and ValueError if the file's content is not as described."""
         try:
             found = json.loads(path.read_text())
         except ValueError as exc:
@@ -145,7 +144,7 @@ class Seeds:
         return cls(**{PARTS[name]: value for name, value in found.items()})
 
     def put(self, intune: Intune, trees: Trees, *, made_up: bool) -> None:
-        """Into a world without a policy."""
+        """Puts the objects into a world that has no policy. made_up: whether rows keep the properties of MADE_UP."""
         trees.directory.groups.clear()
         for group in [{"id": i, "displayName": n} for i, n in NAMES.items()] if self.groups is None else self.groups:
             trees.directory.add(group)
@@ -169,7 +168,7 @@ def _put(intune: Intune, given: Body) -> None:
 
 
 def kept(intune: Intune, trees: Trees) -> Body:
-    """Everything as seeds, so that the next emulator goes on where this one ended."""
+    """All objects in the form of seeds, for the next emulator."""
     found = [
         {TYPE: f"#{policies.GRAPH}{one.kind}", **one.own, **one.below, "assignments": one.rows}
         for one in intune.policies.values()

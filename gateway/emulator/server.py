@@ -1,4 +1,4 @@
-"""The emulator on the wire: Graph and Entra over HTTPS with a CA of its own, the control port over plain HTTP."""
+"""The emulator's HTTP servers: Graph and Entra over HTTPS with a CA of its own, the control port over plain HTTP."""
 
 import asyncio
 import hashlib
@@ -39,13 +39,13 @@ DEFAULTS: dict[int, Callable[[], GraphError]] = {
 
 
 class Emulator:
-    """Serves inside `async with`. Its folder holds `ca.pem` and `secret`; it is gone at the end, unless it is given as `state`:
-    then the next one with it has the same port, authority, tenant, app and secret (see state.py).
+    """Serves inside `async with`. Its folder has `ca.pem` and `secret`. The folder is temporary, unless `state` names one: then
+    the next emulator with that folder has the same port, authority, tenant, app and secret (see state.py).
 
-    port, control_port: 0 means any free one. routes: `live` as the real service is, `documented` as it is described.
-    page_size: rows of a page of Graph's lists. seeds: a file of what there is at the start (seeds.Seeds). keep_objects: at the
-    end the folder gets what there is then, and the next one goes on with that. Raises OSError and ValueError for wrong seeds,
-    ModuleNotFoundError without the extra `emulator`.
+    port, control_port: 0 means any free port. routes: `live` as in the real service, or `documented`. page_size: rows in a page
+    of Graph's lists. seeds: a file with the initial objects (seeds.Seeds). keep_objects: at the end the objects are written to
+    `state`, and the next emulator starts with them. Raises OSError and ValueError for wrong seeds, ModuleNotFoundError without
+    the extra `emulator`.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Emulator:
 
     async def __aexit__(self, *exc: object) -> None:
         for runner in self._runners:
-            # Without a TLS farewell: an idle client would not answer it, and the end would wait for a time-out.
+            # Abort without a TLS close: an idle client would not answer it, and the cleanup would wait for a time-out.
             for connection in runner.server.connections if runner.server else ():
                 if connection.transport is not None:
                     connection.transport.abort()
@@ -195,7 +195,7 @@ class Emulator:
 
 
 def _parsed(body: Any) -> Any:
-    """JSON for the log; text where it is none."""
+    """A body for the log: parsed JSON, or text if it is not JSON."""
     if not isinstance(body, bytes) or not body:
         return None
     try:

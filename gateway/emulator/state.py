@@ -1,5 +1,5 @@
-"""What outlives an emulator, in a folder, so that a configuration for it works with the next one too: its authority, tenant and
-port, and the app with its secret. All of it is for tests and trials, and worth nothing elsewhere."""
+"""What an emulator leaves in its folder, so that a configuration also works with the next emulator: certificate authority,
+tenant, port, and the app with its secret. All of it is for tests and trials only."""
 
 import json
 from contextlib import suppress
@@ -10,7 +10,7 @@ from gateway.emulator.entra import Entra
 
 try:
     import trustme
-except ModuleNotFoundError:  # of the extra `emulator`; the commands that need none work without it
+except ModuleNotFoundError:  # in the extra `emulator`; commands without an emulator work without it
     trustme = None  # type: ignore[assignment]
 
 AUTHORITY, AUTHORITY_KEY, SECRET, ABOUT = "ca.pem", "ca-key.pem", "secret", "emulator.json"
@@ -18,15 +18,15 @@ OBJECTS = "objects.json"
 
 
 class State(NamedTuple):
-    """port: of Graph and Entra, 0 where it was never served."""
+    """port: of Graph and Entra; 0 if the folder has none."""
 
     authority: "trustme.CA"
     port: int
 
 
 def taken_up(folder: Path, entra: Entra) -> State:
-    """What the folder has of an emulator before, put into `entra`; or else new things, written there. Raises OSError, and
-    ValueError where what is there is no emulator's."""
+    """Puts the state of an earlier emulator from the folder into `entra`, or else writes a new authority and secret there.
+    Raises OSError, and ValueError if the folder's files are not an emulator's."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ABOUT).exists():
         authority = trustme.CA(organization_name="compliance-gateway emulator")
@@ -44,14 +44,14 @@ def taken_up(folder: Path, entra: Entra) -> State:
 
 
 def keep(folder: Path, entra: Entra, port: int) -> None:
-    """Writes down what the next one has to know."""
+    """Writes the state that the next emulator needs."""
     (folder / ABOUT).write_text(
         json.dumps({"tenant_id": entra.tenant_id, "client_id": entra.app.client_id, "port": port}) + "\n"
     )
 
 
 def write_privately(path: Path, text: str) -> None:
-    """For its owner's eyes only."""
+    """Writes a file that only its owner can read."""
     with suppress(FileNotFoundError):
         path.unlink()
     path.touch(mode=0o600)

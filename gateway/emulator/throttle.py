@@ -1,5 +1,5 @@
-"""Graph's throttling windows for Intune (facts §4): sliding, 20 s long, per app in a tenant and per tenant, for each
-of Intune's services."""
+"""Graph's throttling windows (facts §4): sliding, 20 s long, per app in a tenant and per tenant, for each service;
+of DIRECTORY per app only."""
 
 import math
 from collections import deque
@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 WINDOW_S = 20.0
-DIRECTORY = ("groups", "directoryObjects")  # Entra's, with quotas of their own: 3,500 units each 10 s and app, one a read
+DIRECTORY = ("groups", "directoryObjects")  # Entra's, with their own quota: 3,500 units an app in 10 s; a read is one unit
 
 
 @dataclass
 class Throttle:
-    """Counts requests, refused ones included: a client that retries too early stays throttled. Every second refusal has a
-    Retry-After (when the windows would admit a request if no other came), in turn as decimal seconds and as a date."""
+    """Counts requests, refused ones included, so that a client that retries too early stays throttled. Retry-After is the time
+    until the windows admit a request if none comes before. Refusals of DIRECTORY always have it, in whole seconds; of the
+    others every second one, alternately in decimal seconds and as a date."""
 
     app_writes: int = 100
     app_requests: int = 1000
@@ -25,7 +26,8 @@ class Throttle:
     _refusals: int = field(default=0, repr=False)
 
     def admit(self, service: str, tenant: str, app: str, write: bool, now: float) -> str | None:
-        """None if the request is admitted, else the value of Retry-After, empty for a refusal without one."""
+        """None if the request is admitted. Otherwise the value of Retry-After, or "" for a refusal without it. now: seconds
+        since the epoch."""
         if service in DIRECTORY:
             refused, wait = self._count((DIRECTORY[0], tenant, app), self.directory_requests, now)
             return str(math.ceil(wait)) if refused else None

@@ -1,7 +1,7 @@
-"""What is read beside policies and their assignments: filters, groups, summaries, and what hangs below a policy.
+"""Reads beside policies and their assignments: filters, groups, setting summaries, and everything below a policy.
 
-Properties by Microsoft's pages of the types (beta for filters, which v1.0 has not); `[inferred]` is that the options of a
-list are OData's for each of them. Directory objects have quotas of their own: see Throttle.
+Properties follow Microsoft's pages of the types (beta for filters, which v1.0 does not have). `[inferred]`: each list accepts
+OData's options. Directory objects have a quota of their own: see throttle.DIRECTORY.
 """
 
 import uuid
@@ -43,7 +43,7 @@ DECLARED = {
         *("remediatedDeviceCount", "nonCompliantDeviceCount", "errorDeviceCount", "conflictDeviceCount"),
     ),
 }
-# Below a policy: lists by their type, and single objects by theirs.
+# Below a policy: lists (name -> type), and single objects.
 LISTS = {
     "scheduledActionsForRule": "deviceComplianceScheduledActionForRule",
     "deviceStatuses": "deviceComplianceDeviceStatus",
@@ -57,7 +57,7 @@ ACTION = {"gracePeriodHours": 0, "actionType": "block", "notificationTemplateId"
 
 @dataclass
 class Trees:
-    """root: Graph's, once it is known. page_size: rows a page, at most. filters, summaries: as beta shows them."""
+    """root: returns Graph's root URL. page_size: returns the most rows in a page. filters, summaries: as beta shows them."""
 
     root: Callable[[], str]
     page_size: Callable[[], int]
@@ -66,7 +66,8 @@ class Trees:
     summaries: list[Body] = field(default_factory=list)
 
     def list_of(self, path: str, where: str, kind: str, found: list[Body], options: Options, most: int = 0) -> Body:
-        """A page of a list. where: as the context names it. Raises GraphError."""
+        """A page of a list. where: the list's name in `@odata.context`. most: rows in a page, 0 for page_size. Raises
+        GraphError."""
         query.check_options(options)
         start, _ = paging.start_of(options)
         size = paging.size_of(options, most or self.page_size())
@@ -83,13 +84,13 @@ class Trees:
         return f"{self.root()}/{path.split('/')[1]}/$metadata#{where}{names}{'/$entity' if entity else ''}"
 
     def entity(self, path: str, where: str, kind: str, found: Body, options: Options) -> Body:
-        """One object. Raises GraphError."""
+        """One object, with the selected properties. Raises GraphError."""
         query.check_options(options)
         chosen = query.selected(found, options, DECLARED[kind], kind)
         return {"@odata.context": self.context(path, where, options, entity=True), **chosen}
 
     def intune(self, path: str, segments: list[str], options: Options) -> Body:
-        """Beside the policies, below `deviceManagement`. Raises GraphError."""
+        """Filters and setting summaries, below `deviceManagement`. Raises GraphError."""
         beta = path.startswith("/beta/")
         if segments[0] == "assignmentFilters" and beta and len(segments) <= 2:
             return self._objects(path, "deviceManagement/assignmentFilters", FILTER, self.filters, segments[1:], options)
@@ -107,7 +108,7 @@ class Trees:
         return self.entity(path, where, kind, found, options)
 
     def below(self, path: str, policy: Policy, name: str, options: Options) -> Body:
-        """What hangs below a policy, but for its assignments: one of LISTS or OVERVIEWS. Raises GraphError."""
+        """What is below a policy, except its assignments. name: one of LISTS or OVERVIEWS. Raises GraphError."""
         where = f"deviceManagement/deviceCompliancePolicies('{policy.id}')/{name}"
         if name in LISTS:
             kind = LISTS[name]
@@ -120,7 +121,7 @@ class Trees:
         return {"@odata.context": context, **own, **more, **policy.below.get(name, {})}
 
     def groups(self, path: str, segments: list[str], options: Options, eventual: bool) -> Body | int:
-        """`groups`, and `groups/{id}`; the number of them for `groups/$count`. Raises GraphError."""
+        """The list for `groups`, the object for `groups/{id}`, the number for `groups/$count`. Raises GraphError."""
         if len(segments) > 1:
             raise error(400, "BadRequest", f"Resource not found for the segment '{segments[-1]}'.")
         if segments == ["$count"]:
@@ -139,7 +140,8 @@ class Trees:
 
 
 def actions(policy: Policy, with_configurations: bool) -> list[Body]:
-    """The policy's one rule: blocked at once, unless it was made with other actions."""
+    """The policy's scheduledActionsForRule as sent; by default one rule with the action "block" at once. with_configurations:
+    whether scheduledActionConfigurations is expanded."""
     sent = policy.below.get("scheduledActionsForRule") or [{"ruleName": None, "scheduledActionConfigurations": [ACTION]}]
     shown = []
     for number, rule in enumerate(sent):

@@ -1,4 +1,4 @@
-"""Graph's answers on the wire: chunked, compressed if requested, with the headers of real answers. They follow
+"""Graph's HTTP answers: chunked, compressed if requested, with the headers of real answers. They follow
 microsoftgraph/msgraph-sdk-powershell#1257 and jseerden/IntuneBackupAndRestore#82."""
 
 import json
@@ -20,7 +20,7 @@ NOT_MODIFIED = 304
 def answer(
     http: web.Request, asked: Asked, status: int, body: Any = None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """body: JSON; text is sent as HTML, a number (of a count) as plain text, None as nothing."""
+    """The HTTP answer. body: sent as JSON, except text (HTML), a number of `$count` (plain text) and None (no body)."""
     known = {
         "request-id": asked.id,
         "client-request-id": asked.client_id,
@@ -47,5 +47,5 @@ def _streamed(http: web.Request, response: web.Response) -> web.Response:
 
 
 async def unsigned(_http: web.Request, response: web.StreamResponse) -> None:
-    """A signal of aiohttp's: no answer says what the emulator is made of."""
+    """aiohttp's signal on_response_prepare: removes the Server header."""
     response.headers.pop(hdrs.SERVER, None)

@@ -1,4 +1,4 @@
-"""Everything the emulator is, in one value: what the HTTP fronts (server, control) share."""
+"""The whole state of the emulator, which its HTTP servers (server, control) share."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ from gateway.emulator.unconfirmed import Unconfirmed
 
 @dataclass
 class World:
-    """requests: every request to Graph, oldest first: method, path, status, body, headers (no token), bearer
-    (a digest that tells bearers apart), at, answer; one that is
-    carried out late has `late` and, once it was, `late_status`.
+    """requests: every request to Graph, oldest first: method, path, status, body, headers (without Authorization), bearer (a
+    digest that distinguishes tokens), at (seconds since the epoch), answer. A request that is carried out late has `late`, and
+    `late_status`, which is None until then.
 
-    resets: how often everything began anew; a request that was under way then is not carried out.
+    resets: the number of resets; a request that a fault delays over a reset is not carried out.
     """
 
     clock: Clock
@@ -35,11 +35,12 @@ class World:
 
     @property
     def late(self) -> int:
-        """How many requests are still to be carried out late."""
+        """The number of requests that are still to be carried out late."""
         return len(self.outstanding)
 
     def drop_late(self) -> list[asyncio.Task[None]]:
-        """They will not be carried out any more; their tasks end in the loop's next turn."""
+        """Cancels the requests that are still to be carried out late. Returns their tasks, which end in the loop's next
+        turn."""
         dropped = list(self.outstanding)
         self.outstanding.clear()
         for task in dropped:
