@@ -14,19 +14,19 @@ import (
 type RateLimit struct {
 	Name      string // writes or requests
 	Remaining int
-	Reset     time.Duration // until there are more; zero where there are some
-	Quota     int           // in each Window
+	Reset     time.Duration // until more are available; zero if some remain
+	Quota     int           // total for each Window
 	Window    time.Duration
 }
 
-// Answer is what the gateway says of a call beside its answer. What it did not say is empty.
+// Answer is what the gateway reports about a call besides the response. A field that it did not send is empty.
 type Answer struct {
 	Method    string     // the RPC's name
-	RequestID string     // of the call, for the gateway's log and ledger
-	WriteID   string     // the request id under which a write was carried out, where the caller gave none
-	ETag      string     // of the policy's set of assignments, for callers that may read it
-	Warning   string     // reason, such as REPLAYED or FOREIGN_CHANGE_UNDONE
-	RateLimit *RateLimit // nil where none was said
+	RequestID string     // the call's ID in the gateway's log and ledger
+	WriteID   string     // the request ID under which a write was carried out, if the caller gave none
+	ETag      string     // of the policy's set of assignments; only for callers that may read it
+	Warning   string     // its reason, such as REPLAYED or FOREIGN_CHANGE_UNDONE
+	RateLimit *RateLimit // nil if not sent
 }
 
 var (
@@ -42,7 +42,7 @@ func answerOf(method string, trailers metadata.MD) Answer {
 		return ""
 	}
 	warning := &errdetails.ErrorInfo{}
-	_ = proto.Unmarshal([]byte(text("compliance-gateway-warning-bin")), warning) // a warning of no known form is none
+	_ = proto.Unmarshal([]byte(text("compliance-gateway-warning-bin")), warning) // a warning that cannot be parsed is ignored
 	return Answer{
 		Method: method, RequestID: text("request-id"), WriteID: text("compliance-gateway-request-id"),
 		ETag: text("compliance-gateway-etag"), Warning: warning.GetReason(),
@@ -55,7 +55,7 @@ func limitOf(left, whole []string) *RateLimit {
 		return nil
 	}
 	number := func(digits string) int {
-		found, _ := strconv.Atoi(digits) // of the expression's digits; none is zero
+		found, _ := strconv.Atoi(digits) // the expression matched only digits; no digits mean zero
 		return found
 	}
 	return &RateLimit{

@@ -9,30 +9,30 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Error is what the gateway answers when it does not carry a call out.
+// Error is the error of a call that was not carried out.
 type Error struct {
 	Code           codes.Code
-	Reason         string // stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached
+	Reason         string // stable, such as ALREADY_ASSIGNED; empty if the gateway was not reached
 	Message        string
-	RetryAfter     time.Duration // when a retry makes sense; zero where none does
-	Reserved       bool          // turns in Graph's quota are kept for the same request with the same id, until a second after RetryAfter
-	RequestID      string        // of the write; send it with the same request to try again, or to find out what became of it
-	GraphRequestID string        // where Microsoft Graph answered
-	Fields         []string      // of the request, that break a rule
+	RetryAfter     time.Duration // time until a retry makes sense; zero if none does
+	Reserved       bool          // whether Graph's quota is reserved for the same request with the same ID, until a second after RetryAfter
+	RequestID      string        // of the write; send it with the same request to retry, or to find out the outcome
+	GraphRequestID string        // of Microsoft Graph, if it answered
+	Fields         []string      // the request's fields that break a rule
 	status         *status.Status
 	cause          error
 }
 
-// Error says code, reason and message.
+// Error returns code, reason and message.
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %s", e.Code, e.Reason, e.Message) }
 
 // GRPCStatus lets status.FromError and status.Code work.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
-// Unwrap is what the TokenSource said, where it gave no token.
+// Unwrap returns the error of the TokenSource if there was no token.
 func (e *Error) Unwrap() error { return e.cause }
 
-// noToken is of a call that was not sent.
+// noToken returns the error of a call that was not sent for lack of a token.
 func noToken(cause error) *Error {
 	code := codes.Unauthenticated
 	if ended := status.FromContextError(cause).Code(); ended != codes.Unknown {

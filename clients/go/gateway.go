@@ -24,7 +24,7 @@ import (
 	v1 "github.com/compliance-gateway/compliance-gateway/clients/go/v1"
 )
 
-// What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
+// gRPC retries these statuses. A push-back of the gateway overrides the pauses.
 const retries = `{"methodConfig": [{
   "name": [{"service": "compliance_gateway.v1.ComplianceAssignmentService"},
            {"service": "compliance_gateway.v1.CompliancePolicyService"}],
@@ -36,18 +36,18 @@ const retries = `{"methodConfig": [{
 
 var sendable = regexp.MustCompile("^[!-~]+$")
 
-// Options say how to reach the gateway and as whom.
+// Options are the connection to the gateway and the caller's identity.
 type Options struct {
-	Token       TokenSource       // the caller's; nil with a client certificate
-	Tenant      string            // which one, where there are several
-	Timeout     time.Duration     // of calls whose context has no deadline; 30 s if not said
-	Patience    time.Duration     // for which a call that was told when to come back does so, with the same request and request id
-	OnAnswer    func(Answer)      // is given what the gateway said of each call, of refused ones too
+	Token       TokenSource       // the caller's token; nil with a client certificate
+	Tenant      string            // needed if the gateway has several tenants
+	Timeout     time.Duration     // of calls whose context has no deadline; default 30 s
+	Patience    time.Duration     // how long a refused call is repeated at its time to retry, with the same request and request ID
+	OnAnswer    func(Answer)      // called for each call, refused ones included
 	PlainText   bool              // without TLS, for loopback
 	CA          []byte            // PEM of a private authority
 	Certificate []byte            // PEM of the client's certificate and its chain
-	Key         []byte            // PEM of its key
-	Dial        []grpc.DialOption // after the client's own: interceptors (grpc.WithChainUnaryInterceptor), keepalive, a proxy
+	Key         []byte            // PEM of the certificate's key
+	Dial        []grpc.DialOption // added to the client's own: interceptors (grpc.WithChainUnaryInterceptor), keepalive, a proxy
 }
 
 // Format shows neither key nor token, whatever the verb.
@@ -56,11 +56,11 @@ func (o Options) Format(f fmt.State, _ rune) {
 		o.PlainText)
 }
 
-// TokenSource gives the caller's token; it is asked before each call. A call for which there is none, or none that a header
-// takes, is not sent: Unauthenticated, and Unwrap gives what it said.
+// TokenSource returns the caller's token; it is called before each call. If it fails, or its token does not fit into a header,
+// the call is not sent: the error is Unauthenticated, and its Unwrap returns the cause.
 type TokenSource func(context.Context) (string, error)
 
-// Client is the generated stubs, ready to use. Its errors are *Error.
+// Client has the methods of the generated stubs. Its errors are *Error.
 type Client struct {
 	v1.ComplianceAssignmentServiceClient
 	v1.CompliancePolicyServiceClient
@@ -70,7 +70,7 @@ type Client struct {
 // Close ends the connection.
 func (c *Client) Close() error { return c.connection.Close() }
 
-// Connect gives a client for the gateway at address, host:port. It connects when it is first used.
+// Connect returns a client for the gateway at address, host:port. The client connects when it is first used.
 func Connect(address string, options Options) (*Client, error) {
 	if options.Timeout == 0 {
 		options.Timeout = 30 * time.Second
@@ -79,7 +79,7 @@ func Connect(address string, options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// One of a chain, so that the caller's grpc.WithUnaryInterceptor does not take its place.
+	// Chained, so that the caller's grpc.WithUnaryInterceptor does not replace it.
 	own := []grpc.DialOption{grpc.WithTransportCredentials(transport), grpc.WithDefaultServiceConfig(retries),
 		grpc.WithChainUnaryInterceptor(options.intercept)}
 	connection, err := grpc.NewClient(address, append(own, options.Dial...)...)
@@ -90,7 +90,7 @@ func Connect(address string, options Options) (*Client, error) {
 		connection}, nil
 }
 
-// TokenFile reads the token anew for each call.
+// TokenFile returns a source that reads the file for each call.
 func TokenFile(name string) TokenSource {
 	return func(context.Context) (string, error) {
 		text, err := os.ReadFile(name)
@@ -119,7 +119,7 @@ func (o Options) transport() (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(config), nil
 }
 
-// intercept names the request, and sends it again at the times that it is told, while there is patience and the context lasts.
+// intercept gives a write a request ID, and repeats a refused call at its times to retry, within Patience and the context.
 func (o Options) intercept(ctx context.Context, method string, request, reply any, connection *grpc.ClientConn,
 	invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	named, until := withRequestID(request.(proto.Message)), time.Now().Add(o.Patience)
@@ -147,7 +147,7 @@ func (o Options) intercept(ctx context.Context, method string, request, reply an
 	}
 }
 
-// once gives a call its token, tenant and deadline; retries of grpc's come below it and keep all three.
+// once gives a call its token, tenant and deadline. gRPC's own retries happen below it and keep all three.
 func (o Options) once(ctx context.Context, method string, request, reply any, connection *grpc.ClientConn,
 	invoke grpc.UnaryInvoker, options []grpc.CallOption) error {
 	if _, ok := ctx.Deadline(); !ok {
@@ -158,7 +158,7 @@ func (o Options) once(ctx context.Context, method string, request, reply any, co
 	if o.Token != nil {
 		token, err := o.Token(ctx)
 		if err == nil && !sendable.MatchString(token) {
-			err = errors.New("it is empty, or no text that a header takes") // grpc would refuse it later
+			err = errors.New("it is empty, or no text that a header takes") // gRPC would refuse it later
 		}
 		if err != nil {
 			return noToken(err)
@@ -179,7 +179,7 @@ func requestID(request proto.Message) string {
 	return named.GetRequestId()
 }
 
-// withRequestID names a write that has no request id, on a copy.
+// withRequestID returns the request, or for a write without a request ID a copy that has one.
 func withRequestID(request proto.Message) proto.Message {
 	field := request.ProtoReflect().Descriptor().Fields().ByName("request_id")
 	if field == nil || requestID(request) != "" {

@@ -2,52 +2,52 @@ package compliancegateway
 
 import v1 "github.com/compliance-gateway/compliance-gateway/clients/go/v1"
 
-// Target is whom a policy is assigned to.
+// Target is the users or devices that a policy is assigned to.
 type Target = v1.DeviceAndAppManagementAssignmentTarget
 
 // Filter narrows a target by an assignment filter.
 type Filter func(*Target)
 
-// Including keeps only what the filter matches.
+// Including narrows a target to what the filter matches. filter: its ID.
 func Including(filter string) Filter {
 	return filtering(filter, v1.DeviceAndAppManagementAssignmentFilterType_DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_INCLUDE)
 }
 
-// Excluding keeps all but what the filter matches.
+// Excluding narrows a target to what the filter does not match. filter: its ID.
 func Excluding(filter string) Filter {
 	return filtering(filter, v1.DeviceAndAppManagementAssignmentFilterType_DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_EXCLUDE)
 }
 
-// Group is the members of an Entra group.
+// Group targets the members of an Entra group.
 func Group(id string, filters ...Filter) *Target {
 	return target(&Target{Type: &v1.DeviceAndAppManagementAssignmentTarget_Group{Group: &v1.GroupAssignmentTarget{GroupId: id}}}, filters)
 }
 
-// Exclusion is everyone but the members of an Entra group.
+// Exclusion excludes the members of an Entra group.
 func Exclusion(id string) *Target {
 	group := &v1.ExclusionGroupAssignmentTarget{GroupId: id}
 	return &Target{Type: &v1.DeviceAndAppManagementAssignmentTarget_ExclusionGroup{ExclusionGroup: group}}
 }
 
-// AllUsers is all users with an Intune licence.
+// AllUsers targets all users with an Intune licence.
 func AllUsers(filters ...Filter) *Target {
 	users := &v1.AllLicensedUsersAssignmentTarget{}
 	return target(&Target{Type: &v1.DeviceAndAppManagementAssignmentTarget_AllLicensedUsers{AllLicensedUsers: users}}, filters)
 }
 
-// AllDevices is all devices.
+// AllDevices targets all devices.
 func AllDevices(filters ...Filter) *Target {
 	devices := &v1.AllDevicesAssignmentTarget{}
 	return target(&Target{Type: &v1.DeviceAndAppManagementAssignmentTarget_AllDevices{AllDevices: devices}}, filters)
 }
 
-// Collection is a collection of Configuration Manager.
+// Collection targets a collection of Configuration Manager.
 func Collection(id string, filters ...Filter) *Target {
 	collection := &v1.ConfigurationManagerCollectionAssignmentTarget{CollectionId: id}
 	return target(&Target{Type: &v1.DeviceAndAppManagementAssignmentTarget_ConfigurationManagerCollection{ConfigurationManagerCollection: collection}}, filters)
 }
 
-// Assignment is an assignment to a target.
+// Assignment returns an assignment to a target.
 func Assignment(target *Target) *v1.DeviceCompliancePolicyAssignment {
 	return &v1.DeviceCompliancePolicyAssignment{Target: target}
 }

@@ -1,4 +1,4 @@
-// Package gatewaytest is for a team's own tests: an emulator of Entra and Graph, and a gateway in front of it, with all of its checks.
+// Package gatewaytest starts an emulator of Entra and Graph, and a gateway with all its checks, for your own tests.
 package gatewaytest
 
 import (
@@ -14,16 +14,16 @@ import (
 	"testing"
 )
 
-// Gateway is a running gateway before an emulated Graph.
+// Gateway is a running gateway that uses an emulated Graph.
 type Gateway struct {
 	Address string // of gRPC, in plain text
-	REST    string // root of REST
-	Token   string // of a caller that may all
-	Control string // root of the emulator's control port
+	REST    string // root URL of REST
+	Token   string // of a caller that may do everything
+	Control string // root URL of the emulator's control port
 }
 
-// Start starts both until the end of the test. It needs a Python that has compliance-gateway-client[testing]: that of the
-// variable COMPLIANCE_GATEWAY_PYTHON, else python3.
+// Start starts the gateway and the emulator, until the end of the test. It runs the Python in the environment variable
+// COMPLIANCE_GATEWAY_PYTHON (default python3), which needs compliance-gateway-client[testing].
 func Start(t testing.TB) *Gateway {
 	t.Helper()
 	python := os.Getenv("COMPLIANCE_GATEWAY_PYTHON")
@@ -50,7 +50,7 @@ func Start(t testing.TB) *Gateway {
 	return gateway
 }
 
-// Assignments are those that the emulated Graph has of the policy, as Graph spells them.
+// Assignments returns the assignments of a policy in the emulated Graph, as Graph shows them.
 func (g *Gateway) Assignments(t testing.TB, policy string) []map[string]any {
 	t.Helper()
 	answer, err := http.Get(g.Control + "/state")
@@ -63,7 +63,7 @@ func (g *Gateway) Assignments(t testing.TB, policy string) []map[string]any {
 	return state.Policies[policy].Assignments
 }
 
-// NewPolicy is the id of one more policy, which has no assignments.
+// NewPolicy adds a policy without assignments and returns its ID.
 func (g *Gateway) NewPolicy(t testing.TB) string {
 	t.Helper()
 	var b [16]byte

@@ -15,7 +15,7 @@ import io.grpc.StatusRuntimeException;
 import java.nio.file.Path;
 
 /**
- * Creates, lists, updates and deletes an assignment, and meets what can go wrong.
+ * Creates, lists, updates and deletes an assignment, and handles the usual errors.
  * Environment: GATEWAY_ADDRESS, GATEWAY_TOKEN_FILE, GATEWAY_CA. Arguments: a policy, another policy, a group, a filter.
  */
 public class Assign {

@@ -7,25 +7,25 @@ pub struct RateLimit {
     /// `writes` or `requests`.
     pub name: String,
     pub remaining: u64,
-    /// Seconds until there are more; None where there are some.
+    /// Seconds until more are available; None if some remain.
     pub reset: Option<u64>,
-    /// How many in `window` seconds.
+    /// The total in `window` seconds.
     pub quota: u64,
     pub window: u64,
 }
 
-/// What the gateway says of a call beside its answer. Texts are empty where it did not say.
+/// What the gateway reports about a call besides the response. A text that it did not send is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
     /// The RPC, such as `create_compliance_assignment`.
     pub method: &'static str,
-    /// Of the call, for the gateway's log and ledger.
+    /// The call's ID in the gateway's log and ledger.
     pub request_id: String,
-    /// The `request_id` under which a write was carried out, where the caller gave none.
+    /// The `request_id` under which a write was carried out, if the caller gave none.
     pub write_id: String,
-    /// Of the policy's set of assignments, for callers that may read it.
+    /// Of the policy's set of assignments; only for callers that may read it.
     pub etag: String,
-    /// Reason, such as REPLAYED or FOREIGN_CHANGE_UNDONE.
+    /// Its reason, such as REPLAYED or FOREIGN_CHANGE_UNDONE.
     pub warning: String,
     pub rate_limit: Option<RateLimit>,
 }
@@ -46,7 +46,7 @@ impl Answer {
     }
 }
 
-/// Of `"writes";r=3;t=20` and `"writes";q=20;w=20`.
+/// Parses `"writes";r=3;t=20` and `"writes";q=20;w=20`.
 fn limit(left: &str, whole: &str) -> Option<RateLimit> {
     let parameter = |of: &str, name: &str| -> Option<u64> {
         of.split(';').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse().ok())

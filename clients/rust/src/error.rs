@@ -3,24 +3,24 @@ use std::{fmt, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// What the gateway answers when it does not carry a call out.
+/// The error of a call that was not carried out.
 #[derive(Debug, Clone)]
 pub struct Error {
-    /// gRPC's.
+    /// gRPC's status code.
     pub code: Code,
-    /// Stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached.
+    /// Stable, such as ALREADY_ASSIGNED; empty if the gateway was not reached.
     pub reason: String,
-    /// The gateway's words.
+    /// The gateway's message.
     pub message: String,
-    /// When a retry makes sense; None where none does.
+    /// Time until a retry makes sense; None if none does.
     pub retry_after: Option<Duration>,
-    /// Turns in Graph's quota are kept for the same request with the same id, until a second after `retry_after`.
+    /// Whether Graph's quota is reserved for the same request with the same ID, until a second after `retry_after`.
     pub reserved: bool,
-    /// Of the write; send it with the same request to try again, or to find out what became of it.
+    /// Of the write; send it with the same request to retry, or to find out the outcome.
     pub request_id: String,
-    /// Where Microsoft Graph answered.
+    /// Of Microsoft Graph, if it answered.
     pub graph_request_id: String,
-    /// Of the request, that break a rule.
+    /// The request's fields that break a rule.
     pub fields: Vec<String>,
 }
 

@@ -19,7 +19,7 @@ pub use edits::{creating, deleting, deleting_target, updating, Edit};
 pub use error::Error;
 pub use targets::{all_devices, all_users, assignment, collection, excluding, exclusion, group, including, Target};
 
-/// The generated messages and the bare client.
+/// The generated messages and stubs.
 #[allow(clippy::all, rustdoc::all)]
 pub mod v1 {
     tonic::include_proto!("compliance_gateway.v1");
@@ -27,22 +27,22 @@ pub mod v1 {
 use v1::compliance_assignment_service_client::ComplianceAssignmentServiceClient;
 use v1::compliance_policy_service_client::CompliancePolicyServiceClient;
 
-// As the service config of the other languages' gRPC has it; tonic has none, so the helper tries again itself.
+// The retry policy of the other clients' gRPC service config. tonic has no service config, so the helper retries itself.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Gives the caller's token, asked before each call: [`token_file`], or [`token_from`] anything else. A call for which there is
-/// none, or none that a header takes, is not sent: UNAUTHENTICATED.
+/// Returns the caller's token; called before each call. Made by [`token_file`], or by [`token_from`] for any other source. If it
+/// fails, or its token does not fit into a header, the call is not sent: UNAUTHENTICATED.
 pub type Token = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<String>> + Send>> + Send + Sync>;
 
-/// A token that is read anew for each call.
+/// A token that is read from the file for each call.
 pub fn token_file(path: impl Into<PathBuf>) -> Token {
     let path = path.into();
     token_from(move || std::future::ready(std::fs::read_to_string(&path).map(|text| text.trim().to_owned())))
 }
 
-/// A token that `source` gives: a closure that returns a future.
+/// A token from `source`, a closure that returns a future.
 pub fn token_from<F>(source: impl Fn() -> F + Send + Sync + 'static) -> Token
 where
     F: Future<Output = io::Result<String>> + Send + 'static,
@@ -50,36 +50,36 @@ where
     Arc::new(move || Box::pin(source()))
 }
 
-/// How to reach the gateway, and as whom.
+/// The connection to the gateway and the caller's identity.
 #[derive(Clone, Default)]
 pub struct Options {
     /// None with a client certificate.
     pub token: Option<Token>,
-    /// Which one, where there are several.
+    /// Needed if the gateway has several tenants.
     pub tenant: Option<String>,
-    /// For calls on a client that has no other; 30 s if not said. See [`Client::within`].
+    /// Of each call; default 30 s. [`Client::within`] makes a client with another timeout.
     pub timeout: Option<Duration>,
-    /// For which a call that was told when to come back does so, with the same request and request id, beyond its own timeout.
+    /// How long a refused call is repeated at its time to retry, with the same request and request ID, beyond its own timeout.
     pub patience: Duration,
-    /// Is given what the gateway said of each call, of refused ones too.
+    /// Called for each call, refused ones included.
     pub on_answer: Option<Arc<dyn Fn(Answer) + Send + Sync>>,
     /// Without TLS, for loopback.
     pub plain_text: bool,
     /// PEM of a private authority.
     pub ca: Option<Vec<u8>>,
-    /// PEM of the client's certificate with its chain, and of its key.
+    /// PEM of the client's certificate with its chain, and PEM of its key.
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// The services' methods. Cheap to clone.
+/// The methods of both services. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     channel: Channel,
     options: Options,
 }
 
-/// A client for the gateway at `address`, host:port. It connects when it is first used, on the Tokio runtime within which it is
-/// made, and lives as long as that; it panics outside of one.
+/// A client for the gateway at `address`, host:port. It connects when it is first used, and works as long as the Tokio runtime
+/// in which it was made. Panics outside of a Tokio runtime.
 pub fn connect(address: &str, options: Options) -> Result<Client, tonic::transport::Error> {
     let scheme = if options.plain_text { "http" } else { "https" };
     let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?;
@@ -139,7 +139,7 @@ impl Client {
         Client { channel: self.channel.clone(), options }
     }
 
-    /// One call, again at the times that it is told while there is patience, with one request id.
+    /// One call. A refused call is repeated at its times to retry, within `patience`, with the same request ID.
     async fn call<Q: Clone, R, F>(
         &self,
         name: &'static str,
@@ -164,7 +164,7 @@ impl Client {
         }
     }
 
-    /// Its retries, within one deadline.
+    /// One call with its retries, within one deadline.
     async fn tries<Q: Clone, R, F>(
         &self,
         name: &'static str,
@@ -218,7 +218,7 @@ impl Client {
                 return Err(no_token(&"it is empty, or no text that a header takes"));
             }
             let mut bearer: MetadataValue<_> = format!("Bearer {token}").parse().map_err(wrong)?;
-            bearer.set_sensitive(true); // HTTP/2's own logs leave it out
+            bearer.set_sensitive(true); // HTTP/2's logs then omit it
             metadata.insert("authorization", bearer);
         }
         if let Some(tenant) = &self.options.tenant {
@@ -228,8 +228,8 @@ impl Client {
     }
 }
 
-/// A connection that was lost is UNAVAILABLE, as other languages' gRPC has it; tonic has UNKNOWN, with what it comes from, or
-/// CANCELLED with hyper's words where it went before the call was on it.
+/// Makes the status of a lost connection UNAVAILABLE, as in other languages' gRPC. tonic has UNKNOWN with a source, or CANCELLED
+/// with hyper's message if the connection was lost before the call was sent.
 fn of_transport(status: Status) -> Status {
     let not_sent = status.message().starts_with("Service was not ready");
     match std::error::Error::source(&status) {
@@ -241,7 +241,7 @@ fn of_transport(status: Status) -> Status {
     }
 }
 
-/// What the push-back says; without one, `pause`. None where nothing shall be tried again.
+/// The wait before a retry: the push-back, or `pause` if there is none. None if the call must not be retried.
 fn wait_before_retry(status: &Status, pause: Duration) -> Option<Duration> {
     if !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
         return None;
@@ -252,7 +252,7 @@ fn wait_before_retry(status: &Status, pause: Duration) -> Option<Duration> {
     }
 }
 
-/// A write has a request id.
+/// Gives a write a request ID if it has none.
 trait Named {
     fn named(self) -> Self;
     fn id(&self) -> &str;

@@ -1,4 +1,4 @@
-//! For a team's own tests: an emulator of Entra and Graph, and a gateway in front of it, with all of its checks.
+//! An emulator of Entra and Graph, and a gateway with all its checks, for your own tests.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,22 +6,22 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{json, Value};
 
-/// A running gateway before an emulated Graph. Both end when it is dropped.
+/// A running gateway that uses an emulated Graph. Dropping it ends both.
 pub struct RunningGateway {
-    /// Of gRPC, in plain text.
+    /// `host:port` of gRPC, in plain text.
     pub address: String,
-    /// Root of REST.
+    /// Root URL of REST.
     pub rest: String,
-    /// Of a caller that may all.
+    /// Of a caller that may do everything.
     pub token: String,
-    /// Root of the emulator's control port.
+    /// Root URL of the emulator's control port.
     pub control: String,
     child: Child,
 }
 
 impl RunningGateway {
-    /// Starts both. It needs a Python that has `compliance-gateway-client[testing]`: that of the variable
-    /// COMPLIANCE_GATEWAY_PYTHON, else `python3`.
+    /// Starts the gateway and the emulator. Runs the Python in the environment variable COMPLIANCE_GATEWAY_PYTHON (default
+    /// `python3`), which needs `compliance-gateway-client[testing]`.
     pub fn start() -> io::Result<Self> {
         let python = std::env::var("COMPLIANCE_GATEWAY_PYTHON").unwrap_or_else(|_| "python3".into());
         let arguments = ["-m", "compliance_gateway.testing"];
@@ -34,20 +34,20 @@ impl RunningGateway {
         Ok(Self { address: text("address"), rest: text("rest"), token: text("token"), control: text("control"), child })
     }
 
-    /// The assignments that the emulated Graph has of the policy, as Graph spells them.
+    /// The assignments of the policy in the emulated Graph, as Graph shows them.
     pub fn assignments(&self, policy: &str) -> io::Result<Vec<Value>> {
         let state: Value = serde_json::from_str(&self.ask("GET", "/state", "")?)?;
         Ok(state["policies"][policy]["assignments"].as_array().cloned().unwrap_or_default())
     }
 
-    /// The id of one more policy, which has no assignments.
+    /// Adds a policy without assignments and returns its ID.
     pub fn new_policy(&self) -> io::Result<String> {
         let id = uuid::Uuid::new_v4().to_string();
         self.ask("POST", "/policies", &json!({"id": id, "displayName": id}).to_string())?;
         Ok(id)
     }
 
-    /// The body of the control port's answer: plain HTTP on loopback, closed at its end.
+    /// The body of an answer of the control port: plain HTTP on loopback; the connection is closed after the answer.
     fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<String> {
         let host = self.control.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host)?;
@@ -65,7 +65,7 @@ impl RunningGateway {
 
 impl Drop for RunningGateway {
     fn drop(&mut self) {
-        drop(self.child.stdin.take()); // it ends with its stdin
+        drop(self.child.stdin.take()); // the process ends when its stdin is closed
         let _ = self.child.wait();
     }
 }

@@ -9,29 +9,29 @@ export interface RateLimit {
   /** `writes` or `requests`. */
   name: string;
   remaining: number;
-  /** Seconds until there are more; undefined where there are some. */
+  /** Seconds until more are available; undefined if some remain. */
   reset?: number;
-  /** How many in `window` seconds. */
+  /** The total in `window` seconds. */
   quota: number;
   window: number;
 }
 
-/** What the gateway says of a call beside its answer. Texts are empty where it did not say. */
+/** What the gateway reports about a call besides the response. A text that it did not send is empty. */
 export interface Answer {
   /** The RPC's name. */
   method: string;
-  /** Of the call, for the gateway's log and ledger. */
+  /** The call's ID in the gateway's log and ledger. */
   requestId: string;
-  /** The `requestId` under which a write was carried out, where the caller gave none. */
+  /** The `requestId` under which a write was carried out, if the caller gave none. */
   writeId: string;
-  /** Of the policy's set of assignments, for callers that may read it. */
+  /** Of the policy's set of assignments; only for callers that may read it. */
   etag: string;
-  /** Reason, such as REPLAYED or FOREIGN_CHANGE_UNDONE. */
+  /** Its reason, such as REPLAYED or FOREIGN_CHANGE_UNDONE. */
   warning: string;
   rateLimit?: RateLimit;
 }
 
-/** What the trailers say. */
+/** The Answer in a call's trailers. */
 export function answerOf(method: string, trailers: Metadata): Answer {
   const text = (name: string) => String(trailers.get(name)[0] ?? "");
   const [warning] = trailers.get("compliance-gateway-warning-bin");

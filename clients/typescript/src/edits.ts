@@ -9,12 +9,12 @@ import {
 
 const edit = (made: unknown): ComplianceAssignmentEdit => create(ComplianceAssignmentEditSchema, { edit: made as never });
 
-/** One more assignment. */
+/** Adds an assignment. */
 export const creating = (target: Target, ifExists: IfExists = IfExists.UNSPECIFIED) =>
   edit({ case: "create", value: { assignment: { target }, ifExists } });
-/** Another target or filter for an assignment. */
+/** Replaces the target or filter of an assignment. */
 export const updating = (id: string, target: Target) => edit({ case: "update", value: { id, assignment: { target } } });
-/** No longer the assignment with this id, or to this target. */
+/** Deletes the assignment with this ID, or to this target. */
 export const deleting = (which: string | Target, options: { allowMissing?: boolean } = {}) =>
   edit({
     case: "delete",

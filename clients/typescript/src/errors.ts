@@ -6,24 +6,24 @@ import { status, type ServiceError } from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "./gen/google/rpc/status_pb.js";
 
-/** What the gateway answers when it does not carry a call out. */
+/** The error of a call that was not carried out. */
 export class GatewayError extends Error {
   override readonly name = "GatewayError";
-  /** gRPC's. */
+  /** gRPC's status code. */
   readonly code: status;
-  /** Stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached. */
+  /** Stable, such as ALREADY_ASSIGNED; empty if the gateway was not reached. */
   readonly reason: string = "";
-  /** The gateway's words. */
+  /** The gateway's message. */
   readonly details: string;
-  /** Milliseconds until a retry makes sense; undefined where none does. */
+  /** Milliseconds until a retry makes sense; undefined if none does. */
   readonly retryAfterMs?: number;
-  /** Turns in Graph's quota are kept for the same request with the same id, until a second after `retryAfterMs`. */
+  /** Whether Graph's quota is reserved for the same request with the same ID, until a second after `retryAfterMs`. */
   readonly reserved: boolean = false;
-  /** Of the write; send it with the same request to try again, or to find out what became of it. */
+  /** Of the write; send it with the same request to retry, or to find out the outcome. */
   readonly requestId: string;
-  /** Where Microsoft Graph answered. */
+  /** Of Microsoft Graph, if it answered. */
   readonly graphRequestId: string = "";
-  /** Of the request, that break a rule. */
+  /** The request's fields that break a rule. */
   readonly fields: string[] = [];
 
   constructor(error: ServiceError, requestId = "") {
@@ -49,7 +49,7 @@ function find<D extends DescMessage>(details: Any[], schema: D): MessageShape<D>
   return details.map((detail) => readable(() => anyUnpack(detail, schema))).find((found) => found !== undefined);
 }
 
-/** What it reads; undefined where it cannot be read: what is between here and the gateway may answer in its stead. */
+/** What `read` returns; undefined if it throws, since a proxy in front of the gateway may answer in another format. */
 export function readable<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -1,7 +1,7 @@
 // Assigns Intune compliance policies through compliance-gateway. Messages are in ./gen/compliance_gateway/v1.
 //
-// Messages by Buf's protobuf-es, which TypeScript people know; calls by grpc-js, because it alone of the two has gRPC's service
-// config with its retries, and obeys the gateway's push-back.
+// Messages are Buf's protobuf-es, the usual choice in TypeScript. Calls use grpc-js: unlike connect it has gRPC's service config
+// with retries, and obeys the gateway's push-back.
 import { readFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { create, fromBinary, toBinary, type DescMethodUnary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
@@ -29,7 +29,7 @@ export * from "./gen/compliance_gateway/v1/revision_pb.js";
 
 const SERVICES = [ComplianceAssignmentService, CompliancePolicyService];
 
-// What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
+// gRPC retries these statuses. A push-back of the gateway overrides the pauses.
 const RETRIES = {
   methodConfig: [{
     name: SERVICES.map((service) => ({ service: service.typeName })),
@@ -41,25 +41,25 @@ const RETRIES = {
 };
 
 /**
- * Gives the caller's token, asked before each call. A call for which there is none, or none that a header takes, is not sent:
- * UNAUTHENTICATED, whose `cause` has as its `cause` what was thrown.
+ * Returns the caller's token; called before each call. If it fails, or its token does not fit into a header, the call is not
+ * sent: the error is UNAUTHENTICATED, and its `cause.cause` is what was thrown.
  */
 export type TokenSource = () => string | Promise<string>;
 
-/** How to reach the gateway, and as whom. */
+/** The connection to the gateway and the caller's identity. */
 export interface Options {
-  /** The caller's token, or where it comes from; none with a client certificate. */
+  /** The caller's token, or its source; none with a client certificate. */
   token?: string | TokenSource;
-  /** Which tenant, where there are several. */
+  /** Needed if the gateway has several tenants. */
   tenant?: string;
-  /** Milliseconds, for calls that set none. */
+  /** Milliseconds, for calls that set no timeout; default 30,000. */
   timeoutMs?: number;
   /**
-   * Milliseconds for which a call that was told when to come back does so, with the same request and request id, beyond its own
-   * deadline. 0 if not said.
+   * Milliseconds for which a refused call is repeated at its time to retry, with the same request and request ID, beyond its own
+   * deadline; default 0.
    */
   patienceMs?: number;
-  /** Is given what the gateway said of each call, of refused ones too. */
+  /** Called for each call, refused ones included. */
   onAnswer?: (answer: Answer) => void;
   /** Without TLS, for loopback. */
   plainText?: boolean;
@@ -67,29 +67,29 @@ export interface Options {
   ca?: Buffer;
   /** PEM of the client's certificate with its chain. */
   certificate?: Buffer;
-  /** PEM of its key. */
+  /** PEM of the certificate's key. */
   key?: Buffer;
 }
 
-/** For one call. */
+/** Options of one call. */
 export interface CallOptions {
   /** Milliseconds until its deadline. */
   timeoutMs?: number;
-  /** Cancels it: CANCELLED. A write that had begun goes on. */
+  /** Cancels the call: CANCELLED. A write that has begun goes on. */
   signal?: AbortSignal;
 }
 
 /** The services' methods, as protobuf-es describes them. */
 export type Methods = typeof ComplianceAssignmentService.method & typeof CompliancePolicyService.method;
-/** One of them, as a function. */
+/** One method as a function. */
 export type Call<M> = M extends DescMethodUnary<infer I, infer O>
   ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
   : never;
 
-/** The services' methods, as promises. They throw GatewayError. */
+/** The services' methods, which return promises. They throw GatewayError. */
 export type Client = { [Name in keyof Methods]: Call<Methods[Name]> } & { close(): void };
 
-/** A token that is read anew for each call. */
+/** A token that is read from the file for each call. */
 export const tokenFile = (path: string): TokenSource => async () => (await readFile(path, "utf8")).trim();
 
 /** A client for the gateway at `address`, host:port. It connects when it is first used. */
@@ -103,7 +103,7 @@ export function connect(address: string, options: Options = {}): Client {
   return { ...Object.fromEntries(methods), close: () => channel.close() } as Client;
 }
 
-/** One method. gRPC's own retries come below `once`, and keep token, tenant, deadline and request id. */
+/** One method. gRPC's own retries happen below `once`, and keep token, tenant, deadline and request ID. */
 function call(channel: grpc.Client, method: DescMethodUnary, options: Options) {
   const path = `/${method.parent.typeName}/${method.name}`;
   const once = async (request: MessageShape<typeof method.input>, id: string, own: CallOptions) => {
@@ -132,7 +132,7 @@ function call(channel: grpc.Client, method: DescMethodUnary, options: Options) {
     try {
       return await ended;
     } finally {
-      // Here what it throws reaches the caller; in grpc-js it would end the process.
+      // An exception of onAnswer reaches the caller from here; within grpc-js it would end the process.
       if (said) options.onAnswer?.(said);
     }
   };
@@ -147,7 +147,7 @@ function call(channel: grpc.Client, method: DescMethodUnary, options: Options) {
         const told = error instanceof GatewayError ? error.retryAfterMs : undefined;
         if (told === undefined || Date.now() + told >= until) throw error;
         await sleep(told, undefined, { signal: own.signal }).catch(() => {
-          throw error; // cancelled while it waited
+          throw error; // cancelled during the wait
         });
       }
     }
@@ -164,7 +164,7 @@ async function introduced(options: Options, deadline: number): Promise<grpc.Meta
 async function tokenOf(source: string | TokenSource, deadline: number): Promise<string> {
   try {
     const token = typeof source === "string" ? source : await inTime(source(), deadline);
-    // grpc-js would refuse it as well, and show it.
+    // grpc-js would refuse the token as well, but show it in the error.
     if (typeof token !== "string" || !/^[!-~]+$/.test(token)) throw new Error("it is empty, or no text that a header takes");
     return token;
   } catch (error) {
@@ -176,19 +176,19 @@ async function tokenOf(source: string | TokenSource, deadline: number): Promise<
 async function inTime<T>(wanted: T | Promise<T>, deadline: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const left = Math.min(deadline - Date.now(), 2 ** 31 - 1); // a timer's longest
+    const left = Math.min(deadline - Date.now(), 2 ** 31 - 1); // the longest time that a timer accepts
     timer = setTimeout(() => reject(notSent(grpc.status.DEADLINE_EXCEEDED, "no token in time")), left);
   });
   return Promise.race([wanted, late]).finally(() => clearTimeout(timer));
 }
 
-/** Of a call that was not sent. */
+/** The error of a call that was not sent. */
 function notSent(code: grpc.status, details: string, cause?: unknown): GatewayError {
   const error = new Error(`${code} ${grpc.status[code]}: ${details}`, { cause });
   return new GatewayError(Object.assign(error, { code, details, metadata: new grpc.Metadata() }));
 }
 
-/** A write has a request id; on a copy, where it had none. */
+/** The request, or for a write without a request ID a copy that has one. */
 function named<M extends object>(request: M): M {
   return "requestId" in request && !request.requestId ? { ...request, requestId: randomUUID() } : request;
 }

@@ -18,13 +18,13 @@ const filter = (id: string, type: FilterType): Filter => ({
 });
 const target = (type: Target["type"], narrowed?: Filter): Target => create(TargetSchema, { type: type as never, ...narrowed });
 
-/** Only what the filter matches. */
+/** Narrows a target to what the filter with this ID matches. */
 export const including = (id: string): Filter => filter(id, FilterType.INCLUDE);
-/** All but what the filter matches. */
+/** Narrows a target to what the filter with this ID does not match. */
 export const excluding = (id: string): Filter => filter(id, FilterType.EXCLUDE);
 /** The members of an Entra group. */
 export const group = (groupId: string, narrowed?: Filter) => target({ case: "group", value: { groupId } as never }, narrowed);
-/** Everyone but the members of an Entra group. */
+/** Excludes the members of an Entra group. */
 export const exclusion = (groupId: string) => target({ case: "exclusionGroup", value: { groupId } as never });
 /** All users with an Intune licence. */
 export const allUsers = (narrowed?: Filter) => target({ case: "allLicensedUsers", value: {} as never }, narrowed);

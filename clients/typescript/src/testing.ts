@@ -1,29 +1,29 @@
-// For a team's own tests: an emulator of Entra and Graph, and a gateway in front of it, with all of its checks.
+// An emulator of Entra and Graph, and a gateway with all its checks, for your own tests.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-/** A running gateway before an emulated Graph. */
+/** A running gateway that uses an emulated Graph. */
 export interface RunningGateway {
-  /** Of gRPC, in plain text. */
+  /** `host:port` of gRPC, in plain text. */
   readonly address: string;
-  /** Root of REST. */
+  /** Root URL of REST. */
   readonly rest: string;
-  /** Of a caller that may all. */
+  /** Of a caller that may do everything. */
   readonly token: string;
-  /** Root of the emulator's control port. */
+  /** Root URL of the emulator's control port. */
   readonly control: string;
-  /** The policies that the emulated Graph has, with their assignments. */
+  /** The policies in the emulated Graph, with their assignments. */
   state(): Promise<{ policies: Record<string, { displayName: string; assignments: Record<string, unknown>[] }> }>;
-  /** The id of one more policy, which has no assignments. */
+  /** Adds a policy without assignments and returns its ID. */
   newPolicy(): Promise<string>;
-  /** Ends both. */
+  /** Ends the gateway and the emulator. */
   close(): Promise<void>;
 }
 
 /**
- * Starts both. `python`: a Python that has `compliance-gateway-client[testing]`; else that of the variable
- * COMPLIANCE_GATEWAY_PYTHON, else `python3`.
+ * Starts the gateway and the emulator. `python`: a Python that has `compliance-gateway-client[testing]`; by default the one in
+ * the environment variable COMPLIANCE_GATEWAY_PYTHON, or `python3`.
  */
 export async function startGateway(python = process.env.COMPLIANCE_GATEWAY_PYTHON ?? "python3"): Promise<RunningGateway> {
   const child = spawn(python, ["-m", "compliance_gateway.testing"], { stdio: ["pipe", "pipe", "inherit"] });

@@ -6,13 +6,13 @@ import io.grpc.Metadata;
 import java.util.Optional;
 
 /**
- * What the gateway says of a call beside its answer. Texts are empty where it did not say.
+ * What the gateway reports about a call besides the response. A text that it did not send is empty.
  *
  * @param method the RPC's name
- * @param requestId of the call, for the gateway's log and ledger
- * @param writeId the request id under which a write was carried out, where the caller gave none
- * @param etag of the policy's set of assignments, for callers that may read it
- * @param warning reason, such as REPLAYED or FOREIGN_CHANGE_UNDONE
+ * @param requestId the call's ID in the gateway's log and ledger
+ * @param writeId the request ID under which a write was carried out, if the caller gave none
+ * @param etag of the policy's set of assignments; only for callers that may read it
+ * @param warning its reason, such as REPLAYED or FOREIGN_CHANGE_UNDONE
  * @param rateLimit the caller's own share of the quota
  */
 public record Answer(
@@ -36,7 +36,7 @@ public record Answer(
     try {
       return packed == null ? "" : ErrorInfo.parseFrom(packed).getReason();
     } catch (InvalidProtocolBufferException e) {
-      return ""; // of no known form
+      return ""; // a warning that cannot be parsed is ignored
     }
   }
 }

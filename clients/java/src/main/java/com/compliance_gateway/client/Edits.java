@@ -10,9 +10,9 @@ public final class Edits {
   private Edits() {}
 
   /**
-   * One more assignment.
+   * Adds an assignment.
    *
-   * @param target whom the policy shall be given to
+   * @param target the target
    * @return the edit
    */
   public static ComplianceAssignmentEdit creating(DeviceAndAppManagementAssignmentTarget target) {
@@ -21,7 +21,7 @@ public final class Edits {
   }
 
   /**
-   * Another target or filter for an assignment.
+   * Replaces the target or filter of an assignment.
    *
    * @param id of the assignment
    * @param target the new one
@@ -33,7 +33,7 @@ public final class Edits {
   }
 
   /**
-   * No longer the assignment with this id.
+   * Deletes the assignment with this ID.
    *
    * @param id of the assignment
    * @return the edit
@@ -43,7 +43,7 @@ public final class Edits {
   }
 
   /**
-   * No longer the assignment to this target.
+   * Deletes the assignment to this target.
    *
    * @param target whatever its filter
    * @return the edit

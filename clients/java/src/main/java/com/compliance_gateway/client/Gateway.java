@@ -32,9 +32,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
 
-/** Assigns Intune compliance policies through compliance-gateway: the generated stubs, ready to use. Close it at the end. */
+/** Assigns Intune compliance policies through compliance-gateway, with the generated stubs. Close it at the end. */
 public final class Gateway implements AutoCloseable {
-  // What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
+  // gRPC retries these statuses. A push-back of the gateway overrides the pauses.
   private static final Map<String, Object> RETRIES = Map.of("methodConfig", List.of(Map.of(
       "name", List.of(
           Map.of("service", ComplianceAssignmentServiceGrpc.SERVICE_NAME),
@@ -59,16 +59,16 @@ public final class Gateway implements AutoCloseable {
   }
 
   /**
-   * For the gateway at an address.
+   * A builder of a client for the gateway at an address.
    *
    * @param address host:port
-   * @return what says how to reach it, and as whom
+   * @return the builder
    */
   public static Builder at(String address) {
     return new Builder(address);
   }
 
-  /** How to reach a gateway, and as whom. */
+  /** The connection to a gateway and the caller's identity. */
   public static final class Builder {
     private final String address;
     private final List<ClientInterceptor> interceptors = new ArrayList<>();
@@ -87,7 +87,7 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * Where the caller's token comes from; none with a client certificate.
+     * The source of the caller's token; none with a client certificate.
      *
      * @param source {@link TokenSource#ofFile} or any function
      * @return this
@@ -98,9 +98,9 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * Which tenant, where there are several.
+     * The tenant; needed if the gateway has several.
      *
-     * @param name as the gateway's configuration has it
+     * @param name the tenant's name in the gateway's configuration
      * @return this
      */
     public Builder tenant(String name) {
@@ -109,7 +109,7 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * For calls that set no deadline; 30 s if not said.
+     * The time limit of calls that set no deadline; default 30 s.
      *
      * @param limit from the beginning of a call to its end
      * @return this
@@ -120,7 +120,7 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * For how long {@link Gateway#call} comes back at the times that it is told; not at all if not said.
+     * How long {@link Gateway#call} repeats a refused call at its times to retry; by default not at all.
      *
      * @param limit from the beginning of the first call
      * @return this
@@ -131,9 +131,9 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * What the gateway said of each call, of refused ones too.
+     * A listener for the answer of each call, refused ones included.
      *
-     * @param to is given it
+     * @param to called with each answer
      * @return this
      */
     public Builder onAnswer(Consumer<Answer> to) {
@@ -142,9 +142,9 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * One's own, which see each call before the client's.
+     * Adds an interceptor, which sees each call before the client's own.
      *
-     * @param interceptor any
+     * @param interceptor the interceptor
      * @return this
      */
     public Builder intercept(ClientInterceptor interceptor) {
@@ -163,9 +163,9 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * A private authority; the system's if not said.
+     * A private authority; by default the system's.
      *
-     * @param pem a file
+     * @param pem a file in PEM
      * @return this
      */
     public Builder ca(Path pem) {
@@ -176,7 +176,7 @@ public final class Gateway implements AutoCloseable {
     /**
      * A client certificate.
      *
-     * @param chain a file in PEM: the certificate, and those between it and its authority
+     * @param chain a file in PEM: the certificate and its intermediate certificates
      * @param privateKey a file in PEM
      * @return this
      */
@@ -187,10 +187,10 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * A client, which connects when it is first used.
+     * Makes a client, which connects when it is first used.
      *
      * @return the client
-     * @throws IOException where a file cannot be read
+     * @throws IOException if a file cannot be read
      */
     public Gateway connect() throws IOException {
       var credentials = InsecureChannelCredentials.create();
@@ -211,7 +211,7 @@ public final class Gateway implements AutoCloseable {
   }
 
   /**
-   * The methods of the service of assignments. They throw io.grpc.StatusRuntimeException; {@link Refusal#of} reads it.
+   * The methods of the assignment service. They throw io.grpc.StatusRuntimeException; {@link Refusal#of} reads it.
    *
    * @return the generated stub
    */
@@ -220,7 +220,7 @@ public final class Gateway implements AutoCloseable {
   }
 
   /**
-   * The methods of the service of policies. They throw as those of {@link #stub}.
+   * The methods of the policy service. They throw as those of {@link #stub}.
    *
    * @return the generated stub
    */
@@ -229,12 +229,12 @@ public final class Gateway implements AutoCloseable {
   }
 
   /**
-   * A call that, where it is told when to come back, does so while there is patience, with the same request and request id.
+   * Makes a call. A refused call is repeated at its times to retry, within the patience, with the same request and request ID.
    *
-   * @param <Q> of the request
-   * @param <R> of the response
+   * @param <Q> the type of the request
+   * @param <R> the type of the response
    * @param method such as {@code gateway.stub()::createComplianceAssignment}
-   * @param request a write gets a request id where it has none
+   * @param request the request; a write without a request ID gets one
    * @return the response
    * @throws StatusRuntimeException the last refusal
    */
@@ -265,7 +265,7 @@ public final class Gateway implements AutoCloseable {
     channel.shutdownNow();
   }
 
-  /** Gives each call its token, tenant, deadline and request id; gRPC's own retries come below it and keep all four. */
+  /** Gives each call its token, tenant, deadline and request ID. gRPC's own retries happen below it and keep all four. */
   private record Defaults(TokenSource token, String tenant, Duration timeout, Consumer<Answer> listener)
       implements ClientInterceptor {
     @Override
@@ -287,7 +287,7 @@ public final class Gateway implements AutoCloseable {
             public void onClose(Status status, Metadata trailers) {
               try {
                 listener.accept(Answer.of(method.getBareMethodName(), trailers));
-              } finally { // whatever it throws, the call ends
+              } finally { // the call ends even if the listener throws
                 trailers.discardAll(Refusal.REQUEST_ID);
                 trailers.put(Refusal.REQUEST_ID, requestId);
                 super.onClose(status, trailers);
@@ -310,7 +310,7 @@ public final class Gateway implements AutoCloseable {
   private static String tokenOf(TokenSource source) throws StatusException {
     try {
       var token = source.token();
-      if (token == null || !token.matches("[!-~]+")) { // gRPC would leave it out, and log it
+      if (token == null || !token.matches("[!-~]+")) { // gRPC would omit it, and log it
         throw new IOException("it is empty, or no text that a header takes");
       }
       return token;
@@ -324,7 +324,7 @@ public final class Gateway implements AutoCloseable {
     return id == null ? "" : (String) request.getField(id);
   }
 
-  /** A write has a request id; on a copy, where it had none. */
+  /** The request, or for a write without a request ID a copy that has one. */
   private static Message named(Message request) {
     FieldDescriptor id = request.getDescriptorForType().findFieldByName("request_id");
     if (id == null || !requestIdOf(request).isEmpty()) {

@@ -9,9 +9,9 @@ import java.util.regex.Pattern;
  *
  * @param name {@code writes} or {@code requests}
  * @param remaining how many are left
- * @param reset until there are more; empty where there are some
- * @param quota how many there are in each window
- * @param window how long that is
+ * @param reset until more are available; empty if some remain
+ * @param quota the total in each window
+ * @param window the length of a window
  */
 public record RateLimit(String name, int remaining, Optional<Duration> reset, int quota, Duration window) {
   private static final Pattern LEFT = Pattern.compile("\"(\\w+)\";r=(\\d{1,9})(?!\\d)(?:;t=(\\d{1,9})(?!\\d))?");

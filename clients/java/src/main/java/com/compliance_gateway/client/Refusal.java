@@ -14,17 +14,17 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What the gateway answers when it does not carry a call out.
+ * The error of a call that was not carried out.
  *
- * @param code gRPC's
- * @param reason stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached
- * @param message the gateway's words
- * @param retryAfter when a retry makes sense; empty where none does
- * @param reserved turns in Graph's quota are kept for the same request with the same id, until a second after retryAfter
- * @param requestId of the write; send it with the same request to try again, or to find out what became of it; empty for a read,
- *     and where nothing was sent
- * @param graphRequestId where Microsoft Graph answered, else empty
- * @param fields of the request, that break a rule
+ * @param code gRPC's status code
+ * @param reason stable, such as ALREADY_ASSIGNED; empty if the gateway was not reached
+ * @param message the gateway's message
+ * @param retryAfter time until a retry makes sense; empty if none does
+ * @param reserved whether Graph's quota is reserved for the same request with the same ID, until a second after retryAfter
+ * @param requestId of the write; send it with the same request to retry, or to find out the outcome; empty for a read, and if
+ *     nothing was sent
+ * @param graphRequestId of Microsoft Graph; empty if it did not answer
+ * @param fields the request's fields that break a rule
  */
 public record Refusal(
     Status.Code code, String reason, String message, Optional<Duration> retryAfter, boolean reserved,
@@ -33,10 +33,10 @@ public record Refusal(
       Metadata.Key.of("compliance-gateway-request-id", Metadata.ASCII_STRING_MARSHALLER);
 
   /**
-   * What the exception of a call says.
+   * The details in the exception of a call.
    *
-   * @param error of the stub's
-   * @return what the gateway said
+   * @param error as a stub throws it
+   * @return the details
    */
   public static Refusal of(StatusRuntimeException error) {
     var reason = "";
@@ -61,7 +61,7 @@ public record Refusal(
         }
       }
     } catch (InvalidProtocolBufferException | IllegalArgumentException e) {
-      // What is between here and the gateway may answer in its stead: there is no more to tell.
+      // A proxy in front of the gateway may answer in another format: then there are no details.
     }
     var requestId = error.getTrailers() == null ? null : error.getTrailers().get(REQUEST_ID);
     var said = error.getStatus();

@@ -9,7 +9,7 @@ import com.compliance_gateway.v1.DeviceCompliancePolicyAssignment;
 import com.compliance_gateway.v1.ExclusionGroupAssignmentTarget;
 import com.compliance_gateway.v1.GroupAssignmentTarget;
 
-/** Whom a policy is assigned to, in a line each: {@code group(id)}, {@code including(filter, allDevices())}. */
+/** The targets that a policy can be assigned to, a line each: {@code group(id)}, {@code including(filter, allDevices())}. */
 public final class Targets {
   private Targets() {}
 
@@ -24,7 +24,7 @@ public final class Targets {
   }
 
   /**
-   * Everyone but the members of an Entra group.
+   * Excludes the members of an Entra group.
    *
    * @param id its id
    * @return the target
@@ -63,7 +63,7 @@ public final class Targets {
   }
 
   /**
-   * The target, of which only what the assignment filter matches.
+   * Narrows the target to what the assignment filter matches.
    *
    * @param filter the id of the assignment filter
    * @param target the target
@@ -74,7 +74,7 @@ public final class Targets {
   }
 
   /**
-   * The target, but for what the assignment filter matches.
+   * Narrows the target to what the assignment filter does not match.
    *
    * @param filter the id of the assignment filter
    * @param target the target

@@ -5,7 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Gives the caller's token; it is asked before each call. A call for which there is none, or none that a header takes, is not
+ * Returns the caller's token; called before each call. If it fails, or its token does not fit into a header, the call is not
  * sent: UNAUTHENTICATED.
  */
 @FunctionalInterface
@@ -14,14 +14,14 @@ public interface TokenSource {
    * The token, without {@code Bearer}.
    *
    * @return the token
-   * @throws IOException where there is none; the call fails with UNAUTHENTICATED
+   * @throws IOException if there is none; the call then fails with UNAUTHENTICATED
    */
   String token() throws IOException;
 
   /**
-   * A token that is read anew for each call.
+   * A token that is read from the file for each call.
    *
-   * @param path of the file
+   * @param path the file's path
    * @return the source
    */
   static TokenSource ofFile(Path path) {

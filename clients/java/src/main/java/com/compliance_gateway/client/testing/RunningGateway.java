@@ -13,7 +13,7 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.util.UUID;
 
-/** For a team's own tests: an emulator of Entra and Graph, and a gateway in front of it, with all of its checks. */
+/** An emulator of Entra and Graph, and a gateway with all its checks, for your own tests. */
 public final class RunningGateway implements AutoCloseable {
   private final Process process;
   private final JsonObject said;
@@ -24,11 +24,11 @@ public final class RunningGateway implements AutoCloseable {
   }
 
   /**
-   * Starts both. It needs a Python that has {@code compliance-gateway-client[testing]}: that of the variable
-   * COMPLIANCE_GATEWAY_PYTHON, else {@code python3}.
+   * Starts the gateway and the emulator. Runs the Python in the environment variable COMPLIANCE_GATEWAY_PYTHON (default {@code
+   * python3}), which needs {@code compliance-gateway-client[testing]}.
    *
-   * @return both, until they are closed
-   * @throws IOException where they do not start
+   * @return the running gateway, to be closed
+   * @throws IOException if they do not start
    */
   public static RunningGateway start() throws IOException {
     var python = System.getenv().getOrDefault("COMPLIANCE_GATEWAY_PYTHON", "python3");
@@ -42,7 +42,7 @@ public final class RunningGateway implements AutoCloseable {
   }
 
   /**
-   * Of gRPC, in plain text.
+   * The address of gRPC, in plain text.
    *
    * @return host:port
    */
@@ -51,16 +51,16 @@ public final class RunningGateway implements AutoCloseable {
   }
 
   /**
-   * Of REST.
+   * The root URL of REST.
    *
-   * @return the root's URL
+   * @return the URL
    */
   public String rest() {
     return said.get("rest").getAsString();
   }
 
   /**
-   * Of a caller that may all.
+   * The token of a caller that may do everything.
    *
    * @return the token
    */
@@ -69,12 +69,12 @@ public final class RunningGateway implements AutoCloseable {
   }
 
   /**
-   * The assignments that the emulated Graph has of a policy, as Graph spells them.
+   * The assignments of a policy in the emulated Graph, as Graph shows them.
    *
    * @param policy its id
    * @return JSON objects
-   * @throws IOException where the emulator does not answer
-   * @throws InterruptedException as the thread is
+   * @throws IOException if the emulator does not answer
+   * @throws InterruptedException if the thread is interrupted
    */
   public JsonArray assignments(String policy) throws IOException, InterruptedException {
     var state = JsonParser.parseString(ask(HttpRequest.newBuilder(control("/state")))).getAsJsonObject();
@@ -82,11 +82,11 @@ public final class RunningGateway implements AutoCloseable {
   }
 
   /**
-   * One more policy, which has no assignments.
+   * Adds a policy without assignments.
    *
    * @return its id
-   * @throws IOException where the emulator does not answer
-   * @throws InterruptedException as the thread is
+   * @throws IOException if the emulator does not answer
+   * @throws InterruptedException if the thread is interrupted
    */
   public String newPolicy() throws IOException, InterruptedException {
     var id = UUID.randomUUID().toString();
@@ -109,11 +109,11 @@ public final class RunningGateway implements AutoCloseable {
     return answer.body();
   }
 
-  /** Ends both. */
+  /** Ends the gateway and the emulator. */
   @Override
   public void close() {
     try {
-      process.getOutputStream().close(); // they end with their stdin
+      process.getOutputStream().close(); // the process ends when its stdin is closed
       process.waitFor();
     } catch (IOException e) {
       process.destroy();
