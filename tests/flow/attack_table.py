@@ -1,5 +1,5 @@
-"""Every attack and mistake that the tests know, over both doors, as one table: who sends what through which door, and how it is
-refused. Data for test_attack_table."""
+"""The table of all attacks and mistakes that the tests know, over both doors: who sends what to which door, and the expected
+refusal. Data for test_attack_table."""
 
 import asyncio
 import io
@@ -38,7 +38,7 @@ PATIENCE_S = 3.0
 
 @dataclass
 class Doors:
-    """A gateway's, to whoever trusts its authority."""
+    """The doors of a gateway, and what a client needs to reach them."""
 
     rig: Rig
     session: aiohttp.ClientSession
@@ -48,7 +48,8 @@ class Doors:
 
 @dataclass(frozen=True)
 class Attack:
-    """entry: the outcome that the ledger has of it; None where it has none, because it is no call of anything."""
+    """seen: the expected refusal. entry: the expected outcome in the ledger; None if there is no entry, because nothing of it
+    is a call."""
 
     send: Callable[[Doors], Awaitable[Seen]]
     seen: Seen
@@ -75,7 +76,7 @@ def over_rest(method: str, path: str, pairs: Pairs, data: bytes | None) -> Calla
 
 
 def raw(data: bytes) -> Callable[[Doors], Awaitable[Seen]]:
-    """Bytes, and the status of the first answer; `closed` where there is none."""
+    """Sends bytes to the REST door. Sees the status of the first answer, or `closed` if there is none."""
 
     async def send(doors: Doors) -> Seen:
         host, port = doors.rig.rest_address.split(":")
@@ -92,7 +93,7 @@ def raw(data: bytes) -> Callable[[Doors], Awaitable[Seen]]:
 
 
 def bad_client(door: str, name: str) -> Callable[[Doors], Awaitable[Seen]]:
-    """With a certificate that the door does not take, and a token that it would."""
+    """Calls with a client certificate that the door refuses and a token that it would accept."""
 
     async def by_grpc(doors: Doors) -> Seen:
         pair = BAD_CLIENTS[name]

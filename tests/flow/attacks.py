@@ -1,4 +1,4 @@
-"""A gateway with every kind of caller, and what strangers and callers may try: data for test_callers."""
+"""The configuration of a gateway with every kind of caller, and the attacks of strangers and callers. Data for test_callers."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ def jwk(key, kid: str) -> dict:
 
 
 def sections(folder: Path, **server: object) -> dict:
-    """A gateway with everything."""
+    """The configuration of a gateway with all kinds of callers and both doors."""
     DOOR.write(folder / "door.pem")
     (folder / "ca.pem").write_text(CA.pem)
     (folder / "rules.cedar").write_text(POLICIES)
@@ -68,7 +68,7 @@ def by_hand(header: dict, claims: dict, signature: bytes = b"") -> str:
 
 
 def confused() -> str:
-    """HMAC, with the public key as its secret."""
+    """A JWT signed with HMAC, whose secret is the issuer's public key (algorithm confusion)."""
     public = jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()).encode()
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "hr", "exp": now + 300}

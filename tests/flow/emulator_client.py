@@ -1,4 +1,4 @@
-"""A plain client of the emulator: of its Graph with a token, and of its control port."""
+"""A plain client of the emulator's Graph, with a token, and of its control port."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ TYPE, GRAPH = "@odata.type", "#microsoft.graph."
 
 
 def target(name: str, **more: object) -> dict[str, Any]:
-    """A row as `/assign` takes it: target("allDevices")."""
+    """A row as `/assign` accepts it, such as target("allDevices")."""
     return {"target": {TYPE: f"{GRAPH}{name}AssignmentTarget", **more}}
 
 
@@ -28,7 +28,7 @@ class Client:
     async def send(
         self, method: str, path: str, body: object = None, version: str = "beta", token: str | None = None, by: str = ""
     ) -> tuple:
-        """by: the client-request-id."""
+        """by: the client-request-id to send."""
         url = (
             path
             if path.startswith("https")
@@ -41,7 +41,7 @@ class Client:
             return response.status, body, dict(response.headers)
 
     async def send_text(self, method: str, path: str, text: str) -> tuple[int, Any]:
-        """A body that need be no JSON; status and JSON."""
+        """Sends a body that need not be JSON. Returns status and JSON."""
         url = f"{self.emulator.root}/beta/deviceManagement/deviceCompliancePolicies{path}"
         headers = {"Content-Type": "application/json"}
         async with self.session.request(method, url, data=text, headers=headers) as response:
@@ -51,7 +51,7 @@ class Client:
         return await self.send("POST", f"/{policy}/assign", {"assignments": list(rows)}, version, by=by)
 
     async def pages(self, path: str) -> list[list[dict]]:
-        """The pages of a list, to its end."""
+        """All pages of a list."""
         found: list[list[dict]] = []
         link: str | None = path
         while link:

@@ -1,5 +1,5 @@
-"""Sends frames of HTTP/2 without end, of a kind and to the address that are given: `python frame_flood.py 127.0.0.1:50051
-resets`, for streams that are opened and reset."""
+"""Sends HTTP/2 frames without end: `python frame_flood.py 127.0.0.1:50051 resets`. Arguments: the address, and the kind of
+flood (`resets`: streams that are opened and reset)."""
 
 import contextlib
 import itertools
@@ -21,7 +21,8 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 def literal(index: bytes, value: bytes) -> bytes:
-    """A header field by its name's place in HPACK's static table (RFC 7541, appendix A), or its new name."""
+    """A header field in HPACK. index: its name as an index into the static table (RFC 7541, appendix A), or the encoding of a
+    new name."""
     return index + bytes([len(value)]) + value
 
 
@@ -39,7 +40,7 @@ MESSAGE = bytes(5)
 
 
 def resets(streams: int) -> bytes:
-    """So many, each opened and reset."""
+    """Frames that open and reset this many streams."""
     return b"".join(
         frame(HEADERS, END_HEADERS, n, BLOCK) + frame(DATA, END_STREAM, n, MESSAGE) + frame(RESET, 0, n, CANCEL)
         for n in range(1, 2 * streams, 2)
@@ -56,14 +57,14 @@ FLOODS = {
 
 
 def drain(one: socket.socket) -> None:
-    """A server stops reading from who does not read its answers."""
+    """Reads and drops the answers, because a server stops reading from a client that does not read."""
     with contextlib.suppress(OSError):
         while one.recv(1 << 16):
             pass
 
 
 def flood(address: str, kind: str) -> None:
-    """Comes again as soon as it is thrown out or through. Says so whenever more is on its way."""
+    """Floods the address, and reconnects when the connection ends. Prints a line for each piece that was sent."""
     host, port = address.split(":")
     first, data = FLOODS[kind]()
     while True:

@@ -1,4 +1,5 @@
-"""A help desk: a gateway's configuration, callers who change a policy, and the commands that say who did what."""
+"""The setting of a help desk's questions: a gateway's configuration, callers that change a policy, and the commands that show
+who did what."""
 
 import asyncio
 import json
@@ -38,7 +39,7 @@ def group(number: int) -> dict:
 
 
 class Desk:
-    """A gateway's configuration, and who calls it."""
+    """A gateway's configuration and its callers' tokens."""
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.emulator, self.file = emulator, folder / "gateway.toml"
@@ -68,7 +69,8 @@ class Desk:
         return answer
 
     async def take_away(self, rig: Rig) -> None:
-        """Somebody assigns all devices with a filter; others work on the policy; one of them replaces the set without it."""
+        """One caller assigns all devices with a filter. Others change the policy. One of these replaces the set without that
+        row."""
         await self.call(rig, "onboarding", "CreateComplianceAssignment", assignment=DEVICES)
         await asyncio.gather(
             self.call(rig, "patching", "CreateComplianceAssignment", assignment=group(1)),
@@ -80,18 +82,18 @@ class Desk:
         await self.call(rig, "patching", "CreateComplianceAssignment", assignment=group(4))
 
     def row(self, rig: Rig) -> dict | None:
-        """Of all devices, as Graph has it."""
+        """The row for all devices, as Graph has it."""
         rows = (row for row in rig.rows(WINDOWS) if "allDevices" in row["target"]["@odata.type"])
         return json.loads(json.dumps(next(rows, None)))
 
     async def audit(self, *arguments: str) -> tuple[int, str, str]:
-        """Off the loop, on which the emulator is."""
+        """Runs the command in a thread, because the emulator runs on the loop."""
         result = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *arguments])
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result.exit_code, result.stdout, result.stderr
 
     async def who_removed_it(self) -> str:
-        """The printed answer."""
+        """What the command prints."""
         at = ("--config", str(self.file))
         code, out, err = await self.audit(*at, "--target", "all_devices", "--removed", "--since", "yesterday")
         assert (code, err) == (0, "")
@@ -99,5 +101,5 @@ class Desk:
 
 
 def entry_in(out: str) -> str:
-    """The last word of the first line below the head: the entry, in as few letters as there are."""
+    """The shortened entry ID: the last word of the first line below the table's head."""
     return out.splitlines()[1].split()[-1]

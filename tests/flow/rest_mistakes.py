@@ -1,5 +1,4 @@
-"""What is wrong with a REST request: the request, the status, our code, and the places that the error names. Data for
-test_rest."""
+"""Wrong REST requests: the request, the status, the gateway's code, and the fields that the error names. Data for test_rest."""
 
 import gzip
 import json

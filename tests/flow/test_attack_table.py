@@ -1,5 +1,5 @@
-"""Every row of the table is refused as it says, is in the ledger as it says, sends nothing to Graph, and a known caller is
-served meanwhile. What it took of memory and files comes back."""
+"""Each row of the table is refused as the table says, is in the ledger as the table says, and sends nothing to Graph, while a
+known caller is served. Afterwards memory and open files are back to their former level."""
 
 import asyncio
 import gc
@@ -33,14 +33,14 @@ PAGE = resource.getpagesize()
 
 
 class Siege:
-    """A gateway, its attackers, and what has to be in its ledger by now."""
+    """A gateway under attack. expected: the entries that its ledger has to have."""
 
     def __init__(self, doors: Doors) -> None:
         self.doors, self.expected = doors, Counter[str]()
         self.worst, self.sent = (0.0, ""), 0
 
     async def attacked(self, name: str, until: asyncio.Event) -> None:
-        """Again and again until somebody else was served."""
+        """Repeats an attack until the known caller was served."""
         attack: Attack = ATTACKS[name]
         while True:
             assert await attack.send(self.doors) == attack.seen, name
@@ -51,7 +51,7 @@ class Siege:
                 return
 
     async def served(self, name: str) -> None:
-        """A List of a known caller, which goes through to Graph."""
+        """Makes a known caller's List, which is sent to Graph."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         answer = await self.doors.rig.call(LIST, {"deviceCompliancePolicyId": MACOS}, metadata=bearer(READER), timeout=SERVED_S)
@@ -63,7 +63,7 @@ class Siege:
             return Counter(dict(ledger.execute("SELECT outcome, sum(times) FROM entries GROUP BY outcome")))
 
     async def in_the_ledger(self) -> None:
-        """Nobody waits for the entry of a refusal, and those that are alike come together."""
+        """Waits until the ledger has the expected entries: refusals are written later, equal ones together."""
         expected, deadline = self.expected.copy(), time.monotonic() + LEDGER_S
         while (found := self.kept()) != expected and time.monotonic() < deadline:
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What the ledger has after calls, and the command that shows it."""
+"""The ledger's entries after calls, and the command that shows them."""
 
 import asyncio
 import csv
@@ -135,7 +135,7 @@ async def test_a_quota_refusal_is_an_entry(live: Emulator):
 async def test_a_thousand_refusals_that_are_alike_fill_no_disk(
     live: Emulator, metadata: tuple | None, monkeypatch: pytest.MonkeyPatch
 ):
-    """All of them in one of the seconds in which they are counted."""
+    """The second within which equal refusals are counted together is made longer, so that it has all of them."""
     monkeypatch.setattr("gateway.pipeline.floods.SECOND", 3600.0)
     async with gateway(live, **MERGE) as rig:
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""`audit --names`: names below what the entries name, and nothing that a terminal would obey."""
+"""`audit --names`: display names below the entries, without anything that a terminal would interpret."""
 
 import asyncio
 import csv

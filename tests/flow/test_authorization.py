@@ -1,4 +1,5 @@
-"""Who may what: refused before anything is looked up, named in the error, kept in the ledger, and nothing reaches Graph."""
+"""A call without permission is refused before anything is looked up. The error names the permission, the ledger has an entry,
+and nothing is sent to Graph."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -158,7 +159,7 @@ async def test_who_may_does(live: Emulator, tmp_path: Path, caller: str, operati
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def rig(live_emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    """One for all who may not: nothing changes."""
+    """One gateway for all refused calls: they change nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gateway.pipeline.floods.SECOND", 0.0)  # an entry for each
         async with gateway(as_new(live_emulator), **sections(tmp_path_factory.mktemp("rules"))) as found:

@@ -1,4 +1,4 @@
-"""`authorize` answers as `serve` would, and says which rule it was; what `serve` would refuse as wrong is a mistake here."""
+"""`authorize` decides as `serve` would, and names the rule. Input that `serve` would refuse as invalid is an error here."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Bad input through a real channel: the table's status, the field named, and nothing sent to Graph."""
+"""Invalid requests over a real channel: the status of the table, the named field, and nothing sent to Graph."""
 
 import json
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ def expand(value):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def rig(live_emulator: Emulator) -> AsyncIterator[Rig]:
-    """One for all of them: none reaches Graph."""
+    """One gateway for all requests: none reaches Graph."""
     async with gateway(as_new(live_emulator)) as found:
         yield found
 

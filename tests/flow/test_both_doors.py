@@ -49,7 +49,7 @@ CASES = [
 
 
 def in_tiers(cases: list[dict]) -> Iterator[Any]:
-    """The default tier has one case of each operation and reason, and the second tier the others as well."""
+    """The first case of each operation and reason is in the default tier, the others are in the second tier."""
     seen = set()
     for case in cases:
         kind = case["operation"], case["grpc"], case.get("reason"), "fault" in case
@@ -59,7 +59,7 @@ def in_tiers(cases: list[dict]) -> Iterator[Any]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def refusing(live_emulator: Emulator) -> AsyncIterator[Doors]:
-    """For what is refused before Graph is asked: it leaves nothing behind."""
+    """A shared gateway, for cases that are refused before Graph is asked and so leave nothing behind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gateway.pipeline.floods.SECOND", 0.0)  # an entry for each
         async with rest(as_new(live_emulator)) as doors:
@@ -67,7 +67,7 @@ async def refusing(live_emulator: Emulator) -> AsyncIterator[Doors]:
 
 
 async def outcome(doors: Doors, case: dict, door: str) -> tuple[object, list, list]:
-    """What the caller sees, what the ledger has, what Graph was sent."""
+    """The answer to the caller, the ledger's entries, and the requests to Graph."""
     rig, caller = doors
     reset(rig.emulator.world)
     if fault := case.get("fault"):
@@ -85,7 +85,7 @@ async def outcome(doors: Doors, case: dict, door: str) -> tuple[object, list, li
 
 
 async def outcome_of_new(emulator: Emulator, case: dict, door: str) -> tuple[object, list, list]:
-    """Of a gateway that remembers nothing."""
+    """The outcome at a new gateway, whose ledger is empty."""
     graph = {"graph": {"create_route": "documented", "max_attempts": 1, "doubt_s": 0}} if "fault" in case else {}
     async with rest(emulator, **graph) as doors:
         return await outcome(doors, case, door)

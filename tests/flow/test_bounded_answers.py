@@ -1,4 +1,4 @@
-"""No answer, good or bad, is larger than what a client takes by default: what is too much is counted, not sent."""
+"""No answer, successful or not, is larger than clients accept by default: excess items are counted instead of sent."""
 
 import asyncio
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ BAD_ROWS = 220
 
 
 def size(pairs: Iterable[tuple[str, Any]]) -> int:
-    """As it goes over the wire, binary values in base64."""
+    """The size of metadata on the wire, with binary values in base64."""
     return sum(len(name) + 32 + (-(-len(value) // 3) * 4 if name.endswith("-bin") else len(value)) for name, value in pairs)
 
 
@@ -76,7 +76,7 @@ async def test_220_bad_rows_over_rest(live: Emulator):
 
 
 async def test_a_good_answer_with_much_to_say_arrives(live: Emulator):
-    """Hundreds of foreign rows come before our write, show after it, and are gone again with it."""
+    """Hundreds of foreign rows are added before the gateway's write, show only after it, and are removed by it."""
     live.world.intune.lag = 4.0
     many = [group_row(number) for number in range(300)]
     async with gateway(live, graph={**MERGE["graph"], "read_back_s": 20, "lag_s": 6}) as rig:
@@ -122,7 +122,7 @@ def test_warnings_that_do_not_fit_are_left_out():
 
 
 class Repeats:
-    """A validator whose rule repeats what it was given, as a rule in CEL can."""
+    """A validator whose message repeats the invalid value, as a CEL rule can."""
 
     def collect_violations(self, message: Any) -> list[Any]:
         element = SimpleNamespace(field_name="device_compliance_policy_id", subscript=None)

@@ -1,4 +1,4 @@
-"""More calls at once than can be taken up: each is served, or refused by us with the time to come again."""
+"""More calls at once than the gateway can start: each is served, or refused by the gateway with a time to retry."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ async def test_a_call_that_nobody_takes_up_for_half_a_minute_is_not_cancelled(li
 
 
 async def test_every_call_of_a_burst_is_served_or_told_when_to_come_again(live: Emulator):
-    """Within what a connection may have, whoever else comes."""
+    """Each connection stays within its limit of streams, whatever the other connections do."""
     async with gateway(live, server={"in_flight": {"reads": 20}}) as rig:
         channels = [grpc.aio.insecure_channel(rig.address, options=OWN_CONNECTION) for _ in range(3)]
         callers = [replace(rig, channel=channel) for channel in channels]

@@ -1,4 +1,4 @@
-"""A caller that asks for much harms itself: reads and writes are counted apart, and writes do not wait for reads."""
+"""A caller with many calls slows only itself: reads and writes are counted separately, and writes do not wait for reads."""
 
 import asyncio
 
@@ -48,7 +48,7 @@ async def test_by_default_a_reader_has_a_hundred_calls_under_way(live: Emulator)
 
 
 async def test_reads_do_not_take_the_quota_from_writes(live: Emulator):
-    """Two hundred reads wait for four turns a second, minutes; a write of another caller is through at once."""
+    """Two hundred reads wait minutes for four turns a second; another caller's write is carried out at once."""
     quota = {"writes_per_20s": 100, "requests_per_20s": 100}
     async with gateway(live, server={"in_flight": 1000}, graph=quota, **CALLERS) as rig:
         ask, policies = {"metadata": bearer(READER), "timeout": 600}, [f"policy-{number}" for number in range(200)]

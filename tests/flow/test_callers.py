@@ -1,4 +1,4 @@
-"""Callers over real TLS, by each authenticator: who is let in, under which name, and every attack that is not."""
+"""Callers over real TLS, for each authenticator: who is accepted, under which name, and every attack that is refused."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ from gateway.pipeline.authenticators.static_tokens import new_token
 
 @asynccontextmanager
 async def over_tls(rig: Rig, client: Pair | None = None, ca: Pair = CA, address: str = ""):
-    """A rig whose channel is TLS; with a client certificate on the port for them."""
+    """A rig whose channel uses TLS. client: a client certificate; the channel is then to the door for these."""
     key, chain = (client.key_pem, client.pem.encode()) if client else (None, None)
     credentials = grpc.ssl_channel_credentials(ca.pem.encode(), key, chain)
     address = address or (rig.mtls_address if client else rig.address)
@@ -67,7 +67,7 @@ async def refused(rig: Rig, metadata, request=CREATE) -> Failure:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def full(live_emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    """One for all who are refused; what the ledger has of them is in test_attack_table."""
+    """One gateway for all refused callers; test_attack_table checks their ledger entries."""
     folder = tmp_path_factory.mktemp("full")
     async with gateway(as_new(live_emulator), **sections(folder)) as rig, over_tls(rig) as caller:
         yield caller
@@ -221,7 +221,7 @@ def test_the_table_is_long_enough():
 
 
 async def test_keys_come_from_the_issuers_url(live: Emulator, tmp_path: Path):
-    """The emulator's Entra is the issuer: workload identity as an organisation would have it."""
+    """The issuer is the emulator's Entra, as with an organisation's workload identity."""
     entra = live.world.entra
     values = sections(tmp_path)
     issuer = {"issuer": f"{live.root}/{entra.tenant_id}/", "audience": live.root, "name_claim": "appid"}

@@ -1,4 +1,4 @@
-"""Callers that change while the gateway serves: tokens that are taken out, keys that are revoked or cannot be read."""
+"""Callers that change while the gateway runs: tokens that are removed, keys that are revoked or cannot be read."""
 
 import asyncio
 import json
@@ -27,14 +27,14 @@ LIST = {"deviceCompliancePolicyId": EMPTY}
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Returns as soon as it holds."""
+    """Waits until the condition holds."""
     async with asyncio.timeout(20):
         while not await holds():
             await asyncio.sleep(0.02)
 
 
 class Hanging:
-    """Knows nobody, and its reload never comes to an end."""
+    """An authenticator that knows no caller, and whose reload never returns."""
 
     async def caller_of(self, call: Call) -> None:
         return None
@@ -83,7 +83,7 @@ async def test_a_static_token_ends_when_it_is_taken_out_of_the_configuration(
 
 
 def sections_of_an_issuer(live: Emulator, folder: Path, **issuer: str) -> dict:
-    """The emulator's Entra as the issuer, and a gateway that says how it is at the admin door's `/readyz`."""
+    """A configuration with the emulator's Entra as the issuer; the admin door's `/readyz` then shows the health."""
     entra = live.world.entra
     about = {"issuer": f"{live.root}/{entra.tenant_id}/", "audience": live.root, "name_claim": "appid", **issuer}
     keys = {"jwks_url": f"{live.root}/{entra.tenant_id}/discovery/v2.0/keys"} if "jwks_url" not in issuer else {}

@@ -1,4 +1,4 @@
-"""A canary in every secret there is; then everything that the gateway says and shows is searched for it."""
+"""Every secret contains a canary; then all output of the gateway is searched for it."""
 
 import asyncio
 import gc
@@ -30,7 +30,8 @@ KEY_TEXT = PAIR.key_pem.decode().split("\n")[3]
 
 
 def everything(live: Emulator, folder: Path) -> tuple[dict, list[dict]]:
-    """The sections, and credentials of every kind: none is taken by Entra but the last."""
+    """The configuration with credentials of every kind, of which Entra accepts only the last one. Also returns the
+    credentials."""
     (folder / "secret").write_text(f"{CANARY}-secret")
     (folder / "passphrase").write_text(f"{CANARY}-passphrase")
     (folder / "federated").write_text(token(PAIR.key, iss=CANARY, sub=CANARY, aud=CANARY))
@@ -53,7 +54,7 @@ def everything(live: Emulator, folder: Path) -> tuple[dict, list[dict]]:
 
 
 def secrets_of(live: Emulator, folder: Path) -> list[str]:
-    """What may be seen nowhere."""
+    """The texts that no output may contain."""
     federated = (folder / "federated").read_text().split(".")[2]
     return [
         f"{CANARY}-",
@@ -67,7 +68,7 @@ def secrets_of(live: Emulator, folder: Path) -> list[str]:
 
 
 async def admin(address: str) -> str:
-    """What the admin door says."""
+    """The answers of the admin door."""
     async with aiohttp.ClientSession(f"http://{address}") as session:
 
         async def get(path: str) -> str:
@@ -85,7 +86,7 @@ async def admin(address: str) -> str:
 
 
 def reprs() -> str:
-    """Of every living object of the gateway's own classes, the test's and the emulator's aside."""
+    """The representations of all living objects of the gateway's classes, except the emulator's and gateway.testing's."""
     texts = []
     for thing in gc.get_objects():
         module = str(getattr(type(thing), "__module__", ""))

@@ -1,4 +1,4 @@
-"""The commands as processes: what they print, how they end, what they refuse."""
+"""The commands as processes: their output, their exit status, and what they refuse."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ async def end(process: Process, number: int = signal.SIGTERM) -> tuple[int, str]
 
 
 async def emulated(path: Path, *more: str) -> tuple[Process, dict]:
-    """An emulator, and its configuration at `path`, with any free ports: tests run side by side."""
+    """An emulator and its configuration at `path`. It uses any free ports, because tests run side by side."""
     emulator, ready = await command("emulator", *more, "--write-config", str(path))
     values = tomllib.loads(path.read_text())
     values["server"] = dict.fromkeys(values["server"], "127.0.0.1:0")
@@ -179,7 +179,7 @@ async def test_sigterm_drains_says_not_serving_and_ends_with_0(tmp_path: Path):
 
 
 async def control(root: str, method: str, path: str, body: object = None) -> object:
-    """The control port, by hand: plain HTTP and JSON."""
+    """A request to the control port, in plain HTTP and JSON."""
     host, port = root.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     data = json.dumps(body).encode() if body is not None else b""

@@ -1,5 +1,5 @@
-"""Etags as conditions: of two writes with one etag one is carried out, whichever doors they come through; and what HTTP's
-headers say, in each of their spellings."""
+"""Etags as conditions: of two writes with one etag only one is carried out, whichever doors they use. And HTTP's conditional
+headers in each of their spellings."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def request(operation: str, **fields: Any) -> Any:
 
 
 async def seeded(rig: Rig) -> str:
-    """One revision; the etag of the set after it."""
+    """Makes one revision and returns the etag of the set after it."""
     await rig.call(CREATE, request(CREATE, assignment={"target": group(99)}))
     return (await rig.call("ListComplianceAssignments", {"deviceCompliancePolicyId": WINDOWS})).etag
 
@@ -59,7 +59,7 @@ MOMENTS = {
 
 
 def in_tiers() -> Iterator[Any]:
-    """The default tier has each write at each moment through one of the doors, which take turns."""
+    """The default tier has each write at each moment through one door, alternately; the second tier has the other door."""
     for number, (operation, moment) in enumerate(product(WRITES, MOMENTS)):
         first, second = ("grpc", "rest")[:: -1 if number % 3 else 1]
         yield pytest.param(operation, moment, first)
@@ -95,7 +95,7 @@ async def test_of_many_writes_with_one_etag_one_is_carried_out(live: Emulator):
 
 
 async def test_what_came_to_nothing_did_not_change_the_set(live: Emulator):
-    """The first of a shared write is refused by Graph: the set is still that of the etag."""
+    """Graph refuses the first edit of a shared write: the set still has the etag of the second edit."""
     poison = {"configurationManagerCollection": {"collectionId": guid(7)}}
     async with rest(live, **MERGE) as (rig, caller):
         etag = (await caller.send("GET", SET)).headers["etag"]
@@ -123,7 +123,7 @@ LOST = {"cut off, done": Fault(**ASSIGN, cut="after", times=1), "500, done": Fau
 
 @pytest.mark.parametrize("name", LOST)
 async def test_ones_own_write_is_no_change_by_others(live: Emulator, name: str):
-    """Its answer was lost; the set is another now, and that is what was wished."""
+    """The write's answer was lost. The set now differs from the etag, but because of the write itself."""
     async with rest(live, **MERGE) as (rig, caller):
         etag = await seeded(rig)
         live.world.faults.order([LOST[name]])
@@ -174,7 +174,7 @@ MALFORMED = [
 
 
 async def send(caller: RestCaller, path: str, *values: str) -> tuple[int, dict[str, str], bytes]:
-    """A GET with so many headers If-None-Match."""
+    """A GET with an If-None-Match header for each value."""
     headers = [("Authorization", f"Bearer {caller.token}"), *(("If-None-Match", value) for value in values)]
     async with caller.session.get(caller.root + path, headers=headers) as answer:
         return answer.status, {name.lower(): value for name, value in answer.headers.items()}, await answer.read()

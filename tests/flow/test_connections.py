@@ -1,4 +1,5 @@
-"""Connections of strangers to the REST door: bounded in all and for each peer, and the door takes others again."""
+"""Connections of strangers to the REST door are bounded, in all and for each address, and the door then accepts others
+again."""
 
 import asyncio
 import os
@@ -31,7 +32,7 @@ def test_connections_are_no_more_than_there_are_files(monkeypatch: pytest.Monkey
 
 @asynccontextmanager
 async def opened(caller: RestCaller, count: int) -> AsyncIterator[list[socket.socket]]:
-    """As many as can be, up to `count`."""
+    """Connections, up to `count`, as many as can be opened."""
     host, port = caller.root.removeprefix("http://").split(":")
     with ExitStack() as stack:
         found = []
@@ -43,7 +44,7 @@ async def opened(caller: RestCaller, count: int) -> AsyncIterator[list[socket.so
 
 
 async def heard(one: socket.socket) -> bytes:
-    """What comes before the other side ends."""
+    """The bytes received until the server closes the connection."""
     loop, data = asyncio.get_running_loop(), b""
     with suppress(ConnectionError):
         async with asyncio.timeout(20):
@@ -72,7 +73,7 @@ async def test_who_has_its_share_gets_no_connection_more_until_it_gives_one_back
 
 
 async def test_silent_connections_give_way(live: Emulator):
-    """All places are taken by who says nothing; when its time to send a head is over, the caller that waits is served."""
+    """Silent clients have all connections. When their time to send a head is over, the waiting caller is served."""
     async with rest(live, server={"connections": 5, "idle_s": 1.0}) as (_, caller), opened(caller, 5) as held:
         async with asyncio.timeout(20):
             assert (await caller.send("GET", SET)).status == 200
@@ -95,13 +96,13 @@ async def test_the_door_recovers_when_there_was_no_file_left(live: Emulator):
 
 
 def head(filling: int) -> bytes:
-    """Without its end."""
+    """A request's head without its end."""
     lines = [f"X-{number}: {'y' * 30_000}" for number in range(filling // 30_000)]
     return "\r\n".join(["GET /healthz HTTP/1.1", "Host: x", *lines, ""]).encode()
 
 
 async def told(one: socket.socket, data: bytes) -> bytes:
-    """What comes of sending it, until the other side ends."""
+    """Sends data, and returns what is received until the server closes the connection."""
     loop = asyncio.get_running_loop()
 
     async def send() -> None:
@@ -136,7 +137,7 @@ async def test_heads_may_come_in_pieces_one_after_the_other(live: Emulator):
 
 
 async def test_requests_that_wait_are_few_or_small(live: Emulator):
-    """The first takes its time, so that the others wait."""
+    """The first request is slow, so that the others wait behind it."""
     live.world.faults.order([Fault(method="GET", path="/assignments", delay_s=60.0)])
     async with rest(live) as (_, caller), opened(caller, 1) as [one]:
         slow = f"GET {SET} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {caller.token}\r\n\r\n"
@@ -152,7 +153,7 @@ async def test_who_does_not_take_its_answers_loses_its_place(live: Emulator):
 
 
 def test_who_looks_for_sockets_leaves_no_file_open():
-    """Not every file is one."""
+    """Looking for sockets among the open files opens none: not every file is a socket."""
     before = os.listdir("/dev/fd")
     cut({"127.0.0.1:1"})
     assert os.listdir("/dev/fd") == before

@@ -1,4 +1,4 @@
-"""The commands that CONTRIBUTING shows work as they stand."""
+"""The commands in CONTRIBUTING.md work as printed."""
 
 import re
 import shlex

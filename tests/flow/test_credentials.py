@@ -1,4 +1,4 @@
-"""Every kind of credential, end to end: what Entra takes works, what it does not is refused and named."""
+"""Every kind of credential, end to end: those that Entra accepts work, those that it refuses are named."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The OpenAPI document beside the door that runs: whatever it promises of an operation was seen there, and nothing else."""
+"""The OpenAPI document against the running door: tests see exactly what the document promises of each operation."""
 
 import importlib
 import re
@@ -62,7 +62,8 @@ OPTIONS = {
 
 @dataclass
 class Door:
-    """An operation of the running door, and the answers that were seen: status -> names of headers, and bodies."""
+    """An operation of the running door, and the answers that were seen. headers: status -> header names. bodies: (status,
+    JSON)."""
 
     caller: RestCaller
     version: str
@@ -88,7 +89,7 @@ def described(document: Any, version: str, name: str) -> Any:
 
 
 def promised(document: Any, operation: Any) -> dict[int, set[str]]:
-    """The headers of each answer that is no refusal."""
+    """The documented headers of each answer that is not a refusal, by status."""
     answers = {int(status): answer for status, answer in operation["responses"].items() if int(status) < 400}
     return {status: {name.lower() for name in answer.get("headers", {})} for status, answer in answers.items()}
 
@@ -98,7 +99,7 @@ def parameters(operation: Any, place: str) -> set[str]:
 
 
 async def probed(door: Door) -> None:
-    """Every kind of answer that there is when all goes well, and the refusals by a condition."""
+    """Makes calls that get every kind of successful answer, and refusals because of a condition."""
     bodies = OPERATIONS[door.name][2]
     if not bodies:
         first = await door.ask()
@@ -190,7 +191,7 @@ async def test_bodies_are_as_they_are_described(live: Emulator, name: str, versi
 
 
 def only_known(document: Any, schema: Any, value: Any) -> None:
-    """What the gateway's own objects say is described, name by name; Graph's may say more."""
+    """Each name in the gateway's own objects is in the document; Graph's objects may have more."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         if name == "error" or name.endswith(("Target", ".deviceCompliancePolicyAssignment")):

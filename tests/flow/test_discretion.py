@@ -1,4 +1,5 @@
-"""Who may write and not read learns no filter, row or count; what was withdrawn while a write waited, or since, counts."""
+"""A caller that may write and not read learns no filter, row or count. A permission that is withdrawn during a write, or later,
+counts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -62,7 +63,7 @@ FILTER_ALONE = {"assignment": {"target": OTHER_FILTER}, "updateMask": "target.de
     ("operation", "fields"), [("Delete", {}), ("Update", FILTER_ALONE), ("Update", {"assignment": group(guid(1))})]
 )
 async def test_what_a_caller_may_not_touch_is_not_there_for_it(rig: Rig, operation: str, fields: dict):
-    """Ids of rows are made of the group's: else it could ask of any group what becomes of it."""
+    """A row's ID contains the group's ID, so a different answer would tell whether a group is assigned."""
     answers = [
         await ask(rig, "including", operation, deviceCompliancePolicyAssignmentId=f"{WINDOWS}_{one}", **fields)
         for one in (EXCLUDED, POLICY_SET_GROUP, guid(99))
@@ -106,7 +107,7 @@ def more(target: dict) -> dict:
 
 
 async def test_what_is_wrong_with_one_edit_tells_nothing_of_the_others(rig: Rig):
-    """Else one edit that can never be carried out would let a caller ask for every group, without a write."""
+    """Otherwise a caller could learn about every group, without a write, by adding one edit that is always refused."""
     wrong = {"target": {**group(guid(1))["target"], "otherProperties": '{"made": "up"}'}}
     edits = [more(wrong), more(group(FILTERED)), more(group(EXCLUDED)), {"delete": {"id": f"{WINDOWS}_{POLICY_SET_GROUP}"}}]
     seen, told = [await ask(rig, caller, "Edit", edits=edits, validateOnly=True) for caller in ("ops", "writer")]
@@ -152,7 +153,8 @@ async def test_a_replacement_answers_the_callers_own_rows(rig: Rig):
 @pytest.mark.parametrize("preview", [True, False])
 @pytest.mark.parametrize("count", range(7))
 async def test_how_many_there_are_cannot_be_tried_out(rig: Rig, policy: str, count: int, preview: bool):
-    """A preview costs nothing, and no more does what Graph refuses: one that says whether a count is right tells the count."""
+    """A preview writes nothing, nor does a call that Graph refuses. If they told whether expected_count is right, a caller
+    could find the count by trying."""
     refused = {"target": {"unknown": {"odataType": "#x.y"}}}
     wanted = {"assignments": [group(guid(1))], "validateOnly": True} if preview else {"assignments": [refused]}
     asked = {"deviceCompliancePolicyId": policy, "expectedCount": count, **wanted}

@@ -1,4 +1,4 @@
-"""Several edits in one write: all of them or none, whatever Graph does, and each judged by itself."""
+"""Several edits in one write: all are carried out or none, whatever Graph does, and each is authorised separately."""
 
 import asyncio
 from typing import Any
@@ -86,7 +86,7 @@ async def test_what_comes_to_nothing_is_no_write(live: Emulator):
 
 
 async def test_one_that_graph_refuses_takes_all_of_its_own_and_no_other_callers(live: Emulator):
-    """Both share the first write: they come while the list before it is read."""
+    """Both callers' edits share the first write, since they come while the list before it is read."""
     live.world.faults.order([Fault(**LIST, delay_s=1.0)])
     poison = {"configurationManagerCollection": {"collectionId": guid(7)}}
     async with gateway(live, **MERGE) as rig:
@@ -111,7 +111,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 async def test_nothing_is_half_done(live: Emulator, name: str):
-    """Every state that Graph ever had has all of it or nothing; and the request comes to its end by its id."""
+    """Every state in Graph has all of the edits or none. A retry with the request ID gets the outcome."""
     fault = FAULTS[name]
     fault.times = 1
     live.world.graph.page_size = 100

@@ -1,4 +1,4 @@
-"""The emulator is a witness: it does what docs/graph.md says of the live service, and is stricter."""
+"""The emulator behaves as docs/graph.md says of the live service, or is stricter."""
 
 import asyncio
 

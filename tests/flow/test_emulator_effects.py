@@ -1,4 +1,4 @@
-"""The effect log is the oracle of other tests: every write that was carried out is in it, whole, and nothing else is."""
+"""The effect log, from which other tests judge, has every write that was carried out, with the whole sets, and nothing else."""
 
 import pytest
 from emulator_client import DEVICES, USERS, Client, target

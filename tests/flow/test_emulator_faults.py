@@ -1,4 +1,4 @@
-"""Faults say what is answered and what becomes of the request, each apart: not carried out, carried out, or late."""
+"""A fault sets the answer and, independently, whether the request is not carried out, carried out, or carried out late."""
 
 import asyncio
 

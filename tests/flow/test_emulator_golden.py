@@ -1,4 +1,4 @@
-"""The emulator's errors against bodies that were really seen: each golden file says where, and how far the witness goes."""
+"""The emulator's errors against real bodies. Each golden file names its source and how much of the body the source shows."""
 
 import json
 import re
@@ -30,7 +30,7 @@ ELSEWHERE = {r'Url: https://[^"\\]+': "Url: {url}"}
 
 
 def settled(text: str, golden: dict[str, Any]) -> str:
-    """The text without what is volatile; each GUID by the order of its first appearance, so that equal ones stay equal."""
+    """The text without volatile parts. GUIDs are numbered by first appearance, so that equal GUIDs stay equal."""
     for pattern, word in {**VOLATILE, **(ELSEWHERE if golden.get("elsewhere") else {})}.items():
         text = re.sub(pattern, word, text)
     for old, new in golden.get("replaced", {}).items():
@@ -40,7 +40,7 @@ def settled(text: str, golden: dict[str, Any]) -> str:
 
 
 def told(golden: dict[str, Any], error: dict[str, Any]) -> str:
-    """What the witness tells of an error: code, message and of the inner error what it shows."""
+    """The parts of an error that the golden file has: code, message, and members of the inner error."""
     shown = {key: error.get(key) for key in golden["error"] if key != "innerError"}
     inner = {key: error["innerError"].get(key) for key in golden["error"].get("innerError", ())}
     if golden.get("cut"):
@@ -77,8 +77,8 @@ def test_a_golden_file_has_a_source(name: str):
 
 @pytest.mark.parametrize("own", ["", "0f1e2d3c-4b5a-4697-8877-665544332211"])
 async def test_an_error_carries_the_ids_of_its_request(live: Emulator, own: str):
-    """Where a client-request-id was sent it is the message's Activity ID; where none was, all three are one: in every witness
-    that shows both (such as msgraph-explorer-v4#3157 and WindowsAutopilotInfo#21)."""
+    """The message's Activity ID is the client-request-id; if none was sent, all three IDs are equal. Every source that shows
+    both IDs confirms it (such as msgraph-explorer-v4#3157 and WindowsAutopilotInfo#21)."""
     live.world.graph.throttle.app_requests = 0
     seen = set()
     async with graph_session(live) as session:

@@ -1,4 +1,4 @@
-"""Every answer of Graph has the headers of real ones: microsoftgraph/msgraph-sdk-powershell#1257, IntuneBackupAndRestore#82."""
+"""Graph's answers have the headers of real answers: microsoftgraph/msgraph-sdk-powershell#1257, IntuneBackupAndRestore#82."""
 
 import asyncio
 import gzip
@@ -16,7 +16,7 @@ LIST = f"/beta/deviceManagement/deviceCompliancePolicies/{WINDOWS}/assignments"
 
 
 async def raw(live: Emulator, path: str, accept: str) -> tuple[int, dict[str, str], bytes]:
-    """An answer as it comes over the wire: chunks joined, nothing decompressed."""
+    """An answer's body as sent: chunks are joined, nothing is decompressed."""
     tls = ssl.create_default_context(cafile=live.folder / "ca.pem")
     root = urlsplit(live.root)
     async with graph_session(live) as session:

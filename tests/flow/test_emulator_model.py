@@ -1,4 +1,5 @@
-"""What Graph serves it takes back; what it has never seen it refuses in the words of the facts; tests can have it forget."""
+"""The emulated Graph accepts every row that it has served, and refuses unknown types and properties with the errors in
+docs/graph.md. Tests can make it refuse known ones."""
 
 import json
 

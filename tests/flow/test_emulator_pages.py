@@ -1,4 +1,4 @@
-"""Lists come in pages as large as Graph's, unless a test has them small, with empty ones between, or an expansion in pages."""
+"""Pages of lists are as large as Graph's. Tests can make them smaller, add empty pages, and page an expansion."""
 
 from pathlib import Path
 from types import SimpleNamespace

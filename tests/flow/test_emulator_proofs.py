@@ -1,4 +1,4 @@
-"""The emulator takes no proof for granted: what a real Entra would refuse, and more."""
+"""The emulated Entra checks every proof of the app, and refuses at least what the real Entra refuses."""
 
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""The throttle counts what it refuses, and what it says of the time to come back is true."""
+"""The throttle counts refused requests too, and a retry at its Retry-After is admitted."""
 
 import copy
 import random

@@ -1,4 +1,4 @@
-"""What scripts read beside assignments: policies by filter, groups, filters of assignments, and what hangs below a policy."""
+"""Other reads of scripts: policies by filter, groups, assignment filters, and what is below a policy."""
 
 import json
 from pathlib import Path

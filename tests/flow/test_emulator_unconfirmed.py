@@ -1,4 +1,4 @@
-"""What no witness confirms stands behind a switch that says so, and can be turned the other way."""
+"""Behaviour that no source confirms has a switch, and each switch works both ways."""
 
 from dataclasses import fields
 

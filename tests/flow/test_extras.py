@@ -1,4 +1,4 @@
-"""What comes with an extra only is said where it is missing, and nothing else needs it."""
+"""A missing extra is reported where it is needed, and nothing else needs it."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ WITHOUT = (
 
 
 async def bare(*arguments: str, folder: Path) -> tuple[int, str, str]:
-    """The command where nothing but the core is installed: exit status, stdout, stderr."""
+    """The command with only the core installed: exit status, stdout, stderr."""
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-c", WITHOUT, *arguments)
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=pipe, stderr=pipe)

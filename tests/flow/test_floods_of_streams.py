@@ -1,5 +1,5 @@
-"""One connection sends frames without end: streams that it opens and resets (CVE-2023-44487), and frames that mean nothing. The
-calls of others are answered meanwhile, and no memory fills."""
+"""One connection sends frames without end: streams that it opens and resets (CVE-2023-44487), or meaningless frames. Others'
+calls are answered meanwhile, and memory does not grow."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ REQUEST = {"deviceCompliancePolicyId": EMPTY}
 
 @asynccontextmanager
 async def flooded(address: str, kind: str) -> AsyncIterator[Counter[str]]:
-    """Inside the block the flood is on. Its pieces, of a MiB, are counted."""
+    """A flood that runs inside the block. Yields a counter of the pieces, 1 MiB each, that were sent."""
     flood = await asyncio.create_subprocess_exec(sys.executable, FLOOD, address, kind, stdout=asyncio.subprocess.PIPE)
     assert flood.stdout
     heard: Counter[str] = Counter()

@@ -1,4 +1,5 @@
-"""Nothing of a body is read before its headers are authenticated, at either door: what waits for a body would not end here."""
+"""At both doors, no part of a body is read before its headers are authenticated: a call that waited for the body would not end
+in these tests."""
 
 import asyncio
 import json
@@ -19,7 +20,7 @@ SECONDS = 4
 
 
 async def answered(caller: RestCaller, path: str, *headers: str, body: bytes = b"", length: int = 100_000) -> tuple[int, dict]:
-    """Status and JSON of what answers a POST whose body never comes whole."""
+    """Status and JSON of the answer to a POST whose body is never complete."""
     host, port = caller.root.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *headers]
@@ -59,7 +60,7 @@ async def test_a_known_callers_body_has_to_come_in_time_however_long_it_would_wa
 
 
 async def exchanged(channel: grpc.aio.Channel, token: str, *, end: bool):
-    """What answers a call that sends headers and no message."""
+    """The answer to a call that sends headers and no message. end: whether the client ends its side."""
     call = channel.stream_unary(LIST)(metadata=(("authorization", f"Bearer {token}"),), timeout=SECONDS)
     if end:
         await call.done_writing()

@@ -1,4 +1,5 @@
-"""Who took the All-devices assignment away last Tuesday, and how do I put it back? Asked of the printed answers."""
+"""The question “Who removed the All-devices assignment last Tuesday, and how do I restore it?”, answered by the commands'
+printed output."""
 
 import asyncio
 import json

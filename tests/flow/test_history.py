@@ -1,4 +1,4 @@
-"""Who changed what, how it was, and back again: revisions and restorations, through both doors."""
+"""Revisions and restorations through both doors: who changed what, the state before, and how to restore it."""
 
 import asyncio
 import json
@@ -272,7 +272,7 @@ async def test_rest_speaks_it_too(live: Emulator):
 
 
 async def listed_by(caller: RestCaller, policy: str, rows: list[dict]) -> list[dict]:
-    """The rows as the door says them."""
+    """The rows as listed at this door."""
     answer = await caller.send("GET", f"{policy}/assignments?$top=1000")
     assert len(answer.json["value"]) == len(rows) - 1
     full = await caller.send("GET", f"{policy}/revisions/1?view=full")

@@ -1,4 +1,4 @@
-"""What `audit` says to who types its commands wrongly: one line, and never a traceback."""
+"""`audit` with wrong arguments prints one line, and never a traceback."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ HUGE = "9" * 23
 
 
 async def audit(rig: Rig, *arguments: str) -> tuple[int, str]:
-    """Off the loop, on which the emulator is. Exit status, stderr."""
+    """Exit status and stderr of the command, run in a thread because the emulator runs on the loop."""
     result = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *arguments, "--ledger", rig.ledger.url])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.stderr
@@ -50,7 +50,7 @@ async def test_what_is_wrong_is_told(live: Emulator, name: str):
 
 
 async def test_what_is_about_no_target_is_told(live: Emulator):
-    """A kind that is written wrongly looks like one that nobody touched."""
+    """Without a message, a misspelt kind would look like a target that nobody changed."""
     async with gateway(live, **MERGE) as rig:
         await create(rig, group(1))
         code, err = await audit(rig, "--target", "alldevices")

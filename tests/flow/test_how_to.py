@@ -1,4 +1,4 @@
-"""The pages of docs/: their commands are the program's, their links lead somewhere, their plug-in works as it stands."""
+"""The pages of docs/: their commands exist, their links have targets, and their plug-in works as printed."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ PLUG_IN = PAGES["docs/how-to/write-a-plug-in.md"]
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The code that is shown."""
+    """The code blocks of the pages."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
 
@@ -101,7 +101,7 @@ def test_every_group_of_plug_ins_is_told():
 
 
 async def python(folder: Path, *arguments: str) -> tuple[int | None, str]:
-    """Exit code and output, with `folder` before all else on Python's path."""
+    """Exit status and output; `folder` is first in Python's path."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -116,7 +116,7 @@ async def python(folder: Path, *arguments: str) -> tuple[int | None, str]:
 
 
 def installed(folder: Path) -> None:
-    """The plug-in that is shown, as its wheel would unpack."""
+    """The plug-in of the page, unpacked as from its wheel."""
     module, test = blocks(PLUG_IN, "python")
     (folder / "key_file.py").write_text(module)
     (folder / "test_key_file.py").write_text(test)

@@ -1,4 +1,4 @@
-"""`$metadata`: who may read it, and that it is of what is served, and of nothing else."""
+"""`$metadata`: who may read it, and that it describes everything that is served and nothing else."""
 
 import json
 from xml.etree import ElementTree
@@ -29,12 +29,12 @@ async def schema(live: Emulator, version: str) -> ElementTree.Element:
 
 
 def named(parent: ElementTree.Element, *tags: str) -> dict[str, ElementTree.Element]:
-    """By their full names, where they are types."""
+    """The elements with these tags, by name."""
     return {one.attrib["Name"]: one for tag in tags for one in parent.iter(f"{EDM}{tag}")}
 
 
 def property_names(types: dict[str, ElementTree.Element], name: str) -> set[str]:
-    """Inherited ones, too."""
+    """Including inherited ones."""
     own = {one.attrib["Name"] for one in types[name].findall(f"{EDM}Property")}
     base = types[name].attrib.get("BaseType", "").removeprefix("microsoft.graph.")
     return own | property_names(types, base) if base else own
@@ -65,7 +65,7 @@ async def test_every_path_that_is_read_through_can_be_walked(live: Emulator, ver
 
 
 async def test_it_says_what_the_emulator_serves(live: Emulator):
-    """The emulator has its types from Graph's own metadata and from recorded answers."""
+    """The emulator's types come from Graph's own metadata and from recorded answers."""
     found = await schema(live, "beta")
     types = named(found, "EntityType", "ComplexType")
     for kind, declared in trees.DECLARED.items():
@@ -102,7 +102,7 @@ async def test_contexts_of_answers_lead_into_it(live: Emulator):
 
 
 async def test_the_action_may_be_called_by_its_full_name(live: Emulator):
-    """So do clients that are made from the document."""
+    """Clients that are generated from the document do so."""
     path = f"/beta/deviceManagement/deviceCompliancePolicies('{EMPTY}')/microsoft.graph.assign"
     target = {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": GROUP}
     async with rest(live) as (rig, caller):

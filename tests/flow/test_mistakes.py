@@ -1,4 +1,4 @@
-"""Mistakes of a configuration, whichever room finds them, are told together."""
+"""All mistakes of a configuration are reported together, whichever room finds them."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ async def told(path: Path, values: dict) -> str:
 
 
 async def test_mistakes_of_all_rooms_are_told_together(live: Emulator, tmp_path: Path):
-    """Each once: what the file itself says, what is not there, and what its rules say."""
+    """Each mistake is reported once: in the file itself, in missing files, and in the rules."""
     (tmp_path / "rules.cedar").write_text("permit(principal, acton, resource);\n")
     values = config_for(live, f"sha256:{'0' * 64}") | {"graph": {"colour": 1}}
     values["authorization"]["rules_file"] = str(tmp_path / "rules.cedar")

@@ -1,4 +1,4 @@
-"""Display names beside ids, over both doors: who is told which, and what is said where there is none."""
+"""Display names beside IDs, over both doors: which callers get which names, and the state if there is no name."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ ALL = {
 
 
 def told(answer: Any) -> dict[str, str]:
-    """By id: the name, or the state where there is none."""
+    """ID -> the name, or the state if there is no name."""
     assert not isinstance(answer, Failure), answer
     assert len({name.id for name in answer.names}) == len(answer.names)
     return {name.id: name.display_name or ObjectName.State.Name(name.state) for name in answer.names}

@@ -1,4 +1,4 @@
-"""Who may not do an operation at all is refused before its message is read, over both doors."""
+"""A caller that may not do an operation at all is refused before its message is read, over both doors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Page tokens: nobody but the gateway can make one, each is good for one list alone, and every replica takes every other's."""
+"""Only the gateway can make page tokens, each token is valid for one list, and every replica accepts the others' tokens."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ PLACE = (THE_SET, "emulator", WINDOWS)
 
 
 def with_a_checksum(values: object) -> str:
-    """As anybody can make it who has read the source: what was taken once."""
+    """A token with an unkeyed checksum, which anybody can make who has read the source."""
     text = json.dumps(values).encode()
     return base64.urlsafe_b64encode(hashlib.sha256(text).digest()[:12] + text).decode().rstrip("=")
 
@@ -90,7 +90,7 @@ def test_a_token_is_good_for_its_tenant_alone():
 
 
 def test_without_a_key_nothing_is_given_or_taken():
-    """The ledger has never been up since the start; then to come back makes sense."""
+    """The ledger has not been up since the start; the error says when to retry."""
     tokens = PageTokens(bytes)
     for ask in (lambda: tokens.token(*PLACE, 2), lambda: tokens.offset(with_another_key(2), *PLACE)):
         with pytest.raises(GatewayError) as caught:

@@ -1,4 +1,4 @@
-"""The path of a create is one that can be followed at three in the morning: so many functions of the gateway, and no more."""
+"""The number of functions of the gateway that a create enters is bounded, so that its path can be followed."""
 
 import asyncio
 import sys
@@ -42,14 +42,15 @@ def entering() -> Iterator[set[tuple[str, str]]]:
 
 
 async def at_rest() -> None:
-    """The write's tail is over: its lease is given back, and the ledger has it all."""
+    """Waits until the write's last tasks have ended: its lease is released, and the ledger has everything."""
     async with asyncio.timeout(20):
         while any(task.get_name() in TAIL for task in asyncio.all_tasks()):
             await asyncio.sleep(0.005)
 
 
 async def test_a_create_takes_no_more_steps_than_it_needs(live: Emulator, monkeypatch: pytest.MonkeyPatch):
-    """Of several, the functions that every one enters: what runs now and then, such as renewals, is no part of the path."""
+    """The path consists of the functions that each of several creates enters; periodic work such as renewals is not part of
+    it."""
     monkeypatch.setattr("gateway.bootstrap.repeating", lambda *_: nullcontext())
     live.world.graph.page_size = 100
     # The lag keeps the watch away, and the writes before in the memory.

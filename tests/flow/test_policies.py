@@ -1,4 +1,4 @@
-"""Policies, read over gRPC: what Graph says of them, filters, pages and masks, and who may."""
+"""Reading policies over gRPC: Graph's properties, filters, pages, masks and permissions."""
 
 import json
 from pathlib import Path
@@ -179,7 +179,7 @@ async def test_who_may(live: Emulator, tmp_path: Path):
 
 
 async def test_to_read_a_policy_is_not_to_read_its_assignments(live: Emulator, tmp_path: Path):
-    """Who may write, and read nothing of the rows, is told no row, whatever else it may read."""
+    """A caller that may write but not read rows gets no row, whatever else it may read."""
     rules = tmp_path / "rules.cedar"
     actions = ", ".join(f'Action::"{name}"' for name in (GET, LIST, "CreateComplianceAssignment"))
     rules.write_text(f"permit(principal, action in [{actions}], resource);")

@@ -1,4 +1,4 @@
-"""A policy is one however its GUID is spelt: for rules, writers, leases, page tokens, digests and the ledger."""
+"""All spellings of a policy's GUID are the same policy: for rules, writers, leases, page tokens, digests and the ledger."""
 
 import asyncio
 from collections.abc import AsyncIterator

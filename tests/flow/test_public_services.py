@@ -1,4 +1,4 @@
-"""Health and reflection ask for no token, and hold nothing for who sends by halves."""
+"""Health and reflection need no token, and keep nothing for clients that send incomplete messages."""
 
 import asyncio
 import sys
@@ -26,7 +26,7 @@ async def code_of(call: grpc.aio.Call) -> grpc.StatusCode:
 
 @pytest.mark.parametrize("path", [CHECK, WATCH, REFLECTION])
 async def test_who_sends_no_message_is_not_waited_for(live: Emulator, path: str):
-    """On the wire it is the same as a message that never ends."""
+    """On the wire, no message and an endless message look the same."""
     async with gateway(live) as rig:
         kind = rig.channel.stream_unary if path == CHECK else rig.channel.stream_stream
         calls = [kind(path)(timeout=600) for _ in range(20)]
@@ -45,7 +45,7 @@ async def test_what_is_no_message_or_too_long_is_refused(live: Emulator, path: s
 
 @asynccontextmanager
 async def watching(address: str, own: str, count: int) -> AsyncIterator[int]:
-    """So many streams of Watch on one connection from the address `own`. How many of them were taken."""
+    """Opens `count` streams of Watch on one connection from the address `own`. Yields how many were accepted."""
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port), local_addr=(own, 0))
     block = block_of(WATCH.encode())

@@ -1,4 +1,4 @@
-"""The quota as callers meet it: told which window is full and when to come back, and served then."""
+"""The quota as callers see it: a refusal says which window is full and when to retry, and the retry is then served."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ async def create(rig: Rig, number: int, timeout: float):
 
 
 async def created(rig: Rig, number: int, timeout: float):
-    """With the trailers."""
+    """Creates, and also returns the trailers."""
     policy = f"policy-{number}"
     if policy not in rig.emulator.world.intune.policies:
         rig.emulator.world.intune.add_policy(policy, policy, [])

@@ -1,4 +1,4 @@
-"""What is passed on to Graph: who may, what goes there, what comes back, and what never does."""
+"""Reads that are passed on to Graph: who may make them, what is sent, what is returned, and what is never passed on."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ async def caller(live: Emulator):
 
 
 class Script:
-    """As scripts are: a root, a token, and whatever path."""
+    """A client as scripts are: a root URL, a token, and any path."""
 
     def __init__(self, rig) -> None:
         self.rig, self.root = rig, f"http://{rig.rest_address}"

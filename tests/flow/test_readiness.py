@@ -1,4 +1,4 @@
-"""What `check`, the ready line and the doors' health say of all that the gateway depends on, with the cause."""
+"""`check`, the ready line and the doors' health report everything that the gateway depends on, with the cause of a fault."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def written(emulator: Emulator, folder: Path, **sections: object) -> Path:
 
 
 async def checked(path: Path, part: str) -> tuple[int, dict]:
-    """The exit status of `check`, and what it says of this part."""
+    """The exit status of `check`, and its result for this part."""
     code, out, err = await outcome("check", "--json", "--config", str(path))
     lines = [json.loads(line) for line in out.splitlines()]
     assert lines, err

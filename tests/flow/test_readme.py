@@ -1,4 +1,4 @@
-"""The README's shown output is the program's."""
+"""The README's printed output is the program's real output."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ async def test_the_demo_prints_what_the_readme_shows(tmp_path: Path, monkeypatch
 
 
 async def test_the_same_create_by_stub_and_by_curl(documented: Emulator):
-    """Both blocks as they stand, but for address and token."""
+    """Both code blocks as printed, except for address and token."""
     async with gateway(documented) as rig:
         python = block("stub").replace("127.0.0.1:50051", rig.address).replace('"…"', repr(rig.token))
         curl = block("curl").replace("127.0.0.1:8080", rig.rest_address)
@@ -52,7 +52,7 @@ async def test_the_same_create_by_stub_and_by_curl(documented: Emulator):
 
 
 def configurations() -> list[dict]:
-    """Those that are shown: the first one, the first one with everything that is commented out, and the sections to add."""
+    """The README's configurations: the first one, the first one with all comments made active, and the sections to add."""
     first, sections = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     whole = re.sub(r"^(\s*)# (?=[a-z_]+ = |\[|\{)", r"\1", first, flags=re.MULTILINE)
     return [tomllib.loads(text) for text in (first, whole, sections)]

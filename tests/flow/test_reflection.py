@@ -1,4 +1,4 @@
-"""A client that knows only reflection can call all of it."""
+"""A client can call every method knowing only reflection."""
 
 import grpc
 import pytest
@@ -39,7 +39,7 @@ async def ask(channel: grpc.aio.Channel, **what: str) -> reflection_pb2.ServerRe
 
 
 async def learned(channel: grpc.aio.Channel, service: str) -> descriptor_pool.DescriptorPool:
-    """Every file that the service needs, by following imports."""
+    """All files that the service needs, found by following imports."""
     files: dict[str, descriptor_pb2.FileDescriptorProto] = {}
     answer = await ask(channel, file_containing_symbol=service)
     todo = [descriptor_pb2.FileDescriptorProto.FromString(f) for f in answer.file_descriptor_response.file_descriptor_proto]

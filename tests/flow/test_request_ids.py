@@ -1,4 +1,4 @@
-"""A request id is carried out once: replayed, joined, refused for another request, free again where nothing was done."""
+"""A request ID is carried out once: replayed, joined, refused for another request, and free again if nothing was done."""
 
 import asyncio
 import sqlite3
@@ -188,7 +188,7 @@ async def test_what_failed_is_carried_out_when_it_comes_again(live: Emulator):
 
 @pytest.mark.parametrize("cut", ["before", "after"])
 async def test_an_unknown_outcome_is_found_out_when_it_comes_again(live: Emulator, cut: str):
-    """The answer is lost, and so is every read after it."""
+    """The answer is lost, and so is every read after it; a retry finds out the outcome."""
     async with gateway(live, graph={**MERGE["graph"], "doubt_s": 0.2, "max_attempts": 1}) as rig:
         live.world.faults.order([Fault(**ASSIGN, cut=cut, delay_s=0.1)])
         writing = asyncio.create_task(create(rig, timeout=8))
@@ -212,7 +212,7 @@ async def test_an_unknown_outcome_is_found_out_when_it_comes_again(live: Emulato
 
 @pytest.mark.parametrize(("cut", "outcome"), [("before", "NOT_CARRIED_OUT"), ("after", "OK")])
 async def test_an_unknown_outcome_is_found_out_by_the_next_gateway_without_a_caller(live: Emulator, cut: str, outcome: str):
-    """And stays unknown for as long as Graph cannot be read."""
+    """The outcome stays unknown as long as Graph cannot be read."""
     settings = {"graph": {**MERGE["graph"], "doubt_s": 0.2, "max_attempts": 1}}
     async with gateway(live, **settings) as rig:
         live.world.faults.order([Fault(**ASSIGN, cut=cut, delay_s=0.1)])

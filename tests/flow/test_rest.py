@@ -1,4 +1,4 @@
-"""What is REST's own: spellings, versions, headers, bodies, errors in Graph's shape."""
+"""What only REST has: spellings, versions, headers, bodies, and errors in Graph's form."""
 
 import gzip
 import json
@@ -170,7 +170,7 @@ async def test_bodies_that_are_taken(live: Emulator, name: str):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def door(live_emulator: Emulator) -> AsyncIterator[tuple[Rig, RestCaller]]:
-    """One for all mistakes: none of them changes anything."""
+    """One gateway for all wrong requests: none of them changes anything."""
     async with rest(as_new(live_emulator), **MERGE) as found:
         yield found
 

@@ -1,4 +1,4 @@
-"""$batch: every request answered for itself, and edits of one policy in one write."""
+"""$batch: each request is answered separately, and edits of one policy share a write."""
 
 import pytest
 from edits_over_the_wire import MERGE, guid

@@ -168,7 +168,7 @@ async def test_the_description_is_complete(live: Emulator):
 
 
 async def test_the_description_has_no_words_of_grpc(live: Emulator):
-    """A field, a status or a method as only the protos spell them."""
+    """No field, status or method is spelt as in the protos."""
     async with rest(live) as (_, caller):
         described = (await caller.send("GET", "/openapi.json")).json
     del described["components"]["responses"]  # reasons, which both doors have in common
@@ -187,7 +187,7 @@ async def test_no_page_is_shown_in_a_frame_of_another(live: Emulator):
 
 @pytest.mark.needs("chromium", "swagger_ui")
 async def test_the_documentation_in_a_browser(live: Emulator, tmp_path: Path):
-    """It shows every operation, and asks nobody but the gateway for anything."""
+    """The page shows every operation, and loads nothing from other hosts."""
     async with rest(live) as (_, caller):
         flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
         quiet = ("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=10000")

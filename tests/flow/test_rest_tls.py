@@ -1,4 +1,4 @@
-"""Callers of REST over real TLS: one port for tokens and for client certificates, and everyone else stays outside."""
+"""REST over real TLS: one port accepts tokens and client certificates, and refuses everyone else."""
 
 import asyncio
 import ssl

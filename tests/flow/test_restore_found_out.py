@@ -1,4 +1,4 @@
-"""A restoration that was sent is found out about by its request id, also where what it undoes is not kept any more."""
+"""The outcome of a restoration is found by its request ID, even after the revision that it undoes has expired."""
 
 import asyncio
 import sqlite3
@@ -19,7 +19,7 @@ async def ask(rig: Rig, operation: str, **fields: Any) -> Any:
 
 
 def forget_revision(rig: Rig, number: int) -> None:
-    """As if it were older than what is kept."""
+    """Removes a revision, as if it had expired."""
     with sqlite3.connect(rig.ledger.url.removeprefix("sqlite:///")) as connection:
         connection.execute("delete from revisions where number = ?", (number,))
     connection.close()

@@ -1,4 +1,4 @@
-"""What Graph no longer takes back is told by its row, to who may see rows."""
+"""A row that Graph no longer accepts in a restoration is named, to callers that may read rows."""
 
 import pytest
 from edits_over_the_wire import MERGE, group

@@ -1,4 +1,4 @@
-"""What the entries of one write say of it: only those that went out in it name it."""
+"""Only the entries of edits that were sent in a write name that write."""
 
 import asyncio
 

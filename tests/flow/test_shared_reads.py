@@ -1,4 +1,4 @@
-"""Readers of one policy share what Graph is asked; each is authorised and audited by itself, and may go by itself."""
+"""Concurrent readers of one policy share requests to Graph; each is authorised, audited and cancelled separately."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ READERS, READS = 64, 10
 
 
 def reads_of(emulator: Emulator, policy: str = WINDOWS) -> int:
-    """How often its first page was asked for."""
+    """The number of requests for the policy's first page."""
     return sum(request["path"].endswith(f"/{policy}/assignments") for request in emulator.world.requests)
 
 
@@ -28,7 +28,7 @@ async def read(rig: Rig, policy: str = WINDOWS, **options):
 
 
 async def test_many_readers_of_one_policy_cost_few_requests(live: Emulator, monkeypatch: pytest.MonkeyPatch):
-    """They are waited for until they have come again, however slow the machine is."""
+    """The times to gather readers are long, so that a slow machine does not matter."""
     for name in ("GATHERING_S", "AGAIN_S", "ALL_AGAIN_S"):
         monkeypatch.setattr(shared_reads, name, 2.0 if name == "GATHERING_S" else 0.5)
     live.world.faults.order([Fault(method="GET", path="/assignments", delay_s=0.02, times=10**6)])
@@ -43,7 +43,7 @@ async def test_many_readers_of_one_policy_cost_few_requests(live: Emulator, monk
 
 
 async def test_a_read_that_had_begun_is_not_shared(live: Emulator):
-    """It may show what was there before, whatever was written meanwhile."""
+    """It may show the state before a write that ended since."""
     goes_on = asyncio.Event()
     old = Fault(method="GET", path="/assignments", status=200, body={"value": []}, until=goes_on)
     async with gateway(live) as rig:

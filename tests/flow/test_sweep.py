@@ -1,4 +1,4 @@
-"""The sweep finds what others changed where nobody reads; one gateway at a time, and not with many requests."""
+"""The sweep finds changes by others in policies that nobody reads. One gateway at a time does it, with few requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,7 +39,7 @@ async def revisions(rig: Rig, kind: str = "") -> list[Any]:
 
 
 async def write(rig: Rig) -> None:
-    """One, until nobody watches the policy any more."""
+    """Creates an assignment, and waits until the policy is no longer watched."""
     assignment = {"target": {"group": {"groupId": guid(1)}}}
     await rig.call("CreateComplianceAssignment", {"deviceCompliancePolicyId": WINDOWS, "assignment": assignment})
 
@@ -57,7 +57,7 @@ def change_in_the_portal(emulator: Emulator) -> None:
 
 
 async def test_a_change_that_nobody_reads_is_found(live: Emulator, monkeypatch: pytest.MonkeyPatch):
-    """Every 5 s; the configuration takes a minute at least."""
+    """Sweeps every 5 s; the configuration's minimum is a minute."""
 
     def quick(ledger: Any, clients: Any, drift: Any, _: float, *rest: Any) -> Sweep:
         return Sweep(ledger, clients, drift, 5.0, *rest)
@@ -84,7 +84,7 @@ def reads_so_far() -> float:
 
 
 class Rounds:
-    """A ledger in which these policies are due, one after the other, and whose lease is lost after so many."""
+    """A ledger in which a policy is due `due` times, and whose lease is lost after `renewals` renewals."""
 
     def __init__(self, core: Core, due: int, renewals: int = 1000, *, granted: bool = True) -> None:
         self._core, self.left, self.renewals, self.granted, self.released = core, due, renewals, granted, 0

@@ -1,4 +1,4 @@
-"""`audit undo` where it is refused, where rows were changed since, and beside gateways that run."""
+"""`audit undo`: refusals, rows that were changed since, and use beside running gateways."""
 
 from pathlib import Path
 
@@ -47,7 +47,8 @@ PLAIN = {"target": {"allDevices": {}}}
 
 
 async def taken_away_and_assigned_anew(desk: Desk) -> tuple[Rig, str]:
-    """The entry that took it away; it is there again, without a filter."""
+    """A desk at which the assignment was removed and is there again without a filter. Also returns the entry that removed
+    it."""
     async with desk.gateway() as rig:
         await desk.take_away(rig)
         await desk.call(rig, "patching", "CreateComplianceAssignment", assignment=PLAIN)
@@ -87,7 +88,7 @@ async def test_another_choice_is_none(desk: Desk):
 
 
 async def test_it_is_undone_beside_a_gateway_that_runs(desk: Desk, postgres: Postgres):
-    """On PostgreSQL: they take turns by the policy's lease, and each knows what the other wrote."""
+    """On PostgreSQL: command and gateway take turns by the policy's lease, and each knows what the other wrote."""
     desk.values["ledger"] = {"url": postgres.new_database()}
     desk.file.write_text(tomli_w.dumps(desk.values))
     async with desk.gateway() as rig:

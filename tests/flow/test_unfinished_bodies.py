@@ -1,4 +1,4 @@
-"""What known callers send by halves holds a bounded part of the memory, and nobody else up."""
+"""Incomplete bodies of known callers take a bounded part of the memory, and delay nobody else."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ PATIENT = {"server": {"default_deadline_s": 300}}
 
 @asynccontextmanager
 async def halves(caller: RestCaller, count: int, path: str) -> AsyncIterator[None]:
-    """So many bodies under way."""
+    """`count` requests with incomplete bodies, inside the block."""
     host, port = caller.root.removeprefix("http://").split(":")
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {caller.token}\r\nContent-Type: application/json\r\n"
     async with AsyncExitStack() as stack:
@@ -35,7 +35,7 @@ async def halves(caller: RestCaller, count: int, path: str) -> AsyncIterator[Non
 
 
 async def sent(caller: RestCaller, path: str, body: bytes, *statuses: int) -> None:
-    """Again and again, until it is answered so."""
+    """Sends the body repeatedly, until the answer has one of these statuses."""
     headers = ONE_SECOND if 429 in statuses else LONG
     async with asyncio.timeout(60):
         while (await caller.send("POST", path, data=body, headers=headers)).status not in statuses:
@@ -43,7 +43,7 @@ async def sent(caller: RestCaller, path: str, body: bytes, *statuses: int) -> No
 
 
 async def test_halves_of_bodies_hold_up_large_ones_of_their_sender_alone(live: Emulator):
-    """A batch's as well as an operation's."""
+    """For a batch and for an operation."""
     async with rest(live, **PATIENT) as (_, caller):
         async with halves(caller, MOST_OF_ONE, SET):
             await sent(caller, SET, LARGE, 429)
