@@ -1,4 +1,4 @@
-"""Two ways to edit a policy's assignments: through gateways, and as the tools do it today."""
+"""Two ways to edit a policy's assignments: through gateways, and as existing tools do it."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,8 @@ NOT_NOW = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "UNKNOWN", "DEADLINE_
 
 @dataclass(frozen=True)
 class Answer:
-    """name: OK, the status of a refusal, or "" where it is worth asking again. unknown: OUTCOME_UNKNOWN. wait: seconds."""
+    """name: OK, the status of a refusal, or "" if the attempt should be repeated. unknown: whether the outcome is unknown.
+    wait: seconds until the next attempt."""
 
     name: str
     unknown: bool = False
@@ -33,7 +34,7 @@ class Answer:
 
 @dataclass
 class ThroughGateways:
-    """Each attempt goes to any of them. warned: the rows that answers warned of."""
+    """Each attempt goes to a random gateway."""
 
     rigs: Sequence[Rig]
     rng: random.Random
@@ -51,7 +52,7 @@ class ThroughGateways:
         return Answer(answer.status if answer.status in (EXISTS, MISSING, BAD) else f"{answer.status} {answer.reason}")
 
     async def _entry(self, request_id: str) -> str:
-        """Of what was carried out under this request id; a database that is busy is asked again."""
+        """The ID of the entry that was carried out under this request ID. Retries while the database is busy."""
         async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(LedgerError):
@@ -68,7 +69,7 @@ class ThroughGateways:
 
 
 def request_for(policy: str, op: Op) -> tuple[str, dict]:  # noqa: PLR0911 - a table
-    """The RPC and the fields of its request."""
+    """The RPC and the fields of its request for an operation."""
     row_id = {"deviceCompliancePolicyAssignmentId": f"{policy}_{op.group}"}
     match op.name:
         case "create":
@@ -90,7 +91,7 @@ def request_for(policy: str, op: Op) -> tuple[str, dict]:  # noqa: PLR0911 - a t
 
 
 def edit_for(policy: str, op: Op) -> dict:
-    """As a part of a request to edit."""
+    """The operation as one edit of EditComplianceAssignments."""
     fields = request_for(policy, op)[1]
     if (row_id := fields.pop("deviceCompliancePolicyAssignmentId", None)) is not None:
         fields["id"] = row_id
@@ -109,7 +110,7 @@ def proto_row(group: str, kind: Kind) -> dict:
 
 @dataclass
 class Naive:
-    """Read, change, write the whole set: what the tools do. Tries again on an error, for itself."""
+    """Reads, changes and writes the whole set, as existing tools do. Retries each request on an error."""
 
     emulator: Emulator
     session: aiohttp.ClientSession
@@ -144,7 +145,7 @@ class Naive:
         return 500, {}
 
     async def _rows(self, policy: str) -> list[dict] | None:
-        """The direct ones."""
+        """The direct rows; None if they cannot be read."""
         status, body = await self._send("GET", policy, "assignments")
         rows = body.get("value", [])
         while status == 200 and (link := body.get("@odata.nextLink")):

@@ -1,7 +1,5 @@
-"""What callers ask of a policy and what has to come of it: pure, and apart from the gateway's own merge.
-
-A caller's groups are its own, so it knows what has to be there, unless others touched them or an outcome stayed open.
-"""
+"""A model of what callers request of a policy and what has to result: pure, and independent of the gateway's merge. A caller's
+groups are its own, so it knows their state, unless others changed them or an outcome is open."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +17,9 @@ OPEN = "OPEN"  # nobody told the caller what came of it, and it stopped asking
 
 @dataclass(frozen=True)
 class Op:
-    """A wish. name: create (if_exists), update (in place; filter_only), move (to another group), delete, replace (`whole`: all
-    of the caller's groups of that policy, with None for those that go), edit (`parts`, all or none), undo (of what the request
-    id `undoes` did: `whole` was there before it, `left` after it), poison (never carried out)."""
+    """An operation that a caller wants. name: create (if_exists), update (in place; filter_only), move (to another group),
+    delete, replace (`whole`: all of the caller's groups of that policy; None for those to remove), edit (`parts`, all or none),
+    undo (of the request ID `undoes`, which changed `whole` to `left`), poison (never carried out)."""
 
     name: str
     group: str = ""
@@ -36,15 +34,15 @@ class Op:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """All that it may touch."""
+        """All groups that the operation may change."""
         of_parts = dict.fromkeys(group for part in self.parts for group in part.groups)
         return tuple(of_parts) or tuple(group for group, _ in self.whole) or tuple(filter(None, (self.group, self.to)))
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A wish under one request id, from the first attempt to the answer: OK, OPEN, or a refusal's name. asked, answered:
-    moments; unknown: how many attempts came to OUTCOME_UNKNOWN."""
+    """An operation under one request ID, from the first attempt to the answer: OK, OPEN, or a refusal's name. asked, answered:
+    times in seconds. unknown: how many attempts ended with OUTCOME_UNKNOWN."""
 
     caller: str
     policy: str
@@ -58,7 +56,7 @@ class Ask:
 
 
 def step(op: Op, state: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:  # noqa: C901, PLR0911 - a table
-    """The answer that is due and the values afterwards of the groups that change."""
+    """The answer that an operation has to get in this state, and the new values of the groups that it changes."""
     now = state.get(op.group)
     match op.name:
         case "poison":
@@ -101,7 +99,8 @@ def _together(parts: Iterable[Op], state: Mapping[str, Value]) -> tuple[str, dic
 
 
 def undo_of(ask: Ask, before: Mapping[str, frozenset[Value]], left: Mapping[str, frozenset[Value]]) -> Op | None:
-    """What undoes it, by what was possible before it and after it; None where that is not certain, or it changed nothing."""
+    """The operation that undoes an answered one. before, left: the values that were possible before and after it. None if
+    either is not certain, or if nothing changed."""
     if ask.answer != OK or any(len(values) != 1 for values in (*before.values(), *left.values())):
         return None
     pairs = {group: (next(iter(before[group])), next(iter(left[group]))) for group in before if before[group] != left[group]}
@@ -110,7 +109,7 @@ def undo_of(ask: Ask, before: Mapping[str, frozenset[Value]], left: Mapping[str,
 
 
 def after(ask: Ask, possible: Mapping[str, frozenset[Value]]) -> dict[str, frozenset[Value]] | None:
-    """What is possible for its groups after the answer; None: this answer was not possible."""
+    """The values that are possible for the operation's groups after its answer; None if this answer was not possible."""
     is_open = ask.answer == OPEN  # then all may be as it was, too
     found = {group: set(possible.get(group, ABSENT)) for group in ask.op.groups} if is_open else {}
     fits = is_open
@@ -123,7 +122,7 @@ def after(ask: Ask, possible: Mapping[str, frozenset[Value]]) -> dict[str, froze
 
 
 def wanted(ask: Ask, possible: Mapping[str, frozenset[Value]]) -> dict[str, set[Value]]:
-    """The values that it would leave where it is carried out."""
+    """The values that the operation leaves if it is carried out."""
     found: dict[str, set[Value]] = {}
     for state in _states(ask.op, possible):
         _add(found, step(ask.op, state)[1])

@@ -1,4 +1,4 @@
-"""Short words for the tests of the writer."""
+"""Helpers for the tests of the writer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -35,7 +35,7 @@ def delete(rig: Rig, row_id: str, policy: str = EMPTY):
 
 
 async def waiting(count: int, asked: Sequence[asyncio.Task] = ()) -> None:
-    """Until so many edits wait for their write, or for its end, or one of those that were asked for is answered."""
+    """Waits until `count` edits wait for their write or its end, or one of the `asked` calls has ended."""
     async with asyncio.timeout(300):
         while EDITS_WAITING.labels("emulator")._value.get() != count and not any(task.done() for task in asked):
             await asyncio.sleep(0.005)
@@ -47,7 +47,7 @@ def created(answers: list) -> list:
 
 @asynccontextmanager
 async def callers(rig: Rig, count: int) -> AsyncIterator[list[Rig]]:
-    """Callers with a connection each: one may not have all the calls under way at once."""
+    """Callers with a connection each, because one connection may not have all the calls."""
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(count):

@@ -1,5 +1,5 @@
 """Gateways for a workload: one in this process with SQLite, or several `serve` processes on one PostgreSQL that are killed,
-paused and robbed of their leases; and what their ledger and their logs say afterwards."""
+paused and robbed of their leases. And what their ledger and logs say afterwards."""
 
 import asyncio
 import json
@@ -33,7 +33,8 @@ TELLING = ("changed by others", "foreign changes", "a foreign change may be undo
 
 @dataclass
 class Fleet:
-    """rigs: one a gateway. lines: what they logged. trouble: what was done to them. late: the bound in seconds."""
+    """rigs: one for each gateway. lines: returns their log lines. trouble: how often each kind of trouble was caused. late: the
+    bound on late writes in seconds."""
 
     rigs: Sequence[Rig]
     lines: Callable[[], list[str]]
@@ -42,7 +43,7 @@ class Fleet:
     late: float = LATE_S
 
     def sql(self, statement: str) -> list[tuple]:
-        """Of their ledger, or against it."""
+        """Runs a statement on their ledger's database and returns the rows."""
         url = self.rigs[0].ledger.url
         if url.startswith("sqlite"):
             with sqlite3.connect(url.removeprefix("sqlite:///"), timeout=5, isolation_level=None) as connection:
@@ -52,7 +53,7 @@ class Fleet:
             return cursor.fetchall() if cursor.description else []
 
     async def settle(self) -> list[str]:
-        """Waits until nothing is unsettled; the policies that stay so."""
+        """Waits until all policies are settled. Returns the policies that are not after SETTLES_S."""
         unsettled = "SELECT DISTINCT policy FROM revisions WHERE state NOT IN ('settled', 'void')"
         loop = asyncio.get_running_loop()
         end = loop.time() + SETTLES_S
@@ -62,7 +63,7 @@ class Fleet:
         return [policy for (policy,) in left]
 
     def entries(self) -> dict[str, Booked]:
-        """By request id: the entry that is OK, or the last."""
+        """Request ID -> its entry with the outcome OK, or else its last entry."""
         found: dict[str, Booked] = {}
         statement = "SELECT request_id, outcome, client_request_id, foreign_changes FROM entries ORDER BY began_at"
         for request_id, *rest in self.sql(statement):
@@ -71,21 +72,22 @@ class Fleet:
         return found
 
     def told(self) -> set[str]:
-        """The rows that the logs name as changed by others."""
+        """The rows that the logs report as changed by others."""
         parsed = [json.loads(line) for line in self.lines() if any(words in line for words in TELLING)]
         rows = (row for line in parsed if isinstance(line.get("rows"), list) for row in line["rows"])
         return {part.lower() for row in rows for part in (row, row.rpartition("/")[2])}
 
     def written(self) -> dict[str, float]:
-        """When each write was in the ledger, by client-request-id."""
+        """Client-request-id -> when the write was recorded in the ledger."""
         return dict(self.sql("SELECT client_request_id, written_at FROM revisions WHERE kind <> 'foreign'"))
 
     def repairs(self) -> set[str]:
-        """The client-request-ids of writes that put right what others of ours had undone."""
+        """The client-request-ids of the gateway's repairs."""
         return {name for (name,) in self.sql("SELECT client_request_id FROM revisions WHERE kind = 'repair'")}
 
     async def rob(self, rng: random.Random) -> None:
-        """All leases are somebody else's, or nobody's. One after the other: whoever locks several has an order of its own."""
+        """Gives all leases to another owner or to nobody. One statement for each lease, because a statement that locks several
+        might deadlock."""
         owner = rng.choice(["0", "owner + 1", "owner - 1"])
         for (policy,) in self.sql("SELECT policy FROM leases WHERE owner <> 0"):
             self.sql(f"UPDATE leases SET owner = {owner} WHERE owner <> 0 AND policy = '{policy}'")
@@ -105,7 +107,7 @@ class Fleet:
         self.trouble["kills"] += 1
 
     async def worry(self, seed: int, pause_s: float, is_over: Callable[[], bool]) -> None:
-        """Trouble now and then, until it is over."""
+        """Causes trouble at random times, until the workload is over. pause_s: average seconds between two of them."""
         rng = random.Random(seed)
         kinds = [self.rob, self.pause, self.kill] if self.victims else [self.rob]
         while not is_over():
@@ -115,7 +117,7 @@ class Fleet:
 
 @asynccontextmanager
 async def one(emulator: Emulator) -> AsyncIterator[Fleet]:
-    """In this process, with SQLite."""
+    """One gateway in this process, with SQLite."""
     with logged() as lines:
         async with gateway(emulator, graph=GRAPH, ledger={"lease_s": 1}) as rig:
             yield Fleet([rig], lambda: lines)
@@ -123,7 +125,7 @@ async def one(emulator: Emulator) -> AsyncIterator[Fleet]:
 
 @asynccontextmanager
 async def processes(emulator: Emulator, ledger_url: str, folder: Path, number: int) -> AsyncIterator[Fleet]:
-    """With one ledger, and one token for callers."""
+    """`serve` processes with one ledger and one token for callers."""
     graph = GRAPH | {"late_s": LATE_WITH_PAUSES_S}
     victims = [Victim(emulator, ledger_url, folder, name=f"gateway-{i}", graph=graph) for i in range(number)]
     async with AsyncExitStack() as stack:
@@ -139,5 +141,5 @@ async def processes(emulator: Emulator, ledger_url: str, folder: Path, number: i
 
 
 def three(emulator: Emulator, ledger_url: str, folder: Path) -> AbstractAsyncContextManager[Fleet]:
-    """Processes with one database."""
+    """Three processes with one database."""
     return processes(emulator, ledger_url, folder, 3)

@@ -1,4 +1,4 @@
-"""The gateway as a process that is killed, and the points at which it is."""
+"""The gateway as a process, and the points at which tests kill it."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ POINTS: dict[str, Fault | None] = {
 
 
 class Victim:
-    """`serve` as a process at one address, started anew after each kill. log: the file of its log."""
+    """`serve` as a process at one address, which is started again after each kill. log: the path of its log."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Victim:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Rig]:
-        """Runs inside the block, unless it was ended there."""
+        """Runs the process inside the block, and kills it at the end if it still runs."""
         await self.start()
         try:
             async with self.rig() as rig:
@@ -76,7 +76,7 @@ class Victim:
 
     @asynccontextmanager
     async def rig(self) -> AsyncIterator[Rig]:
-        """For calls."""
+        """A rig for calls to the process."""
         async with self.channel() as channel:
             yield Rig(self.emulator, channel, self.address, self.token, self.ledger)
 
@@ -104,13 +104,13 @@ class Victim:
         return self.process.returncode
 
     def shares(self, token: str) -> None:
-        """Takes the callers' token of another."""
+        """Uses another victim's token for callers."""
         self.token = token
         self.values["callers"] = {"static": {CALLER: hash_token(token)}}
 
 
 def free_port() -> int:
-    """Below those that the system gives to whoever wants any: between a kill and a start nobody gets it."""
+    """A free port below the range from which the system assigns ports, so that nobody takes it between a kill and a start."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
         with contextlib.suppress(OSError), socket.socket() as free:
@@ -119,7 +119,7 @@ def free_port() -> int:
 
 
 async def reach(emulator: Emulator, point: str, rng: random.Random) -> None:
-    """Returns when the gateway is at the point."""
+    """Waits until the gateway is at the point."""
     await asyncio.sleep(rng.uniform(0.05, 0.5))
     fault = POINTS[point]
     if fault is None:

@@ -1,4 +1,4 @@
-"""What happened to each row in Graph, out of the emulator's log of whole sets."""
+"""The changes of each row in Graph, from the emulator's log of whole sets."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,7 +12,8 @@ CONTROL = "control"  # the emulator's word for a foreign writer
 
 
 class Move(NamedTuple):
-    """A change of one row in Graph. seen: the value as callers know it."""
+    """A change of one row in Graph. at: seconds. by: the write's client-request-id, or CONTROL. before, after: the row; None if
+    there is none."""
 
     at: float
     by: str
@@ -29,7 +30,7 @@ def place_of(policy: str, row: Row) -> Place:
 
 
 def value_of(row: Row | None) -> Value:
-    """As callers know it."""
+    """The row's value in the model of asks.py."""
     if row is None:
         return None
     name = "exclusion" if "exclusion" in row["target"]["@odata.type"] else "group"

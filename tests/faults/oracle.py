@@ -1,8 +1,9 @@
-"""The judge of a run with faults: what Graph has at rest, held against what callers were told. Shares nothing with the gateway.
+"""The judge of a run with faults: compares Graph's state at rest with what callers were told. It shares no code with the
+gateway.
 
-It knows what the emulator saw (every change of a set, by whom; every request), what the callers asked and were answered, and
-what the ledger and the log say. Promises: whatever was lost, came back, was done twice or unasked is found, with a line that
-says why.
+Its evidence is what the emulator recorded (every change of a set with its writer, every request), what the callers requested
+and were answered, and the ledger and the log. It finds every row that was lost, came back, was changed twice or without a
+request, and reports each with a line that says why.
 """
 
 from collections import Counter, defaultdict
@@ -17,7 +18,7 @@ SLOW_S = 0.25  # a request that takes longer is late: its sender may have been k
 
 
 class Booked(NamedTuple):
-    """What the ledger says of a request id. write: the client-request-id of the write that it went out in last."""
+    """The ledger's record of a request ID. write: the client-request-id of the last write that carried it."""
 
     outcome: str
     write: str = ""
@@ -27,10 +28,10 @@ class Booked(NamedTuple):
 @dataclass(frozen=True)
 class Evidence:
     """starts, finals: the sets before the run and at rest, by policy. effects: oldest first; each has at, policy, by, before,
-    after. requests: the emulator's log; a read has `shown`, the keys of its answer. told: the ids of rows that the log named as
-    changed by others. repairs: writes that the ledger calls so. lag: seconds. entries: by request id; None where there is no
-    ledger. written: when a write was in the ledger, by client-request-id; late: how much later, in seconds, it may take effect:
-    what is promised holds so long."""
+    after. requests: the emulator's log; a read has `shown`, the keys in its answer. told: the IDs of rows that the log reports
+    as changed by others. repairs: writes that the ledger calls repairs. lag: seconds. entries: by request ID; None if there is
+    no ledger. written: when a write was recorded in the ledger, by client-request-id. late: the seconds after that within which
+    it may take effect; the promises hold only within this bound."""
 
     starts: Mapping[str, Sequence[Row]]
     finals: Mapping[str, Sequence[Row]]
@@ -50,7 +51,7 @@ WRONG = ("lost", "undead", "unasked", "foreign", "bystanders", "twice", "outcome
 
 @dataclass
 class Verdict:
-    """wrong: lines by kind of violation. counts: figures that are no violations."""
+    """wrong: lines by kind of violation. counts: figures that are not violations."""
 
     wrong: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in WRONG})
     counts: Counter[str] = field(default_factory=Counter)
@@ -94,7 +95,7 @@ class _Judge:
             self.verdict.wrong[kind].append("\n    ".join((f"{' '.join(place)}: {words}", *self._story(place))))
 
     def _story(self, place: Place) -> list[str]:
-        """The last that happened there, for a person to read."""
+        """The last events of a row, for a person to read."""
         wishes = [(ask, self._wished(ask, place[1])) for ask in self.asks[place]]
         told = [
             (ask.answered, f"{ask.caller} {ask.op.name} {wish} {ask.asked % 1000:.2f}: {ask.answer} {ask.request_id[:8]}")
@@ -112,12 +113,12 @@ class _Judge:
         return [f"{at % 1000:.2f} {words}" for at, words in sorted(told + seen)[-12:]]
 
     def _is_late(self, move: Move) -> bool:
-        """Whether it took effect long after it was sent."""
+        """Whether the write took effect long after it was sent."""
         post = self.posts.get(move.by)
         return post is not None and (bool(post.get("late")) or move.at - post["at"] > SLOW_S)
 
     def _strays(self, place: Place) -> list[float]:
-        """When something changed there that no answer tells of: others did it, or what nobody waited for any more."""
+        """The times of changes that no answer explains: by others, or by operations whose caller gave up."""
         opened = [(ask.answered, self._wished(ask, place[1])) for ask in self.asks[place] if ask.answer == OPEN]
         return [
             move.at
@@ -127,7 +128,7 @@ class _Judge:
 
     @staticmethod
     def _wished(ask: Ask, group: str) -> set[Value]:
-        """What it may leave there."""
+        """The values that the operation may leave for the group."""
         return wanted(ask, dict.fromkeys(ask.op.groups, ANY)).get(group, set())
 
     # Callers' own rows.
@@ -158,7 +159,7 @@ class _Judge:
         self._count_arrivals(windows)
 
     def _let_others_in(self, places: Iterable[Place], possible: dict[Place, frozenset[Value]], ask: Ask) -> None:
-        """Others changed it since the answer before: all is possible."""
+        """Allows every value for places that others changed since the previous answer."""
         for place in places:
             since = max((a.answered for a in self.asks[place] if a.answered < ask.answered), default=0.0)
             if any(since - self.e.lag <= at <= ask.answered for at in self._strays(place)):
@@ -181,7 +182,7 @@ class _Judge:
             self._say(kind, place, f"{found} at rest, not {sorted(map(str, possible))}")
 
     def _count_arrivals(self, windows: Sequence[tuple[Place, Ask, set[Value]]]) -> None:
-        """How often a change took effect between the owner's asking for it and its asking for something else."""
+        """Counts how often a change took effect between its owner's request and the owner's next request."""
         times: dict[Place, list[float]] = {place: sorted(ask.asked for ask in asks) for place, asks in self.asks.items()}
         for place, ask, values in windows:
             end = next((at for at in times[place] if at > ask.asked), float("inf"))
@@ -205,9 +206,9 @@ class _Judge:
                 self._say("outcomes", place, f"{ask.request_id[:8]} was told {ask.answer}, and took effect")
 
     def _was_seen(self, place: Place, came: Move, went: Move, again: Move) -> bool:
-        """Whether whoever did it again could know, since a row came or went, that it was so, before that was undone: it had
-        read so itself, or another gateway had, and posted after that what it wrote down (old reads may show it for a while).
-        What another gateway read and was killed before it could write down, nobody knows."""
+        """Whether the gateway that repeated a change could know, before the change was undone, that the row had come or gone:
+        it had read so itself, or another gateway had read so, and had recorded it with a later write (old reads may show it for
+        a while). What another gateway read before it was killed, without recording it, is not known."""
         there, post = came.after is not None, self.posts[again.by]
         posts = [p for p in self.posts.values() if place[0] in p["path"] and p["at"] < post["at"]]
         based = [(p["bearer"], self._base_read(p, place[0]), p["at"]) for p in posts if p["bearer"] != post["bearer"]]
@@ -245,7 +246,7 @@ class _Judge:
             self.verdict.counts[f"gaps {self._how_told(place, moves[last], undoing)}"] += 1
 
     def _base_read(self, post: Mapping[str, Any], policy: str) -> float:
-        """When the set that a write of ours was built upon was asked for: the list before it, by the same bearer."""
+        """When the set that a write was built upon was requested: the last list before the write, with the same bearer."""
         return max(
             (
                 read["at"]

@@ -1,4 +1,4 @@
-"""A gateway with an event loop and a thread of its own, and a watchdog that tells for how long anything held that loop."""
+"""A gateway with an event loop and a thread of its own, and a watchdog that measures the longest block of that loop."""
 
 import asyncio
 import gc
@@ -19,9 +19,9 @@ BEAT_S = 0.001
 
 @dataclass
 class Watchdog:
-    """longest: seconds of the thread's CPU time between two beats. Who else is on the machine does not count, nor what other
-    threads do: the emulator and the callers. collecting: seconds of collections of garbage; they do not count either, since
-    the garbage is the emulator's and the callers', and the heap is the tests'."""
+    """longest: the most CPU seconds of the thread between two beats. Other processes and other threads (the emulator and the
+    callers) do not count. collecting: CPU seconds of garbage collections, which do not count either, because most garbage is
+    the tests'."""
 
     longest: float = 0.0
     collecting: float = 0.0
@@ -48,7 +48,7 @@ class Watchdog:
 
 @asynccontextmanager
 async def watched(emulator: Emulator, **sections: dict) -> AsyncIterator[tuple[Rig, Watchdog]]:
-    """See rig.gateway. The watch begins when the gateway is ready."""
+    """As rig.gateway. The watchdog starts when the gateway is ready."""
     here, dog = asyncio.get_running_loop(), Watchdog()
     started: asyncio.Future[tuple[Rig, asyncio.AbstractEventLoop, asyncio.Event]] = here.create_future()
 

@@ -1,5 +1,4 @@
-"""A gateway is killed while Graph works on its write: the next one does not know what became of it, and loses nothing by
-that."""
+"""A gateway is killed while Graph works on its write: the next gateway does not know the outcome, and loses nothing."""
 
 import asyncio
 from pathlib import Path
@@ -33,12 +32,12 @@ def one_page(live: Emulator) -> Emulator:
 
 
 def carried_out(rig: Rig, number: int) -> bool:
-    """Whether the write that Graph got as the n-th was answered, or would have been."""
+    """Whether the write with this index was answered, or would have been without a fault."""
     return rig.writes()[number]["status"] is not None
 
 
 async def killed_at_its_write(victim: Victim, rig: Rig, fault: Fault, number: int, request_id: str) -> None:
-    """Its caller gets no answer; Graph has its request."""
+    """Kills the gateway when Graph has its request; the caller gets no answer."""
     known = len(rig.writes())
     victim.emulator.world.faults.order([fault])
     calling = asyncio.create_task(create(rig, group(number), requestId=request_id))
@@ -52,7 +51,7 @@ def carried_out_by(rig: Rig, number: int) -> bool:
 
 
 async def insist(rig: Rig, number: int, request_id: str) -> Assignment:
-    """Asks until there is an answer, as a client would."""
+    """Repeats the request until it is answered, as a client would."""
     while True:
         answer = await create(rig, group(number), requestId=request_id)
         if isinstance(answer, Assignment):
@@ -84,7 +83,8 @@ async def test_its_write_lands_after_others_were_acknowledged(one_page: Emulator
 async def test_reads_that_lag_longer_than_the_doubt_do_not_make_its_row_another_ones(
     one_page: Emulator, ledger_url: str, tmp_path: Path
 ):
-    """Its write is carried out, and does not show for three seconds: no NOT_CARRIED_OUT, no ALREADY_ASSIGNED, no second row."""
+    """The killed gateway's write is carried out, and does not show for three seconds: no NOT_CARRIED_OUT, no ALREADY_ASSIGNED,
+    no second row."""
     graph = GRAPH | {"lag_s": 5, "late_s": 1}
     victim = Victim(one_page, ledger_url, tmp_path, graph=graph)
     one_page.world.intune.lag = 3

@@ -1,4 +1,4 @@
-"""An edit for whose sake Graph refuses the set that it shares, or gives no answer, takes no other edit with it."""
+"""An edit that makes Graph refuse the shared set, or give no answer, does not make the other edits fail."""
 
 import asyncio
 from itertools import pairwise
@@ -19,7 +19,7 @@ REFUSALS = {403: "GRAPH_FORBIDS", 409: "GRAPH_CONFLICT", 412: "GRAPH_CONFLICT", 
 
 
 async def together(rig: Rig, **fields: Any) -> list[Any]:
-    """Creations that share their first write: they come while the list before it is read."""
+    """Creations that share their first write, since they come while the list before it is read."""
     rig.emulator.world.faults.order([Fault(**LIST, delay_s=1.0)])
     return await asyncio.gather(*(create(rig, group(number), **fields) for number in range(EDITS)))
 
@@ -59,7 +59,7 @@ async def test_by_the_documented_route_too(documented: Emulator):
 
 
 async def test_what_no_edit_can_be_blamed_for_is_not_tried_again_in_parts(live: Emulator):
-    """E3: the app has no permission, whatever the set is."""
+    """E3: the app has no permission, whatever the set."""
     body = {"error": {"code": "Forbidden", "message": "Application is not authorized to perform this operation."}}
     live.world.faults.order([Fault(**ASSIGN, status=403, body=body, times=999)])
     async with gateway(live, graph=GRAPH) as rig:
@@ -69,7 +69,7 @@ async def test_what_no_edit_can_be_blamed_for_is_not_tried_again_in_parts(live: 
 
 
 async def insist(rig: Rig, number: int, most: int) -> Any:
-    """The same request again and again, whenever it is said to make sense."""
+    """Repeats the request at each time to retry, at most `most` times."""
     for _ in range(most):
         answer = await create(rig, group(number), requestId=f"r{number}")
         if not isinstance(answer, Failure) or answer.retry_after is None:

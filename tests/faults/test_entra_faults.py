@@ -121,7 +121,7 @@ def fifty_calls_of_msal_alone(emulator: Emulator) -> None:
 
 
 async def test_entra_down_for_ten_minutes_inside_a_tokens_life_fails_no_call(documented: Emulator):
-    """The gateway lives by the emulator's clock; every call of the ten minutes is answered, and renewal resumes after."""
+    """The gateway uses the emulator's clock. Every call of the ten minutes is answered, and renewal resumes after."""
     clock = documented.world.clock.now
     config = parse(config_for(documented, hash_token("x" * 20)))
 

@@ -1,4 +1,4 @@
-"""What Entra's client takes from its surroundings: proxies, and no credentials, authorities or hosts."""
+"""What Entra's client takes from its environment: proxies, but no credentials, authorities or hosts."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ async def test_the_proxy_of_the_environment_is_used(ca_file: Path, monkeypatch: 
 
 
 def answering(entra: dict[str, str]):
-    """Discovery that names `entra["endpoint"]`, and tokens for whoever asks."""
+    """A server of a discovery document that names `entra["endpoint"]`, and of tokens for every request."""
 
     async def script(request: RawRequest) -> None:
         root = entra["root"]

@@ -1,5 +1,5 @@
-"""What the gateway saw that sent a write wins over what one concludes that took its entry over; and while nobody can know,
-nobody guesses. A request id takes effect once."""
+"""What the gateway that sent a write observed overrides what a gateway that took its entry over concludes. While the outcome
+cannot be known, nobody guesses. A request ID takes effect once."""
 
 import asyncio
 import signal
@@ -32,14 +32,14 @@ TARGETS = {
 
 @pytest.fixture
 def lagging(live: Emulator) -> Emulator:
-    """Reads show what was there three seconds ago."""
+    """Reads show the state three seconds ago."""
     live.world.graph.page_size = 100
     live.world.intune.lag = 3
     return live
 
 
 async def insist(rig: Rig, target: dict, request_id: str) -> Assignment:
-    """Asks until there is an answer, as a client would."""
+    """Repeats the request until it is answered, as a client would."""
     while True:
         answer = await create(rig, target, requestId=request_id)
         if isinstance(answer, Assignment):
@@ -51,7 +51,8 @@ async def insist(rig: Rig, target: dict, request_id: str) -> Assignment:
 async def test_an_entry_that_is_taken_over_while_its_owner_reads_back_says_what_the_owner_saw(
     lagging: Emulator, postgres: Postgres, tmp_path: Path
 ):
-    """The owner is stopped and counts as dead; the other one looks, and the row does not show yet. Then the owner goes on."""
+    """The owner is stopped and counts as dead. The other gateway reads, and the row does not show yet. Then the owner goes
+    on."""
     lagging.world.intune.lag = 5
     graph, url = GRAPH | {"lag_s": 7}, postgres.new_database()
     owner = Victim(lagging, url, tmp_path, graph=graph)
@@ -83,7 +84,7 @@ async def test_an_entry_that_is_taken_over_while_its_owner_reads_back_says_what_
 
 @pytest.mark.parametrize("name", TARGETS)
 async def test_on_the_documented_route_a_request_id_makes_one_row(documented: Emulator, name: str):
-    """The answer is lost, and the row does not show for longer than the doubt: nothing is sent again."""
+    """The answer is lost, and the row does not show for longer than `doubt_s`: nothing is sent again."""
     documented.world.graph.page_size = 100
     documented.world.intune.lag = 3
     async with gateway(documented, graph=GRAPH | {"create_route": "documented"}) as rig:
@@ -102,7 +103,8 @@ async def test_on_the_documented_route_a_request_id_makes_one_row(documented: Em
 
 @pytest.mark.parametrize("effect", ["none", "now"])
 async def test_a_base_type_target_is_never_sent_twice_for_one_request_id(documented: Emulator, effect: str):
-    """Every one that Graph gets is another row: after a 504 it waits until the first can be one no more."""
+    """Graph makes another row of every such request. After a 504 the gateway waits until the first request can no longer make
+    one."""
     async with gateway(documented, graph=GRAPH | {"create_route": "documented", "lag_s": 1}) as rig:
         documented.world.faults.order([Fault(**POST, status=504, effect=effect)])
         answer = await create(rig, {}, requestId="once")

@@ -1,4 +1,4 @@
-"""Others write too: what they did is seen, told, and never silently undone."""
+"""Changes by others are noticed, reported, and never silently undone."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def test_foreign_changes_are_counted_and_logged(live: Emulator):
 
 
 async def test_a_foreign_change_that_our_write_may_have_undone_is_said_to_the_caller(live: Emulator):
-    """Reads lag: the foreign row comes before our write and shows only after it, to be gone again with it."""
+    """Reads lag: the foreign row is added before the gateway's write, shows only after it, and is removed by it."""
     live.world.graph.page_size = 100  # one request a read
     written, read = asyncio.Event(), asyncio.Event()
     with logged() as lines:
@@ -90,7 +90,7 @@ def with_filter(rows: list[dict], kind: str) -> list[dict]:
 async def test_others_who_change_their_mind_in_between_two_writes_of_ours_are_left_alone(
     live: Emulator, was: str | None, between: str | None
 ):
-    """Graph is well: a change that was in a set of ours which Graph took was not undone by an earlier one."""
+    """Graph is not late: if a set with the foreign change was accepted, no earlier write has undone that change."""
 
     def leave(kind: str | None) -> None:
         rows = live.world.intune.policies[EMPTY].rows
@@ -110,7 +110,7 @@ async def test_others_who_change_their_mind_in_between_two_writes_of_ours_are_le
 
 
 async def test_a_set_that_would_lose_a_row_is_never_sent(live: Emulator, monkeypatch):
-    """The witness stands apart from merge: here merge has a bug."""
+    """The check is independent of merge, which has a bug here."""
     merging = round_module.merging
 
     def buggy(rows, edits, repairs):
@@ -130,7 +130,7 @@ async def test_a_set_that_would_lose_a_row_is_never_sent(live: Emulator, monkeyp
 
 
 async def test_a_read_that_goes_back_in_time_undoes_nothing_of_ours(live: Emulator):
-    """Every other read comes from a replica that lags: the one before the second write does not show the first."""
+    """Every other read comes from a replica that lags: the read before the second write does not show the first."""
     live.world.graph.page_size = 100
     live.world.intune.lag, live.world.intune.hops = 3, True
     async with gateway(live, **MERGE) as rig:
@@ -166,7 +166,7 @@ async def test_what_someone_else_undid_is_taken_for_a_fact_after_a_while(live: E
 
 
 async def test_a_creation_by_the_documented_route_is_read_back_before_the_next_write(documented: Emulator):
-    """Reads lag: the list before the update does not show the creation, and a merge into it would undo that."""
+    """Reads lag: the list before the update does not show the creation, and a merge into that list would undo it."""
     documented.world.graph.page_size = 100
     documented.world.intune.lag = 0.6
     async with gateway(documented, graph={"create_route": "documented", "read_back_s": 5}) as rig:
@@ -179,7 +179,8 @@ async def test_a_creation_by_the_documented_route_is_read_back_before_the_next_w
 
 
 async def test_a_removal_that_may_be_an_old_read_is_waited_for_until_the_deadline(live: Emulator):
-    """What we wrote is gone a moment later, by somebody else, or because the read is older: nothing is built upon it."""
+    """The gateway's row is gone at once, either removed by others or because the read is older than the write: nothing is built
+    upon that read."""
     async with gateway(live, graph={**MERGE["graph"], "lag_s": 60}) as rig:
         assert isinstance(await create(rig, group(0)), Assignment)
         live.world.intune.set_rows(EMPTY, [])
@@ -192,7 +193,7 @@ async def test_a_removal_that_may_be_an_old_read_is_waited_for_until_the_deadlin
 
 
 async def test_a_row_that_others_removed_before_it_was_answered_is_not_created_again(live: Emulator):
-    """Its request id took effect; whoever asks again is told what became of it."""
+    """The request ID took effect; a retry is told the outcome."""
     live.world.graph.page_size = 100
     async with gateway(live, graph={"create_route": "assign", "read_back_s": 3}) as rig:
         live.world.faults.order([Fault(**ASSIGN, delay_s=0.3)])

@@ -1,4 +1,4 @@
-"""Graph's faults through the whole gateway: the table's status, our words, Graph's ids, never its body."""
+"""Graph's faults through the whole gateway: the status of the table, the gateway's message, Graph's IDs, and never its body."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A list that is not whole ends an edit: nothing is written."""
+"""An incomplete list ends an edit: nothing is written."""
 
 import asyncio
 
@@ -51,7 +51,8 @@ async def test_a_next_link_that_goes_round_in_circles_ends_it(live: Emulator):
 
 
 async def test_a_row_that_goes_while_we_page_hides_no_other(live: Emulator):
-    """A foreign writer removes a row of the first page after it was read: by offset, the next page skips a row."""
+    """A foreign writer removes a row of the first page after that page was read. Since pages are offsets, the next page skips a
+    row."""
     live.world.faults.order([Fault(method="GET", path="skiptoken", delay_s=0.3)])
     async with gateway(live, **MERGE) as rig:
         task = asyncio.create_task(create(rig, group(0), WINDOWS))

@@ -1,4 +1,4 @@
-"""The judge is asked about every row that an edit changes or removes, as it was and as it will be, filters included."""
+"""The rules are asked about every row that an edit changes or removes, before and after the change, filters included."""
 
 from collections.abc import AsyncIterator
 

@@ -1,5 +1,5 @@
-"""The gateway is killed while callers write, at random and at named points; reads lag, and what Graph works on lands late. The
-oracle judges.
+"""The gateway is killed while callers write, at random and at named points; reads lag, and requests that Graph works on take
+effect late. The oracle judges.
 
 `pytest -m long -rP tests/faults/test_kills.py` is the long run: 120 kills with each database. SEED=n repeats one.
 """
@@ -27,7 +27,7 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def kills(number: int, seed: int) -> Trouble:
-    """One point after the other; then it is enough."""
+    """Kills the gateway `number` times, at one point after the other, and then ends the workload."""
 
     async def kill(fleet: Fleet, workload: Workload) -> None:
         rng, [victim] = random.Random(seed), fleet.victims

@@ -1,4 +1,4 @@
-"""Graph's reads lag behind its writes, from one replica and not from the other: what was acknowledged is never built away."""
+"""Graph's reads lag behind its writes on one of two replicas: no acknowledged change is lost."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ GRAPH = {"create_route": "assign", "lag_s": 2.5, "read_back_s": 10}
 
 @pytest.fixture
 def lagging(live: Emulator) -> Emulator:
-    """Every other read shows what was there a second and a half ago."""
+    """Every other read shows the state 1.5 seconds ago."""
     live.world.graph.page_size = 100
     live.world.intune.lag, live.world.intune.hops = 1.5, True
     return live
@@ -49,7 +49,7 @@ async def test_what_was_deleted_does_not_come_back(lagging: Emulator):
 
 
 async def test_a_filter_that_was_set_stays_set(lagging: Emulator):
-    """The row itself is never gone: a stale base would bring its old filter back."""
+    """A merge into a stale read would keep the row and restore its old filter."""
     wanted = {
         "deviceAndAppManagementAssignmentFilterId": guid(7),
         "deviceAndAppManagementAssignmentFilterType": "DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_INCLUDE",

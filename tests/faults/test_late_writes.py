@@ -1,5 +1,5 @@
-"""Graph answers a write with an error and carries it out seconds later: nothing that was acknowledged meanwhile is lost, and
-its request id stays taken until that can happen no more."""
+"""Graph answers a write with an error and carries it out seconds later: no change that is acknowledged meanwhile is lost, and
+the request ID stays taken until the write can no longer take effect."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,8 @@ def late(request: pytest.FixtureRequest, live: Emulator) -> Emulator:
 
 
 def landing(late_s: float, **answer: Any) -> Fault:
-    """Of a write that is carried out so many seconds after its answer, in which a test has much to do."""
+    """A fault: the write is carried out `late_s` seconds after its answer, or later on a slow machine, so that a test can do
+    much before."""
     return Fault(**ASSIGN, **answer, effect="late", late_s=at_this_pace(late_s))
 
 
@@ -64,7 +65,7 @@ async def test_what_was_acknowledged_before_a_late_write_lands_is_there_after_it
 
 
 async def test_after_a_repair_the_watch_goes_on(live: Emulator):
-    """Two late writes, of which the second lands after the repair of what the first undid."""
+    """Of two late writes, the second takes effect after the repair of what the first undid."""
     live.world.graph.page_size = 100
     live.world.faults.order([landing(late_s, status=504) for late_s in (2, 7)])
     async with gateway(live, graph=graph(9)) as rig:
@@ -122,7 +123,7 @@ async def test_a_write_that_never_lands_is_carried_out_when_it_can_no_more(live:
 
 
 async def test_without_a_caller_it_becomes_not_carried_out_and_not_before(live: Emulator):
-    """The gateway ends meanwhile; the next one finds out, and nobody asks it to."""
+    """The gateway ends meanwhile; the next gateway finds out the outcome without a request."""
     live.world.faults.order([Fault(**ASSIGN, status=504)])
     async with gateway(live, graph=graph(3)) as rig:
         loop = asyncio.get_running_loop()
@@ -138,7 +139,7 @@ async def test_without_a_caller_it_becomes_not_carried_out_and_not_before(live: 
 
 
 async def test_a_wish_that_holds_is_ok_although_its_late_write_may_still_land(late: Emulator):
-    """Another write explains what shows: the caller has its row, and the late write is watched all the same."""
+    """Another write has made the caller's row, so the caller gets OK; the late write is watched all the same."""
     async with gateway(late, graph=graph()) as rig:
         assert is_unknown(await create(rig, group(0), requestId="late"))
         assert isinstance(await create(rig, group(0), requestId="other"), Assignment)
@@ -151,7 +152,7 @@ async def test_a_wish_that_holds_is_ok_although_its_late_write_may_still_land(la
 
 
 async def test_nothing_is_lost_however_many_writes_come_late(live: Emulator):
-    """Creates and deletes one after the other, each third write late: at rest all that was acknowledged holds."""
+    """Creates and deletes in turn, of which every third write is late: at rest every acknowledged change is there."""
     live.world.graph.page_size = 100
     wanted: dict[int, bool] = {}
     maybe: set[int] = set()

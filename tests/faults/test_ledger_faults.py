@@ -1,5 +1,5 @@
-"""The ledger cannot be written to: writes are refused before Graph hears of them, reads go on, health says so, and all comes
-back by itself."""
+"""The ledger cannot be written to: writes are refused before anything is sent to Graph, reads go on, health reports it, and
+everything recovers by itself."""
 
 import asyncio
 import itertools
@@ -60,7 +60,7 @@ async def is_out_of_order_and_heals(rig: Rig, spoil, heal) -> None:
     assert len(page.assignments) == known, "reads go on"
 
     async def is_told() -> bool:
-        """While somebody writes: what is full for a write may have room for a beat."""
+        """Whether health reports the fault, after a further write: a full disk may have room for a moment."""
         await create(rig, group(next(numbers)))
         return await has_health(rig, "NOT_SERVING")
 
@@ -82,7 +82,7 @@ async def has_health(rig: Rig, status: str) -> bool:
 
 @contextmanager
 def small_disk(folder: Path):
-    """A file system of 1 MiB; skips where none can be mounted."""
+    """A file system of 1 MiB. Skips the test if it cannot be mounted."""
     try:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -123,7 +123,7 @@ async def test_postgresql_is_gone(live: Emulator, own_postgres: Server):
 
 
 async def test_postgresql_hangs(live: Emulator, own_postgres: Server):
-    """Its processes are stopped: connections are taken, and nothing is answered."""
+    """Its processes are stopped: connections are accepted, and nothing is answered."""
     async with gateway(live, ledger={"url": own_postgres.new_database()}, **MERGE) as rig:
         try:
             await is_out_of_order_and_heals(
@@ -146,7 +146,8 @@ async def test_it_starts_without_postgresql_and_writes_when_it_is_there(live: Em
 
 
 async def test_an_outcome_that_cannot_be_written_down_is_written_down_later(live: Emulator, own_postgres: Server):
-    """PostgreSQL goes while Graph works: nobody is answered OK by what the ledger does not have, and the same id finds out."""
+    """PostgreSQL stops while Graph works: no caller gets OK for an outcome that the ledger does not have, and a retry with the
+    request ID finds it out."""
     live.world.faults.order([Fault(**ASSIGN, delay_s=1.5)])
     async with gateway(live, ledger={"url": own_postgres.new_database()}, **MERGE) as rig:
         writing = asyncio.create_task(create(rig, group(1), requestId="once"))

@@ -1,5 +1,5 @@
-"""The lease on a policy is lost in every way there is: whoever does not have it any more writes nothing down and so sends
-nothing, and what went out before is watched."""
+"""The lease on a policy is lost in every possible way: a gateway without the lease records nothing and so sends nothing, and
+what it sent before is watched."""
 
 import asyncio
 import signal
@@ -28,14 +28,14 @@ STOLEN = {
 
 @pytest.fixture
 def shared(live: Emulator, postgres: Postgres) -> dict:
-    """The sections that all have in common."""
+    """The configuration that all gateways share."""
     live.world.graph.page_size = 100
     return {"graph": GRAPH, "ledger": {"url": postgres.new_database(), "lease_s": 1}}
 
 
 @pytest.fixture(params=STOLEN)
 def steal(request: pytest.FixtureRequest, shared: dict, postgres: Postgres):
-    """Long before its holder renews it."""
+    """Takes the lease away long before its holder renews it."""
     shared["ledger"]["lease_s"] = 60
     database = shared["ledger"]["url"].rpartition("/")[2]
     return lambda: asyncio.to_thread(postgres.execute, database, STOLEN[request.param])
@@ -47,7 +47,7 @@ async def fill(rig: Rig, *numbers: int) -> None:
 
 
 async def test_a_lease_that_is_lost_before_the_write_costs_a_round_and_no_row(live: Emulator, shared: dict, steal):
-    """One has read, and not written yet; the other gets the lease meanwhile, and writes."""
+    """One gateway has read and not written yet. The other gets the lease and writes."""
     async with gateway(live, **shared) as one, gateway(live, **shared) as other:
         await fill(one, 1)
         known = len(live.world.requests)
@@ -66,7 +66,7 @@ async def test_a_lease_that_is_lost_before_the_write_costs_a_round_and_no_row(li
 
 
 async def test_a_lease_that_is_lost_while_graph_works_is_put_right_by_the_watch(live: Emulator, shared: dict, steal):
-    """The request is on its way: no fence can stop it any more."""
+    """The request is already sent, so no check can stop it."""
     async with gateway(live, **shared) as one, gateway(live, **shared) as other:
         await fill(one, 1)
         live.world.faults.order([Fault(**ASSIGN, delay_s=3)])
@@ -86,7 +86,7 @@ async def test_a_lease_that_is_lost_while_graph_works_is_put_right_by_the_watch(
 
 @pytest.mark.parametrize("while_it", ["reads", "writes"])
 async def test_a_holder_that_is_paused_for_longer_than_its_lease(live: Emulator, shared: dict, tmp_path: Path, while_it: str):
-    """SIGSTOP of a whole process, which does not know of it."""
+    """SIGSTOP of a whole process, which does not notice the pause."""
     victim = Victim(live, shared["ledger"]["url"], tmp_path, graph=GRAPH)
     async with gateway(live, **shared) as other, victim.serving() as paused:
         await fill(paused, 1)
@@ -117,8 +117,8 @@ async def test_a_holder_that_is_paused_for_longer_than_its_lease(live: Emulator,
 
 
 async def test_replicas_that_lose_their_leases_again_and_again_lose_no_row(live: Emulator, shared: dict, steal):
-    """A thief is at work while two replicas create and delete; each caller goes on after its answer, and an unknown one
-    promises nothing."""
+    """Leases are stolen while two replicas create and delete. Each caller goes on after an answer; an unknown outcome promises
+    nothing."""
     wanted: dict[int, bool] = {}
 
     async def caller(rig: Rig, first: int) -> None:

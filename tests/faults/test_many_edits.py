@@ -1,4 +1,4 @@
-"""Many edits at once on many rows: what they cost is counted, not timed, and they hold up nobody else for long."""
+"""Many concurrent edits on many rows: their work is counted, not timed, and other calls do not wait long."""
 
 import asyncio
 import sys
@@ -27,7 +27,7 @@ OF_A_ROW = {"key_of", "key_of_target", "value_of", "kind_of", "filter_of", "row_
 
 @contextmanager
 def counting() -> Iterator[Counter[str]]:
-    """How often each function of the domain is called inside the block, by this thread."""
+    """Counts the calls of each function of the domain inside the block, in this thread."""
     calls: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -52,7 +52,7 @@ def large(live: Emulator, rows: int) -> Emulator:
 
 
 async def together(rig: Rig, *asks: tuple[str, dict]) -> list:
-    """All in one write: they come while a read is held."""
+    """The answers of calls that share one write, since they come while a read is held."""
     released = asyncio.Event()
     rig.emulator.world.faults.order([Fault(**LIST, until=released, times=20)])  # a read that is given up comes again
     async with callers(rig, 2 + len(asks) // STREAMS) as these:
@@ -98,8 +98,8 @@ async def test_many_edits_on_many_rows_index_the_rows_a_few_times(large: Emulato
     ("rows", "edits"), [pytest.param(200, 200, id="some"), pytest.param(1000, 999, id="many", marks=pytest.mark.machine)]
 )
 async def test_many_edits_that_wait_never_stop_the_loop_for_long(large: Emulator, rows: int, edits: int):
-    """In CPU seconds: who else is on the machine does not count. The
-    emulator and the callers share the loop, and what they do is in the figure: the bound is generous."""
+    """In CPU seconds, so that other processes do not count. The bound is generous, because the emulator and the callers run on
+    the same loop."""
     longest = 0.0
 
     async def heartbeat() -> None:

@@ -1,4 +1,4 @@
-"""Graph reads JSON's numbers as doubles and says them in its own way: what was written is known again all the same."""
+"""Graph reads JSON's numbers as doubles and writes them in its own way: the gateway recognises its rows all the same."""
 
 import asyncio
 from decimal import Decimal

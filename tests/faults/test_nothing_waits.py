@@ -1,5 +1,5 @@
-"""Nothing waits between the read that a write is built upon and its request: what would have to wait is done before it, or
-leads to another read."""
+"""Nothing waits between the read that a write is built upon and the write's request: every wait is before that read, or leads
+to another read."""
 
 import asyncio
 import sqlite3
@@ -32,12 +32,12 @@ def one_page(live: Emulator) -> Emulator:
 
 
 def turns(rig: Rig) -> list[str]:
-    """Reads and writes in turn, several reads in a row being one."""
+    """The methods of the requests, with reads in a row as one."""
     return [method for method, _ in groupby(request["method"] for request in rig.emulator.world.requests)]
 
 
 def built_upon_what_was_there(rig: Rig) -> bool:
-    """Whether no write took effect that was sent without what its effect found."""
+    """Whether every write kept all groups that it found when it took effect."""
     effects = rig.emulator.world.intune.effects
     return all(e.by == "control" or groups_of(e.before) <= groups_of(e.after) for e in effects)
 
@@ -59,7 +59,7 @@ async def test_after_a_refused_token_it_reads_anew(one_page: Emulator):
 
 
 async def test_a_token_that_ends_while_we_read_is_not_fetched_before_the_write(one_page: Emulator):
-    """Tokens live for 12 s and are served for 2 s; a read takes 2.5 s, and so does the endpoint of tokens."""
+    """Tokens live for 12 s and are used for 2 s. A read takes 2.5 s, and so does the token endpoint."""
     one_page.world.entra.app.lifetime = 12
     async with gateway(one_page, graph=GRAPH) as rig:
         assert isinstance(await create(rig, group(0)), Assignment)
@@ -77,7 +77,8 @@ async def test_a_token_that_ends_while_we_read_is_not_fetched_before_the_write(o
 
 
 async def test_a_quota_that_is_used_up_is_waited_for_before_the_read(one_page: Emulator):
-    """A turn for a request comes each 1.1 s: the write has had its own when it reads. No watch takes turns meanwhile."""
+    """There is a turn for a request every 1.1 s: the write already has its turn when the gateway reads. No watch takes turns
+    meanwhile."""
     quota = {"requests_per_20s": 18, "writes_per_20s": 1000, "lag_s": 60.0, "late_s": 60.0}
     async with gateway(one_page, graph=GRAPH | quota) as rig:
         assert isinstance(await create(rig, group(0)), Assignment)
@@ -104,7 +105,7 @@ async def test_others_may_write_a_policy_while_a_turn_for_it_is_waited_for(one_p
 
 
 async def until_waiting(rig: Rig) -> None:
-    """For a write's turn."""
+    """Waits until a write waits for its turn."""
     async with asyncio.timeout(9):
         while not (await rig.call("GetQuota", {})).windows[0].waiting:
             await asyncio.sleep(0.02)
@@ -122,7 +123,7 @@ async def test_a_throttled_write_is_not_sent_again_as_it_was(one_page: Emulator)
 
 
 async def test_after_a_pause_between_read_and_write_it_reads_anew(one_page: Emulator, monkeypatch: pytest.MonkeyPatch):
-    """The process stands still between the two; somebody else writes meanwhile."""
+    """The process is paused between the two; somebody else writes meanwhile."""
     monkeypatch.setattr(policy, "COMMIT_S", 1.0)
     merging, pauses = rounds.merging, [1.5]
 
@@ -141,7 +142,7 @@ async def test_after_a_pause_between_read_and_write_it_reads_anew(one_page: Emul
 
 
 async def test_a_write_is_not_sent_after_another_was_told_that_the_window_is_closed(one_page: Emulator):
-    """It has its turn already, and reads while Graph refuses the other."""
+    """The write already has its turn, and is still reading when Graph refuses the other write."""
     one_page.world.intune.add_policy("other", "other", [])
     told = asyncio.Event()
     async with gateway(one_page, graph=GRAPH) as rig:
@@ -159,7 +160,7 @@ async def test_a_write_is_not_sent_after_another_was_told_that_the_window_is_clo
 
 
 async def test_a_redirect_of_a_write_is_not_followed(one_page: Emulator):
-    """Where it leads would be asked later than what it was built upon."""
+    """The redirected request would be sent later than the read allows."""
     elsewhere = f"{one_page.root}/beta/deviceManagement/deviceCompliancePolicies/{EMPTY}/assign"
     async with gateway(one_page, graph=GRAPH | {"max_attempts": 1}) as rig:
         one_page.world.faults.order([Fault(**ASSIGN, status=307, headers={"Location": elsewhere})])

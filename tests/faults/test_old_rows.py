@@ -1,5 +1,5 @@
-"""Graph no longer takes a row that the policy has already: that row is named, nobody's own target is blamed, and edits that
-remove it still work."""
+"""Graph no longer accepts a row that the policy already has: that row is named, no caller's target is blamed, and edits that
+remove the row still work."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ NO_REASON = {"error": {"code": "BadRequest", "message": "An error has occurred -
 
 @pytest.fixture(params=REFUSED)
 def forgetful(request: pytest.FixtureRequest, live: Emulator) -> Emulator:
-    """Graph serves the fifth row of the policy, and does not take it."""
+    """Graph serves the policy's fifth row, and does not accept it."""
     name, value = REFUSED[request.param]
     setattr(live.world.intune.model, name, [value])
     return live
@@ -54,7 +54,7 @@ async def test_the_row_is_named_and_the_ledger_has_it(forgetful: Emulator):
 
 
 async def waiting_together(rig: Rig, *targets: dict) -> list:
-    """Creations that share a write: they come while a read takes its time."""
+    """Creations that share a write, since they come during a slow read."""
     rig.emulator.world.faults.order([Fault(**LIST, delay_s=0.3)])
     first = asyncio.create_task(create(rig, group(90), WINDOWS))
     while rig.emulator.world.faults.waiting:
@@ -71,7 +71,7 @@ async def test_many_that_share_a_write_are_all_told_the_same(forgetful: Emulator
 
 
 async def test_a_bad_target_beside_an_old_row_is_still_its_own_callers_fault(live: Emulator):
-    """Nothing is refused of the old rows here: the one bad target is told, and the others are carried out."""
+    """Graph accepts the old rows here: the bad target is refused, and the other edits are carried out."""
     async with gateway(live, **MERGE) as rig:
         answers = await waiting_together(rig, group(1), BAD, group(2))
         assert [isinstance(answer, Assignment) for answer in answers] == [True, False, True]
@@ -100,7 +100,7 @@ async def test_a_replacement_without_the_old_row_works(forgetful: Emulator):
 
 
 async def test_a_new_row_of_a_type_that_graph_does_not_take_is_its_own_callers_fault(live: Emulator):
-    """The same words of Graph, and now it is the caller's target that they mean."""
+    """Graph's error is the same, but now it means the caller's target."""
     live.world.intune.model.refused_types = ["scopeTagGroupAssignmentTarget"]
     async with gateway(live, **MERGE) as rig:
         unknown = {"unknown": {"odataType": "#microsoft.graph.scopeTagGroupAssignmentTarget", "json": '{"targetType":"user"}'}}
@@ -121,7 +121,7 @@ async def test_a_property_that_graph_does_not_declare_is_named_to_its_caller(liv
 
 
 async def test_a_deletion_that_graph_refuses_without_a_reason_is_not_its_callers_fault(live: Emulator):
-    """E15 names nothing; what is left of the set without the caller's row was there before."""
+    """E15 names nothing; the set without the caller's row has only rows that were there before."""
     live.world.faults.order([Fault(**ASSIGN, status=400, body=NO_REASON)])
     async with gateway(live, **MERGE) as rig:
         answer = await delete(rig, f"{WINDOWS}_{GROUP}", WINDOWS)
@@ -131,7 +131,7 @@ async def test_a_deletion_that_graph_refuses_without_a_reason_is_not_its_callers
 
 
 async def test_a_row_beside_one_of_a_policy_set_is_named_where_graph_names_nothing(live: Emulator):
-    """Sent back, the direct row stands twice for Graph, whoever asks for what."""
+    """When the direct row is sent back, Graph sees two rows for its target, whatever the edit."""
     theirs = {"source": "policySets", "target": {"@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": guid(9)}}
     live.world.intune.set_rows(EMPTY, [theirs, {**theirs, "source": "direct"}])
     live.world.faults.order([Fault(**ASSIGN, status=400, body=NO_REASON, times=9)])
@@ -158,7 +158,7 @@ async def test_a_row_that_had_its_property_before_is_not_the_fault_of_who_change
 
 
 async def test_a_property_that_another_row_has_as_well_is_the_fault_of_who_brings_it(live: Emulator):
-    """Graph takes it of a row whose type has it."""
+    """Graph accepts the property in the other row, whose type has it."""
     words = "The property 'note' does not exist on type 'microsoft.management.services.api.groupAssignmentTarget'."
     body = {"error": {"code": "ModelValidationFailure", "message": words}}
     live.world.faults.order([Fault(**ASSIGN, status=400, body=body)])

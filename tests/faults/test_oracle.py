@@ -1,4 +1,4 @@
-"""The judge finds each kind of violation in a small log written by hand, and excuses what others did."""
+"""The judge finds each kind of violation in a small hand-written log, and excuses changes by others."""
 
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ def ask(name: str, at: float, answer: str = OK, group: str = "g", took: float = 
 
 
 def told(*asks: Ask, finals: tuple = (), effects: tuple = (), starts: tuple = (), **more: Any) -> Verdict:
-    """effects: (at, by, the set afterwards)."""
+    """The verdict on these asks. effects: (at, by, the set afterwards)."""
     found, rows = [], list(starts)
     for at, by, then in effects:
         found.append(Effect(at, P, by, rows, list(then)))
@@ -86,7 +86,7 @@ def test_what_the_owner_gave_up_may_come_after_what_it_asked_next():
 
 
 def test_a_replacement_that_its_owner_gave_up_may_leave_all_that_was_possible():
-    """A run at a load of 35 had this three times: a row that two open wishes did not touch was called lost."""
+    """A run at a load of 35 had this three times: a row that two open operations did not touch was reported as lost."""
     asked = ask("create", 1), ask("update", 2, OPEN, kind=INCLUDE), ask("replace", 3, OPEN, group="", whole=(("g", None),))
     for found in ((row("g"),), (row("g", INCLUDE),), ()):
         assert told(*asked, finals=found).good, found
@@ -95,7 +95,7 @@ def test_a_replacement_that_its_owner_gave_up_may_leave_all_that_was_possible():
 
 
 def test_what_takes_effect_later_than_was_reckoned_with_is_counted_apart():
-    """On a machine that stands still for seconds the bounds of a test are not Graph's any more."""
+    """If the machine stands still for seconds, a test's bounds on lateness do not hold."""
     undone = ((1, "a", (row("g"),)), (5, "b", ()))
     assert kinds(told(ask("create", 1), effects=undone, written={"b": 2.0}, late=4.0)) == {"lost"}
     late = told(ask("create", 1), effects=undone, written={"b": 2.0}, late=2.0)
@@ -154,7 +154,7 @@ def test_an_answer_that_cannot_be_is_seen():
 
 @pytest.mark.parametrize(("late", "by", "wrong"), [((), CONTROL, {"twice"}), (("first",), CONTROL, set()), ((), "ours", set())])
 def test_a_request_that_took_effect_twice_is_seen_unless_we_caused_it(late: tuple[str, ...], by: str, wrong: set[str]):
-    """A late landing of the first attempt is proven, or a write of ours undid it: then the second time is as good as a
+    """If the first attempt took effect provably late, or a write of the gateway undid it, the second effect is as good as a
     repair."""
     effects = ((1.1, "first", (row("g"),)), (1.2, by, ()), (1.3, "second", (row("g"),)))
     requests = posts(("first", 1.05), ("ours", 1.15), ("second", 1.25), late=late)
@@ -180,7 +180,7 @@ def test_a_second_time_is_excused_where_no_read_showed_the_first():
 def test_what_a_gateway_read_itself_or_another_wrote_down_counts_against_it(
     bearer: str, posted_at: float | None, complaints: set[str]
 ):
-    """Who posts has written down before what it read."""
+    """A gateway that posts has recorded before that what it read."""
     effects = ((1.1, "first", (row("g"),)), (1.2, CONTROL, ()), (1.3, "second", (row("g"),)))
     shown = read(1.15, "g") | {"bearer": bearer}
     between = [post | {"bearer": bearer} for post in posts(("between", posted_at))] if posted_at else []
@@ -198,7 +198,7 @@ def test_a_row_that_is_put_back_is_no_second_time():
 
 
 def foreign(read_at: float, shown: tuple[str, ...] = (), **more: Any) -> Verdict:
-    """A foreign row of second 2 is gone by a write of second 3."""
+    """The verdict on a foreign row of second 2 that a write of second 3 removes."""
     effects = ((2, CONTROL, (row("f"),)), (3, "w", ()))
     requests = [read(read_at), read(2.5, *shown), *posts(("w", 2.9))] if shown else [read(read_at), *posts(("w", 2.9))]
     return told(effects=effects, requests=requests, lag=0.5, **more)

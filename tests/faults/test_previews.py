@@ -1,5 +1,5 @@
-"""What is only to be seen, while Graph's reads lag: nothing is written, what is told is what the write does then, and who may
-not write may not see."""
+"""Previews while Graph's reads lag: nothing is written, a preview shows what the write then does, and a caller that may not
+write gets none."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -95,7 +95,7 @@ class Desk:
 
 
 async def desks(emulator: Emulator) -> AsyncIterator[Desk]:
-    """Group 99 was created just now."""
+    """A desk at which group 99 was just created."""
     emulator.world.graph.page_size = 100
     rules = emulator.folder / "previews.cedar"
     rules.write_text(RULES.replace("EXCLUDED", EXCLUDED).replace("NINETY-NINE", guid(99)))
@@ -109,7 +109,7 @@ async def desks(emulator: Emulator) -> AsyncIterator[Desk]:
 
 @pytest.fixture
 async def slow(live: Emulator) -> AsyncIterator[Desk]:
-    """Every other read does not show group 99 yet."""
+    """A desk at which every other read does not show group 99 yet."""
     async for desk in desks(live):
         live.world.intune.lag, live.world.intune.hops = LAG_S, True
         yield desk
@@ -122,7 +122,7 @@ async def desk(live: Emulator) -> AsyncIterator[Desk]:
 
 
 def told(answer: Any) -> Any:
-    """Of an answer what can be known before it is carried out: all but new ids, the etag after, the number and the cost."""
+    """The parts of an answer that a preview can know: all but new IDs, the new etag, the revision's number, and the cost."""
     if isinstance(answer, Failure):
         return answer.status, answer.reason, answer.fields, answer.resource, answer.message, answer.metadata
     found = type(answer).FromString(answer.SerializeToString())
@@ -143,7 +143,7 @@ def _without_ids(found: Message) -> None:
 
 
 def _bare(row: Any) -> None:
-    """Without what Graph adds to a new row."""
+    """Removes from a row what Graph adds to a new one."""
     for name in ("id", "source", "source_id"):
         if name in row.DESCRIPTOR.fields_by_name:
             row.ClearField(name)
@@ -197,7 +197,7 @@ async def test_the_etag_of_what_was_seen_is_a_condition_for_the_write(slow: Desk
 
 
 async def test_many_see_while_others_write(slow: Desk, live: Emulator):
-    """Each is told of a set that there was; only the writes write."""
+    """Each preview is of a set that existed; only the writes write."""
 
     async def see(number: int) -> Any:
         return await slow.ask("EditComplianceAssignments", {**WRITES["EditComplianceAssignments"], "validateOnly": True})

@@ -1,4 +1,5 @@
-"""Reads cost what they must: requests for a policy of many pages are counted, and our own quota makes no outcome unknown."""
+"""Reads are not wasted: requests for a policy of many pages are counted, and the gateway's own quota makes no outcome
+unknown."""
 
 import asyncio
 
@@ -38,7 +39,7 @@ async def test_a_create_on_two_thousand_rows_takes_twenty_five_reads_at_most(lar
 
 
 async def test_fifty_creates_at_once_take_thirty_reads_at_most(large: Emulator):
-    """The first one would go alone, and the others after it: they are there before it begins."""
+    """The first create would go alone and the others after it, but all have come before the first round begins."""
     async with gateway(large, graph=GRAPH) as rig:
         answers = await asyncio.gather(*(create(rig, group(ROWS + number)) for number in range(50)))
         taken = reads(rig)
@@ -49,7 +50,8 @@ async def test_fifty_creates_at_once_take_thirty_reads_at_most(large: Emulator):
 
 
 async def test_waiting_for_our_own_quota_makes_no_outcome_unknown(live: Emulator):
-    """Four policies of many small pages, and a quota for which a look waits longer than Graph may take for an answer."""
+    """Four policies of many small pages, and a quota for which a look waits longer than the time-out for an answer of
+    Graph's."""
     live.world.graph.page_size, live.world.graph.empty_pages = 2, True
     policies = [f"policy-{i}" for i in range(4)]
     for policy in policies:

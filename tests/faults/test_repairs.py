@@ -1,4 +1,4 @@
-"""What a late write of ours undoes is put right, whatever else is asked meanwhile, and is watched until it is settled."""
+"""What a late write of the gateway undoes is restored, whatever is requested meanwhile, and is watched until it is settled."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ def groups(rig: Rig) -> set[str]:
 
 
 async def undone(rig: Rig) -> None:
-    """1 is created late, and undoes 2, which was acknowledged."""
+    """Group 1 is created late, which undoes the acknowledged creation of group 2."""
     rig.emulator.world.faults.order([Fault(**ASSIGN, status=504, effect="late", late_s=2.5)])
     answer = await create(rig, group(1), requestId="late")
     assert (answer.reason, len(rig.rows(EMPTY))) == ("OUTCOME_UNKNOWN", 0)

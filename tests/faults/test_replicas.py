@@ -21,7 +21,7 @@ def shared(postgres: Postgres) -> dict:
 
 
 async def both_write(live: Emulator, one_settings: dict, other_settings: dict, seconds: float | None) -> tuple[str, str]:
-    """One's write is under way until the other has written, or has waited for its turn so long. The ids that both were told."""
+    """Two gateways write. The first write takes effect when the second has ended, or has waited `seconds`. Returns both IDs."""
     arrives = asyncio.Event()
     live.world.faults.order([Fault(method="POST", path="/assign$", until=arrives)])
     async with gateway(live, **one_settings) as one, gateway(live, **other_settings) as other:
@@ -41,7 +41,7 @@ async def test_two_replicas_with_one_ledger_lose_nothing(live: Emulator, shared:
 
 
 async def test_with_a_ledger_each_one_undoes_what_the_other_was_told(live: Emulator):
-    """Why several replicas need the one ledger."""
+    """Why replicas need one ledger: with a ledger each, they undo acknowledged writes."""
     slow, quick = await both_write(live, {"graph": SETTINGS}, {"graph": SETTINGS}, None)
     there = {row["id"] for row in live.world.intune.policies[WINDOWS].rows}
     assert slow in there
@@ -58,7 +58,8 @@ async def test_many_writes_of_two_replicas_lose_nothing(live: Emulator, shared: 
 
 
 async def test_each_of_three_replicas_gets_its_turn_beside_a_busy_one(live: Emulator, shared: dict):
-    """The busy one always has edits that wait; who asks once waits for the round that runs and those before it, no more."""
+    """The busy replica always has waiting edits. A single call at another waits only for the running round and those queued
+    before it."""
     live.world.graph.page_size = 1000
     async with AsyncExitStack() as stack:
         busy, *others = [await stack.enter_async_context(gateway(live, **shared)) for _ in range(3)]

@@ -1,4 +1,5 @@
-"""Several gateways on one PostgreSQL: a request id is carried out once, whoever gets it, and one finishes what another left."""
+"""Several gateways on one PostgreSQL: a request ID is carried out once, whichever gateway gets it, and one finishes what
+another left."""
 
 import asyncio
 from pathlib import Path
@@ -19,12 +20,12 @@ GRAPH = {"create_route": "assign", "read_back_s": 10, "doubt_s": 0.3}
 
 @pytest.fixture
 def shared(postgres: Postgres):
-    """The sections that both have in common."""
+    """The configuration that both gateways share."""
     return {"graph": GRAPH, "ledger": {"url": postgres.new_database(), "lease_s": 1}}
 
 
 async def insist(rig: Rig, number: int) -> Assignment:
-    """Asks until there is an answer, as a client would."""
+    """Repeats the request until it is answered, as a client would."""
     while True:
         answer = await create(rig, group(number), requestId=f"r{number}")
         if isinstance(answer, Assignment):

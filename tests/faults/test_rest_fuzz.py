@@ -1,4 +1,4 @@
-"""What comes to the REST port and is no request, or a strange one: it is answered or cut off, and the door serves on."""
+"""Bytes at the REST port that are no request, or a strange one: the door answers or cuts them off, and goes on serving."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ RAW = {
 
 
 async def say(caller: RestCaller, data: bytes, patience: float = 3.0) -> bytes:
-    """Sends, and reads until the other side ends or `patience` seconds are over."""
+    """Sends data, and returns what is received until the server closes or `patience` seconds are over."""
     host, port = caller.root.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     heard = b""
@@ -98,7 +98,7 @@ async def test_it_answers_or_closes_and_serves_on(live: Emulator, name: str):
 
 @pytest.mark.parametrize("head", ["CONNECT x:80 HTTP/1.1", "OPTIONS * HTTP/1.1", f"GET {SET} HTTP/1.1\r\nExpect: x"])
 async def test_what_leads_nowhere_is_answered_like_all_else(live: Emulator, head: str):
-    """In Graph's shape, in the log, and without the versions of what serves it."""
+    """In Graph's form, in the log, and without the versions of the server's libraries."""
     with logged() as lines:
         async with rest(live, server=QUICK) as (_, caller):
             heard = await say(caller, f"{head}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -144,7 +144,7 @@ async def test_mutations_of_a_good_request(live: Emulator):
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """One to four changes: a byte, a piece left out, doubled or put elsewhere."""
+    """The data with one to four changes: a byte changed, or a piece removed, doubled or copied elsewhere."""
     out = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         at, size = chance.randrange(len(out)), chance.randint(1, 40)
@@ -213,7 +213,7 @@ FUZZED = {
 @pytest.mark.needs("schemathesis")
 @pytest.mark.parametrize("what", FUZZED)
 async def test_schemathesis_finds_nothing(live: Emulator, tmp_path: Path, what: str):
-    """Every check but one: whether valid input is accepted, the state and Graph decide (request ids, pages, tenants)."""
+    """Every check but one: the state and Graph decide whether valid input is accepted (request IDs, pages, tenants)."""
     unthrottle(live)
     async with rest(live, **MERGE) as (_, caller):
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{caller.root}/openapi.json", "--no-color"]

@@ -21,7 +21,7 @@ PAIRS = [new_pair(f"app{i}") for i in range(3)]
 
 
 class Load:
-    """Callers that ask again and again."""
+    """Callers that list repeatedly."""
 
     def __init__(self, rig: Rig, tenant: str = "emulator") -> None:
         self.rig, self.answers, self.failures, self.over = rig, 0, [], False
@@ -53,8 +53,8 @@ async def until(lines: list[str], message: str) -> None:
 
 
 async def rotate(emulator: Emulator, kind: str, path: Path, put: Callable[[App, int], Awaitable[None]]) -> Load:
-    """Ten times: what comes next is registered, then written, then what was before is no longer taken; every third time a wrong
-    one is written first."""
+    """Rotates ten times: the next credential is registered, then written to the file, then the previous one is revoked. Every
+    third time a wrong one is written first."""
     app = emulator.world.entra.app
     app.lifetime = 12
     unthrottle(emulator)
@@ -110,7 +110,7 @@ async def test_a_certificate_is_rotated_under_load(live: Emulator, tmp_path: Pat
 
 @pytest.mark.parametrize("fault", [{}, {"status": 500}, {"status": 401, "body": {"error": "invalid_client"}}])
 async def test_a_tenant_in_trouble_delays_no_other(live: Emulator, fault: dict):
-    """Two Entras, one of them silent, down, or refusing: whoever asks for the other tenant does not notice."""
+    """Two Entras, of which one is silent, down, or refusing: callers of the other tenant notice nothing."""
     async with Emulator() as other:
         tenants = {"emulator": tenant_of(live), "sick": tenant_of(other)}
         live.world.entra.app.lifetime = 11

@@ -1,5 +1,5 @@
-"""SIGTERM under load: whoever is answered OK has its assignment, whoever is not is told that the gateway goes down, and nobody
-is cancelled."""
+"""SIGTERM under load: a caller that gets OK has its assignment, every other caller is told that the gateway is stopping, and no
+call is cancelled."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ def create(number: int) -> CreateComplianceAssignmentRequest:
 
 
 async def insist(stub: ComplianceAssignmentServiceStub, number: int, token: str, told: list[str], gone: asyncio.Event) -> bool:
-    """Asks again and again until it is done or the gateway is gone; whether it was done."""
+    """Repeats the call until it succeeds or the gateway is gone. Returns whether it succeeded."""
     metadata = (("authorization", f"Bearer {token}"),)
     request = create(number)
     while not gone.is_set():
@@ -69,7 +69,7 @@ async def insist(stub: ComplianceAssignmentServiceStub, number: int, token: str,
 
 
 def configured(emulator: Emulator, folder: Path, token: str, ledger: str = "", **server: object) -> Path:
-    """The file of a configuration for this emulator. ledger: its URL; without one it has one of its own."""
+    """Writes a configuration for this emulator and returns its path. ledger: its URL; by default a new SQLite file."""
     values = config_for(emulator, hash_token(token))
     values["server"] |= {"drain_notice_s": 0.3, "in_flight": 10_000, **server}
     values["graph"] |= NO_QUOTA | QUICK | MERGE["graph"]
@@ -156,7 +156,7 @@ async def test_what_is_under_way_longer_than_the_drain_is_answered_and_not_cance
 
 @pytest.mark.parametrize(("sent", "reason"), [(None, "SHUTTING_DOWN"), (b'{"key": null, "touched": []}', "OUTCOME_UNKNOWN")])
 async def test_a_write_that_comes_when_the_writers_have_closed_is_told(sent: bytes | None, reason: str):
-    """Its request id was being claimed meanwhile."""
+    """Its request ID was being claimed while the writers closed."""
     policy = PolicyName("contoso", "deviceCompliancePolicies", EMPTY)
     patience, bounds = Patience(1, 1, 1), Bounds(1, 1)
     writers = Writers({}, WriterDeps(Routes("assign", lambda: 0.0), NoLedger(), NoLedger(), patience, bounds, 5))

@@ -1,4 +1,4 @@
-"""Nothing holds the gateway's loop for long, however much is asked at once. In CPU seconds of its thread, not by the clock."""
+"""Nothing blocks the gateway's loop for long, however many calls come at once. Measured in CPU seconds of its thread."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -89,7 +89,7 @@ async def test_the_watchdog_sees_a_stall(live: Emulator, monkeypatch: pytest.Mon
 
 @LARGE
 async def test_ten_times_what_graph_takes_holds_nothing(live: Emulator):
-    """A thousand creates on 200 policies, three times: most are told when to come again."""
+    """A thousand creates on 200 policies, three times: most are refused with a time to retry."""
     live.world.graph.page_size, live.world.graph.empty_pages = 1000, False
     policies = [f"policy-{number}" for number in range(200)]
     for policy in policies:

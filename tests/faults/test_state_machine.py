@@ -1,4 +1,4 @@
-"""Many callers, many policies, all six operations, others who write, and everything that can go wrong; the oracle judges.
+"""Many callers, many policies, all six operations, foreign writers, and all kinds of faults; the oracle judges.
 
 `pytest -m long -rP tests/faults/test_state_machine.py` is the long run, of 50,000 operations in ten tests. SEED=n repeats one.
 """
@@ -31,7 +31,7 @@ LONG = 5  # seeds
 
 @dataclass
 class Run:
-    """What came of one. figures: the columns of the table."""
+    """The result of a run. figures: the columns of the table. unsettled: policies."""
 
     verdict: Verdict
     figures: dict[str, Any]
@@ -102,7 +102,7 @@ def figures_of(seed: int, workload: Workload, verdict: Verdict) -> dict[str, Any
 
 
 def now_and_then(seed: int, seconds: float) -> Trouble:
-    """Kills, pauses and vanished leases; seconds: between two of them, on average."""
+    """Kills, pauses and lost leases at random times. seconds: between two of them, on average."""
     return lambda fleet, workload: fleet.worry(seed, seconds, lambda: workload.over)
 
 

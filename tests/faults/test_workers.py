@@ -1,4 +1,5 @@
-"""`serve --workers`: several processes behind the same ports, of which none is missed when it is renewed, killed or stopped."""
+"""`serve --workers`: several processes behind the same ports. No call is lost when one of them is renewed, killed or
+stopped."""
 
 import asyncio
 import json
@@ -40,7 +41,7 @@ AMONG_GOING |= {"ClientConnectorError"}
 
 @dataclass
 class Served:
-    """`serve --workers 2`. doors: its ready line. log: the file of it."""
+    """`serve --workers 2`. doors: its ready line. log: the path of its log."""
 
     process: Process
     doors: dict[str, Any]
@@ -50,7 +51,7 @@ class Served:
 
     @property
     def workers(self) -> set[int]:
-        """Their process ids."""
+        """The workers' process IDs."""
         found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, check=False).stdout.split()
         return set(map(int, found))
 
@@ -98,8 +99,8 @@ async def until(said: Callable[[], object]) -> None:
 
 @dataclass
 class Load:
-    """Creates and reads through both doors by callers that never try again; told: how each call ended. done: the groups of
-    creates that were answered."""
+    """Creates and reads through both doors by callers that never retry. told: how each call ended. done: the groups of creates
+    that were answered."""
 
     served: Served
     told: Counter[str] = field(default_factory=Counter)
@@ -109,7 +110,7 @@ class Load:
 
     @asynccontextmanager
     async def going(self) -> AsyncIterator[None]:
-        """Inside the block; at its end each call that was sent has ended."""
+        """Runs the load inside the block. At the block's end each call that was sent has ended."""
         async with asyncio.TaskGroup() as group:
             for _ in range(CHANNELS):
                 group.create_task(self._over_grpc())
@@ -160,7 +161,7 @@ class Load:
             self.done.add(number)
 
     def lost(self, emulator: Emulator) -> list[int]:
-        """Creates that were answered, and are not there."""
+        """Acknowledged creates whose rows are not there."""
         there = {row["target"]["groupId"] for row in emulator.world.intune.policies[EMPTY].rows}
         return [number for number in self.done if guid(number) not in there]
 
@@ -171,7 +172,7 @@ async def how(answer: aiohttp.ClientResponse) -> str:
 
 
 def counted(page: str, name: str) -> float:
-    """The sum of all series of this name."""
+    """The sum of all series with this name."""
     return sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if re.match(rf"{name}[{{ ]", line))
 
 

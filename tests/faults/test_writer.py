@@ -1,4 +1,4 @@
-"""The writer under load and faults: writes are shared, one caller's fault is not another's, nothing is lost."""
+"""The writer under load and faults: writes are shared, one caller's error does not affect another caller, nothing is lost."""
 
 import asyncio
 import json
@@ -153,7 +153,7 @@ async def test_a_lost_answer_of_a_removal_or_an_update_is_no_not_found(live: Emu
 
 @pytest.mark.parametrize("name", OPEN)
 async def test_what_does_not_show_after_a_lost_answer_is_unknown_and_not_sent_again(live: Emulator, name: str):
-    """Until it cannot come late any more; then the same request is carried out."""
+    """The outcome stays unknown until the write can no longer take effect; then the same request is carried out."""
     async with gateway(live, **MERGE) as rig:
         live.world.faults.order([Fault(**ASSIGN, **OPEN[name])])
         failure = await create(rig, group(0), requestId="once")
@@ -216,8 +216,8 @@ async def test_a_caller_that_gives_up_takes_its_edit_back_if_no_write_has_begun(
 
 
 async def test_a_thousand_creates_on_ten_policies_take_thirty_writes_at_most(live: Emulator):
-    """Under the live quota: 100 writes and 1,000 requests in 20 s. Each policy's first write is slow, until all others wait;
-    what comes of a burst on a real machine is in tests/benchmarks/shared_writes.py."""
+    """Under the live quota: 100 writes and 1,000 requests in 20 s. Each policy's first write is slow, until all others wait.
+    tests/benchmarks/shared_writes.py measures a burst on a real machine."""
     live.world.graph.page_size = 1000
     policies = [f"policy-{i}" for i in range(10)]
     for policy in policies:
@@ -235,7 +235,7 @@ async def test_a_thousand_creates_on_ten_policies_take_thirty_writes_at_most(liv
 
 
 async def test_a_busy_policy_has_its_patience_anew_for_each_batch(live: Emulator):
-    """Ten rounds without a pause, then a fault: it is the first attempt of its batch, not the eleventh."""
+    """Ten rounds without a pause, then a fault, which counts as the first attempt of its batch, not as the eleventh."""
     async with gateway(live, **MERGE) as rig:
         live.world.faults.order([Fault(**ASSIGN, delay_s=0.1, times=10)])
         calls = []

@@ -1,4 +1,4 @@
-"""Writers come and go, and write only under a lease. With a fake Graph."""
+"""Writers start and end as needed, and write only under a lease. With a fake Graph."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ NONE = Bounds(0.0, 0.0)
 
 
 class FakeGraph:
-    """A tenant of policies that are all empty and remember what was assigned."""
+    """A tenant in which every policy exists and is empty at first."""
 
     def __init__(self) -> None:
         self.rows: dict[str, list] = {}
@@ -70,7 +70,7 @@ def write(seconds: float) -> Write:
 
 @pytest.mark.parametrize("number", [1_000, pytest.param(10_000, marks=pytest.mark.machine)])
 async def test_thousands_of_policies_touched_once_leave_nothing_behind(number: int):
-    """When their writes are settled: without a lag that is after one more look."""
+    """Nothing is left when their writes are settled: without a lag, after one more look."""
     writers = Writers({"t": FakeGraph()}, deps(NoLedger()))
     target = {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}
     for start in range(0, number, 500):
@@ -83,14 +83,14 @@ async def test_thousands_of_policies_touched_once_leave_nothing_behind(number: i
 
 
 class LostLeases(NoLedger):
-    """Somebody else has it when it is about to be used."""
+    """The lease is lost when it is about to be used."""
 
     async def write_down(self, policy, revision, entries, repaired=()):
         raise GatewayError(Reason.LEASE_LOST)
 
 
 class HeldLeases(NoLedger):
-    """Somebody else has it, for ever."""
+    """Another gateway always has the lease."""
 
     async def acquire(self, policy, after=0):
         return None
@@ -121,7 +121,7 @@ def test_a_missing_route_is_remembered_for_a_day_and_then_tried_again():
 
 
 class ScriptedGraph(FakeGraph):
-    """Reads come as written down (two before a write, then those after it); the last one again and again."""
+    """Reads answer from a list (two before a write, then those after it); the last one is repeated."""
 
     def __init__(self, reads: list) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ SHOWS_LATE = {
 
 @pytest.mark.parametrize("name", SHOWS_LATE)
 async def test_an_accepted_write_that_shows_late_beside_a_foreign_change_is_our_own(name: str):
-    """No ALREADY_EXISTS and no NOT_FOUND for what the write itself has done."""
+    """The write's own change is reported neither as ALREADY_EXISTS nor as NOT_FOUND."""
     edit, reads = SHOWS_LATE[name]
     graph = ScriptedGraph(list(reads))
 

@@ -1,6 +1,5 @@
-"""A random workload over many callers and policies: all operations, each caller one after the other, on groups of its own;
-others who write at any moment; and what goes wrong in Graph. What comes of it is for the oracle to say.
-"""
+"""A random workload on many policies: each caller makes operations of all kinds, one after the other, on groups of its own;
+foreign writers write at any time; and Graph has faults. The oracle judges the result."""
 
 import asyncio
 import random
@@ -30,7 +29,7 @@ PATIENCE_S, TIMEOUT_S = 60.0, 20.0
 
 
 class Way(Protocol):
-    """One way to edit."""
+    """A way to edit."""
 
     async def attempt(self, policy: str, op: Op, request_id: str, timeout: float) -> Answer: ...
     async def read(self, policy: str) -> None: ...
@@ -38,8 +37,8 @@ class Way(Protocol):
 
 @dataclass
 class Load:
-    """How much of what. late_s, lag_s: at most; both have to be below what the gateway reckons with. foreign_s: between two
-    writes of others, on average."""
+    """The amounts. late_s, lag_s: the most, in seconds; both have to be below the gateway's bounds. foreign_s: seconds between
+    two foreign writes, on average. faults_each: requests between two faults, on average."""
 
     operations: int
     callers: int = 64
@@ -51,7 +50,7 @@ class Load:
 
 @dataclass
 class Figures:
-    """What was done, beside what the oracle finds."""
+    """Figures about the run beside the oracle's."""
 
     operations: int = 0
     answers: Counter[str] = field(default_factory=Counter)
@@ -67,8 +66,8 @@ def group_id(caller: int, number: int) -> str:
 
 
 class Caller:
-    """One after the other, each under one request id until it has an answer. Some only ever create rows and delete them again;
-    some have so little time that they ask often; now and then one gives up."""
+    """Makes one operation after the other, each under one request ID until it is answered. Some callers only create rows and
+    delete them again; some have so short a timeout that they ask often; sometimes one gives up."""
 
     def __init__(self, number: int, way: Way, rng: random.Random, say: Callable[[Ask], None], figures: Figures) -> None:
         self.number, self.way, self.rng, self.say, self.figures = number, way, rng, say, figures
@@ -129,7 +128,7 @@ class Caller:
                     yield policy, Op("delete", group)
 
     def _edit(self, policy: str) -> Op:
-        """Something of each of two groups; seldom refused."""
+        """Edits of two groups in one write; seldom refused."""
         parts = []
         for group in self.rng.sample(self.groups, 2):
             there = self._of(policy, group) != ABSENT and self.rng.random() < 0.95
@@ -138,7 +137,7 @@ class Caller:
         return Op("edit", parts=tuple(parts))
 
     def _undo(self) -> tuple[str, Op] | None:
-        """Of the last change, as a rule."""
+        """Undoes the last change, in nine cases of ten."""
         return self.undos.pop(-1 if self.rng.random() < 0.9 else 0) if self.undos else None
 
     def _replacement(self) -> Op:
@@ -174,7 +173,8 @@ class Caller:
 
 
 class Workload:
-    """seed: of everything random but time. way: for a caller's number. enough: set it to end before all operations are done."""
+    """seed: of all random choices except times. way: caller's number -> its way to edit. enough: set it to end before all
+    operations are done."""
 
     def __init__(self, emulator: Emulator, seed: int, load: Load, way: Callable[[int], Way]) -> None:
         self.emulator, self.load, self.way = emulator, load, way
@@ -186,7 +186,7 @@ class Workload:
         self._condensed = 0
 
     def prepare(self) -> Mapping[str, Sequence[dict]]:
-        """The sets at the start."""
+        """Adds the policies, and returns their initial sets."""
         intune = self.emulator.world.intune
         unthrottle(self.emulator)
         self.emulator.world.graph.page_size = 1000
@@ -198,7 +198,7 @@ class Workload:
         return {policy: self.emulator.world.intune.policies[policy].rows for policy in self.policies}
 
     async def run(self) -> None:
-        """Until all callers are done, nothing goes wrong any more, and what was late has landed."""
+        """Runs until all callers are done, faults have ended, and late requests have taken effect."""
         world = self.emulator.world
         others = [asyncio.create_task(work()) for work in (self._faults, self._foreign, self._condense)]
         each = -(-self.load.operations // self.load.callers)
@@ -234,7 +234,7 @@ class Workload:
         )
 
     async def _faults(self) -> None:
-        """One request in so many, however many there are; and lag that is rarely gone."""
+        """Orders a fault every `faults_each` requests on average, and changes the lag, which is seldom zero."""
         rng, world = random.Random(self.random.random()), self.emulator.world
         met, token_at = 0, 0.0  # two refusals of tokens in one call are an end of it (GRAPH_TOKEN_REFUSED), and no fault
         while not self.over:
@@ -252,7 +252,8 @@ class Workload:
         world.intune.lag = 0.0
 
     async def _foreign(self) -> None:
-        """Others add, change and remove rows of their own at any moment; seldom a caller's row, seldom out of an old set."""
+        """Foreign writers add, change and remove rows of their own at random times, seldom a caller's row, seldom from a stale
+        set."""
         rng, intune = random.Random(self.random.random()), self.emulator.world.intune
         while not self.over:
             await asyncio.sleep(rng.expovariate(1 / self.load.foreign_s))
@@ -264,7 +265,7 @@ class Workload:
             intune.set_rows(policy, _changed_by_others(rows, group_id(0xF0, self.figures.foreign), rng))
 
     async def _condense(self) -> None:
-        """Of each answer, only what the oracle asks for is kept."""
+        """Keeps only what the oracle needs of each answer."""
         while not self.over:
             await asyncio.sleep(0.2)
             requests = self.emulator.world.requests
