@@ -21,7 +21,9 @@ HEAD_BYTES = 192
 LONGEST_BYTES = 16 << 10
 # In place of a link that is to be opened elsewhere; relative ones stay.
 VERSIONED = re.compile(r"/(?:v1\.0|beta)/", re.IGNORECASE)
-PLAIN_LIST = re.compile(r"/deviceManagement/deviceCompliancePolicies[^?]*/assignments\?\$skiptoken=[^&]*", re.IGNORECASE)
+PLAIN_LIST = re.compile(
+    r"/deviceManagement/deviceCompliancePolicies[^?]*/assignments\?(?:&?(?:\$|%24)(?:top|skiptoken)=[^&]*)+", re.IGNORECASE
+)
 
 
 class Links:
@@ -49,7 +51,7 @@ class Links:
         return f"{self._here}{after}{self._marked(after)}"
 
     def _marked(self, after: str) -> str:
-        """The rest of an expanded list has no option but the token, and would be taken for a page of our own list."""
+        """The rest of an expanded list has no option but those of a page, and would be taken for a page of our own list."""
         return "&$count=false" if PLAIN_LIST.fullmatch(VERSIONED.sub("/", after, count=1)) else ""
 
     def _passed(self, data: bytes, *, last: bool) -> bytes:

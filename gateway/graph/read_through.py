@@ -69,13 +69,11 @@ class ReadThrough:
 
 
 async def _pieces(answer: Streamed, links: Links) -> AsyncIterator[bytes]:
-    """With the links in place; of what is no JSON as it is. Raises GatewayError."""
-    is_json = "json" in answer.headers.get("content-type", "")
+    """With the links in place, whatever the answer is called. Raises GatewayError."""
     try:
         async for piece in answer.pieces:
-            yield links.fed(piece) if is_json else piece
+            yield links.fed(piece)
     except TransportError as exc:
         why = f"Graph's answer broke off: {exc.why}."
         raise GatewayError(Reason.GRAPH_UNAVAILABLE, why, retry_after=UNAVAILABLE_RETRY_S) from None
-    if is_json:
-        yield links.end()
+    yield links.end()

@@ -230,9 +230,10 @@ async def test_a_large_answer_that_breaks_off_breaks_off_here(live: Emulator):
             await Script(rig).send("v1.0/groups")
 
 
-async def test_a_link_to_another_place_is_never_passed_on(caller: Script):
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON", "text/html"])
+async def test_a_link_to_another_place_is_never_passed_on(caller: Script, kind: str):
     wrong = {"@odata.nextLink": "https://elsewhere.example/v1.0/groups", "value": []}
-    caller.rig.emulator.world.faults.order([Fault(path="groups", status=200, body=wrong)])
+    caller.rig.emulator.world.faults.order([Fault(path="groups", status=200, body=wrong, headers={"Content-Type": kind})])
     status, body, _ = await caller.send("v1.0/groups")
     assert (status, body["error"]["code"]) == (503, "GRAPH_ANSWER_UNREADABLE")
 
