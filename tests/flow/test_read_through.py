@@ -172,6 +172,7 @@ async def test_a_permission_that_the_app_lacks_is_the_gateways(live: Emulator):
 NOWHERE = {
     ("POST", f"beta/{POLICIES}"): (405, "METHOD_NOT_ALLOWED"),
     ("DELETE", f"beta/{POLICIES}/{WINDOWS}"): (405, "METHOD_NOT_ALLOWED"),
+    ("PUT", f"beta/{POLICIES}/{WINDOWS}/assignments"): (405, "METHOD_NOT_ALLOWED"),
     ("PATCH", f"v1.0/groups/{GROUP}"): (405, "METHOD_NOT_ALLOWED"),
     ("POST", "v1.0/directoryObjects/getByIds"): (404, "ROUTE_UNKNOWN"),
     ("GET", "v1.0/users"): (404, "ROUTE_UNKNOWN"),
@@ -179,6 +180,7 @@ NOWHERE = {
     ("GET", "v1.0/groups?$expand=members"): (400, "INVALID_FIELD"),
     ("GET", "v1.0/groups?expand=members"): (400, "INVALID_FIELD"),
     ("GET", "v1.0/groups?$format=xml"): (400, "INVALID_FIELD"),
+    ("GET", f"beta/{POLICIES}/{WINDOWS}/assignments/$count?$filter=source%20eq%20'direct'"): (400, "INVALID_FIELD"),
 }
 
 
@@ -188,7 +190,7 @@ async def test_everything_else_is_refused_and_never_reaches_graph(caller: Script
     status, body, _ = await caller.send(path, method, {} if method != "GET" else None)
     assert (status, body["error"]["code"]) == told
     if told[0] != 400:
-        assert "assign" in body["error"]["message"], "what is served is told"
+        assert "{id}/assign" in body["error"]["message"], "what is served is told"
     assert caller.asked == []
 
 
@@ -285,6 +287,10 @@ async def test_pages_of_a_browser(live: Emulator):
 
 
 async def test_further_paths_are_configured(live: Emulator):
-    async with gateway(live, server={"rest": "127.0.0.1:0"}, rest={"read_through": ["users/{id}"]}) as rig:
-        status, body, _ = await Script(rig).send(f"v1.0/users/{GROUP}")
-        assert (status, body["error"]["code"]) == (400, "BadRequest"), "Graph was asked"
+    more = ["users/{id}", "deviceManagement/deviceConfigurations/{id}/assignments/$count"]
+    async with gateway(live, server={"rest": "127.0.0.1:0"}, rest={"read_through": more}) as rig:
+        script = Script(rig)
+        for path in (one.replace("{id}", GROUP) for one in more):
+            status, body, _ = await script.send(f"v1.0/{path}")
+            assert (status, body["error"]["code"]) == (400, "BadRequest"), "Graph was asked"
+            assert script.asked[-1]["path"] == f"/v1.0/{path}"
