@@ -12,7 +12,7 @@ from gateway.graph.tree import KEY, ReadPath, Tree, served
 from gateway.ids import canonical_guid
 from gateway.odata.targets import KINDS, target_of_text
 from gateway.operations import PERMITTED, READ_THROUGH
-from gateway.pipeline.authorize import TARGET, with_targets
+from gateway.pipeline.authorize import SEES_ALL, TARGET, bare, with_targets
 from gateway.pipeline.cedar import Question
 from gateway.pipeline.rules import NAMED, READ_NAMES
 from gateway.pipeline.validate import VALIDATOR, violation_of
@@ -61,7 +61,10 @@ def authorize(
     if place:
         question = replace(question, path=place.pattern, kind=place.kind)
     try:
-        answer = authorizer_of(loaded.authorization).ask(question)
+        authorizer = authorizer_of(loaded.authorization)
+        answer = authorizer.ask(question)
+        if place and place.shows and not answer.missing:
+            answer = authorizer.ask(bare(question, *SEES_ALL))
     except ConfigError as exc:
         raise refuse(exc.mistakes) from None
     because = f" because of {', '.join(sorted(set(answer.because)))}" if answer.because else ""
