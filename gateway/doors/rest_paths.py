@@ -14,7 +14,7 @@ from gateway.graph.tree import KEY, OPTIONS, ReadPath, Tree, nothing_here, optio
 
 VERSION = re.compile(r"/(v1\.0|beta)(/|$)", re.IGNORECASE)
 DEFAULT_VERSION = "/v1.0"
-BATCH_PATH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
+BATCH_PATH = re.compile(r"(/v1\.0|/beta)/(?:\$|%24)batch", re.IGNORECASE)
 METADATA_PATH = re.compile(r"/(?:v1\.0|(beta))/(?:\$|%24)metadata", re.IGNORECASE)
 COUNT = re.compile(r"(/[^/]+/deviceManagement/deviceCompliancePolicies.*/assignments)/(?:\$|%24)count", re.IGNORECASE)
 PAGE_SIZE = re.compile(r"(?:^|[,;\s])(?:odata\.)?maxpagesize\s*=\s*(\d{1,9})\b", re.IGNORECASE)
@@ -83,9 +83,9 @@ def leading(method: str, path: str, query: str, tree: Tree) -> Route | ReadPath:
 
 
 def _asks_more(query: str) -> bool:
-    """Whether the query asks for something that the gateway's own list does not support."""
-    names = (option(part.partition("=")[0]) for part in query.split("&"))
-    return any(name in OPTIONS and name not in OWN for name in names)
+    """Whether the query asks for something that the gateway's own list does not support, or spells it in another way."""
+    names = (unquote(part.partition("=")[0]) for part in query.split("&"))
+    return any(option(name) in OPTIONS and name not in OWN for name in names)
 
 
 def paged(route: Route, query: str, headers: Headers) -> tuple[str, dict[str, str]]:

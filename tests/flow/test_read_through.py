@@ -61,6 +61,8 @@ READS = {
     f"beta/{POLICIES}/{WINDOWS}/assignments?$select=id&$count=true": lambda body: body["@odata.count"] == 5,
     f"beta/{POLICIES}/$count": lambda body: body == "3",
     f"beta/{POLICIES}/{WINDOWS}?expand=assignments&Select=id": lambda body: len(body["assignments"]) == 5,
+    f"beta/{POLICIES}/{WINDOWS}/assignments?top=2": lambda body: len(body["value"]) == 2,
+    f"beta/{POLICIES}/{WINDOWS}/assignments?$Top=2": lambda body: len(body["value"]) == 2,
     f"beta/{POLICIES}/{WINDOWS}/assignments?select=id": lambda body: {*body["value"][0]} == {"id"},
     "beta/deviceManagement/assignmentFilters": lambda body: body["value"][0]["id"] == FILTER,
     f"v1.0/{SUMMARIES}": lambda body: len(body["value"]) == 1,
@@ -255,7 +257,7 @@ async def test_a_batch_as_scripts_have_it(caller: Script):
         {"id": 3, "method": "GET", "url": f"{POLICIES}/{WINDOWS}/assignments/$count"},
         {"id": 4, "method": "GET", "url": "/users"},
     ]
-    _, body, _ = await caller.send("beta/$batch", "POST", {"requests": requests})
+    _, body, _ = await caller.send("beta/%24batch", "POST", {"requests": requests})
     found = {one["id"]: one for one in body["responses"]}
     assert [found[str(number)]["status"] for number in (1, 2, 3, 4)] == [200, 200, 200, 404]
     assert (len(found["1"]["body"]["value"]), found["2"]["body"]["id"], found["3"]["body"]) == (5, GROUP, 5)
