@@ -75,6 +75,19 @@ def test_little_is_held():
     assert len(links.fed(rows)) > len(rows) - 10
 
 
+OBJECT = "/v2/84841066-274d-4ec0-a5c1-276be684bdd3/directoryObjects/1/Microsoft.DirectoryServices.User"
+
+
+def test_what_identifies_a_directory_object_does_not_end_the_answer():
+    """As in Microsoft's pages of members, owners and memberOf."""
+    data = json.dumps({"value": [{"@odata.id": f"{GRAPH}{OBJECT}"}]}).encode()
+    assert json.loads(passed(data, [*range(len(data))])) == {"value": [{"@odata.id": f"{HERE}{OBJECT}"}]}
+    with pytest.raises(GatewayError):
+        passed(data.replace(b"@odata.id", b"@odata.nextLink"), [])
+    with pytest.raises(GatewayError):
+        passed(data.replace(b"graph.example", b"elsewhere.example"), [])
+
+
 ROWS = "/beta/deviceManagement/deviceCompliancePolicies/1/assignments"
 AS_OURS = {"$skiptoken=x": True, "$top=1&$skiptoken=x": True, "%24skiptoken=x&%24top=1": True, "$skip=2": False}
 AS_OURS |= {"$select=id&$skiptoken=x": False}
