@@ -89,7 +89,7 @@ class Authorize:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
         if call.read and call.read.shows:  # whatever way they are asked for
-            shown = _bare(question, *SEES_ALL)
+            shown = bare(question, *SEES_ALL)
             _refuse(shown, self._authorizer.ask(shown).missing)
         if question.operation == REPLACE and asks_for_the_count(call.message) and not self._may_see(question):
             check_confirmed(call.message)
@@ -113,14 +113,14 @@ class Authorize:
         if not PERMITTED[asked.operation].writes:
             return True
         reads = SEES_ALL if asked.operation in OF_ALL else READS
-        return any(not self._authorizer.ask(_bare(asked, operation)).missing for operation in reads)
+        return any(not self._authorizer.ask(bare(asked, operation)).missing for operation in reads)
 
     def _missing(self, asked: Question) -> str:
         """The permission that is missing already before the rows are known. A set may hold what its caller may not touch, if it
         stays as it is: only the rows tell, and only to who may see them."""
         missing = self._authorizer.ask(asked).missing
         if missing and asked.operation == REPLACE and self._may_see(asked):
-            return self._authorizer.ask(_bare(asked, REPLACE)).missing
+            return self._authorizer.ask(bare(asked, REPLACE)).missing
         return missing
 
     def _in_the_only_tenant(self, asked: Question) -> Question:
@@ -133,7 +133,7 @@ class Authorize:
         return permitted[0] if permitted else replace(asked, tenant="any tenant")
 
     def _may_name(self, asked: Question, kind: str) -> bool:
-        question = replace(_bare(asked, READ_NAMES), kinds=frozenset({kind}))
+        question = replace(bare(asked, READ_NAMES), kinds=frozenset({kind}))
         return not self._authorizer.ask(question).missing
 
     def _judge(self, asked: Question) -> Callable[[Sequence[Any], Sequence[Any]], None]:
@@ -161,7 +161,7 @@ def _blind(record: Record) -> None:
     record.trailers.pop(ETAG, None)
 
 
-def _bare(asked: Question, operation: str) -> Question:
+def bare(asked: Question, operation: str) -> Question:
     """The same question for another operation on the policy, without targets."""
     return Question(asked.caller, operation, asked.tenant, asked.policy)
 

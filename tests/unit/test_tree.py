@@ -180,3 +180,43 @@ def test_what_is_judged_is_what_is_sent(path: str):
     if found is not None:
         keys = re.compile(f"/(?:{KEY})(?=/|$)", re.IGNORECASE)
         assert keys.sub("/{id}", found.path) == f"/{found.pattern}"
+
+
+ONE = f"/deviceManagement/deviceCompliancePolicies/{GUID}"
+SHOWS = {
+    "$expand=assignments": True,
+    "$expand=scheduledActionsForRule,Assignments($select=id)": True,
+    "$expand=deviceStatuses($filter=status eq 'it''s'),assignments": True,
+    "$filter=assignments/any(a:a/id eq 'x')": True,
+    "$filter=displayName eq 'it''s' or assignments/$count gt 1": True,
+    "$orderby=assignments/$count": True,
+    """$filter=id in ["'"] and assignments/any() or id eq ''""": True,
+    "$filter=displayName eq 'All assignments'": False,
+    "$search=assignments": False,
+    "$expand=scheduledActionsForRule($expand=scheduledActionConfigurations)": False,
+    "$filter=x/reassignments eq 1": False,
+}
+
+
+@pytest.mark.parametrize(("query", "shows"), SHOWS.items(), ids=SHOWS)
+def test_what_depends_on_assignments_needs_the_right_to_list_them(query: str, shows: bool):
+    found = TREE.find(ONE, query)
+    assert found is not None
+    assert found.shows is shows
+
+
+AMBIGUOUS = [
+    """$expand=members($search="'"),owners($select=id)""",
+    "$expand=members($top=1)),owners(()",
+    "$expand=members($top=1)),owners",
+    "$expand=members($filter=id eq 'x),owners",
+    "$expand=members(",
+    "$expand=members($expand=a(b)",
+    "$expand=members($select=id)$select=id)",
+]
+
+
+@pytest.mark.parametrize("query", AMBIGUOUS)
+def test_an_expand_that_may_be_divided_otherwise_is_refused(query: str):
+    with pytest.raises(GatewayError, match="expand"):
+        Tree(["groups/{id}/members"]).find("/groups", query)
