@@ -15,6 +15,7 @@ from gateway.errors import GatewayError, Reason, invalid
 KEY = "{id}"
 COUNT = "$count"
 COMPLIANCE = "deviceManagement/deviceCompliancePolicies"
+GROUPS = "groups"
 # Every relation of a policy by Graph's metadata, and what hangs below it.
 BELOW_A_POLICY = (
     "assignments",
@@ -40,9 +41,9 @@ BUILT_IN = (
     "deviceManagement/assignmentFilters",
     f"deviceManagement/assignmentFilters/{KEY}",
     "deviceManagement/deviceCompliancePolicySettingStateSummaries",
-    "groups",
-    f"groups/{COUNT}",
-    f"groups/{KEY}",
+    GROUPS,
+    f"{GROUPS}/{COUNT}",
+    f"{GROUPS}/{KEY}",
 )
 SINGLETONS = ("deviceManagement", "deviceAppManagement")
 # A GUID, with what Intune puts behind it, or a number. No name of a function is one.
@@ -58,6 +59,22 @@ LONGEST = 8192
 # A string of OData's, whose words name nothing. One that has double quotes may itself stand in a phrase of `$search`.
 STRING = re.compile(r"'[^'\"]*'")
 ROWS = re.compile(r"\bassignments\b")
+# By Graph's metadata, what relates a group to people, devices and other groups: a filter by it tells who they are.
+RELATIONS_OF_GROUPS = frozenset(
+    {
+        "acceptedsenders",
+        "approleassignments",
+        "createdonbehalfof",
+        "memberof",
+        "members",
+        "memberswithlicenseerrors",
+        "owners",
+        "rejectedsenders",
+        "transitivememberof",
+        "transitivemembers",
+    }
+)
+THROUGH = re.compile(r"\b(\w+)\s*/")  # a property or relation whose own are looked at
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,15 @@ class Tree:
                 shows = shows or ROWS.search(STRING.sub("", text).casefold()) is not None
             if name == "$expand":
                 self._check_expand(pattern, text)
+            elif name in ("$filter", "$orderby") and pattern.startswith(GROUPS):
+                self._check_relations(name, text)
         return "&".join(f"{name}={value}" for name, value in seen.items()), shows
+
+    def _check_relations(self, option: str, text: str) -> None:
+        """Raises INVALID_FIELD for a relation of groups that is not in the tree."""
+        for word in THROUGH.findall(STRING.sub("", text)):
+            if word.lower() in RELATIONS_OF_GROUPS and f"{GROUPS}/{KEY}/{word}".lower() not in self.patterns:
+                raise invalid(option, f"{cut_name(word)} cannot be read through the gateway")
 
     def _check_expand(self, pattern: str, text: str) -> None:
         """Raises INVALID_FIELD for what is not in the tree."""

@@ -28,8 +28,9 @@ EDITS = ("create", "update", "delete")
 OF_ROWS = OPERATIONS["ListComplianceAssignments"].service  # whose reads tell of assignments; a policy's own tell of the policy
 READS = tuple(name for name, one in OPERATIONS.items() if one.service == OF_ROWS and one.of_policy and not one.writes)
 SEES_ALL = ("ListComplianceAssignments",)
-# Their answers and errors tell of the whole set.
-OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments")
+# Their answers and errors tell of the whole set; a policy's own, whether it is assigned and how often.
+OF_POLICIES = ("GetCompliancePolicy", "ListCompliancePolicies")
+OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments", *OF_POLICIES)
 
 
 class Authorizer(Protocol):
@@ -110,7 +111,7 @@ class Authorize:
 
     def _may_see(self, asked: Question) -> bool:
         """Whether the caller may read what an answer to this tells: rows of others, or its own row."""
-        if not PERMITTED[asked.operation].writes:
+        if not (PERMITTED[asked.operation].writes or asked.operation in OF_POLICIES):
             return True
         reads = SEES_ALL if asked.operation in OF_ALL else READS
         return any(not self._authorizer.ask(bare(asked, operation)).missing for operation in reads)

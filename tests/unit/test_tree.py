@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
-from gateway.graph.tree import OPTIONS, Tree
+from gateway.graph.tree import OPTIONS, RELATIONS_OF_GROUPS, Tree
 
 GUID = "5d6ad2a4-24ee-4c6e-8f5e-3a4c0a5d6e10"
 TREE = Tree(["users/{id}"])
@@ -220,3 +220,33 @@ AMBIGUOUS = [
 def test_an_expand_that_may_be_divided_otherwise_is_refused(query: str):
     with pytest.raises(GatewayError, match="expand"):
         Tree(["groups/{id}/members"]).find("/groups", query)
+
+
+OF_PEOPLE = [
+    "$filter=members/any(m:m/id eq 'x')",
+    "$filter=owners/$count eq 0",
+    "$filter=displayName eq 'x' and Transitivemembers /any(m:true)",
+    "$filter=not(memberOf/any(a:a/displayName eq 'it''s'))",
+    "$orderby=transitiveMemberOf/$count",
+    "$filter=acceptedSenders%2Fany(a:true)",
+]
+
+
+@pytest.mark.parametrize("query", OF_PEOPLE)
+def test_a_filter_of_groups_looks_at_no_relation_that_cannot_be_read(query: str):
+    with pytest.raises(GatewayError, match="cannot be read through"):
+        TREE.find("/groups", query)
+    assert Tree([f"groups/{{id}}/{name}" for name in RELATIONS_OF_GROUPS]).find("/groups", query), "unless it is configured"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "$filter=groupTypes/any(t:t eq 'Unified')",
+        "$filter=displayName eq 'members/any'",
+        "$filter=onPremisesExtensionAttributes/extensionAttribute1 eq 'members'",
+        '$search="description:members/any"',
+    ],
+)
+def test_a_filter_of_groups_looks_at_their_properties(query: str):
+    assert TREE.find("/groups", query)
