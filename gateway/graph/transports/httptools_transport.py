@@ -98,7 +98,10 @@ class HttptoolsTransport:
         connection = None if fresh else origin.kept(loop.time())
         if connection is None:
             connection = await self._connect(origin, ends)
-        response = await connection.ask(message, ends - loop.time())
+        if (left := ends - loop.time()) <= 0:
+            connection.close()
+            raise TransportError("no time left to send", sent=False)
+        response = await connection.ask(message, left)
         origin.keep(connection, loop.time())
         return whole(response)
 
