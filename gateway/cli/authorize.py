@@ -12,8 +12,8 @@ from gateway.graph.tree import KEY, ReadPath, Tree, served
 from gateway.ids import canonical_guid
 from gateway.odata.targets import KINDS, target_of_text
 from gateway.operations import PERMITTED, READ_THROUGH
-from gateway.pipeline.authorize import TARGET, with_targets
-from gateway.pipeline.cedar import Question
+from gateway.pipeline.authorize import SEES_ALL, TARGET, Authorizer, bare, with_targets
+from gateway.pipeline.cedar import Decision, Question
 from gateway.pipeline.rules import NAMED, READ_NAMES
 from gateway.pipeline.validate import VALIDATOR, violation_of
 from gateway.plugins import authorizer_of
@@ -61,7 +61,7 @@ def authorize(
     if place:
         question = replace(question, path=place.pattern, kind=place.kind)
     try:
-        answer = authorizer_of(loaded.authorization).ask(question)
+        answer = _answer(authorizer_of(loaded.authorization), question, shows=place is not None and place.shows)
     except ConfigError as exc:
         raise refuse(exc.mistakes) from None
     because = f" because of {', '.join(sorted(set(answer.because)))}" if answer.because else ""
@@ -69,6 +69,12 @@ def authorize(
         typer.echo(f"refused: {answer.missing} is {'forbidden' if because else 'permitted by no policy'}{because}")
         raise typer.Exit(1)
     typer.echo(f"allowed{because}")
+
+
+def _answer(authorizer: Authorizer, question: Question, *, shows: bool) -> Decision:
+    """As `serve` has it. shows: whether assignments are read through, which needs the right to list them as well."""
+    answer = authorizer.ask(question)
+    return authorizer.ask(bare(question, *SEES_ALL)) if shows and not answer.missing else answer
 
 
 def _place(path: str, tree: Tree) -> ReadPath:

@@ -9,7 +9,7 @@ METHODS = "GET, HEAD, POST, PATCH, DELETE"
 SENT = "authorization, content-type, consistencylevel, prefer, if-match, if-none-match, idempotency-key, x-graph-tenant, "
 SENT += "client-request-id"
 SHOWN = "etag, location, preference-applied, request-id, client-request-id, retry-after, ratelimit, "
-SHOWN += "ratelimit-policy, compliance-gateway-warning"
+SHOWN += "ratelimit-policy, www-authenticate, compliance-gateway-warning"
 KEPT_S = "600"
 
 

@@ -167,6 +167,8 @@ class RestDoor:
         neither."""
         path, query = split(incoming.target)
         counted = COUNT.fullmatch(path)
+        if counted and query:
+            raise invalid("query", "is not for a count of all assignments; $count=true on the list counts what $filter leaves")
         route = leading(incoming.method, counted[1] if counted else path, query, self._tree)
         if isinstance(route, ReadPath):
             return await self._pass_on(incoming, route, beta=path.lower().startswith("/beta/"))

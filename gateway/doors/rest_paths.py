@@ -14,9 +14,9 @@ from gateway.graph.tree import KEY, OPTIONS, ReadPath, Tree, nothing_here, optio
 
 VERSION = re.compile(r"/(v1\.0|beta)(/|$)", re.IGNORECASE)
 DEFAULT_VERSION = "/v1.0"
-BATCH_PATH = re.compile(r"(/v1\.0|/beta)/\$batch", re.IGNORECASE)
+BATCH_PATH = re.compile(r"(/v1\.0|/beta)/(?:\$|%24)batch", re.IGNORECASE)
 METADATA_PATH = re.compile(r"/(?:v1\.0|(beta))/(?:\$|%24)metadata", re.IGNORECASE)
-COUNT = re.compile(r"(.*/assignments)/(?:\$|%24)count", re.IGNORECASE)
+COUNT = re.compile(r"(/[^/]+/deviceManagement/deviceCompliancePolicies.*/assignments)/(?:\$|%24)count", re.IGNORECASE)
 PAGE_SIZE = re.compile(r"(?:^|[,;\s])(?:odata\.)?maxpagesize\s*=\s*(\d{1,9})\b", re.IGNORECASE)
 LARGEST_PAGE = 1000
 READS = ("GET", "HEAD")
@@ -74,17 +74,18 @@ def leading(method: str, path: str, query: str, tree: Tree) -> Route | ReadPath:
     if place is not None and method == "GET":
         return place
     if place is not None and refusal is not None and refusal.reason is Reason.ROUTE_UNKNOWN:
-        words = f"{place.pattern} is only read here. Written are: {', '.join(WRITES)}."
-        raise GatewayError(Reason.METHOD_NOT_ALLOWED, words, metadata=not_allowed(READS).metadata)
-    if refusal is None or refusal.reason is Reason.ROUTE_UNKNOWN:
+        refusal, what = not_allowed(READS), f"{place.pattern} is only read here."
+    elif refusal is None or refusal.reason is Reason.ROUTE_UNKNOWN:
         raise nothing_here(tree, WRITES, method)
-    raise refusal
+    else:
+        what = refusal.reason.meaning
+    raise GatewayError(refusal.reason, f"{what} Written are: {', '.join(WRITES)}.", metadata=refusal.metadata)
 
 
 def _asks_more(query: str) -> bool:
-    """Whether the query asks for something that the gateway's own list does not support."""
-    names = (option(part.partition("=")[0]) for part in query.split("&"))
-    return any(name in OPTIONS and name not in OWN for name in names)
+    """Whether the query asks for something that the gateway's own list does not support, or spells it in another way."""
+    names = (unquote(part.partition("=")[0]) for part in query.split("&"))
+    return any(option(name) in OPTIONS and name not in OWN for name in names)
 
 
 def paged(route: Route, query: str, headers: Headers) -> tuple[str, dict[str, str]]:

@@ -136,9 +136,11 @@ class Seeds:
             raise ValueError(f"{path} is an object of {', '.join(PARTS)}")
         for part, value in found.items():
             needed = NEEDED[part]
-            if not isinstance(value, list) or not all(isinstance(one, dict) and needed <= one.keys() for one in value):
-                raise ValueError(f"{path}: {part} is a list of objects with {', '.join(sorted(needed))}")
+            if not _are_objects(value, str, needed):
+                raise ValueError(f"{path}: {part} is a list of objects with {', '.join(sorted(needed))}, which are texts")
         for policy in found.get("policies", ()):
+            if not _are_objects(policy.get("assignments", []), dict, {"target"}):
+                raise ValueError(f"{path}: assignments of a policy is a list of objects with a target")
             if str(policy[TYPE]).removeprefix(f"#{policies.GRAPH}").lower() not in policies.KINDS:
                 raise ValueError(f"{path}: a policy is of no type that there is: {policy[TYPE]}")
         return cls(**{PARTS[name]: value for name, value in found.items()})
@@ -155,6 +157,13 @@ class Seeds:
                 intune.add_policy(policy_id, name, rows if made_up else [documented(row) for row in rows], kind)
         for policy in self.policies or ():
             _put(intune, policy)
+
+
+def _are_objects(value: Any, kind: type, names: set[str]) -> bool:
+    """Whether it is a list of objects that have these properties, of this kind."""
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and all(isinstance(one.get(name), kind) for name in names) for one in value
+    )
 
 
 def _put(intune: Intune, given: Body) -> None:

@@ -15,13 +15,15 @@ from gateway.errors import GatewayError, Reason
 START = b"@odata."
 NAMES = b"nextLink|deltaLink|context|id|editLink|readLink|mediaReadLink|mediaEditLink|navigationLink|associationLink"
 # In an answer a quote inside a string stands behind a backslash, so that only a key ends so.
-HEAD = re.compile(START + rb"(?:" + NAMES + rb')"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}"')
+HEAD = re.compile(START + rb"(" + NAMES + rb')"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}"')
 VALUE = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
 HEAD_BYTES = 192
 LONGEST_BYTES = 16 << 10
 # In place of a link that is to be opened elsewhere; relative ones stay.
 VERSIONED = re.compile(r"/(?:v1\.0|beta)/", re.IGNORECASE)
-PLAIN_LIST = re.compile(r"/deviceManagement/deviceCompliancePolicies[^?]*/assignments\?\$skiptoken=[^&]*", re.IGNORECASE)
+PLAIN_LIST = re.compile(
+    r"/deviceManagement/deviceCompliancePolicies[^?]*/assignments\?(?:&?(?:\$|%24)(?:top|skiptoken)=[^&]*)+", re.IGNORECASE
+)
 
 
 class Links:
@@ -38,18 +40,20 @@ class Links:
         """The rest that was kept. Raises GRAPH_ANSWER_UNREADABLE."""
         return self._passed(self._held, last=True)
 
-    def rewritten(self, link: str) -> str:
-        """A link, or a context. Raises GRAPH_ANSWER_UNREADABLE for one that leads elsewhere."""
+    def rewritten(self, link: str, *, is_id: bool = False) -> str:
+        """A link, or a context. is_id: one that only identifies: of directory objects Graph forms it below `/v2`. Raises
+        GRAPH_ANSWER_UNREADABLE for one that leads elsewhere."""
         parts, graph = urlsplit(link), urlsplit(self._graph)
         if not parts.scheme and not parts.netloc and not link.startswith(("/", "\\")):
             return link
-        if (parts.scheme, parts.netloc.lower()) != (graph.scheme, graph.netloc.lower()) or not VERSIONED.match(parts.path):
+        is_known = is_id or VERSIONED.match(parts.path)
+        if (parts.scheme, parts.netloc.lower()) != (graph.scheme, graph.netloc.lower()) or not is_known:
             raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "A link in Graph's answer leads to another host or path.")
         after = link[len(f"{parts.scheme}://{parts.netloc}") :]
         return f"{self._here}{after}{self._marked(after)}"
 
     def _marked(self, after: str) -> str:
-        """The rest of an expanded list has no option but the token, and would be taken for a page of our own list."""
+        """The rest of an expanded list has no option but those of a page, and would be taken for a page of our own list."""
         return "&$count=false" if PLAIN_LIST.fullmatch(VERSIONED.sub("/", after, count=1)) else ""
 
     def _passed(self, data: bytes, *, last: bool) -> bytes:
@@ -74,13 +78,13 @@ class Links:
                 self._held = data[found:]
                 return bytes(out)
             assert head
-            out += data[found : head.end()] + self._new(value[0])
+            out += data[found : head.end()] + self._new(value[0], is_id=head[1] == b"id")
             at = value.end()
 
-    def _new(self, value: bytes) -> bytes:
+    def _new(self, value: bytes, *, is_id: bool) -> bytes:
         """The value as it goes on, with the quote at its end."""
         try:
-            return json.dumps(self.rewritten(json.loads(b'"' + value)), ensure_ascii=False).encode()[1:]
+            return json.dumps(self.rewritten(json.loads(b'"' + value), is_id=is_id), ensure_ascii=False).encode()[1:]
         except (ValueError, UnicodeError):
             raise GatewayError(Reason.GRAPH_ANSWER_UNREADABLE, "A link in Graph's answer cannot be read.") from None
 

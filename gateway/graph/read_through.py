@@ -1,6 +1,8 @@
 """Passes reads on to Graph, and streams the answers to the caller, with links that lead to this gateway."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from weakref import WeakValueDictionary
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
@@ -18,6 +20,9 @@ HEADERS = ("content-type", "content-language", "etag", "last-modified", "odata-v
 # status.
 FIRST_BYTES = 64 << 10
 NO_BODY = 304
+# The concurrent reads of one caller; further ones wait. A caller that takes its answers slowly holds connections to Graph, of
+# which there are 100 for all.
+OF_A_CALLER = 25
 
 
 class ReadThrough:
@@ -25,6 +30,7 @@ class ReadThrough:
 
     def __init__(self, clients: Mapping[str, GraphClient], most_bytes: int) -> None:
         self._clients, self._most = clients, most_bytes
+        self._turns = WeakValueDictionary[str, asyncio.Semaphore]()  # by caller, as long as it has calls
 
     async def __call__(self, call: Call) -> Message:
         """Raises GatewayError, also in the middle of an answer, which the door then cuts so that it does not look complete."""
@@ -35,7 +41,8 @@ class ReadThrough:
         return Empty()
 
     async def _carry_out(self, call: Call, read: Read, client: GraphClient) -> None:
-        async with client.stream(read.path, read.headers, deadline=call.deadline, record=call.record) as answer:
+        turns = self._turns.setdefault(call.record.caller, asyncio.Semaphore(OF_A_CALLER))
+        async with turns, client.stream(read.path, read.headers, deadline=call.deadline, record=call.record) as answer:
             call.record.trailers |= own_share(client.quota.requests, call.record.caller)  # the headers go before all else
             links = Links(client.root, read.root)
             headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
@@ -69,13 +76,11 @@ class ReadThrough:
 
 
 async def _pieces(answer: Streamed, links: Links) -> AsyncIterator[bytes]:
-    """With the links in place; of what is no JSON as it is. Raises GatewayError."""
-    is_json = "json" in answer.headers.get("content-type", "")
+    """With the links in place, whatever the answer is called. Raises GatewayError."""
     try:
         async for piece in answer.pieces:
-            yield links.fed(piece) if is_json else piece
+            yield links.fed(piece)
     except TransportError as exc:
         why = f"Graph's answer broke off: {exc.why}."
         raise GatewayError(Reason.GRAPH_UNAVAILABLE, why, retry_after=UNAVAILABLE_RETRY_S) from None
-    if is_json:
-        yield links.end()
+    yield links.end()

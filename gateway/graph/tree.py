@@ -15,6 +15,7 @@ from gateway.errors import GatewayError, Reason, invalid
 KEY = "{id}"
 COUNT = "$count"
 COMPLIANCE = "deviceManagement/deviceCompliancePolicies"
+GROUPS = "groups"
 # Every relation of a policy by Graph's metadata, and what hangs below it.
 BELOW_A_POLICY = (
     "assignments",
@@ -40,9 +41,9 @@ BUILT_IN = (
     "deviceManagement/assignmentFilters",
     f"deviceManagement/assignmentFilters/{KEY}",
     "deviceManagement/deviceCompliancePolicySettingStateSummaries",
-    "groups",
-    f"groups/{COUNT}",
-    f"groups/{KEY}",
+    GROUPS,
+    f"{GROUPS}/{COUNT}",
+    f"{GROUPS}/{KEY}",
 )
 SINGLETONS = ("deviceManagement", "deviceAppManagement")
 # A GUID, with what Intune puts behind it, or a number. No name of a function is one.
@@ -55,13 +56,32 @@ ESCAPES = {"%28": "(", "%29": ")", "%27": "'", "%24": "$", "%5f": "_", "%2d": "-
 OPTIONS = ("$select", "$filter", "$expand", "$top", "$skip", "$count", "$orderby", "$search", "$skiptoken")
 VALUE = re.compile(r"(?:[0-9A-Za-z._~!$'()*+,:@/?=-]|%[0-9A-Fa-f]{2})*")
 LONGEST = 8192
+# A string of OData's, whose words name nothing. One that has double quotes may itself stand in a phrase of `$search`.
+STRING = re.compile(r"'[^'\"]*'")
+ROWS = re.compile(r"\bassignments\b")
+# By Graph's metadata, what relates a group to people, devices and other groups: a filter by it tells who they are.
+RELATIONS_OF_GROUPS = frozenset(
+    {
+        "acceptedsenders",
+        "approleassignments",
+        "createdonbehalfof",
+        "memberof",
+        "members",
+        "memberswithlicenseerrors",
+        "owners",
+        "rejectedsenders",
+        "transitivememberof",
+        "transitivemembers",
+    }
+)
+THROUGH = re.compile(r"\b(\w+)\s*/")  # a property or relation whose own are looked at
 
 
 @dataclass(frozen=True)
 class ReadPath:
     """A path in the tree. path: for Graph, without the version. pattern: the path with `{id}` for keys. kind: the first
     resource, such as `groups`. policy: the ID of a compliance policy, or empty. shows: whether the answer may have a policy's
-    assignments."""
+    assignments, or depend on them."""
 
     path: str
     pattern: str
@@ -114,27 +134,35 @@ class Tree:
             if not VALUE.fullmatch(value):
                 raise invalid(name, "has a % that is not part of an escape")
             seen[name] = value
+            text = unquote_plus(value)
+            if name != "$search":  # which names nothing
+                shows = shows or ROWS.search(STRING.sub("", text).casefold()) is not None
             if name == "$expand":
-                shows = self._check_expand(pattern, unquote_plus(value)) or shows
+                self._check_expand(pattern, text)
+            elif name in ("$filter", "$orderby") and pattern.startswith(GROUPS):
+                self._check_relations(name, text)
         return "&".join(f"{name}={value}" for name, value in seen.items()), shows
 
-    def _check_expand(self, pattern: str, text: str) -> bool:
-        """Whether it asks for assignments. Raises INVALID_FIELD for what is not in the tree."""
+    def _check_relations(self, option: str, text: str) -> None:
+        """Raises INVALID_FIELD for a relation of groups that is not in the tree."""
+        for word in THROUGH.findall(STRING.sub("", text)):
+            if word.lower() in RELATIONS_OF_GROUPS and f"{GROUPS}/{KEY}/{word}".lower() not in self.patterns:
+                raise invalid(option, f"{cut_name(word)} cannot be read through the gateway")
+
+    def _check_expand(self, pattern: str, text: str) -> None:
+        """Raises INVALID_FIELD for what is not in the tree."""
         whole = pattern if pattern.endswith(KEY) or f"{pattern}/{KEY}".lower() not in self.patterns else f"{pattern}/{KEY}"
-        shows = False
         for part in _split(text, ","):
             name, _, inner = part.partition("(")
             below = f"{whole}/{name.strip()}"
             if not NAME.fullmatch(name.strip()) or below.lower() not in self.patterns or (inner and not inner.endswith(")")):
                 raise invalid("$expand", f"{cut_name(name.strip())} cannot be read through the gateway")
-            shows = shows or name.strip().lower() == "assignments"
             for option in _split(inner[:-1], ";"):
                 key, _, value = option.strip().partition("=")
                 if key.lower() not in OPTIONS or key.lower() == "$skiptoken":
                     raise invalid("$expand", f"{cut_name(key)} is not an option that is passed on")
                 if key.lower() == "$expand":
-                    shows = self._check_expand(below, value) or shows
-        return shows
+                    self._check_expand(below, value)
 
 
 def option(sent: str) -> str:
@@ -176,15 +204,23 @@ def _segments(path: str) -> list[str] | None:
 
 
 def _split(text: str, separator: str) -> Iterator[str]:
-    """Parts of a text between separators that stand in no parentheses and no quotes."""
+    """Parts of a text between separators that stand in no parentheses and no quotes. Raises INVALID_FIELD for a text that Graph
+    may divide in another way: with phrases in double quotes, or with quotes or parentheses that do not match."""
     depth, quoted, start = 0, False, 0
     for at, letter in enumerate(text):
         if letter == "'":
             quoted = not quoted
-        elif not quoted and letter in "()":
+        elif quoted:
+            continue
+        elif letter in "()":
             depth += 1 if letter == "(" else -1
-        elif letter == separator and not quoted and depth == 0:
+        elif letter == separator and depth == 0:
             yield text[start:at]
             start = at + 1
-    if text[start:]:
-        yield text[start:]
+        if depth < 0 or letter == '"':
+            break
+    else:
+        if depth == 0 and not quoted:
+            yield from filter(None, [text[start:]])
+            return
+    raise invalid("$expand", "may have no double quotes outside strings, and its quotes and parentheses have to match")

@@ -28,8 +28,9 @@ EDITS = ("create", "update", "delete")
 OF_ROWS = OPERATIONS["ListComplianceAssignments"].service  # whose reads tell of assignments; a policy's own tell of the policy
 READS = tuple(name for name, one in OPERATIONS.items() if one.service == OF_ROWS and one.of_policy and not one.writes)
 SEES_ALL = ("ListComplianceAssignments",)
-# Their answers and errors tell of the whole set.
-OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments")
+# Their answers and errors tell of the whole set; a policy's own, whether it is assigned and how often.
+OF_POLICIES = ("GetCompliancePolicy", "ListCompliancePolicies")
+OF_ALL = (REPLACE, "EditComplianceAssignments", "RestoreComplianceAssignments", *OF_POLICIES)
 
 
 class Authorizer(Protocol):
@@ -89,7 +90,7 @@ class Authorize:
             question = self._in_the_only_tenant(question)
         _refuse(question, self._missing(question))
         if call.read and call.read.shows:  # whatever way they are asked for
-            shown = _bare(question, *SEES_ALL)
+            shown = bare(question, *SEES_ALL)
             _refuse(shown, self._authorizer.ask(shown).missing)
         if question.operation == REPLACE and asks_for_the_count(call.message) and not self._may_see(question):
             check_confirmed(call.message)
@@ -110,17 +111,17 @@ class Authorize:
 
     def _may_see(self, asked: Question) -> bool:
         """Whether the caller may read what an answer to this tells: rows of others, or its own row."""
-        if not PERMITTED[asked.operation].writes:
+        if not (PERMITTED[asked.operation].writes or asked.operation in OF_POLICIES):
             return True
         reads = SEES_ALL if asked.operation in OF_ALL else READS
-        return any(not self._authorizer.ask(_bare(asked, operation)).missing for operation in reads)
+        return any(not self._authorizer.ask(bare(asked, operation)).missing for operation in reads)
 
     def _missing(self, asked: Question) -> str:
         """The permission that is missing already before the rows are known. A set may hold what its caller may not touch, if it
         stays as it is: only the rows tell, and only to who may see them."""
         missing = self._authorizer.ask(asked).missing
         if missing and asked.operation == REPLACE and self._may_see(asked):
-            return self._authorizer.ask(_bare(asked, REPLACE)).missing
+            return self._authorizer.ask(bare(asked, REPLACE)).missing
         return missing
 
     def _in_the_only_tenant(self, asked: Question) -> Question:
@@ -133,7 +134,7 @@ class Authorize:
         return permitted[0] if permitted else replace(asked, tenant="any tenant")
 
     def _may_name(self, asked: Question, kind: str) -> bool:
-        question = replace(_bare(asked, READ_NAMES), kinds=frozenset({kind}))
+        question = replace(bare(asked, READ_NAMES), kinds=frozenset({kind}))
         return not self._authorizer.ask(question).missing
 
     def _judge(self, asked: Question) -> Callable[[Sequence[Any], Sequence[Any]], None]:
@@ -161,7 +162,7 @@ def _blind(record: Record) -> None:
     record.trailers.pop(ETAG, None)
 
 
-def _bare(asked: Question, operation: str) -> Question:
+def bare(asked: Question, operation: str) -> Question:
     """The same question for another operation on the policy, without targets."""
     return Question(asked.caller, operation, asked.tenant, asked.policy)
 

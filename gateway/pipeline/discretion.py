@@ -6,6 +6,8 @@ from typing import Any
 from compliance_gateway.v1 import compliance_assignment_service_pb2 as pb
 from compliance_gateway.v1.assignment_pb2 import DeviceAndAppManagementAssignmentTarget, DeviceCompliancePolicyAssignment
 from compliance_gateway.v1.change_pb2 import ComplianceAssignmentsChange
+from compliance_gateway.v1.compliance_policy_service_pb2 import ListCompliancePoliciesResponse
+from compliance_gateway.v1.policy_pb2 import DeviceCompliancePolicy
 from google.protobuf.message import Message
 
 from gateway.call import CallWarning
@@ -78,7 +80,7 @@ def blind_warning(warning: CallWarning) -> CallWarning:
 
 
 def blind_answer(request: Any, answer: Message) -> Message:
-    """The answer to a write, made of the request."""
+    """The answer to a write, made of the request; and policies without what depends on their assignments."""
     if isinstance(answer, DeviceCompliancePolicyAssignment):
         kept = getattr(request, "if_exists", 0) == pb.IF_EXISTS_KEEP or getattr(request, "keep_filter", False)
         return _echo(answer.id, request.assignment, kept)
@@ -88,6 +90,10 @@ def blind_answer(request: Any, answer: Message) -> Message:
         return pb.ReplaceComplianceAssignmentsResponse(assignments=own)
     if isinstance(answer, ComplianceAssignmentsChange):
         return ComplianceAssignmentsChange(revision=answer.revision)
+    for policy in answer.policies if isinstance(answer, ListCompliancePoliciesResponse) else (answer,):
+        if isinstance(policy, DeviceCompliancePolicy):
+            policy.ClearField("is_assigned")
+            policy.ClearField("assignment_count")
     return answer
 
 

@@ -35,7 +35,7 @@ action {", ".join(f'"{name}"' for name in ACTIONS)} appliesTo {{
 # The strings that a condition can compare with, beside IDs.
 WORDS = frozenset((*KINDS, *NAMED, *SETS, *FILTER_TYPES, *READ))
 # A path that is read through, or the kind of its first resource.
-READS = re.compile(r"[a-z][A-Za-z]+(?:/(?:[A-Za-z]+|\{id\}|\$count))*/?\*?")
+READS = re.compile(r"[a-z*][A-Za-z0-9*]*(?:/(?:[A-Za-z0-9*]+|\{id\}\*?|\$count))*/?")
 # The context of such a string: the text before it, or after it.
 COMPARED = re.compile(r'context(?:\s*\.\s*|\s*\[\s*")(?:kind|path)(?:"\s*\])?\s*(?:==|!=|like)\s*$')
 LISTED = re.compile(r'[\s,]*(?:"[^"]*"[\s,]*)*\]\s*\.\s*contains\s*\(\s*context\s*\.\s*(?:kind|path)\b')

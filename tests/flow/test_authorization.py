@@ -33,7 +33,7 @@ permit(
 ) when {{ ["group"].containsAll(context.kinds) }};
 
 @id("directory may read groups") permit(principal == Caller::"directory", action == Action::"ReadThrough", resource)
-when {{ context.kind == "groups" }};
+when {{ context.kind == "groups" || context.path like "*/assignments" }};
 
 @id("but not the admins") forbid(principal, action, resource)
 when {{ context.added_ids.contains("{guid(666)}") }} unless {{ principal == Caller::"ops" }};

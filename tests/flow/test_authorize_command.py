@@ -15,6 +15,7 @@ from gateway.emulator.seeds import WINDOWS
 from gateway.pipeline.authenticators.static_tokens import hash_token, new_token
 
 COLLECTION = "configuration_manager_collection"
+ROWS = "deviceManagement/deviceCompliancePolicies/{id}/assignments"
 EXPLAINED = [
     (("ops", "DeleteComplianceAssignment"), 0, "allowed because of ops may all"),
     (
@@ -66,6 +67,8 @@ EXPLAINED = [
     (("ops", "ReadThrough", "--path", "groups/{id}"), 0, "allowed because of ops may all"),
     (("directory", "ReadThrough", "--path", f"groups/{guid(1)}"), 0, "allowed because of directory may read groups"),
     (("directory", "ReadThrough", "--path", "deviceManagement/assignmentFilters"), 1, "ReadThrough is permitted by no policy"),
+    (("directory", "ReadThrough", "--path", ROWS), 1, "ListComplianceAssignments is permitted by no policy"),
+    (("ops", "ReadThrough", "--path", ROWS), 0, "allowed because of ops may all"),
     (("directory", "ReadThrough", "--path", "users"), 2, "is not read through"),
     (("directory", "ReadThrough"), 2, "goes with ReadThrough"),
     (("ops", "GetQuota", "--path", "groups"), 2, "goes with ReadThrough"),

@@ -226,7 +226,20 @@ async def test_seeds_and_what_is_kept(tmp_path: Path):
         assert (len(body["assignments"]), body["passcodeRequired"]) == (1, True)
 
 
-@pytest.mark.parametrize("text", ["[]", '{"policy": []}', '{"groups": [{}]}', '{"policies": [{"id": "x"}]}', "x"])
+POLICY = (
+    '{"policies": [{"id": "x", "displayName": "x", "@odata.type": "#microsoft.graph.iosCompliancePolicy", "assignments": %s}]}'
+)
+WRONG = ["[]", '{"policy": []}', '{"groups": [{}]}', '{"policies": [{"id": "x"}]}', "x"]
+WRONG += [
+    '{"groups": [{"id": 1, "displayName": "x"}]}',
+    POLICY % '"x"',
+    POLICY % "[1]",
+    POLICY % "[{}]",
+    POLICY % '[{"target": 1}]',
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_wrong_seeds_are_refused(tmp_path: Path, text: str):
     (tmp_path / "seeds.json").write_text(text)
     with pytest.raises(ValueError, match=r"seeds\.json"):

@@ -13,7 +13,7 @@ from gateway.emulator import Emulator, policies
 from gateway.emulator.faults import Fault
 from gateway.emulator.seeds import EMPTY, MACOS, WINDOWS
 
-LIST, GET = "ListCompliancePolicies", "GetCompliancePolicy"
+LIST, GET, ROWS = "ListCompliancePolicies", "GetCompliancePolicy", "ListComplianceAssignments"
 UNKNOWN = "0a0b0c0d-1111-4222-8333-444455556666"
 # What Graph may say, and a gateway of today does not know.
 NEW_TYPE = {
@@ -191,6 +191,15 @@ async def test_to_read_a_policy_is_not_to_read_its_assignments(live: Emulator, t
     async with gateway(live, authorization={"rules_file": str(rules)}) as rig:
         failure = await rig.call("CreateComplianceAssignment", request)
         assert (failure.reason, failure.resource) == ("ALREADY_ASSIGNED", "")
+        told = [await rig.call(GET, {"deviceCompliancePolicyId": WINDOWS}), *(await listed(rig)).policies]
+        assert [one.display_name != "" for one in told] == [True] * 4
+        assert not any(one.HasField(name) for one in told for name in ("is_assigned", "assignment_count"))
+        rules.write_text(
+            rules.read_text() + f'permit(principal, action == Action::"{ROWS}", resource == Policy::"emulator/{MACOS}");'
+        )
+    async with gateway(live, authorization={"rules_file": str(rules)}) as rig:
+        found = [await rig.call(GET, {"deviceCompliancePolicyId": one}) for one in (WINDOWS, MACOS)]
+        assert [one.assignment_count for one in found] == [0, 1]
 
 
 async def test_each_is_counted_logged_and_told_its_share(live: Emulator):

@@ -61,6 +61,8 @@ READS = {
     f"beta/{POLICIES}/{WINDOWS}/assignments?$select=id&$count=true": lambda body: body["@odata.count"] == 5,
     f"beta/{POLICIES}/$count": lambda body: body == "3",
     f"beta/{POLICIES}/{WINDOWS}?expand=assignments&Select=id": lambda body: len(body["assignments"]) == 5,
+    f"beta/{POLICIES}/{WINDOWS}/assignments?top=2": lambda body: len(body["value"]) == 2,
+    f"beta/{POLICIES}/{WINDOWS}/assignments?$Top=2": lambda body: len(body["value"]) == 2,
     f"beta/{POLICIES}/{WINDOWS}/assignments?select=id": lambda body: {*body["value"][0]} == {"id"},
     "beta/deviceManagement/assignmentFilters": lambda body: body["value"][0]["id"] == FILTER,
     f"v1.0/{SUMMARIES}": lambda body: len(body["value"]) == 1,
@@ -172,6 +174,7 @@ async def test_a_permission_that_the_app_lacks_is_the_gateways(live: Emulator):
 NOWHERE = {
     ("POST", f"beta/{POLICIES}"): (405, "METHOD_NOT_ALLOWED"),
     ("DELETE", f"beta/{POLICIES}/{WINDOWS}"): (405, "METHOD_NOT_ALLOWED"),
+    ("PUT", f"beta/{POLICIES}/{WINDOWS}/assignments"): (405, "METHOD_NOT_ALLOWED"),
     ("PATCH", f"v1.0/groups/{GROUP}"): (405, "METHOD_NOT_ALLOWED"),
     ("POST", "v1.0/directoryObjects/getByIds"): (404, "ROUTE_UNKNOWN"),
     ("GET", "v1.0/users"): (404, "ROUTE_UNKNOWN"),
@@ -179,6 +182,7 @@ NOWHERE = {
     ("GET", "v1.0/groups?$expand=members"): (400, "INVALID_FIELD"),
     ("GET", "v1.0/groups?expand=members"): (400, "INVALID_FIELD"),
     ("GET", "v1.0/groups?$format=xml"): (400, "INVALID_FIELD"),
+    ("GET", f"beta/{POLICIES}/{WINDOWS}/assignments/$count?$filter=source%20eq%20'direct'"): (400, "INVALID_FIELD"),
 }
 
 
@@ -188,7 +192,7 @@ async def test_everything_else_is_refused_and_never_reaches_graph(caller: Script
     status, body, _ = await caller.send(path, method, {} if method != "GET" else None)
     assert (status, body["error"]["code"]) == told
     if told[0] != 400:
-        assert "assign" in body["error"]["message"], "what is served is told"
+        assert "{id}/assign" in body["error"]["message"], "what is served is told"
     assert caller.asked == []
 
 
@@ -230,9 +234,10 @@ async def test_a_large_answer_that_breaks_off_breaks_off_here(live: Emulator):
             await Script(rig).send("v1.0/groups")
 
 
-async def test_a_link_to_another_place_is_never_passed_on(caller: Script):
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON", "text/html"])
+async def test_a_link_to_another_place_is_never_passed_on(caller: Script, kind: str):
     wrong = {"@odata.nextLink": "https://elsewhere.example/v1.0/groups", "value": []}
-    caller.rig.emulator.world.faults.order([Fault(path="groups", status=200, body=wrong)])
+    caller.rig.emulator.world.faults.order([Fault(path="groups", status=200, body=wrong, headers={"Content-Type": kind})])
     status, body, _ = await caller.send("v1.0/groups")
     assert (status, body["error"]["code"]) == (503, "GRAPH_ANSWER_UNREADABLE")
 
@@ -252,7 +257,7 @@ async def test_a_batch_as_scripts_have_it(caller: Script):
         {"id": 3, "method": "GET", "url": f"{POLICIES}/{WINDOWS}/assignments/$count"},
         {"id": 4, "method": "GET", "url": "/users"},
     ]
-    _, body, _ = await caller.send("beta/$batch", "POST", {"requests": requests})
+    _, body, _ = await caller.send("beta/%24batch", "POST", {"requests": requests})
     found = {one["id"]: one for one in body["responses"]}
     assert [found[str(number)]["status"] for number in (1, 2, 3, 4)] == [200, 200, 200, 404]
     assert (len(found["1"]["body"]["value"]), found["2"]["body"]["id"], found["3"]["body"]) == (5, GROUP, 5)
@@ -284,6 +289,10 @@ async def test_pages_of_a_browser(live: Emulator):
 
 
 async def test_further_paths_are_configured(live: Emulator):
-    async with gateway(live, server={"rest": "127.0.0.1:0"}, rest={"read_through": ["users/{id}"]}) as rig:
-        status, body, _ = await Script(rig).send(f"v1.0/users/{GROUP}")
-        assert (status, body["error"]["code"]) == (400, "BadRequest"), "Graph was asked"
+    more = ["users/{id}", "deviceManagement/deviceConfigurations/{id}/assignments/$count"]
+    async with gateway(live, server={"rest": "127.0.0.1:0"}, rest={"read_through": more}) as rig:
+        script = Script(rig)
+        for path in (one.replace("{id}", GROUP) for one in more):
+            status, body, _ = await script.send(f"v1.0/{path}")
+            assert (status, body["error"]["code"]) == (400, "BadRequest"), "Graph was asked"
+            assert script.asked[-1]["path"] == f"/v1.0/{path}"

@@ -117,6 +117,10 @@ def test_a_rule_that_can_never_match_is_refused_with_its_line(tmp_path: Path, na
         'permit(principal, action, resource == Policy::"t/Not-A-Guid");',
         f'permit(principal, action, resource) when {{ ["{GUID}", "SMS00001"].containsAll(context["added_ids"]) }};',
         'permit(principal, action, resource) when { ["group", "unknown", "exclude"].containsAll(context.kinds) };',
+        *(
+            f'permit(principal, action == Action::"ReadThrough", resource) when {{ context.path like "{pattern}" }};'
+            for pattern in ("*/assignments", "*assignments", "deviceManagement/*/{id}", "groups/{id}*", "groups*", "*")
+        ),
     ],
 )
 def test_a_rule_that_can_match_is_taken(tmp_path: Path, rules: str):

@@ -73,3 +73,27 @@ def test_a_link_that_leads_elsewhere_ends_the_answer(link: str):
 def test_little_is_held():
     links, rows = Links(GRAPH, HERE), json.dumps([{"id": number} for number in range(10_000)]).encode()
     assert len(links.fed(rows)) > len(rows) - 10
+
+
+OBJECT = "/v2/84841066-274d-4ec0-a5c1-276be684bdd3/directoryObjects/1/Microsoft.DirectoryServices.User"
+
+
+def test_what_identifies_a_directory_object_does_not_end_the_answer():
+    """As in Microsoft's pages of members, owners and memberOf."""
+    data = json.dumps({"value": [{"@odata.id": f"{GRAPH}{OBJECT}"}]}).encode()
+    assert json.loads(passed(data, [*range(len(data))])) == {"value": [{"@odata.id": f"{HERE}{OBJECT}"}]}
+    with pytest.raises(GatewayError):
+        passed(data.replace(b"@odata.id", b"@odata.nextLink"), [])
+    with pytest.raises(GatewayError):
+        passed(data.replace(b"graph.example", b"elsewhere.example"), [])
+
+
+ROWS = "/beta/deviceManagement/deviceCompliancePolicies/1/assignments"
+AS_OURS = {"$skiptoken=x": True, "$top=1&$skiptoken=x": True, "%24skiptoken=x&%24top=1": True, "$skip=2": False}
+AS_OURS |= {"$select=id&$skiptoken=x": False}
+
+
+@pytest.mark.parametrize(("query", "is_marked"), AS_OURS.items(), ids=AS_OURS)
+def test_the_rest_of_an_expanded_list_is_not_taken_for_a_page_of_ours(query: str, is_marked: bool):
+    mark = "&$count=false" if is_marked else ""
+    assert Links(GRAPH, HERE).rewritten(f"{GRAPH}{ROWS}?{query}") == f"{HERE}{ROWS}?{query}{mark}"

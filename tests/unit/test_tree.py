@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
-from gateway.graph.tree import OPTIONS, Tree
+from gateway.graph.tree import OPTIONS, RELATIONS_OF_GROUPS, Tree
 
 GUID = "5d6ad2a4-24ee-4c6e-8f5e-3a4c0a5d6e10"
 TREE = Tree(["users/{id}"])
@@ -180,3 +180,73 @@ def test_what_is_judged_is_what_is_sent(path: str):
     if found is not None:
         keys = re.compile(f"/(?:{KEY})(?=/|$)", re.IGNORECASE)
         assert keys.sub("/{id}", found.path) == f"/{found.pattern}"
+
+
+ONE = f"/deviceManagement/deviceCompliancePolicies/{GUID}"
+SHOWS = {
+    "$expand=assignments": True,
+    "$expand=scheduledActionsForRule,Assignments($select=id)": True,
+    "$expand=deviceStatuses($filter=status eq 'it''s'),assignments": True,
+    "$filter=assignments/any(a:a/id eq 'x')": True,
+    "$filter=displayName eq 'it''s' or assignments/$count gt 1": True,
+    "$orderby=assignments/$count": True,
+    """$filter=id in ["'"] and assignments/any() or id eq ''""": True,
+    "$filter=displayName eq 'All assignments'": False,
+    "$search=assignments": False,
+    "$expand=scheduledActionsForRule($expand=scheduledActionConfigurations)": False,
+    "$filter=x/reassignments eq 1": False,
+}
+
+
+@pytest.mark.parametrize(("query", "shows"), SHOWS.items(), ids=SHOWS)
+def test_what_depends_on_assignments_needs_the_right_to_list_them(query: str, shows: bool):
+    found = TREE.find(ONE, query)
+    assert found is not None
+    assert found.shows is shows
+
+
+AMBIGUOUS = [
+    """$expand=members($search="'"),owners($select=id)""",
+    "$expand=members($top=1)),owners(()",
+    "$expand=members($top=1)),owners",
+    "$expand=members($filter=id eq 'x),owners",
+    "$expand=members(",
+    "$expand=members($expand=a(b)",
+    "$expand=members($select=id)$select=id)",
+]
+
+
+@pytest.mark.parametrize("query", AMBIGUOUS)
+def test_an_expand_that_may_be_divided_otherwise_is_refused(query: str):
+    with pytest.raises(GatewayError, match="expand"):
+        Tree(["groups/{id}/members"]).find("/groups", query)
+
+
+OF_PEOPLE = [
+    "$filter=members/any(m:m/id eq 'x')",
+    "$filter=owners/$count eq 0",
+    "$filter=displayName eq 'x' and Transitivemembers /any(m:true)",
+    "$filter=not(memberOf/any(a:a/displayName eq 'it''s'))",
+    "$orderby=transitiveMemberOf/$count",
+    "$filter=acceptedSenders%2Fany(a:true)",
+]
+
+
+@pytest.mark.parametrize("query", OF_PEOPLE)
+def test_a_filter_of_groups_looks_at_no_relation_that_cannot_be_read(query: str):
+    with pytest.raises(GatewayError, match="cannot be read through"):
+        TREE.find("/groups", query)
+    assert Tree([f"groups/{{id}}/{name}" for name in RELATIONS_OF_GROUPS]).find("/groups", query), "unless it is configured"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "$filter=groupTypes/any(t:t eq 'Unified')",
+        "$filter=displayName eq 'members/any'",
+        "$filter=onPremisesExtensionAttributes/extensionAttribute1 eq 'members'",
+        '$search="description:members/any"',
+    ],
+)
+def test_a_filter_of_groups_looks_at_their_properties(query: str):
+    assert TREE.find("/groups", query)

@@ -134,9 +134,10 @@ type DeviceCompliancePolicy struct {
 	LastModifiedDateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_modified_date_time,json=lastModifiedDateTime,proto3" json:"last_modified_date_time,omitempty"`
 	// The ids of its scope tags.
 	RoleScopeTagIds []string `protobuf:"bytes,9,rep,name=role_scope_tag_ids,json=roleScopeTagIds,proto3" json:"role_scope_tag_ids,omitempty"`
-	// Whether it has any assignment, those of policy sets included. Absent if Graph did not return them.
+	// Whether it has any assignment, those of policy sets included. Absent if Graph did not return them, or if the caller may not
+	// list them (`ListComplianceAssignments`).
 	IsAssigned *bool `protobuf:"varint,10,opt,name=is_assigned,json=isAssigned,proto3,oneof" json:"is_assigned,omitempty"`
-	// How many assignments it has. Absent if Graph did not return all of them.
+	// How many assignments it has. Absent if Graph did not return all of them, or if the caller may not list them.
 	AssignmentCount *int32 `protobuf:"varint,11,opt,name=assignment_count,json=assignmentCount,proto3,oneof" json:"assignment_count,omitempty"`
 	// Graph's other properties of the policy, such as its settings, which differ by platform: a JSON object.
 	OtherProperties string `protobuf:"bytes,12,opt,name=other_properties,json=otherProperties,proto3" json:"other_properties,omitempty"`

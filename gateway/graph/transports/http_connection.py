@@ -98,7 +98,8 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
 
     def close(self) -> None:
-        self._transport.close()
+        """Also ends a request that is under way."""
+        self._transport.abort()
 
     def _watch(self) -> None:
         """Ends the wait at the deadline, or when nothing has come for too long. One timer for each request: it is set anew only

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import aiohappyeyeballs
 from yarl import URL
@@ -59,6 +60,7 @@ class HttptoolsTransport:
         self._settings = settings
         self._tls = context_for(settings.ca_file)
         self._origins: dict[str, Origin] = {}
+        self._connections = WeakSet[Connection]()
         # Callers' reads; what is urgent never waits for a connection (see CONNECTIONS).
         self._reads = asyncio.Semaphore(CONNECTIONS[False])
         self._aiohttp = AiohttpTransport(settings)
@@ -87,9 +89,8 @@ class HttptoolsTransport:
         return self._aiohttp.stream(request, timeout)
 
     async def close(self) -> None:
-        for origin in self._origins.values():
-            for connection in origin.idle:
-                connection.close()
+        for connection in self._connections:
+            connection.close()
         await self._aiohttp.close()
 
     async def _send(self, origin: Origin, message: bytes, ends: float, fresh: bool) -> Response:
@@ -97,7 +98,10 @@ class HttptoolsTransport:
         connection = None if fresh else origin.kept(loop.time())
         if connection is None:
             connection = await self._connect(origin, ends)
-        response = await connection.ask(message, ends - loop.time())
+        if (left := ends - loop.time()) <= 0:
+            connection.close()
+            raise TransportError("no time left to send", sent=False)
+        response = await connection.ask(message, left)
         origin.keep(connection, loop.time())
         return whole(response)
 
@@ -121,6 +125,7 @@ class HttptoolsTransport:
             raise TransportError("no connection in time", sent=False) from exc
         except OSError as exc:
             raise TransportError("no connection", sent=False) from exc
+        self._connections.add(connection)
         return connection
 
     def _new_origin(self, root: str) -> Origin:

@@ -110,9 +110,11 @@ class DeviceCompliancePolicy(_message.Message):
     version: _builtins.int
     """The policy's version; it counts changes."""
     is_assigned: _builtins.bool
-    """Whether it has any assignment, those of policy sets included. Absent if Graph did not return them."""
+    """Whether it has any assignment, those of policy sets included. Absent if Graph did not return them, or if the caller may not
+    list them (`ListComplianceAssignments`).
+    """
     assignment_count: _builtins.int
-    """How many assignments it has. Absent if Graph did not return all of them."""
+    """How many assignments it has. Absent if Graph did not return all of them, or if the caller may not list them."""
     other_properties: _builtins.str
     """Graph's other properties of the policy, such as its settings, which differ by platform: a JSON object."""
     @_builtins.property
