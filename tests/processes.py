@@ -27,15 +27,18 @@ class Process:
         stdout: int | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> "Process":
-        """stderr: a file for it. stdout: a descriptor, in place of a pipe that nobody writes to then."""
-        (out, out_end), (err, err_end), (status, status_end) = os.pipe(), os.pipe(), os.pipe()
+        """stderr: a file for it. stdout: a descriptor, in place of a pipe that nobody writes to then.
+
+        The pipes are sockets: uvloop closes the descriptor of another pipe twice, and the second time it may be a descriptor
+        that a thread of the tests has just opened."""
+        (out, out_end), (err, err_end), (status, status_end) = (socket.socketpair() for _ in range(3))
         pipes = [await reading(out)]
-        ends = [out_end if stdout is None else stdout, stderr.fileno() if stderr else err_end, status_end]
+        ends = [out_end.fileno() if stdout is None else stdout, (stderr or err_end).fileno(), status_end.fileno()]
         socket.send_fds(host(), [json.dumps([arguments, os.getcwd(), dict(environment)]).encode() + b"\n"], ends)
         for end in (out_end, err_end, status_end):
-            os.close(end)
+            end.close()
         if stderr:
-            os.close(err)
+            err.close()
         else:
             pipes.append(await reading(err))
         self.pid = int(host().recv(32))
@@ -86,8 +89,8 @@ class Pipe(asyncio.StreamReaderProtocol):
         self.closed.set()
 
 
-async def reading(descriptor: int) -> Pipe:
-    _, pipe = await asyncio.get_running_loop().connect_read_pipe(Pipe, os.fdopen(descriptor, "rb"))
+async def reading(end: socket.socket) -> Pipe:
+    _, pipe = await asyncio.get_running_loop().create_connection(Pipe, sock=end)
     return pipe
 
 
