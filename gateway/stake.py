@@ -8,11 +8,11 @@ from typing import NamedTuple
 class Stake(NamedTuple):
     """One replica's report on one window of a tenant's quota.
 
-    used: turns that count now. holds: those, plus the turns that it may take before its next report. limit: its estimate of the
-    window's limit. closed_s: seconds for which Graph told it to send nothing. wanted: by caller, the caller's weight, the turns
-    that it took in 20 s, and the turns that it waits for or was given a time for. told: the callers that are to retry soon:
-    caller, request ID, seconds from now. alone: turns that all replicas together use while they cannot reach the ledger; in a
-    replica's row, its part of them.
+    used: turns that count now (shares.NOTHING_COUNTS: none do). holds: those, plus the turns that it may take before its next
+    report. limit: its estimate of the window's limit. closed_s: seconds for which Graph told it to send nothing. wanted: by
+    caller, the caller's weight, the turns that it took in 20 s, and the turns that it waits for or was given a time for. told:
+    the callers that are to retry soon: caller, request ID, seconds from now. alone: turns that all replicas together use while
+    they cannot reach the ledger; in a replica's row, its part of them.
     """
 
     tenant: str

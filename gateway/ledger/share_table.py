@@ -21,11 +21,13 @@ def said(
     now, answers = time.monotonic(), []
     for stake in stakes:
         those = [row for row in rows if (row.stake.tenant, row.stake.window) == (stake.tenant, stake.window)]
-        living, held, over = watched.counting((row for row in those if row.owner != me), alive, now)
+        living, held, over, old = watched.counting((row for row in those if row.owner != me), alive, now)
         mine = {row.owner: row for row in those if row.owner == me}
         for row in over:
             connection.execute(sa.delete(table).where(_is(row)))
         row, answer = granted(me, stake, living | mine, held)
+        for one in old:
+            connection.execute(sa.update(table).where(_is(one)).values(stake=json.dumps(one.stake)))
         values = {"beat": row.beat, "stake": json.dumps(row.stake)}
         if mine:
             connection.execute(sa.update(table).where(_is(row)).values(values))

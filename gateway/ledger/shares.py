@@ -19,6 +19,7 @@ GONE_S = 30.0  # of a replica that has lost its connection
 # one which dies again and again does not take all.
 ALONE_S = 600.0
 LOOKS_S = 5.0  # a replica that looked longer ago cannot judge how long others have been silent
+NOTHING_COUNTS = -1  # `used` in the row of a replica that is gone for so long
 UNTOLD = 0.1  # of the window: what may be used before it is said
 LEAST = 0.01  # of the window: what a replica has that wants nothing, so that a lone edit does not wait
 
@@ -112,13 +113,14 @@ class Watched:
 
     def counting(
         self, rows: Iterable[ShareRow], alive: Collection[int], now: float
-    ) -> tuple[dict[int, ShareRow], int, list[ShareRow]]:
-        """Of the rows of one window: those of the living, by owner; how many turns others hold; and the rows that are over.
+    ) -> tuple[dict[int, ShareRow], int, list[ShareRow], list[ShareRow]]:
+        """Of the rows of one window: those of the living, by owner; how many turns others hold; the rows that are over; and
+        rows whose requests count no longer, as they are to be stored: a later replica cannot know for how long they are gone.
         alive: who has a connection."""
         if now > self._looked + LOOKS_S:
             self._seen.clear()
         self._looked = now
-        living, held, alone, over = {}, 0, 0, []
+        living, recent, left, most, over, old = {}, 0, 0, 0, [], []
         for row in rows:
             name = (row.stake.tenant, row.stake.window, row.owner)
             is_alive, its = row.owner in alive, min(row.stake.holds, row.stake.alone)
@@ -131,11 +133,13 @@ class Watched:
             elif is_alive:
                 closed_s = max(row.stake.closed_s - (now - since), 0.0)
                 living[row.owner] = replace(row, stake=row.stake._replace(closed_s=closed_s))
-            elif now - since < GONE_S:
-                held += max(min(row.stake.holds, row.stake.used + _untold(row.stake.limit)), its)
             else:
-                alone = min(alone + its, int(row.stake.limit) // 2)
-        return living, held + alone, over
+                is_old, used = now - since >= GONE_S, row.stake.used
+                counts = 0 if is_old or used == NOTHING_COUNTS else min(row.stake.holds, used + _untold(row.stake.limit))
+                recent, left, most = recent + counts, left + max(counts, its), int(row.stake.limit) // 2
+                if is_old and used != NOTHING_COUNTS:
+                    old.append(replace(row, stake=row.stake._replace(used=NOTHING_COUNTS)))
+        return living, max(recent, min(left, most)), over, old
 
 
 def _untold(limit: float) -> int:

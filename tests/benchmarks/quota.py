@@ -75,7 +75,9 @@ class Member:
 
     def _say(self, stake: Stake) -> Granted:
         rows = [row for (window, owner), row in self._shared.rows.items() if window == stake.window and owner != self.number]
-        living, held, over = self._watched.counting(rows, self._shared.alive, asyncio.get_running_loop().time())
+        living, held, over, old = self._watched.counting(rows, self._shared.alive, asyncio.get_running_loop().time())
+        for row in old:
+            self._shared.rows[stake.window, row.owner] = row
         for row in over:
             del self._shared.rows[stake.window, row.owner]
         mine = self._shared.rows.get((stake.window, self.number))

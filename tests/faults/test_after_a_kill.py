@@ -106,3 +106,11 @@ async def test_reads_that_lag_longer_than_the_doubt_do_not_make_its_row_another_
         await at_rest(rig)
         assert len(rig.writes()) == 1
     assert added(one_page, guid(0)) == 1
+
+
+async def test_a_gateway_that_is_killed_again_and_again_writes_at_once(one_page: Emulator, ledger_url: str, tmp_path: Path):
+    """The quota leaves a part of the window to what a killed one may still have sent, and not all of it to a few."""
+    victim = Victim(one_page, ledger_url, tmp_path, graph=GRAPH)
+    for number in range(5):
+        async with victim.serving() as rig:
+            assert isinstance(await create(rig, group(number), timeout=20), Assignment)  # GONE_S is 30 s

@@ -87,7 +87,8 @@ class Replica:
         used = self.window.used(now)
         wanted = {"a": (1.0, used, wants)}
         mine = Stake("t", "w", used, max(self.share, used), self.window.limit.at(now), 0.0, wanted, (), self.alone)
-        rows, held, over = self.watched.counting(table.values(), alive, now)
+        rows, held, over, old = self.watched.counting(table.values(), alive, now)
+        table |= {row.owner: row for row in old}
         for row in over:
             del table[row.owner]
         own = {self.number: table[self.number]} if self.number in table else {}
@@ -192,6 +193,29 @@ def test_a_dead_replicas_share_comes_back():
         second.beat(table, {2}, seconds, 100)
     assert second.share == 20
     assert set(table) == {2}
+
+
+@pytest.mark.parametrize("crashes", range(1, 6))
+def test_one_that_crashes_again_and_again_has_half_of_the_window_if_it_used_little(crashes: int):
+    """One replica after the other, of which each is there for a second and takes the lease of reads without the ledger."""
+    table: dict[int, ShareRow] = {}
+    for number in range(1, crashes + 2):
+        replica = Replica(number, alone=20)
+        for half_seconds in range(3):
+            replica.beat(table, {number}, number + half_seconds / 2, 100)
+    assert replica.share >= 10, f"{replica.share} of 20"
+
+
+def test_what_is_long_gone_does_not_count_anew_for_who_looks_first_now():
+    row, watched = ShareRow(1, 1, stake()._replace(used=60, holds=80, alone=30)), Watched()
+    held = {}
+    for now in range(0, int(GONE_S) + 5, 4):
+        living, held[now], over, old = watched.counting([row], set(), now)
+        assert not living
+        assert not over, "it may read on without the ledger"
+        row = old[0] if old else row
+    assert (held[0], held[now]) == (70, 30), "60 and what may be untold; then its part without the ledger"
+    assert Watched().counting([row], set(), 0.0)[1] == 30
 
 
 def test_a_replica_that_is_paused_keeps_what_it_holds_until_its_lease_is_over():
