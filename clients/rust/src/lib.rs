@@ -31,6 +31,8 @@ use v1::compliance_policy_service_client::CompliancePolicyServiceClient;
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A call that is cancelled so shortly before its deadline, by tonic's timer or the server's, has met it.
+const OF_THE_DEADLINE: Duration = Duration::from_millis(100);
 
 /// Returns the caller's token; called before each call. Made by [`token_file`], or by [`token_from`] for any other source. If it
 /// fails, or its token does not fit into a header, the call is not sent: UNAUTHENTICATED.
@@ -188,7 +190,7 @@ impl Client {
                     self.heard(name, response.metadata());
                     return Ok(Ok(response.into_inner()));
                 }
-                Ok(Err(status)) => of_transport(status),
+                Ok(Err(status)) => of_transport(status, deadline),
                 Err(_) => Status::deadline_exceeded("the deadline passed"),
             };
             match wait_before_retry(&status, pause) {
@@ -229,10 +231,14 @@ impl Client {
 }
 
 /// Makes the status of a lost connection UNAVAILABLE, as in other languages' gRPC. tonic has UNKNOWN with a source, or CANCELLED
-/// with hyper's message if the connection was lost before the call was sent.
-fn of_transport(status: Status) -> Status {
+/// with hyper's message if the connection was lost before the call was sent. CANCELLED at the deadline, which tonic's timer and a
+/// server that resets the stream then lead to, becomes DEADLINE_EXCEEDED.
+fn of_transport(status: Status, deadline: Instant) -> Status {
     let not_sent = status.message().starts_with("Service was not ready");
     match std::error::Error::source(&status) {
+        _ if status.code() == Code::Cancelled && Instant::now() + OF_THE_DEADLINE >= deadline => {
+            Status::deadline_exceeded(status.message())
+        }
         _ if status.code() == Code::Cancelled && status.message() == "operation was canceled" => {
             Status::unavailable(status.message())
         }
