@@ -18,6 +18,14 @@ from gateway.ledger.chain import verify
 from gateway.ledger.ledger import Query
 
 
+async def up(ledger: Any) -> None:
+    """Starts the ledger. On a busy machine its database may answer only a later try to open it."""
+    await ledger.start()
+    async with asyncio.timeout(60):
+        while not ledger.up:
+            await asyncio.sleep(0.02)
+
+
 def intent(number: int = 1, digest: str = "d", **fields: Any) -> Entry:
     """A write as `idempotency` claims it."""
     values: dict[str, Any] = {
@@ -44,7 +52,7 @@ class Ledgers(ABC):
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Any]:
         ledger = self.make()
-        await ledger.start()
+        await up(ledger)
         try:
             yield ledger
         finally:

@@ -21,7 +21,7 @@ from gateway.ledger.schema import contents, entries, revisions, touches
 from gateway.ledger.sql_ledger import SqlLedger
 from gateway.revision import Change
 from gateway.testing.lease_contract import POLICY, concluded, written
-from gateway.testing.ledger_contract import intent
+from gateway.testing.ledger_contract import intent, up
 
 CHANGES = encoded([RowChange("group a", (), ({"id": "a"},))])
 # Of three answered requests, what is changed of the second, and what `verify` says of it.
@@ -49,7 +49,7 @@ FORGERIES: dict[str, tuple[dict[str, object], str]] = {
 async def ledger(url: str) -> AsyncIterator[SqlLedger]:
     """With three answered requests."""
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     for number in (1, 2, 3):
         entry = (await ledger.claim(intent(number))).entry
         await ledger.update([replace(entry, changes=CHANGES).finished(OK, b"answer")])

@@ -22,7 +22,7 @@ from gateway.ledger.store import Ages, Store
 from gateway.revision import Change, PolicyName, Revision
 from gateway.testing.history_contract import GROUP, acked, settled
 from gateway.testing.lease_contract import POLICY, concluded, known, written
-from gateway.testing.ledger_contract import intent
+from gateway.testing.ledger_contract import intent, up
 
 ALL, NONE = timedelta(0), timedelta(days=1)
 CHANGES = encoded([RowChange(f"group {GROUP}", (), ({},)), RowChange("all_devices", ({},), ())])
@@ -31,7 +31,7 @@ CHANGES = encoded([RowChange(f"group {GROUP}", (), ({},)), RowChange("all_device
 @pytest.fixture
 async def ledger(url: str) -> AsyncIterator[SqlLedger]:
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     yield ledger
     await ledger.close()
 

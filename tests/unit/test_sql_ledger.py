@@ -20,7 +20,7 @@ from gateway.ledger.sql_ledger import SqlLedger
 from gateway.ledger.store import Ages, Store
 from gateway.revision import Change
 from gateway.testing.lease_contract import concluded, known, written
-from gateway.testing.ledger_contract import intent
+from gateway.testing.ledger_contract import intent, up
 
 OLD, AT_ONCE = 2_000, 50
 
@@ -39,7 +39,7 @@ def wrong_with(ledger: SqlLedger) -> list[str]:
 async def test_what_is_too_old_is_forgotten_and_the_chain_stays_whole(url: str):
     ages = Ages(timedelta(0), answers=timedelta(0), entries=timedelta(0))
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     old = [(await ledger.claim(intent(n))).entry for n in range(3)]
     await ledger.update([entry.finished(OK, b"a") for entry in old])
     running = (await ledger.claim(intent(3))).entry
@@ -61,7 +61,7 @@ async def test_it_forgets_by_itself(url: str, monkeypatch: pytest.MonkeyPatch):
     ledger = SqlLedger(LedgerConfig(url=url, answers_kept_days=1e-9, entries_kept_days=1e-9))
     monkeypatch.setattr(sql_ledger, "RETRY_S", 0.02)
     monkeypatch.setattr(sql_ledger, "EXPIRE_S", 0.02)
-    await ledger.start()
+    await up(ledger)
     await ledger.update([(await ledger.claim(intent())).entry.finished(OK, b"a")])
     async with asyncio.timeout(60):
         while [entry.operation for entry in ledger.find(Query())] != [CUT]:
@@ -91,7 +91,7 @@ async def test_any_number_is_forgotten_a_batch_at_a_time(url: str, monkeypatch: 
     """And what is asked meanwhile is answered between two batches."""
     monkeypatch.setattr(store, "FORGOTTEN_AT_ONCE", AT_ONCE)
     ledger = SqlLedger(LedgerConfig(url=url, answers_kept_days=7, entries_kept_days=7))
-    await ledger.start()
+    await up(ledger)
     await ledger._ask("expire", ())  # it does so at once, and then not for an hour
     old = list(of_old(OLD))
     for at in range(0, OLD, 100):  # a transaction each: one for all takes longer on a slow machine than the watchdog waits
@@ -122,7 +122,7 @@ async def test_any_number_is_forgotten_a_batch_at_a_time(url: str, monkeypatch: 
 async def test_settled_revisions_are_forgotten_but_the_newest_and_others_never(url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(store, "FORGOTTEN_AT_ONCE", 2)
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     numbers = [await written(ledger) for _ in range(6)]
     await concluded(ledger, [Change(number, "settled") for number in numbers[:5]])
     assert await batches(ledger) == 1, "they are young"
@@ -151,7 +151,7 @@ async def test_a_lease_whose_row_goes_while_it_is_asked_for_is_made_anew(
         return found
 
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     monkeypatch.setattr(revisions, "_lock", stolen)
     assert await written(ledger) == 1
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
@@ -168,7 +168,7 @@ async def test_a_lease_whose_row_goes_while_it_is_asked_for_is_made_anew(
 )
 async def test_an_index_serves_it(url: str, statement: sa.Select, before: object, index: str):
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     with database_of(url, None).reader.connect() as connection:
         explain = "EXPLAIN QUERY PLAN "
         if url.startswith("postgresql"):
@@ -218,7 +218,7 @@ class Spoiled(Store):
 
 async def test_whoever_asked_is_answered_whatever_is_raised(url: str):
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     sound, ledger._store = ledger._store, Spoiled(ledger._database, ledger._store._ages)
     answers = await asyncio.gather(*(ledger.claim(intent(n)) for n in range(3)), return_exceptions=True)
     assert [answer.reason.name for answer in answers] == ["INTERNAL"] * 3
@@ -229,7 +229,7 @@ async def test_whoever_asked_is_answered_whatever_is_raised(url: str):
 
 async def test_whoever_asked_is_answered_though_the_work_is_cancelled(url: str):
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     asked = asyncio.create_task(ledger.claim(intent()))
     while ledger._working is None:
         await asyncio.sleep(0)
@@ -243,7 +243,7 @@ async def test_whoever_asked_is_answered_though_the_work_is_cancelled(url: str):
 
 async def test_outcomes_that_cannot_be_written_down_are_not_ours_yet_and_come_later(url: str):
     ledger = SqlLedger(LedgerConfig(url=url))
-    await ledger.start()
+    await up(ledger)
     done, uncertain, running = [(await ledger.claim(intent(n))).entry for n in (1, 2, 3)]
     await ledger._in_thread(ledger._store.disconnect)
     refusal = replace(intent(4), claim=None).finished("PERMISSION_DENIED")
