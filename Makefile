@@ -9,7 +9,7 @@ env: ## everything that .ci/run checks with, in the versions that it has
 	$(BIN)/pip install -q --no-deps -e ./clients/python -e .
 
 test: ## the default tier: needs nothing beside Python
-	$(BIN)/pytest -q -n 4 --dist worksteal
+	$(BIN)/pytest -q -n 10 --dist worksteal
 
 machine: ## the second tier, and fresh examples for the properties of the first
 	$(BIN)/pytest -q -n 6 --dist worksteal -m "(machine or property) and not long" --hypothesis-profile=fresh

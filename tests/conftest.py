@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import zlib
 from importlib import import_module
 
 import machine
@@ -68,7 +69,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker("property")
         if machine.needs_of(item):
             item.add_marker("machine")
-    items.sort(key=in_a_language)  # their builds take minutes, and begin below
+    items.sort(key=order)
+
+
+def order(item: pytest.Item) -> tuple[bool, int]:
+    """The clients that are built come last, since that takes minutes, and begins below. Otherwise the files are mixed, in the
+    same way each time: those of one folder are alike, and while some tests wait, others should have something to compute."""
+    return in_a_language(item) and bool(machine.needs_of(item)), zlib.crc32(item.nodeid.partition("::")[0].encode())
 
 
 def in_a_language(item: pytest.Item) -> bool:
