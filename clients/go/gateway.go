@@ -158,7 +158,7 @@ func (o Options) once(ctx context.Context, method string, request, reply any, co
 	if o.Token != nil {
 		token, err := o.Token(ctx)
 		if err == nil && !sendable.MatchString(token) {
-			err = errors.New("it is empty, or no text that a header takes") // gRPC would refuse it later
+			err = errors.New("it is empty, or not valid in a header") // gRPC would refuse it later
 		}
 		if err != nil {
 			return noToken(err)

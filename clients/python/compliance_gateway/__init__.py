@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 SERVICES = [f"compliance_gateway.v1.{name}" for name in ("ComplianceAssignmentService", "CompliancePolicyService")]
-# What the gateway says may be tried again; it tells when by its push-back, which comes before these pauses.
+# gRPC retries these statuses. A push-back of the gateway overrides the pauses.
 RETRIES = {
     "methodConfig": [
         {
@@ -42,7 +42,7 @@ OPTIONS = [("grpc.service_config", json.dumps(RETRIES)), ("grpc.enable_retries",
 
 
 class Gateway(ComplianceAssignmentServiceStub, CompliancePolicyServiceStub):
-    """The methods of all services."""
+    """The generated stub: the methods of all services."""
 
     def __init__(self, channel: Any) -> None:
         # mypy-protobuf describes the stubs by __new__; grpcio-tools makes them with __init__.
@@ -51,7 +51,7 @@ class Gateway(ComplianceAssignmentServiceStub, CompliancePolicyServiceStub):
 
 
 def token_file(path: str | Path) -> Callable[[], str]:
-    """A token source that reads the file again for each call."""
+    """A token source for `connect`, which reads the file for each call."""
     return lambda: Path(path).read_text().strip()
 
 
@@ -71,12 +71,12 @@ def connect(
 ) -> Iterator[Gateway]:
     """A stub for the gateway at `target` (host:port); its channel is closed at the end of the block. Calls raise GatewayError.
 
-    token: the caller's, or a function that gives it anew for each call; None with a client certificate. A call for which there
-    is none, or none that a header takes, is not sent, and raises GatewayError with UNAUTHENTICATED. tenant: which one,
-    where there are several. timeout: seconds, for calls that set none. patience: seconds for which a call that was told when to
-    come back does so, with the same request and request id, beyond its own timeout. on_answer: is given what the gateway said
-    of each call, of refused ones too. plain_text: without TLS, for loopback. ca: PEM of a private CA. certificate, key: PEM of
-    the client's.
+    token: the caller's token, or a function that returns it and is called before each call; None with a client certificate. A
+    call whose token is missing or does not fit into a header is not sent: GatewayError with UNAUTHENTICATED. tenant: the
+    tenant's name, required only if the caller may use several. timeout: in seconds, for calls that set none. patience: for how
+    many seconds a call that was refused with a time to retry is repeated at that time, with the same request ID, even beyond
+    its timeout. on_answer: called with the Answer to each call, also if the call was refused. plain_text: connect without TLS,
+    for loopback. ca: a private CA, in PEM; by default the system's. certificate, key: a client certificate, in PEM.
     """
     defaults = Defaults(token, tenant, timeout, patience, on_answer)
     if plain_text:
@@ -101,7 +101,7 @@ async def connect_async(
     certificate: bytes | None = None,
     key: bytes | None = None,
 ) -> AsyncIterator[Any]:
-    """As `connect`, with a stub whose methods are awaited; the token function may be a coroutine function."""
+    """As `connect`, with a stub whose methods are awaited. token: may also be a coroutine function."""
     interceptors = [AsyncInterceptor(Defaults(token, tenant, timeout, patience, on_answer))]
     if plain_text:
         channel = grpc.aio.insecure_channel(target, OPTIONS, interceptors=interceptors)

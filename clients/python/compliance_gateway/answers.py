@@ -1,4 +1,4 @@
-"""What the gateway says about a call in the trailers, beside its answer."""
+"""What the gateway reports about a call in the trailers, besides the response."""
 
 import re
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ _POLICY = re.compile(r'"\w+";q=(?P<quota>\d+);w=(?P<window>\d+)')
 
 @dataclass(frozen=True)
 class RateLimit:
-    """The caller's own share of the tenant's quota. name: `writes` or `requests`. quota: turns in `window` seconds, of which
-    `remaining` are left. reset: seconds until there are more; None if some are left."""
+    """The caller's own share of the tenant's quota. name: `writes` or `requests`. quota: how many of them the caller may make
+    in `window` seconds. remaining: how many of these are left. reset: seconds until there are more; None if some are left."""
 
     name: str
     remaining: int
@@ -25,9 +25,11 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Answer:
-    """request_id: of the call, as in the gateway's log and ledger. write_id: the `request_id` under which a write was carried
-    out, if the caller gave none. etag: of the policy's set of assignments, for callers that may read it. warning: a reason such
-    as REPLAYED or FOREIGN_CHANGE_UNDONE. Each is empty if the gateway did not send it."""
+    """What the gateway reports about a call besides the response. A field that it did not send is empty.
+
+    method: the RPC's name. request_id: the call's ID in the gateway's log and ledger. write_id: the `request_id` that the
+    gateway chose for a write without one. etag: of the policy's set of assignments, if the caller may read it. warning: a
+    reason such as REPLAYED or FOREIGN_CHANGE_UNDONE."""
 
     method: str
     request_id: str = ""

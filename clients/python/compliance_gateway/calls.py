@@ -33,9 +33,9 @@ class Defaults:
     def metadata(self, given: Any, token: Any) -> list[tuple[str, str | bytes]]:
         metadata = [*(given or ())]
         if self.token is not None:
-            # grpc would refuse it as well, and show it.
+            # grpc would refuse it too, but show it in its message.
             if not isinstance(token, str) or not _SENDABLE.fullmatch(token):
-                raise ValueError("it is empty, or no text that a header takes")
+                raise ValueError("it is empty, or not valid in a header")
             metadata.append(("authorization", f"Bearer {token}"))
         if self.tenant is not None:
             metadata.append(("x-graph-tenant", self.tenant))

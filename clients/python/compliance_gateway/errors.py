@@ -12,12 +12,12 @@ DETAILS = "grpc-status-details-bin"
 
 
 class GatewayError(grpc.RpcError):
-    """A failed call: code(), details() and trailing_metadata() as grpc has them, and what the gateway says besides.
+    """A failed call: code(), details() and trailing_metadata() of grpc's error, and the details that the gateway sent.
 
-    reason: stable, such as ALREADY_ASSIGNED; empty where the gateway was not reached. retry_after: seconds, None where no
-    retry makes sense. reserved: turns in Graph's quota are kept for the same request with the same id, until a second after
-    retry_after. request_id: of the write; send it with the same request to try again, or to find out what became of it.
-    graph_request_id: where Microsoft Graph answered. fields: of the request, that break a rule.
+    reason: the stable cause, such as ALREADY_ASSIGNED; empty if the gateway did not answer. retry_after: seconds until a retry
+    makes sense; None if it never does. reserved: whether Graph's quota is reserved for a retry with the same request ID, until
+    a second after retry_after. request_id: of the write; repeat the request with it to retry, or to find out whether the write
+    was carried out. graph_request_id: Graph's ID, if Graph answered. fields: the request's fields that break a rule.
     """
 
     def __init__(self, error: Any, request_id: str = "") -> None:
@@ -28,7 +28,7 @@ class GatewayError(grpc.RpcError):
         self.retry_after: float | None = None
         self.fields: tuple[str, ...] = ()
         found = dict(error.trailing_metadata() or ()).get(DETAILS)
-        with contextlib.suppress(DecodeError):  # what is between here and the gateway may answer in its stead
+        with contextlib.suppress(DecodeError):  # a proxy may have answered instead of the gateway
             for packed in status_pb2.Status.FromString(found).details if found else ():
                 self._read(packed)
         super().__init__(f"{self.code().name}: {self.reason}: {self.details()}")
@@ -55,7 +55,7 @@ class GatewayError(grpc.RpcError):
 
 @dataclass(frozen=True)
 class NotSent:
-    """Why a call was not sent, as grpc would say it: for `GatewayError`."""
+    """Stands in for grpc's error in a GatewayError whose call was not sent."""
 
     status: grpc.StatusCode
     why: str

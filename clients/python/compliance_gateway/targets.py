@@ -1,4 +1,4 @@
-"""The targets of assignments, each in one line: `group(id)`, `all_devices(including(filter))`."""
+"""A one-line function for each kind of target: `group(id)`, `all_devices(including(filter))`."""
 
 from compliance_gateway.v1 import assignment_pb2 as pb
 
@@ -7,12 +7,12 @@ Filter = tuple[str, "pb.DeviceAndAppManagementAssignmentFilterType.ValueType"]
 
 
 def including(filter_id: str) -> Filter:
-    """Only what the assignment filter matches."""
+    """Narrows a target to what the assignment filter matches."""
     return filter_id, pb.DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_INCLUDE
 
 
 def excluding(filter_id: str) -> Filter:
-    """All but what the assignment filter matches."""
+    """Narrows a target to what the assignment filter does not match."""
     return filter_id, pb.DEVICE_AND_APP_MANAGEMENT_ASSIGNMENT_FILTER_TYPE_EXCLUDE
 
 

@@ -1,13 +1,13 @@
-"""For a team's own tests: an emulator of Entra and Graph, and a gateway in front of it. Needs the extra `testing`.
+"""For your own tests: an emulator of Entra and Graph, and a gateway in front of it. Needs the extra `testing`.
 
 pytest_plugins = ["compliance_gateway.testing"]
 
 def test_ours(compliance_gateway):
     assign_our_baseline(compliance_gateway.address, compliance_gateway.token)
 
-`compliance_gateway` starts both for one test, `shared_compliance_gateway` once for all of a session: give each test a policy
-of its own there, by `new_policy()`. `python -m compliance_gateway.testing` starts both for programs in other languages: it
-prints a line of JSON when they serve, and ends them with its stdin.
+`compliance_gateway` starts both for one test, `shared_compliance_gateway` once for the whole session: there, give each test
+a policy of its own with `new_policy()`. `python -m compliance_gateway.testing` starts both for programs in other languages: it
+prints one JSON line when they are ready, and stops them when its stdin is closed.
 """
 
 import json
@@ -28,7 +28,8 @@ import pytest
 
 @dataclass(frozen=True)
 class RunningGateway:
-    """address: of gRPC, in plain text. rest: root of REST. token: of a caller that may all. control: of the emulator."""
+    """address: of gRPC, host:port, in plain text. rest: the root URL of REST. token: of a caller that may do everything.
+    control: the URL of the emulator's control API."""
 
     address: str
     rest: str
@@ -41,7 +42,7 @@ class RunningGateway:
             return json.load(answer)
 
     def reset(self) -> None:
-        """The emulated Graph as it was at first. The gateway still knows what it wrote: `new_policy` is better."""
+        """Resets the emulated Graph to its initial state. The gateway still remembers its writes, so prefer `new_policy`."""
         self._post("reset")
 
     def new_policy(self) -> str:
@@ -58,7 +59,7 @@ class RunningGateway:
 
 @contextmanager
 def running_gateway(folder: Path) -> Iterator[RunningGateway]:
-    """Runs both as processes inside the block; `folder` is for configuration and ledger."""
+    """Runs emulator and gateway as processes inside the block; `folder` gets their configuration and ledger."""
     config = folder / "gateway.toml"
     with _command("emulator", "--write-config", str(config)) as emulator:
         # On any free ports: others may be looking for theirs at the same time.

@@ -1,4 +1,4 @@
-"""Creates, lists, updates and deletes an assignment, and meets what can go wrong.
+"""Creates, lists, updates and deletes an assignment, and handles the usual errors.
 
 Environment: GATEWAY_ADDRESS, GATEWAY_TOKEN_FILE, GATEWAY_CA. Arguments: a policy, another policy, a group, a filter.
 """

@@ -217,7 +217,7 @@ impl Client {
         if let Some(token) = &self.options.token {
             let token = token().await.map_err(|error| no_token(&error))?;
             if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(no_token(&"it is empty, or no text that a header takes"));
+                return Err(no_token(&"it is empty, or not valid in a header"));
             }
             let mut bearer: MetadataValue<_> = format!("Bearer {token}").parse().map_err(wrong)?;
             bearer.set_sensitive(true); // HTTP/2's logs then omit it

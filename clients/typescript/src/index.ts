@@ -165,7 +165,7 @@ async function tokenOf(source: string | TokenSource, deadline: number): Promise<
   try {
     const token = typeof source === "string" ? source : await inTime(source(), deadline);
     // grpc-js would refuse the token as well, but show it in the error.
-    if (typeof token !== "string" || !/^[!-~]+$/.test(token)) throw new Error("it is empty, or no text that a header takes");
+    if (typeof token !== "string" || !/^[!-~]+$/.test(token)) throw new Error("it is empty, or not valid in a header");
     return token;
   } catch (error) {
     if (error instanceof GatewayError) throw error;

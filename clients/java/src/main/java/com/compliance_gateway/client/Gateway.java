@@ -311,7 +311,7 @@ public final class Gateway implements AutoCloseable {
     try {
       var token = source.token();
       if (token == null || !token.matches("[!-~]+")) { // gRPC would omit it, and log it
-        throw new IOException("it is empty, or no text that a header takes");
+        throw new IOException("it is empty, or not valid in a header");
       }
       return token;
     } catch (IOException | RuntimeException e) {
