@@ -31,7 +31,7 @@ ETAG = "compliance-gateway-etag"  # the trailer; at REST it is the header ETag
 ENTRY_ID = "request-id"
 CORRELATION_ID = re.compile(r"[!-~]{1,128}")
 
-CORRELATION_RULE = "may be given once, with up to 128 printable ASCII characters without spaces"
+CORRELATION_RULE = "may be given only once, with up to 128 printable ASCII characters without spaces"
 
 
 def correlation_id(metadata: Mapping[str, tuple[str, ...]]) -> str:

@@ -85,7 +85,7 @@ def check_others(target: Target, old: Row | None, at: str = "assignment") -> Non
     has = target_of(old) if old is not None else {}
     for name, value in extra_properties(target).items():
         if name not in has or has[name] != value:
-            rule = f"{name[:64]} is no property that this gateway knows: it can be kept as it is, but not set or changed"
+            rule = f"the gateway does not know the property {name[:64]}: it can be kept as it is, but not set or changed"
             raise invalid(f"{at}.target.other_properties", rule)
 
 
@@ -106,6 +106,7 @@ def twins(of: AssignableSet, rows: tuple[Row, ...]) -> GatewayError:
     ids = " and ".join(f"{row_id(row)} ({kind_of(target_of(row)).name})" for row in rows[:5])
     return GatewayError(
         Reason.TARGET_ASSIGNED_TWICE,
-        f"The policy has {ids} for one target, and Graph accepts only one of them: delete or replace them first.",
+        "The policy has more than one assignment for one target, of which Graph accepts only one. Delete or replace these"
+        f" first: {ids}.",
         resource=(f"{of.policy_type}Assignment", row_id(rows[0])),
     )

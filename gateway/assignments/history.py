@@ -36,7 +36,7 @@ ON_CONFLICT: Mapping[int, OnConflict] = {
 WITH_NAMES = (pb.REVISION_VIEW_WITH_NAMES, pb.REVISION_VIEW_FULL_WITH_NAMES)
 COMPARISON = re.compile(r"""\s*(kind|write_time)\s*(=|>=|<)\s*(?:"([^"]*)"|([\w:.+-]+))\s*""")
 KINDS: Mapping[str, RevisionKind] = {"WRITE": "write", "RESTORE": "restore", "REPAIR": "repair", "FOREIGN": "foreign"}
-FILTER_RULE = 'may hold kind = FOREIGN, write_time >= "2026-01-31T00:00:00Z", write_time < "…", with AND between them'
+FILTER_RULE = 'may have only kind = FOREIGN, write_time >= "2026-01-31T00:00:00Z" and write_time < "…", joined by AND'
 
 
 class Wanted(NamedTuple):
@@ -105,7 +105,7 @@ class PastOfPolicies:
             wanted, left = ({key: touch[at] for key, touch in touched.items()} for at in (0, 1))
             return Restore(wanted, left, ON_CONFLICT[request.on_conflict], **facts)
         if request.on_conflict:
-            raise invalid("on_conflict", "only goes with touched rows: a whole set replaces whatever is there")
+            raise invalid("on_conflict", "is not allowed with the scope of a whole set, which replaces all direct assignments")
         kept = await self._kept(policy, await self._number(policy, request), whole=True)
         return Restore(_base(policy, kept).changed_by(_touched(kept)).direct, **facts)
 
@@ -119,7 +119,7 @@ class PastOfPolicies:
                     raise GatewayError(Reason.REVISION_INCOMPLETE, "The ledger no longer keeps the rows of this entry.")
                 changes = decoded(entry.changes or NOTHING)
                 return {key_of((*one.before, *one.after)[0]): Touch(one.before, one.after) for one in changes}
-        raise invalid("time", "only goes with a whole set: name the revision to undo")
+        raise invalid("time", "is allowed only with the scope of a whole set: to undo one write, name its revision or entry")
 
     async def _number(self, policy: PolicyName, request: pb.RestoreComplianceAssignmentsRequest) -> int:
         """Of the revision after which the set was as it is wanted."""
@@ -128,7 +128,7 @@ class PastOfPolicies:
                 return request.revision
             case "entry":
                 if (number := (await self._entry(policy, request.entry)).revision) is None:
-                    raise invalid("entry", "changed nothing: it has no revision")
+                    raise invalid("entry", "changed nothing, and so has no revision")
                 return number
         moment = request.time.seconds + request.time.nanos / 1e9
         if moment > time.time() + AHEAD_S:

@@ -158,7 +158,7 @@ def _replace_all(edit: ReplaceAll, draft: Draft) -> Generator[None, None, Applie
         yield
         key = key_of_target(target)
         if key in wanted:
-            raise invalid(f"assignments[{index}].target", "is the target of another assignment in the set")
+            raise invalid(f"assignments[{index}].target", "is also the target of another assignment in the request")
         if key in draft.owned:
             if value_of(draft.of, (draft.owned[key],)) != value_of(draft.of, ({"target": target},)):
                 of_sets.append(draft.owned[key])
@@ -180,10 +180,11 @@ def _replace_all(edit: ReplaceAll, draft: Draft) -> Generator[None, None, Applie
 
 def _check_count(edit: ReplaceAll, count: int) -> None:
     if edit.expected_count is not None and edit.expected_count != count:
-        words = f"The policy has {count} direct assignments, not {edit.expected_count}: read them anew."
+        words = f"The policy has {count} direct assignments, not {edit.expected_count}: read them again."
         raise GatewayError(Reason.COUNT_DIFFERS, words)
     if not edit.targets and count and edit.expected_count is None and not edit.allow_empty:
-        raise invalid("assignments", "is empty and would remove every assignment; allow_empty or expected_count confirms that")
+        rule = "is empty, and would remove every assignment; to confirm that, set allow_empty or expected_count"
+        raise invalid("assignments", rule)
 
 
 def _replacement(edit: ReplaceAll, target: Target, there: Sequence[Row], at: str, of: AssignableSet) -> Row:

@@ -24,7 +24,7 @@ class PageTokens:
         if not (key := self._key()):
             raise GatewayError(
                 Reason.LEDGER_UNAVAILABLE,
-                "Page tokens need the ledger's key, and the ledger has not been up yet.",
+                "A page token needs the ledger's key, and this gateway has not been able to read the ledger yet.",
                 retry_after=RETRY_S,
             )
         text = json.dumps(["page token", of, tenant, policy, offset]).encode()

@@ -17,15 +17,15 @@ async def pages(ask: Callable[[str], Awaitable[Any]], path: str, of: str = "") -
         body = await ask(path)
         found = body.get(of or "value") if isinstance(body, dict) else None
         if not isinstance(found, list):
-            raise _unreadable("a page without rows")
+            raise _unreadable("a page without a list of rows")
         if not all(isinstance(row, dict) for row in found):
-            raise _unreadable("a row that is no object")
+            raise _unreadable("a row that is not an object")
         yield found
         link = body.get(f"{of}@odata.nextLink")
         if link is None:
             return
         if not isinstance(link, str) or not link.startswith("https://") or link in links or len(links) == MAX_PAGES:
-            raise _unreadable("a next link that leads nowhere")
+            raise _unreadable("a next link that cannot be followed")
         links.append(link)
         path, of = link, ""
 

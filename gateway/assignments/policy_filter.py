@@ -16,7 +16,7 @@ AND = re.compile(r"AND\b")
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 PLATFORM = "PLATFORM_"
 PLATFORMS = {name.removeprefix(PLATFORM): number for name, number in DeviceCompliancePolicy.Platform.items() if number}
-SYNTAX = 'has to be comparisons such as display_name = "Windows*" and platform = WINDOWS_10, with AND between them'
+SYNTAX = 'has to consist of comparisons such as display_name = "Windows*" and platform = WINDOWS_10, joined by AND'
 FIELDS = tuple(DeviceCompliancePolicy.DESCRIPTOR.fields_by_name)
 WHOLE = "*"
 OF_ROWS = ("is_assigned", "assignment_count")
@@ -50,7 +50,7 @@ def _test(field: str, sign: str, value: str, is_quoted: bool) -> Test:
         return _of_name(sign, value, is_quoted)
     if field == "platform":
         return _of_platform(sign, value)
-    raise invalid("filter", f"{cut(field, 64)} cannot be compared: display_name and platform can")
+    raise invalid("filter", f"cannot compare {cut(field, 64)}, only display_name and platform")
 
 
 def _of_name(sign: str, value: str, is_quoted: bool) -> Test:
@@ -74,7 +74,7 @@ def _is_escaped(text: str, at: int) -> bool:
 
 def _of_platform(sign: str, value: str) -> Test:
     if sign == ":":
-        raise invalid("filter", "platform is compared by = and !=")
+        raise invalid("filter", "can compare platform only by = and !=")
     number = PLATFORMS.get(value)
     if number is None:
         raise invalid("filter", f"platform has to be one of {', '.join(PLATFORMS)}")
@@ -93,4 +93,4 @@ def mask_of(mask: FieldMask) -> frozenset[str]:
 
 
 def _no_field() -> GatewayError:
-    return invalid("read_mask", f"may name {', '.join(FIELDS)}, or be *")
+    return invalid("read_mask", f"may have only {', '.join(FIELDS)}, or be *")

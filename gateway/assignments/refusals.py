@@ -62,14 +62,16 @@ def _with_its_property(error: GatewayError, placed: list[Row]) -> GatewayError:
     places = [(f"assignment.{name}", name) for row in placed for name in row]
     places += [(f"assignment.target.{name}", name) for row in placed for name in target_of(row)]
     place = next((place for place, name in places if name.lower() in error.named), None)
-    return error if place is None else replace(error, message=f"{place[:MOST_SHOWN]}: Graph knows no such property.")
+    return error if place is None else replace(error, message=f"{place[:MOST_SHOWN]}: Graph does not know this property.")
 
 
 def _old_row(error: GatewayError, rows: RowSet, old: Row | None = None) -> GatewayError:
-    which = f"the assignment {row_id(old)} ({_kind(old)})," if old else "one of the assignments, without saying which,"
+    one = "one of the policy's assignments (it does not say which)"
+    if old:
+        one = f"the policy's assignment {row_id(old)} ({_kind(old)})"
     return GatewayError(
         Reason.GRAPH_REFUSES_OLD_ROW,
-        f"Graph no longer accepts {which} that the policy already has; nothing was written. Delete or replace it first.",
+        f"Graph no longer accepts {one}; nothing was written. Delete or replace it first.",
         resource=(f"{rows.of.policy_type}Assignment", row_id(old)) if old else None,
         metadata=error.metadata,
     )

@@ -9,7 +9,7 @@ from gateway.assignments.rows import Row, Touch, differ, target_of
 from gateway.errors import GatewayError, Reason, Violation, invalid
 from gateway.odata.targets import NO_FILTER, Key, filter_of, text_of_json
 
-NOTHING_LEFT = "would leave no direct assignment; allow_empty confirms that"
+NOTHING_LEFT = "has to be true, since the restoration would leave no direct assignment"
 
 
 def restore(edit: Restore, draft: Draft) -> Applied:
@@ -74,7 +74,7 @@ def _conflict(edit: Restore, keys: Sequence[Key], now: Mapping[Key, tuple[Row, .
     for key in sorted(keys):
         was, then, there = edit.wanted.get(key, ()), left.get(key, ()), now[key]
         who = next((text_of_json(target_of(row)) for row in (*was, *then, *there)), "")
-        told.append(Violation(who, f"was {_words(was)}, was left {_words(then)}, and is {_words(there)} now"))
+        told.append(Violation(who, f"was {_words(was)} before the change, {_words(then)} after it, and is {_words(there)} now"))
     return GatewayError(Reason.RESTORE_CONFLICT, violations=tuple(told))
 
 

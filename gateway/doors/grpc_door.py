@@ -170,13 +170,14 @@ class GrpcDoor:
         except TimeoutError:
             raise GatewayError(Reason.REQUEST_TOO_SLOW) from None
         except StopAsyncIteration:
-            raise invalid("request", "has to be there", Reason.MESSAGE_MALFORMED) from None
+            raise invalid("request", "is missing", Reason.MESSAGE_MALFORMED) from None
         if len(request) > limit:
             raise invalid("request", f"may have at most {limit} bytes", Reason.MESSAGE_TOO_LARGE)
         try:
             return operation.request.FromString(request)
         except DecodeError as exc:
-            raise invalid("request", f"is not a {operation.request.DESCRIPTOR.name}", Reason.MESSAGE_MALFORMED) from exc
+            rule = f"cannot be decoded as a {operation.request.DESCRIPTOR.name}"
+            raise invalid("request", rule, Reason.MESSAGE_MALFORMED) from exc
 
 
 def options_of(settings: Server) -> tuple[tuple[str, int], ...]:
@@ -287,7 +288,7 @@ def status_of(error: GatewayError) -> status_pb2.Status:
         kind, name = error.resource
         details.append(error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name))
     if window := error.metadata.get("window"):
-        full = f"Graph takes no more {window} of this gateway in the tenant for now."
+        full = f"Graph accepts no more {window} from this gateway in the tenant for now."
         violation = error_details_pb2.QuotaFailure.Violation(subject=f"window:{window}", description=full)
         details.append(error_details_pb2.QuotaFailure(violations=[violation]))
     return status_pb2.Status(code=error.reason.kind.grpc, message=error.message, details=map(_pack, details))

@@ -49,7 +49,7 @@ class PublicServices:
         async def reflect(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Message]:
             with self._stream("ServerReflectionInfo", _address(context)) as is_free:
                 if not is_free:
-                    await _refuse(context, "Too many streams of reflection are open.")
+                    await _refuse(context, "Too many reflection streams are open.")
                 async for answer in servicer.ServerReflectionInfo(self._asked(requests, context), context):
                     yield answer
 
@@ -66,7 +66,7 @@ class PublicServices:
         asked = await self._message(requests, context, health_pb2.HealthCheckRequest)
         with self._stream("Watch", _address(context)) as is_free:
             if not is_free:
-                await _refuse(context, "Too many watch already.")
+                await _refuse(context, "Too many health watches are open.")
             await self.health.Watch(asked or health_pb2.HealthCheckRequest(), context)
 
     async def _asked(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
@@ -81,13 +81,13 @@ class PublicServices:
             async with self._messages.turn(_address(context), until), asyncio.timeout_at(until):
                 text = await anext(requests, None)
         except (TimeoutError, GatewayError):
-            await _refuse(context, "The message has not come in time.")
+            await _refuse(context, "The message did not arrive in time.")
         if text is not None and len(text) > LONGEST:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"A message may have at most {LONGEST} bytes.")
         try:
             return None if text is None else kind.FromString(text)
         except DecodeError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"This is no {kind.DESCRIPTOR.name}.")
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"The message cannot be decoded as a {kind.DESCRIPTOR.name}.")
 
     @contextmanager
     def _stream(self, method: str, address: str) -> Iterator[bool]:

@@ -43,7 +43,7 @@ def items_of(json: Any) -> list[Item]:
     ids = {item.id for item in items}
     for index, item in enumerate(items):
         if [other.id for other in items[:index] if other.id == item.id]:
-            raise invalid(f"requests[{index}].id", "is the ID of another request too")
+            raise invalid(f"requests[{index}].id", "is also the ID of another request in the batch")
         if not ids.issuperset(item.after):
             raise invalid(f"requests[{index}].dependsOn", "names a request that is not in the batch")
     try:
@@ -69,9 +69,9 @@ def _item(request: Any, at: str) -> Item:
         raise invalid(f"{at}.headers", "has to be a JSON object of strings")
     headers = {name.lower(): value for name, value in headers.items()}
     if "authorization" in headers:
-        raise invalid(f"{at}.headers", "may not have Authorization: that of the batch counts")
+        raise invalid(f"{at}.headers", "may not have Authorization: that of the batch applies to each request")
     if after is None or not all(isinstance(one, str) for one in after):
-        raise invalid(f"{at}.dependsOn", "has to be a list of ids")
+        raise invalid(f"{at}.dependsOn", "has to be a list of IDs")
     url = "/" + request["url"].lstrip("/")
     return Item(request["id"], request["method"].upper(), url, headers, request.get("body"), tuple(after))
 

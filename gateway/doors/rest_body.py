@@ -62,7 +62,7 @@ def _decoded(encoding: str, data: bytes, limit: int) -> bytes:
     try:
         decoded = stream.decompress(data, limit + 1)
     except zlib.error:
-        raise invalid("body", f"is no {encoding}", Reason.MESSAGE_MALFORMED) from None
+        raise invalid("body", f"is not valid {encoding}", Reason.MESSAGE_MALFORMED) from None
     if len(decoded) > limit:
         raise too_large(limit)
     if not stream.eof or stream.unused_data:

@@ -106,7 +106,7 @@ class Connection(web.RequestHandler):
             log_bug(log, exc, door="rest")
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way") from exc
-        error = invalid("request", "is not readable HTTP", Reason.MESSAGE_MALFORMED)
+        error = invalid("request", "is not valid HTTP", Reason.MESSAGE_MALFORMED)
         response = response_of(refused(error if status < 500 else GatewayError(Reason.INTERNAL), {}))
         response.force_close()
         return response

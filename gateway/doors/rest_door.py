@@ -168,7 +168,8 @@ class RestDoor:
         path, query = split(incoming.target)
         counted = COUNT.fullmatch(path)
         if counted and query:
-            raise invalid("query", "is not for a count of all assignments; $count=true on the list counts what $filter leaves")
+            rule = "is not allowed with /$count, which counts all; $count=true on the list counts what $filter matches"
+            raise invalid("query", rule)
         route = leading(incoming.method, counted[1] if counted else path, query, self._tree)
         if isinstance(route, ReadPath):
             return await self._pass_on(incoming, route, beta=path.lower().startswith("/beta/"))

@@ -46,7 +46,7 @@ def root_of(http: web.BaseRequest) -> str:
     """This gateway's root URL, as the caller reached it. Raises MESSAGE_MALFORMED."""
     hosts = http.headers.getall("Host", [])
     if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
-        raise invalid("Host", "is required once, with a host's name or address", Reason.MESSAGE_MALFORMED)
+        raise invalid("Host", "has to be given exactly once, with a host name or address", Reason.MESSAGE_MALFORMED)
     return f"{http.scheme}://{hosts[0]}"
 
 
@@ -83,7 +83,7 @@ async def _read_on(http: web.BaseRequest, data: bytearray, most: int, until: flo
     except TimeoutError:
         raise GatewayError(Reason.REQUEST_TOO_SLOW) from None
     except web.RequestPayloadError:
-        raise invalid("body", "is not readable HTTP", Reason.MESSAGE_MALFORMED) from None
+        raise invalid("body", "is not valid HTTP", Reason.MESSAGE_MALFORMED) from None
     return False
 
 

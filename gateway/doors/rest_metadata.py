@@ -75,7 +75,7 @@ FORMATS = ("", "$format=xml", "$format=application/xml")
 def metadata(query: str, *, beta: bool) -> bytes:
     """The document, for the query options of a request. Raises INVALID_FIELD for any but `$format=xml`."""
     if unquote(query).lower() not in FORMATS:
-        raise invalid("query", "may be $format=xml, and nothing else: $metadata is XML")
+        raise invalid("query", "may only be $format=xml: $metadata is XML")
     return _document(beta)
 
 

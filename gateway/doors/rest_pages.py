@@ -19,7 +19,7 @@ HTML = {
     "X-Content-Type-Options": "nosniff",
 }
 NO_UI = (
-    "This page needs Swagger UI, which the gateway was installed without: pip install 'compliance-gateway[docs]'. "
+    "This page needs Swagger UI, which is not installed: pip install 'compliance-gateway[docs]'. "
     "The description itself is at /openapi.json.\n"
 )
 

@@ -74,12 +74,12 @@ def leading(method: str, path: str, query: str, tree: Tree) -> Route | ReadPath:
     if place is not None and method == "GET":
         return place
     if place is not None and refusal is not None and refusal.reason is Reason.ROUTE_UNKNOWN:
-        refusal, what = not_allowed(READS), f"{place.pattern} is only read here."
+        refusal, what = not_allowed(READS), f"{place.pattern} is read-only here."
     elif refusal is None or refusal.reason is Reason.ROUTE_UNKNOWN:
         raise nothing_here(tree, WRITES, method)
     else:
         what = refusal.reason.meaning
-    raise GatewayError(refusal.reason, f"{what} Written are: {', '.join(WRITES)}.", metadata=refusal.metadata)
+    raise GatewayError(refusal.reason, f"{what} The writes are: {', '.join(WRITES)}.", metadata=refusal.metadata)
 
 
 def _asks_more(query: str) -> bool:

@@ -41,7 +41,7 @@ ELSEWHERE = {
 REQUIRED = {"assignments": "is required: the whole new set"}
 KEEPS_FILTERS = ("keep_filter", "keep_filters")
 IF_EXISTS = {"fail": pb.IF_EXISTS_UNSPECIFIED, "keep": pb.IF_EXISTS_KEEP, "replace": pb.IF_EXISTS_REPLACE}
-V1_REPLACES = "replace changes a filter, and v1.0 has none: use beta"
+V1_REPLACES = "replace would change filters, which v1.0 does not have: use beta"
 FILTER_PROPERTIES = {
     f.json_name
     for f in DeviceAndAppManagementAssignmentTarget.DESCRIPTOR.fields
@@ -64,7 +64,7 @@ def message_of(route: Route, query: str, headers: Headers, json: Any) -> Message
     except ODataError as exc:
         raise invalid(exc.at or "body", exc.rule) from exc
     except UnicodeEncodeError:
-        raise invalid("request", "has half of a surrogate pair, which is not a character", Reason.MESSAGE_MALFORMED) from None
+        raise invalid("request", "has an unpaired surrogate, which is not a character", Reason.MESSAGE_MALFORMED) from None
     if not route.beta:
         _keep_filters(message)
     return message
@@ -95,7 +95,7 @@ def _whole(route: Route, json: Any) -> Message:
         raise ODataError("", "has to be a JSON object")
     for name in json:
         if name not in own and "@" not in name:
-            raise ODataError(name[:64], f"is no property of this request; it has {', '.join(own)}")
+            raise ODataError(name[:64], f"is not a property of this request; its properties are {', '.join(own)}")
     for name in own:
         if name in REQUIRED and json.get(name) is None:
             raise ODataError(name, REQUIRED[name])
@@ -130,10 +130,10 @@ def _read_query(message: Message, route: Route, query: str) -> None:
     seen = set()
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in readers:
-            known = f"; it has {', '.join(sorted(readers))}" if readers else ""
-            raise ODataError(name[:64], f"is no query option of this operation{known}")
+            known = f"; its options are {', '.join(sorted(readers))}" if readers else ""
+            raise ODataError(name[:64], f"is not a query option of this operation{known}")
         if name in seen:
-            raise ODataError(name, "may be given once")
+            raise ODataError(name, "may be given only once")
         seen.add(name)
         field_name, read = readers[name]
         read(message, field_name, name, value)
@@ -183,7 +183,7 @@ def _read_mask(message: Message, name: str, at: str, value: str) -> None:
     try:
         getattr(message, name).FromJsonString(value)
     except ValueError:
-        raise ODataError(at, "has to be property paths such as target, with commas between") from None
+        raise ODataError(at, "has to be property paths such as target, separated by commas") from None
 
 
 READERS: Mapping[str, Callable[[Message, str, str, str], None]] = {
@@ -207,7 +207,7 @@ def known_etags(headers: Headers) -> list[str]:
     if text.strip() == ANY:
         return [ANY]
     if not ETAGS.fullmatch(text):
-        raise ODataError("If-None-Match", 'has to be *, or etags in quotes with commas between, such as "1", W/"2"')
+        raise ODataError("If-None-Match", 'has to be *, or etags in quotes, separated by commas, such as "1", W/"2"')
     return re.findall(ETAG, text)
 
 
@@ -226,9 +226,9 @@ def _read_headers(message: Any, headers: Headers) -> None:
         message.etag = if_match or '""'  # an empty value is not an etag, and has to be refused
     creates = isinstance(message, pb.CreateComplianceAssignmentRequest)
     if if_none_match is not None and not (creates and if_none_match == ANY):
-        raise ODataError("If-None-Match", "may be * on a creation, and stand on a list")
+        raise ODataError("If-None-Match", "is allowed on a create, as *, and on reads, but on no other write")
     if if_none_match is not None and getattr(message, "if_exists", None):
-        raise ODataError("If-None-Match", "contradicts ifExists")
+        raise ODataError("If-None-Match", "cannot be combined with ifExists")
 
 
 def check_lengths(headers: Headers) -> None:
@@ -241,5 +241,5 @@ def check_lengths(headers: Headers) -> None:
 def _one(headers: Headers, name: str) -> str | None:
     values = headers.get(name.lower(), ())
     if len(values) > 1:
-        raise ODataError(name, "may be given once")
+        raise ODataError(name, "may be given only once")
     return values[0] if values else None

@@ -47,22 +47,22 @@ TABLE = (
     Known(Reason.GRAPH_PERMISSION_MISSING, (403,), r"^Authorization_RequestDenied", NO_DIRECTORY),
     Known(Reason.GRAPH_FORBIDS, (403,), r""),
     Known(Reason.GRAPH_TYPE_ABSTRACT, (400,), r"Cannot create an abstract class",
-        "assignment.target: Graph creates nothing of the abstract type; choose a concrete target."),  # E5
+        "assignment.target: Graph rejects the base type, which is abstract; choose a concrete target."),  # E5
     Known(Reason.GRAPH_TYPE_UNKNOWN, (400,), r"could not be resolved by the model",
         "assignment.target: Graph does not know this target type."),  # E6
     Known(Reason.GRAPH_PROPERTY_UNKNOWN, (400,), r"ModelValidationFailure .*The property '[^']*' does not exist on type",
-        "assignment: Graph knows a property of it by no such name; send only what the target's type declares."),  # §2
+        "assignment: Graph does not know one of its properties; send only those that the target's type has."),  # §2
     Known(Reason.NOT_FOUND, (404,), r""),  # E7
     Known(Reason.GRAPH_CONFLICT, (409, 412), r""),
     Known(Reason.GRAPH_THROTTLED, (429,), r""),  # E8
     Known(Reason.GRAPH_TENANT_UNUSABLE, (400,), r"Request not applicable to target tenant",
-        "Graph says the tenant has no usable Intune (no active licence, or not set up)."),  # E11
+        "Graph says that Intune cannot be used in the tenant (no active licence, or not set up)."),  # E11
     Known(Reason.GRAPH_GROUP_INVALID, (400,), r"Invalid GroupId",
-        "assignment.target: Graph does not accept the group id as the id of an Entra group."),  # E12
+        "assignment.target: Graph does not accept the group ID as the ID of an Entra group."),  # E12
     Known(Reason.GRAPH_PATH_UNKNOWN, (400,), r"Resource not found for the segment"),  # E14
     Known(Reason.GRAPH_REFUSED_INPUT, (400, 405, 406, 411, 413, 414, 415, 422), r"",
-        "Graph refuses the request without a usable reason; check the ids in assignment.target, such as a group id given"
-        " as a collection id. An assignment that the policy has already may be the cause as well."),  # E15
+        "Graph rejects the request, and does not say why. Check the IDs in assignment.target: is a group ID given as a"
+        " collection ID? Another assignment of the policy may also be the cause."),  # E15
     Known(Reason.GRAPH_UNAVAILABLE, tuple(range(500, 600)), r""),  # E9
 )  # fmt: skip
 APPROVAL = "x-msft-approval-code"

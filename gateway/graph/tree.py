@@ -126,10 +126,10 @@ class Tree:
             name = option(sent)
             if name not in OPTIONS:
                 raise invalid(
-                    cut_name(unquote(sent)), f"is not a query option that is passed on; those are {', '.join(OPTIONS)}"
+                    cut_name(unquote(sent)), f"is not a query option that is passed on; these are: {', '.join(OPTIONS)}"
                 )
             if name in seen:
-                raise invalid(name, "may be given once")
+                raise invalid(name, "may be given only once")
             value = quote(value, safe="%!$'()*+,:@/?=")
             if not VALUE.fullmatch(value):
                 raise invalid(name, "has a % that is not part of an escape")
@@ -160,7 +160,7 @@ class Tree:
             for option in _split(inner[:-1], ";"):
                 key, _, value = option.strip().partition("=")
                 if key.lower() not in OPTIONS or key.lower() == "$skiptoken":
-                    raise invalid("$expand", f"{cut_name(key)} is not an option that is passed on")
+                    raise invalid("$expand", f"{cut_name(key)} is not an option that the gateway passes on")
                 if key.lower() == "$expand":
                     self._check_expand(below, value)
 
@@ -182,8 +182,9 @@ def cut_name(text: str) -> str:
 
 def nothing_here(tree: Tree, writes: Sequence[str], method: str) -> GatewayError:
     """The refusal of a path that is not served."""
-    what = "The only writes are" if method not in ("GET", "HEAD") else "There is nothing at this path. Served are"
-    return GatewayError(Reason.ROUTE_UNKNOWN, f"{what} {', '.join(writes)}; read through: {served(tree.patterns.values())}.")
+    what = "There is nothing at this path" if method in ("GET", "HEAD") else "There is no write at this path"
+    served_here = f"Writes: {', '.join(writes)}; read through from Graph: {served(tree.patterns.values())}"
+    return GatewayError(Reason.ROUTE_UNKNOWN, f"{what}. {served_here}.")
 
 
 def _segments(path: str) -> list[str] | None:

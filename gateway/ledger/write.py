@@ -21,7 +21,7 @@ RETRY_S = 1.0
 # Of a write that was carried out, and whose row was gone before it could be answered.
 REMOVED = "The assignment was written, and removed by another writer."
 # Of a write whose entry somebody has changed in the database.
-FORGED = "What the ledger keeps of this request is not what was written down; ask for the assignments that there are."
+FORGED = "The ledger's entry of this request was altered, so its outcome is unknown; read the policy's assignments."
 NO_ANSWER = b""
 OPEN = (Reason.OUTCOME_UNKNOWN, Reason.INTERNAL)
 
@@ -63,7 +63,7 @@ class Write:
         claim = await self.ledger.claim(self.entry)
         if claim.answer == "forged":
             log.error(
-                "an entry is forged: it is not answered with", extra={"entry": claim.entry.id, "position": claim.entry.position}
+                "an entry is forged: its answer is not sent", extra={"entry": claim.entry.id, "position": claim.entry.position}
             )
             raise GatewayError(Reason.OUTCOME_UNKNOWN, FORGED)
         if claim.entry.digest != self.entry.digest:

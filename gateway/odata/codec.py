@@ -68,9 +68,7 @@ class Codec:
             out.pop(field.json_name, None)
         if self.others and getattr(message, self.others) and (answer or self.subtype_oneof):
             if subtype is None and not answer:
-                raise ODataError(
-                    _join(at, self.others), "the base type carries no property of its own: say which target is meant"
-                )
+                raise ODataError(_join(at, self.others), "is not allowed with the base type: choose a concrete target")
             out |= self._others_to_json(message, out, _join(at, self.others), answer)
         return out
 
@@ -109,10 +107,11 @@ class Codec:
         two choices."""
         for name in value:
             if name not in self.names and "@" not in name:
-                raise ODataError(_join(at, name[:64]), f"is no property here; there are {', '.join(sorted(self.names))}")
+                own = ", ".join(sorted(self.names))
+                raise ODataError(_join(at, name[:64]), f"is not a property of this object; its properties are {own}")
         for names in self.choices:
             if len(given := [name for name in names if value.get(name) is not None]) > 1:
-                raise ODataError(at, f"may have one of {', '.join(given)}, and not more")
+                raise ODataError(at, f"may have only one of {', '.join(given)}")
 
     def _read_subtype(self, message: Message, value: Json, at: str, strict: bool) -> str:
         """The member of the oneof that it is; empty for the base type."""
@@ -135,26 +134,26 @@ class Codec:
         others = _object(getattr(message, self.others), at, answer)
         known = {name.lower() for name in (*out, *self.names)}
         if not answer and any(name.lower() in known or "@" in name for name in others):
-            raise ODataError(at, "may hold only properties for which there is no field")
+            raise ODataError(at, "may have only properties that have no field of their own")
         return others
 
     def _unknown_to_json(self, message: Message, at: str, answer: bool) -> Json:
         unknown: UnknownAssignmentTarget = getattr(message, self.unknown)
         # Whatever stands before the name: `graph` alone is an alias of `microsoft.graph`, and there may be more.
         if not answer and type_key(unknown.odata_type).rpartition(".")[2] in self.endings:
-            raise ODataError(_join(at, "odata_type"), "ends like a type with a message of its own: use that")
+            raise ODataError(_join(at, "odata_type"), "ends like the name of a known type: use the field of that type")
         at = _join(at, "json")
         inner = _object(unknown.json or "{}", at, answer)
         if not answer and any(k[:1] == "@" for k in inner):
-            raise ODataError(at, "may carry no property that begins with @: odata_type says the type")
+            raise ODataError(at, "may have no property that begins with @: the type belongs in odata_type")
         beside = self.make()
         for field in self.fields:
             spelled = [k for k in inner if k.lower() == field.json_name.lower()]
             if spelled not in ([], [field.json_name]):
-                raise ODataError(at, f"has {field.json_name} more than once or in other letters")
+                raise ODataError(at, f"has {field.json_name} more than once, or in another case")
             field.read(beside, inner.get(field.json_name), _join(at, field.json_name), strict=True)
             if spelled and not field.same(beside, message):
-                raise ODataError(at, f"says another {field.json_name} than the field {field.name} beside it")
+                raise ODataError(at, f"has another value of {field.json_name} than the field {field.name}")
         return {TYPE: "#" + unknown.odata_type.removeprefix("#"), **inner}
 
 

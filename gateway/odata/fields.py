@@ -167,7 +167,7 @@ def _timestamp_from_json(value: Any, at: str, _strict: bool) -> Timestamp:
 
 def _text_reader(descriptor: Descriptor) -> FromJson:
     """Of a type that has a text form in JSON."""
-    words = {Duration.DESCRIPTOR: "seconds, such as 1.5s"}.get(descriptor, "property paths such as target, with commas between")
+    words = {Duration.DESCRIPTOR: "seconds, such as 1.5s"}.get(descriptor, "property paths such as target, separated by commas")
 
     def from_json(value: Any, at: str, _strict: bool) -> Any:
         read: Any = GetMessageClass(descriptor)()

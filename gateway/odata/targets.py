@@ -181,10 +181,10 @@ def target_of_text(text: str) -> dict[str, str]:
         raise ValueError(f"has to be one of {', '.join(KINDS)}")
     if kind.name == UNKNOWN:
         if kind_of({TYPE: value}) is not kind or not value:
-            raise ValueError(f"{name}: has to name a type other than these")
+            raise ValueError(f"{name}: needs a type after the colon, other than those of the known kinds")
         return {TYPE: value}
     if value and not kind.identity:
-        raise ValueError(f"{name} takes no id")
+        raise ValueError(f"{name} takes no ID")
     return {TYPE: kind.odata_type, **({kind.identity: value} if value else {})}
 
 

@@ -59,13 +59,13 @@ def loads_strictly(text: bytes) -> Any:
     except JsonError:
         raise
     except simplejson.JSONDecodeError as exc:
-        raise JsonError("body", f"is no JSON at line {exc.lineno}, column {exc.colno}") from None
+        raise JsonError("body", f"is not valid JSON at line {exc.lineno}, column {exc.colno}") from None
     except UnicodeEncodeError:
-        raise JsonError("body", "has half of a surrogate pair, which is not a character") from None
+        raise JsonError("body", "has an unpaired surrogate, which is not a character") from None
     except UnicodeDecodeError as exc:
-        raise JsonError("body", f"is no UTF-8 at byte {exc.start}") from None
+        raise JsonError("body", f"is not valid UTF-8 at byte {exc.start}") from None
     except (ValueError, RecursionError):
-        raise JsonError("body", "is no JSON") from None
+        raise JsonError("body", "is not valid JSON") from None
 
 
 def _checked(value: Any, text: str) -> Any:
@@ -77,7 +77,7 @@ def _checked(value: Any, text: str) -> Any:
 
 def _check_shape(text: bytes) -> None:
     """By the brackets and commas outside strings, which are at least those of the JSON, if it is any."""
-    too_many = JsonError("body", f"may hold {MOST_VALUES} values at most")
+    too_many = JsonError("body", f"may have at most {MOST_VALUES} values")
     if text.count(b'"') > 4 * MOST_VALUES:  # a key and a value each
         raise too_many
     outside = STRING.sub(b"", text)
@@ -85,7 +85,7 @@ def _check_shape(text: bytes) -> None:
     if outside.count(b",") + len(brackets) > MOST_VALUES:
         raise too_many
     if max(accumulate(map(DEEPER.__getitem__, brackets)), default=0) > DEEPEST:
-        raise JsonError("body", f"may be nested {DEEPEST} deep at most")
+        raise JsonError("body", f"may be nested at most {DEEPEST} levels deep")
 
 
 def _decimal(text: str) -> Decimal:
@@ -108,7 +108,7 @@ def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise JsonError(name[:64], "is there more than once in one object")
+            raise JsonError(name[:64], "occurs more than once in one object")
         found[name] = value
     return found
 

@@ -68,7 +68,7 @@ class AuthorizeOperation:
         caller, operation = call.caller.name if call.caller else "", call.operation.name
         if not self._authorizer.where(caller, operation, self._tenants):
             raise GatewayError(
-                Reason.CALLER_NOT_PERMITTED, f"{caller} has no permission {operation}.", metadata={"permission": operation}
+                Reason.CALLER_NOT_PERMITTED, f"{caller} lacks the permission {operation}.", metadata={"permission": operation}
             )
         return await next_handler(call)
 
@@ -151,7 +151,7 @@ def _refuse(question: Question, missing: str) -> None:
         on = (f" on policy {question.policy}" if question.policy else "") + (f" for {question.path}" if question.path else "")
         raise GatewayError(
             Reason.CALLER_NOT_PERMITTED,
-            f"{question.caller} has no permission {missing}{kinds}{on} in {question.tenant}.",
+            f"{question.caller} lacks the permission {missing}{kinds}{on} in {question.tenant}.",
             metadata={"permission": missing},
         )
 

@@ -45,7 +45,7 @@ def asks_for_the_count(request: Any) -> bool:
 def check_confirmed(request: Any) -> None:
     """What only the rows make wrong otherwise. Raises INVALID_FIELD."""
     if _is_unconfirmed(request):
-        raise invalid("assignments", "is empty; allow_empty confirms that")
+        raise invalid("assignments", "is empty; to confirm that, set allow_empty")
 
 
 def _is_unconfirmed(request: Any) -> bool:
@@ -60,7 +60,7 @@ def blind_error(error: GatewayError, operation: str) -> GatewayError:
     if error.reason not in TELLING:
         return _without_other_reasons(error)
     if error.reason is Reason.CALLER_NOT_PERMITTED:
-        words = f"You have no permission {operation} for all that it would change."
+        words = f"You lack the permission {operation} for some of what the request would change."
         return GatewayError(error.reason, words, metadata={"permission": operation})
     return GatewayError(error.reason, retry_after=error.retry_after)
 

@@ -24,7 +24,8 @@ class Limit:
         kind = "writes" if call.operation.writes else "reads"
         which, most = (call.caller.name, kind), self._most[kind]
         if self._under_way[which] >= most:
-            raise GatewayError(Reason.CALLER_TOO_BUSY, f"You have {most} concurrent {kind}.", retry_after=RETRY_S)
+            words = f"You already have {most} concurrent {kind}, the most that one caller may have."
+            raise GatewayError(Reason.CALLER_TOO_BUSY, words, retry_after=RETRY_S)
         self._under_way[which] += 1
         try:
             return await next_handler(call)

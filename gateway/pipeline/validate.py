@@ -64,7 +64,7 @@ class Validate:
         use exactly one."""
         names = call.metadata.get(TENANT_HEADER, ())
         if len(names) > 1:
-            raise invalid(TENANT_HEADER, "may be given once")
+            raise invalid(TENANT_HEADER, "may be given only once")
         if not names:
             return next(iter(self._tenants)) if len(self._tenants) == 1 else ""
         [name] = names

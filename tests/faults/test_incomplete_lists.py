@@ -16,7 +16,7 @@ BROKEN_LISTS = {
     "404 of a policy that is gone": {"status": 404},
     "no value": {"status": 200, "body": {"value": None}},
     "a value that is no list": {"status": 200, "body": {"value": {}}},
-    "a row that is no object": {"status": 200, "body": {"value": [1]}},
+    "a row that is not an object": {"status": 200, "body": {"value": [1]}},
     "HTML": {"status": 200, "body": "<html>"},
     "nothing": {"status": 200, "body": ""},
     "a next link that is no link": {"status": 200, "body": {"value": [], "@odata.nextLink": 7}},

@@ -29,8 +29,12 @@ async def test_a_callers_reads_and_writes_are_counted_apart(live: Emulator):
         writes = [asyncio.create_task(rig.call("CreateComplianceAssignment", CREATE, metadata=me)) for _ in range(10)]
         refused = busy(await asyncio.gather(*reads)), busy(await asyncio.gather(*writes))
     assert tuple(map(len, refused)) == (7, 8)
-    assert {failure.message for failure in refused[0]} == {"You have 3 concurrent reads."}
-    assert {failure.message for failure in refused[1]} == {"You have 2 concurrent writes."}
+    assert {failure.message for failure in refused[0]} == {
+        "You already have 3 concurrent reads, the most that one caller may have."
+    }
+    assert {failure.message for failure in refused[1]} == {
+        "You already have 2 concurrent writes, the most that one caller may have."
+    }
 
 
 async def test_by_default_a_reader_has_a_hundred_calls_under_way(live: Emulator):

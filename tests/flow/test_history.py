@@ -140,7 +140,10 @@ async def test_what_was_changed_since_is_a_conflict_and_nothing_is_written(rig: 
     failure = await restore(rig, revision=1)
     assert (failure.status, failure.reason) == ("FAILED_PRECONDITION", "RESTORE_CONFLICT")
     assert failure.fields == [f"group {FILTERED}"]
-    assert f"was group with filter include {FILTER}, was left not assigned, and is group without filter now" in failure.message
+    assert (
+        f"was group with filter include {FILTER} before the change, not assigned after it, and is group without filter now"
+        in failure.message
+    )
     assert (rig.rows(WINDOWS), len(rig.writes())) == (before, writes)
     kept = await restore(rig, revision=1, onConflict="ON_CONFLICT_KEEP_CURRENT")
     assert ([one.outcome for one in kept.outcomes], kept.revision, len(rig.writes())) == ([4], 0, writes)

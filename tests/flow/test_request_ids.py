@@ -246,6 +246,6 @@ async def test_an_answer_that_somebody_changed_in_the_ledger_is_given_to_nobody(
         with caplog.at_level("ERROR"):
             failure = await rig.call("CreateComplianceAssignment", request(1))
         assert (failure.status, failure.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")
-        assert "not what was written down" in failure.message
+        assert "was altered, so its outcome is unknown" in failure.message
         assert "an entry is forged" in caplog.text
         assert len(rig.writes()) == 1

@@ -56,11 +56,11 @@ MISTAKES = {
     "display_name == x": SYNTAX,
     'display_name > "x"': SYNTAX,
     "AND": SYNTAX,
-    'displayName = "x"': "displayName cannot be compared: display_name and platform can",
-    f"{'x' * 500} = 1": f"{'x' * 61}… cannot be compared: display_name and platform can",
+    'displayName = "x"': "cannot compare displayName, only display_name and platform",
+    f"{'x' * 500} = 1": f"cannot compare {'x' * 61}…, only display_name and platform",
     "platform = PLATFORM_IOS": f"platform has to be one of {', '.join(PLATFORMS)}",
     "platform = UNSPECIFIED": f"platform has to be one of {', '.join(PLATFORMS)}",
-    "platform:IOS": "platform is compared by = and !=",
+    "platform:IOS": "can compare platform only by = and !=",
 }
 
 

@@ -107,7 +107,8 @@ def test_a_row_that_was_changed_since_is_a_conflict_with_all_three_versions():
     [violation] = error.violations
     assert violation.field == "group 00000001-0000-4000-8000-000000000000"
     assert violation.rule == (
-        f"was group with filter include {FILTERS[1]}, was left not assigned, and is group with filter include {FILTERS[2]} now"
+        f"was group with filter include {FILTERS[1]} before the change, not assigned after it, "
+        f"and is group with filter include {FILTERS[2]} now"
     )
     kept, outcome = restored(now, undone(removed, on_conflict="keep_current"))
     assert (text(kept), [part.change for part in outcome.parts]) == (text(now), ["unchanged"])

@@ -255,5 +255,5 @@ def test_a_target_in_words():
     assert kind_of(target_of_text("base")).name == "base"
     with pytest.raises(ValueError, match="has to be one of group, exclusion_group"):
         target_of_text("groups:1")
-    with pytest.raises(ValueError, match="all_devices takes no id"):
+    with pytest.raises(ValueError, match="all_devices takes no ID"):
         target_of_text("all_devices:1")

@@ -112,7 +112,7 @@ def _told() -> Iterator[None]:
         raise TransportError("no answer in time", sent=True) from exc
     except (aiohttp.ClientError, OSError, ValueError) as exc:
         # Not chained: these carry what the server sent.
-        raise TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True) from None
+        raise TransportError(f"the answer was cut off or is not HTTP ({type(exc).__name__})", sent=True) from None
 
 
 def proxy_for(scheme: str, host: str) -> str | None:

@@ -57,7 +57,7 @@ class Answer:
         if encoding == "gzip" and body:
             body = unpacked(body, limit)
         elif encoding not in ("gzip", "identity"):
-            raise TransportError("the answer is compressed in a way that nobody asked for", sent=True)
+            raise TransportError("the answer has a compression that was not requested", sent=True)
         return Response(self.status, self.headers, body)
 
 
@@ -190,4 +190,4 @@ def unpacked(body: bytes, limit: int) -> bytes:
 
 def cut_off(exc: Exception) -> TransportError:
     """Without the exception's text, which has what the server sent."""
-    return TransportError(f"the answer was cut off or is no HTTP ({type(exc).__name__})", sent=True)
+    return TransportError(f"the answer was cut off or is not HTTP ({type(exc).__name__})", sent=True)

@@ -154,5 +154,5 @@ def _message(request: Request, authority: str, root: str) -> bytes:
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1 or "\0" in head or not head.isascii():
-        raise TransportError("a header has what HTTP cannot carry", sent=False)
+        raise TransportError("a header has characters that HTTP does not allow", sent=False)
     return b"%b\r\n\r\n%b" % (head.encode("ascii"), body)
