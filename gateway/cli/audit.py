@@ -26,9 +26,12 @@ from gateway.odata.targets import KINDS
 
 PAUSE_S = 1.0
 AT_ONCE = 1000  # entries of an export that names are looked up for
-PARTIAL = f"Requests that only named the target: of the newest {NAMED_IN_NEWEST} entries. --asked looks at all, and is slow."
+PARTIAL = (
+    f"Entries whose request named the target without changing it were searched only among the newest {NAMED_IN_NEWEST}. "
+    "--asked searches all, and is slow."
+)
 
-NONE = f"No entry is about this target. A target is an id, or one of {', '.join(KINDS)}, alone or with an id after it."
+NONE = f"No entry is about this target. A target is an ID, or one of {', '.join(KINDS)}, alone or followed by an ID."
 
 app = typer.Typer(help="Show who did what: show, follow, export, verify and seal the ledger.", add_completion=False)
 
@@ -51,12 +54,12 @@ Outcome = Annotated[str, typer.Option(help="Only entries with this outcome: OK, 
 Since = Annotated[
     str,
     typer.Option(
-        parser=moment_of, help='Only entries that began then or later: 2026-01-31T12:00, 15m, 7d, "last tuesday"; UTC.'
+        parser=moment_of, help='Only entries that began at this time or later: 2026-01-31T12:00, 15m, 7d, "last tuesday"; UTC.'
     ),
 ]
-Until = Annotated[str, typer.Option(parser=moment_of, help="Only entries that began before then.")]
-RequestId = Annotated[str, typer.Option(help="Only the entry with this request ID of a caller.")]
-GraphRequestId = Annotated[str, typer.Option(help="Only entries with this request-id of Graph's.")]
+Until = Annotated[str, typer.Option(parser=moment_of, help="Only entries that began before this time.")]
+RequestId = Annotated[str, typer.Option(help="Only entries with this request ID, as the caller sent it.")]
+GraphRequestId = Annotated[str, typer.Option(help="Only entries with this request-id, as Graph answered it.")]
 ClientRequestId = Annotated[str, typer.Option(help="Only entries with this client-request-id, as sent to Graph.")]
 
 
@@ -86,7 +89,9 @@ def show(
     request_id: RequestId = "",
     graph_request_id: GraphRequestId = "",
     client_request_id: ClientRequestId = "",
-    newest: Annotated[int, typer.Option(min=1, max=MOST, help="The most entries to show.")] = 50,
+    newest: Annotated[
+        int, typer.Option(min=1, max=MOST, help="The maximum number of entries to show; the newest are shown.")
+    ] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each entry.")] = False,
     wide: Annotated[bool, typer.Option("--wide", help="Show IDs unshortened, and Graph's IDs too.")] = False,
     follow: Annotated[
@@ -143,7 +148,7 @@ def trace(
     for entry in entries:
         typer.echo("\n".join((*trace_lines(entry), *(line[2:] for line in known.lines(entry)))))
     if not entries:
-        typer.echo("No entry has this id.", err=True)
+        typer.echo("No entry has this ID.", err=True)
         raise typer.Exit(1)
 
 
@@ -179,7 +184,7 @@ def _named(config: Path | None, entries: Iterable[Entry], *, wanted: bool) -> It
 
 def _how(*, added: bool, removed: bool) -> How | None:
     if added and removed:
-        raise typer.BadParameter("one of --added and --removed can be asked for: without them both are")
+        raise typer.BadParameter("--added and --removed exclude each other; without them, both are shown")
     return "added" if added else "removed" if removed else None
 
 

@@ -30,13 +30,13 @@ def verify_chain(
     """Check the hash chain over all finished entries, the index of targets, and the sets before revisions. Exit 1 if anything
     was changed, removed or moved.
 
-    With seals, a chain that was recomputed as a whole is found too.
+    With seals, it also detects a chain that was recomputed as a whole.
     """
     match = re.fullmatch(r"(\d+):([0-9a-f]{64})", noted)
     if noted and not match:
         raise typer.BadParameter("has to be POSITION:HASH", param_hint="--noted")
     if (seals is None) != (public_key is None):
-        raise typer.BadParameter("go together", param_hint="--seals and --public-key")
+        raise typer.BadParameter("have to be given together", param_hint="--seals and --public-key")
     known = _seals(seals, _public_key(public_key)) if seals and public_key else None
     heads = [(int(match[1]), match[2])] if match else []
     with opened(config, ledger) as reader:
@@ -51,7 +51,7 @@ def seal(
     config: ConfigFile = None,
     ledger: LedgerUrl = "",
 ) -> None:
-    """Check the chain, with the seals that there are, and sign its head: a line of JSON, printed and appended to a file.
+    """Check the chain, also against the seals in the file, and sign its head: a line of JSON, printed and appended to the file.
 
     Exit 1, and nothing is signed, if the chain is not whole.
     """
@@ -76,7 +76,9 @@ def _check(reader: LedgerReader, noted: Sequence[tuple[int, str]], seals: Sequen
         telling = [seal.head for seal in seals or () if seal.position >= ends.tail[0]]
         wrong = list(verify(entries, ends, [*noted, *telling]))
     if seals is not None and not telling:
-        wrong.append(f"seals: none of the {len(seals)} is of anything that is kept; a file of its own begins anew")
+        wrong.append(
+            f"seals: none of the {len(seals)} seals is of an entry that the ledger still keeps; use a new file to start again"
+        )
     wrong += reader.beside() if isinstance(reader, Verifiable) else ()
     for line in wrong:
         typer.echo(line)

@@ -65,7 +65,7 @@ def diff(
         say(head_of(first))
         changes = changes_between(touched_by(first))
     else:
-        say([*head_of(first), *head_of(second), "The set after it, beside the set after the first:"])
+        say([*head_of(first), *head_of(second), "The set after the second, compared with the set after the first:"])
         changes = changes_between(_between(_set_after(first), _set_after(second)))
     say(lines_of(changes))
     ids = ids_of(name.policy, changes)
@@ -79,12 +79,15 @@ def the_entry(reader: LedgerReader, beginning: str) -> Entry:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise stop(f"No entry has this id, or one that begins so.{_short(beginning)}")
-    raise stop("More than one entry begins so:", *(f"  {one.id}  {one.began_at}  {who(one)} {one.operation}" for one in found))
+        raise stop(f"No entry has this ID, or an ID that begins with it.{_short(beginning)}")
+    raise stop(
+        "More than one entry has an ID that begins with it:",
+        *(f"  {one.id}  {one.began_at}  {who(one)} {one.operation}" for one in found),
+    )
 
 
 def _short(beginning: str) -> str:
-    return f" {SHORTEST} letters are the least." if len(beginning) < SHORTEST else ""
+    return f" At least {SHORTEST} characters are required." if len(beginning) < SHORTEST else ""
 
 
 def the_policy(reader: LedgerReader, tenant: str, policy: str) -> PolicyName:
@@ -95,8 +98,11 @@ def the_policy(reader: LedgerReader, tenant: str, policy: str) -> PolicyName:
     if not names:
         raise stop(f"The ledger has no revision of this policy.{_short(policy)}")
     if len({name.policy for name in names}) > 1:
-        raise stop("More than one policy begins so:", *(f"  {name.policy}  in {name.tenant}" for name in names))
-    raise stop(f"Say --tenant: {', '.join(sorted({name.tenant for name in names}))} have a policy of this id.")
+        raise stop(
+            "More than one policy has an ID that begins with it:", *(f"  {name.policy}  in {name.tenant}" for name in names)
+        )
+    tenants = ", ".join(sorted({name.tenant for name in names}))
+    raise stop(f"More than one tenant has a policy with this ID: choose one of {tenants} with --tenant.")
 
 
 def the_revision(reader: LedgerReader, policy: PolicyName, number: int) -> Kept:
@@ -111,7 +117,7 @@ def nothing_of(entry: Entry) -> str:
     """Why an entry has no rows to show."""
     if entry.outcome != "OK":
         return "It changed nothing." if entry.state == "finished" else "What it changed is not known yet."
-    return "What it changed is not known: it changed nothing, or is older than the ledger's memory of rows."
+    return "The ledger has no rows of this entry: the entry changed nothing, or is older than the rows that the ledger keeps."
 
 
 def stop(*lines: str) -> typer.Exit:
@@ -180,7 +186,9 @@ def properties(row: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, st
 
 def _set_after(kept: Kept) -> RowSet:
     if kept.base is None:
-        raise stop(f"The set before revision {kept.number} is not kept: it is older than the ledger's memory of whole sets.")
+        raise stop(
+            f"The ledger has no set before revision {kept.number}: it is older than the whole sets that the ledger keeps."
+        )
     return decoded_rows(SETS[kept.policy.set], kept.base).changed_by(touched_by(kept))
 
 

@@ -20,11 +20,11 @@ from gateway.config import Config
 from gateway.entry import Entry
 from gateway.odata import dumps
 
-WithNames = Annotated[bool, typer.Option("--names", help="Also show the names that Graph has now; needs --config.")]
+WithNames = Annotated[bool, typer.Option("--names", help="Also show display names, as Graph has them now; needs --config.")]
 PATIENCE_S = 20.0
 STATES = {
     ObjectName.STATE_PERMISSION_MISSING: "the app lacks a Graph permission to read them",
-    ObjectName.STATE_UNAVAILABLE: "Graph did not say in time",
+    ObjectName.STATE_UNAVAILABLE: "Graph did not answer in time",
 }
 
 
@@ -74,7 +74,7 @@ def names_in(config: Path | None, asked: Sequence[tuple[str, Iterable[Id]]], *, 
     if not wanted:
         return Names()
     if config is None:
-        raise typer.BadParameter("needs --config, which says how Graph is asked", param_hint="--names")
+        raise typer.BadParameter("needs --config, for access to Graph", param_hint="--names")
     names = Names(run(_find(load_or_exit(config), asked)) if asked else {})
     for line in names.missing():
         typer.echo(line, err=True)

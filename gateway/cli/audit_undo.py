@@ -58,9 +58,9 @@ class OnConflict(StrEnum):
 
 # In JSON at REST and at gRPC, for the message, and of a row that was changed since.
 CHOICES: Mapping[OnConflict | None, tuple[str, str, pb.OnConflict.ValueType, str]] = {
-    None: ("", "", pb.ON_CONFLICT_UNSPECIFIED, "RESTORE_CONFLICT, unless --on-conflict says what to do"),
+    None: ("", "", pb.ON_CONFLICT_UNSPECIFIED, "fails with RESTORE_CONFLICT, unless --on-conflict says what to do"),
     OnConflict.KEEP_CURRENT: ("keepCurrent", "ON_CONFLICT_KEEP_CURRENT", pb.ON_CONFLICT_KEEP_CURRENT, "stays as it is"),
-    OnConflict.FORCE: ("force", "ON_CONFLICT_FORCE", pb.ON_CONFLICT_FORCE, "restored all the same"),
+    OnConflict.FORCE: ("force", "ON_CONFLICT_FORCE", pb.ON_CONFLICT_FORCE, "is restored anyway"),
 }
 
 
@@ -86,10 +86,13 @@ def undo(
     on_conflict: Annotated[
         OnConflict | None,
         typer.Option(
-            help="What to do with rows that were changed since: leave or restore them. Without it, such an undo is refused."
+            help="What to do with rows that were changed since: keep-current leaves them, force restores them. Without this "
+            "option, the undo is refused if there are such rows."
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Carry it out, as the caller operator:USER; needs --config.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Carry out the undo, as the caller operator:USER; needs --config.")
+    ] = False,
 ) -> None:
     """Show what undoing a write would change, and the calls that undo it; with --config and --yes, carry it out.
 
@@ -108,7 +111,7 @@ def undo(
         entry_id = run(carry_out(load_or_exit(config), undoing))
     except ConfigError as exc:
         refuse(exc.mistakes)
-        raise stop("A gateway that runs can do it:", *commands(undoing)) from None
+        raise stop("A running gateway can carry out the undo:", *commands(undoing)) from None
     except GatewayError as error:
         words = [] if error.message and error.violations == () else [f"  {v.field}: {v.rule}" for v in error.violations]
         raise stop(f"not undone: {error.reason.name}: {error.message}", *words) from None
@@ -145,7 +148,7 @@ def operator() -> Caller:
         name = getpass.getuser()
     caller = f"{PREFIX}:{name}"
     if not CALLER_NAME.fullmatch(caller):
-        raise stop("The name of this user cannot be a caller's: it has to be printable ASCII.")
+        raise stop("This user's name cannot be used as a caller's name, which has to be printable ASCII.")
     return Caller(caller)
 
 
@@ -158,7 +161,7 @@ def commands(undoing: Undoing) -> list[str]:
     body = dumps({**undoing.source, **at_rest})
     message = dumps({"deviceCompliancePolicyId": undoing.policy.policy, **undoing.source, **at_grpc})
     return [
-        "As a caller who may RestoreComplianceAssignments, with GATEWAY=https://… and TOKEN=…:",
+        "With GATEWAY=https://… and the TOKEN of a caller that may RestoreComplianceAssignments, run:",
         f'  curl -sS -X POST "$GATEWAY"{shlex.quote(url)} \\',
         f'    -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -H {shlex.quote(tenant)} \\',
         f"    -d {shlex.quote(body)}",
@@ -175,12 +178,12 @@ def _undoing(reader: LedgerReader, what: str, tenant: str, policy: str) -> Undoi
         kept = the_revision(reader, the_policy(reader, tenant, policy), int(what))
         return Undoing(kept.policy, {"revision": kept.number}, kept.number, touched_by(kept))
     if is_number and not reader.entries_named(what):
-        raise stop(f"No entry has this id, or one that begins so. To undo revision {what} of a policy, say --policy.")
+        raise stop(f"No entry has this ID, or an ID that begins with it. To undo revision {what} of a policy, add --policy.")
     entry = the_entry(reader, what)
     if policy and not entry.policy.startswith(canonical_guid(policy)):
-        raise stop(f"Entry {entry.id} is of policy {entry.policy}.")
+        raise stop(f"Entry {entry.id} belongs to policy {entry.policy}.")
     if tenant and tenant != entry.tenant:
-        raise stop(f"Entry {entry.id} is of tenant {entry.tenant}.")
+        raise stop(f"Entry {entry.id} belongs to tenant {entry.tenant}.")
     if not (changes := changes_of(entry)):
         raise stop(f"There is nothing to undo in entry {entry.id}. {nothing_of(entry)}")
     touched = {key_of((*one.before, *one.after)[0]): Touch(one.before, one.after) for one in changes}
@@ -218,8 +221,10 @@ def _preview(undoing: Undoing, since: Mapping[Key, tuple[Kept, Touch]]) -> Itera
     ]
     left = conflicts if undoing.on_conflict is OnConflict.KEEP_CURRENT else []
     changing = {key: touch for key, touch in differing.items() if key not in left}
-    words = "would change:" if changing else "would change nothing." if left else "is undone already."
-    yield f"By what the ledger knows, it {words}"
+    words = (
+        "the undo would change:" if changing else "the undo would change nothing." if left else "the change is undone already."
+    )
+    yield f"According to the ledger, {words}"
     yield from change_lines(changes_between(changing), most=len(changing))
     for key in conflicts:
         kept = since[key][0]
@@ -229,5 +234,5 @@ def _preview(undoing: Undoing, since: Mapping[Key, tuple[Kept, Touch]]) -> Itera
 
 def _done(entry: Entry) -> Iterator[str]:
     changes = changes_of(entry)
-    yield f"undone by {entry.caller}, entry {entry.id}" if changes else "nothing was to be changed: it is so already"
+    yield f"undone by {entry.caller}, entry {entry.id}" if changes else "nothing to undo: the rows are as they were before"
     yield from change_lines(changes, most=len(changes))

@@ -180,7 +180,7 @@ def change_lines(changes: Sequence[RowChange], short: Callable[[str], str] = str
             for row in rows:
                 yield shown(f"    {sign} {' '.join(map(short, words_of(change, row)))}")
     if len(changes) > most:
-        yield f"    and {len(changes) - most} more: audit show tells all"
+        yield f"    and {len(changes) - most} more: audit show lists all"
 
 
 def words_of(change: RowChange, row: Mapping[str, Any]) -> list[str]:

@@ -33,18 +33,24 @@ def authorize(
         list[str] | None, typer.Option(help="A target that is removed, in the same form; may be repeated.")
     ] = None,
     filter_: Annotated[str, typer.Option("--filter", help="The target's filter: include:ID or exclude:ID.")] = "",
-    names: Annotated[str, typer.Option(help=f"What is named; for the operation ReadNames: {', '.join(NAMED)}.")] = "",
-    path: Annotated[str, typer.Option(help=f"What is read; for the operation {READ_THROUGH.name}, such as groups/{KEY}.")] = "",
+    names: Annotated[
+        str, typer.Option(help=f"The kind of object whose name is read; only for ReadNames: {', '.join(NAMED)}.")
+    ] = "",
+    path: Annotated[
+        str, typer.Option(help=f"The path that is read; only for {READ_THROUGH.name}: for example groups/{KEY}.")
+    ] = "",
 ) -> None:
     """Explain an authorisation: allowed or not, and the rules that decided. Exit 1 if not allowed."""
     loaded = load_or_exit(config)
     if operation not in (*PERMITTED, READ_NAMES):
         raise typer.BadParameter(f"has to be one of {', '.join((*PERMITTED, READ_NAMES))}", param_hint="--operation")
     if names not in (NAMED if operation == READ_NAMES else ("",)):
-        raise typer.BadParameter(f"goes with {READ_NAMES}, and has to be one of {', '.join(NAMED)}", param_hint="--names")
+        raise typer.BadParameter(
+            f"is only for {READ_NAMES}, which needs it, and has to be one of {', '.join(NAMED)}", param_hint="--names"
+        )
     place = _place(path, Tree(loaded.rest.read_through)) if path else None
     if (place is not None) != (operation == READ_THROUGH.name):
-        raise typer.BadParameter(f"goes with {READ_THROUGH.name}, which needs it", param_hint="--path")
+        raise typer.BadParameter(f"is only for {READ_THROUGH.name}, which needs it", param_hint="--path")
     if (not tenant and len(loaded.tenants) > 1) or (tenant and tenant not in loaded.tenants):
         raise typer.BadParameter(f"has to be one of {', '.join(loaded.tenants)}", param_hint="--tenant")
     filter_type, _, filter_id = filter_.partition(":")
@@ -66,7 +72,7 @@ def authorize(
         raise refuse(exc.mistakes) from None
     because = f" because of {', '.join(sorted(set(answer.because)))}" if answer.because else ""
     if answer.missing:
-        typer.echo(f"refused: {answer.missing} is {'forbidden' if because else 'permitted by no policy'}{because}")
+        typer.echo(f"refused: {answer.missing} is {'forbidden' if because else 'permitted by no rule'}{because}")
         raise typer.Exit(1)
     typer.echo(f"allowed{because}")
 
@@ -80,7 +86,9 @@ def _answer(authorizer: Authorizer, question: Question, *, shows: bool) -> Decis
 def _place(path: str, tree: Tree) -> ReadPath:
     place = tree.find("/" + path.strip("/").replace(KEY, "0"), "")
     if place is None:
-        raise typer.BadParameter(f"is not read through; these are: {served(tree.patterns.values())}", param_hint="--path")
+        raise typer.BadParameter(
+            f"is not a path that is read through; these are: {served(tree.patterns.values())}", param_hint="--path"
+        )
     return place
 
 

@@ -28,9 +28,9 @@ HOST, PORTS = "127.0.0.1", {"grpc": 50051, "rest": 8080, "admin": 9464}
 STATE, TOKENS = "emulator", "tokens.json"
 SEEDS_HELP = "A JSON file with the initial policies, groups, assignmentFilters and settingStateSummaries."
 STATE_HELP = (
-    "The folder for the CA certificate, secret, rules and tokens, and for the policies, groups and filters at the end. What is "
-    "already there is used again. The default with --write-config is `emulator` beside the file, without policies, groups and "
-    "filters; otherwise nothing is kept."
+    "The folder for the CA certificate, secret, rules and tokens, and for the policies, groups and filters, which are saved at "
+    "the end. What is already in it is used again. The default with --write-config is `emulator` beside the file, without "
+    "policies, groups and filters; otherwise nothing is kept."
 )
 RULES = f"""// Who may what. What no rule permits is refused.
 
@@ -79,7 +79,7 @@ def emulator(
     Policies, groups and filters are kept only with --state.
     """
     if write_config is not None and write_config.exists() and not force:
-        raise typer.BadParameter(f"{write_config} is there already; --force overwrites it", param_hint="--write-config")
+        raise typer.BadParameter(f"{write_config} already exists; --force overwrites it", param_hint="--write-config")
     folder = state or (write_config and write_config.parent / STATE)
     log_json()
     try:

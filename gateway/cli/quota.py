@@ -53,7 +53,7 @@ def asked(url: str) -> dict[str, Any]:
             found: dict[str, Any] = json.load(answer)
             return found
     except (URLError, OSError, ValueError) as exc:
-        typer.echo(f"{url}: {getattr(exc, 'reason', exc)}; does the gateway run on this machine?", err=True)
+        typer.echo(f"{url}: {getattr(exc, 'reason', exc)}; is the gateway running on this machine?", err=True)
         raise typer.Exit(1) from None
 
 

@@ -14,7 +14,8 @@ from gateway.logs import log_json
 from gateway.worker import WORKER, Retirement, Worker
 
 SEVERAL = (
-    "Number of processes that serve on the same ports. More than one needs a PostgreSQL ledger; SIGHUP renews them one by one."
+    "Number of processes that serve on the same ports. More than one needs a PostgreSQL ledger. "
+    "SIGHUP replaces them one by one."
 )
 
 

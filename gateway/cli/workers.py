@@ -168,7 +168,7 @@ class Workers:
                     break
                 (new if self._has_ended(old) else old).retire()
             else:
-                log.info("the workers are new")
+                log.info("all workers have been replaced")
 
     def _has_ended(self, child: Child) -> bool:
         return self._children.get(child.number) is not child

@@ -52,25 +52,25 @@ def is_linked(entry: Entry, previous: str) -> bool:
 def fault(entry: Entry, previous: str) -> str:
     """What is wrong with one entry of the chain after the hash `previous`; empty if nothing is."""
     if not is_linked(entry, previous):
-        return "changed or moved, or the one before it is"
+        return "was changed or moved, or the entry before it was"
     if entry.state != "finished":
-        return "is said to be unfinished"
+        return "is marked as unfinished"
     # What older versions answered is not covered.
     if entry.answer is not None and not _is_of(entry.answer, entry.answer_digest):
-        return "its answer is not the one that was given"
+        return "its answer is not the original"
     if entry.claim is not None and entry.answer is None:
         return "its answer is missing"
     if entry.claim not in (None, claim_of(entry.caller, entry.tenant, entry.request_id)):
-        return "it holds a request id that is not its own"
+        return "it holds a request ID that is not its own"
     return _fault_of_changes(entry)
 
 
 def _fault_of_changes(entry: Entry) -> str:
     """They are kept as long as the entry; older versions had none."""
     if entry.changes is None:
-        return "what it did is missing" if entry.changes_digest else ""
+        return "the record of its changes is missing" if entry.changes_digest else ""
     genuine = entry.changes_digest and _is_of(entry.changes, entry.changes_digest)
-    return "" if genuine else "what it did is not what was written down"
+    return "" if genuine else "the record of its changes is not the original"
 
 
 def verify(entries: Iterable[Entry], ends: Ends, noted: Collection[tuple[int, str]] = ()) -> Iterator[str]:
@@ -78,12 +78,12 @@ def verify(entries: Iterable[Entry], ends: Ends, noted: Collection[tuple[int, st
     positions, those without one first. noted: heads that were noted earlier."""
     position, previous = ends.tail
     named = START
-    yield from (f"entry {at}: is older than what is kept" for at, _ in noted if at < position)
+    yield from (f"entry {at}: is older than the oldest entry that is kept" for at, _ in noted if at < position)
     yield from _unlike(noted, position, previous)
     for entry in entries:
         at = entry.position
         if not isinstance(at, int) or not position < at <= ends.head[0]:
-            yield f"entry {entry.id}: its position {at} is another's, or not in the chain"
+            yield f"entry {entry.id}: its position {at} is taken by another entry, or outside the chain"
             continue
         if at > position + 1:
             yield f"entries {position + 1} to {at - 1}: missing"
@@ -107,9 +107,9 @@ def _wrong_at_the_ends(ends: Ends, last: tuple[int, str], named: tuple[int, str]
     if last[0] < ends.head[0]:
         yield f"entries {last[0] + 1} to {ends.head[0]}: missing"
     elif last != ends.head:
-        yield f"entry {last[0]}: the head of the chain is another"
+        yield f"entry {last[0]}: the head of the chain has another hash"
     if ends.tail != named:
-        yield f"entry {ends.tail[0]}: the chain begins after it, and the last cut that is written down is after {named[0]}"
+        yield f"entry {ends.tail[0]}: the chain begins after it, but the last recorded cut is after entry {named[0]}"
 
 
 def _unlike(noted: Collection[tuple[int, str]], position: int, known: str) -> Iterator[str]:

@@ -54,7 +54,7 @@ def discrepancies(connection: sa.Connection) -> Iterator[str]:
     for digest, body in connection.execute(sa.select(contents.c.digest, contents.c.body).execution_options(yield_per=AT_ONCE)):
         if content_of(digest, body) is None:
             for row in connection.execute(WITH_BASE, {"base": digest}).all():
-                yield f"{_named(row)}: the set before it is not what was written down"
+                yield f"{_named(row)}: the set before it is not the original"
 
 
 def _of_touches(connection: sa.Connection) -> Iterator[str]:
@@ -66,10 +66,10 @@ def _of_touches(connection: sa.Connection) -> Iterator[str]:
             said[position].append(tuple(touch))
         for entry in found:
             if not _follows(entry, said[entry.position]):
-                yield f"entry {entry.position}: whom it touched is not what the search has of it"
+                yield f"entry {entry.position}: the index of targets does not match its changes"
         after = last
     for position in connection.scalars(OF_NONE):
-        yield f"entry {position}: is not kept, and the search still has whom it touched"
+        yield f"entry {position}: is not kept, but the index of targets still has it"
 
 
 def _follows(entry: Any, said: Sequence[tuple[Any, ...]]) -> bool:

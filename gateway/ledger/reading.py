@@ -112,7 +112,7 @@ class SqlReader:
             with self._database.reader.connect() as connection, connection.begin():
                 yield connection
         except sa.exc.SQLAlchemyError as exc:
-            raise LedgerError(f"cannot be read: {type(exc).__name__}; is it there, and of this version?") from exc
+            raise LedgerError(f"cannot be read: {type(exc).__name__}; does it exist, and does its version fit?") from exc
 
     async def _read(self, function: Callable[[sa.Connection], T]) -> T:
         if not self._up:
@@ -137,5 +137,5 @@ def _genuine(connection: sa.Connection, entry: Entry | None) -> Entry | None:
     """The entry, if it is not finished or is what was written down."""
     if entry is None or entry.state != "finished" or replays.is_genuine(connection, entry):
         return entry
-    log.error("an entry is forged: it is not told", extra={"entry": entry.id, "position": entry.position})
+    log.error("an entry is forged: it is not shown", extra={"entry": entry.id, "position": entry.position})
     return None

@@ -213,7 +213,7 @@ async def test_sighup_renews_them_and_no_call_is_lost(live: Emulator, postgres: 
         async with load.going():
             await until(lambda: load.told["OK"] >= 50)
             gateway.process.send_signal(signal.SIGHUP)
-            await until(lambda: gateway.lines("the workers are new"))
+            await until(lambda: gateway.lines("all workers have been replaced"))
             await until(lambda: not old & gateway.workers)
             before = load.told["OK"]
             await until(lambda: load.told["OK"] >= before + 50)

@@ -185,7 +185,7 @@ async def test_who_assigned_this_policy_to_this_group(live: Emulator):
         assert code == 0
         assert all(str(found[name]) in out for name in ("caller", "operation", "policy", "target", "graph_request_id", "hash"))
     code, _, err = audit("trace", "no-such-id", *at(rig))
-    assert (code, err) == (1, "No entry has this id.\n")
+    assert (code, err) == (1, "No entry has this ID.\n")
 
 
 async def test_filters_and_times(live: Emulator):
@@ -219,10 +219,10 @@ async def test_export_and_verify(live: Emulator):
 
 # What is done to a ledger of seven entries -> what `verify` says
 TAMPERED = {
-    "UPDATE entries SET caller = 'someone else' WHERE position = 3": "entry 3: changed",
+    "UPDATE entries SET caller = 'someone else' WHERE position = 3": "entry 3: was changed",
     "UPDATE entries SET answer = X'00' WHERE position = 3": "entry 3: its answer",
-    "UPDATE entries SET state = 'running' WHERE position = 7": "entry 7: is said to be unfinished",
-    "INSERT INTO entries SELECT {} FROM entries WHERE position = 3": "its position None is another's, or not in the chain",
+    "UPDATE entries SET state = 'running' WHERE position = 7": "entry 7: is marked as unfinished",
+    "INSERT INTO entries SELECT {} FROM entries WHERE position = 3": "its position None is taken by another entry",
     "UPDATE chain SET tail_position = 2, tail_hash = (SELECT hash FROM entries WHERE position = 2);"
     "DELETE FROM entries WHERE position <= 2": "entry 2: the chain begins after it",
 }

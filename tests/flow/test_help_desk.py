@@ -49,7 +49,7 @@ async def test_who_took_it_away_and_how_is_it_put_back(desk: Desk):
     assert [row for row in rig.rows(WINDOWS) if row in others and row["target"].get("groupId") == guid(4)], "later work stays"
 
     code, again, _ = await desk.audit("undo", entry, "--config", str(desk.file), "--yes")
-    assert (code, "it is so already" in again) == (0, True), again
+    assert (code, "nothing to undo" in again) == (0, True), again
     [mine] = [one for one in rig.entries(operation="RestoreComplianceAssignments") if one.changes and one.revision]
     assert mine.caller.startswith("operator:")
     code, out, _ = await desk.audit("--config", str(desk.file), "--target", "all_devices", "--added")
@@ -105,7 +105,7 @@ async def test_entries_and_revisions_are_shown_and_compared(desk: Desk):
     for wrong in (("diff", "999", "--policy", WINDOWS), ("show", "ffffffffffff"), ("show", "ab"), ("undo", "ffffffffffff")):
         code, out, err = await desk.audit(*wrong, *at)
         assert (code, out) == (1, "")
-        assert err.startswith(("No entry has this id", "The ledger has no revision 999"))
+        assert err.startswith(("No entry has this ID", "The ledger has no revision 999"))
 
 
 async def test_exports_have_before_and_after(desk: Desk):
@@ -157,7 +157,7 @@ async def test_long_names_and_many_changes_fit_80_columns(desk: Desk):
     _, wide, _ = await desk.audit("--config", str(desk.file), "--target", guid(39), "--wide")
     assert guid(39) in wide
     code, _, err = await desk.audit("--config", str(desk.file), "--added", "--removed")
-    assert (code, "one of --added and --removed" in " ".join(err.split())) == (2, True)
+    assert (code, "--added and --removed exclude each other" in " ".join(err.split())) == (2, True)
 
 
 RED = "\x1b[31m"

@@ -29,7 +29,10 @@ WRONG = {
     "a revision that can be compared with nothing": (("diff", HUGE, "--policy", EMPTY), "2147483647"),
     "a second one that there cannot be": (("diff", "1", HUGE, "--policy", EMPTY), "2147483647"),
     "a revision without its policy": (("undo", "1"), "--policy"),
-    "a beginning of a policy's id that is too short": (("diff", "1", "--policy", EMPTY[:3]), "4 letters are the least"),
+    "a beginning of a policy's id that is too short": (
+        ("diff", "1", "--policy", EMPTY[:3]),
+        "At least 4 characters are required",
+    ),
     "an entry of another policy": (("undo", "ENTRY", "--policy", WINDOWS), EMPTY),
     "an entry of another tenant": (("undo", "ENTRY", "--tenant", "contoso"), "emulator"),
 }

@@ -115,4 +115,4 @@ async def test_the_command_shows_what_the_admin_door_has(live: Emulator, tmp_pat
         assert "writes" in text
     status, _, why = await outcome("quota", "--config", str(file))
     assert status == 1
-    assert "does the gateway run" in why
+    assert "is the gateway running" in why

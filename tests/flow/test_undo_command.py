@@ -38,7 +38,7 @@ async def test_what_was_changed_since_is_told_before_and_refused_then(desk: Desk
     entry = entry_in(await desk.who_removed_it())
     at = ("--config", str(desk.file))
     _, shown, _ = await desk.audit("undo", entry, *at)
-    assert "by patching: RESTORE_CONFLICT" in shown
+    assert "by patching: fails with RESTORE_CONFLICT" in shown
     code, _, err = await desk.audit("undo", entry, *at, "--yes")
     assert (code, "RESTORE_CONFLICT" in err) == (1, True)
 
@@ -74,7 +74,7 @@ async def test_rows_that_were_changed_since_are_restored_if_that_is_said(desk: D
     rig, entry = await taken_away_and_assigned_anew(desk)
     force = ("--config", str(desk.file), "--on-conflict", "force")
     _, shown, _ = await desk.audit("undo", entry, *force)
-    assert "by patching: restored all the same" in shown
+    assert "by patching: is restored anyway" in shown
     assert '"onConflict":"force"' in shown
     assert '"onConflict":"ON_CONFLICT_FORCE"' in shown
     code, _, err = await desk.audit("undo", entry, *force, "--yes")

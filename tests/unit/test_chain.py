@@ -85,14 +85,14 @@ def test_the_oldest_may_be_let_go_where_an_entry_says_so(count: int, other: int)
     entries, ends = let_go(*whole, count)
     assert list(verify(entries, ends)) == []
     elsewhere = [*whole[0][other:], entries[-1]], replace(ends, tail=(other, whole[0][other - 1].hash))
-    said = f"entry {other}: the chain begins after it, and the last cut that is written down is after {count}"
+    said = f"entry {other}: the chain begins after it, but the last recorded cut is after entry {count}"
     assert list(verify(*elsewhere)) == ([] if other == count else [said])
 
 
 def test_a_chain_of_which_nothing_was_let_go_begins_at_its_beginning():
     entries, ends = chained(9)
     assert list(verify(entries[4:], replace(ends, tail=(4, entries[3].hash)))) == [
-        "entry 4: the chain begins after it, and the last cut that is written down is after 0"
+        "entry 4: the chain begins after it, but the last recorded cut is after entry 0"
     ]
     assert list(verify(entries, replace(ends, tail=(0, "f" * 64))))
 
@@ -102,7 +102,7 @@ def test_a_noted_head_that_is_gone_is_found():
     assert list(verify(entries, ends, [(4, "0" * 64)])) == ["entry 4: was noted and is missing"]
     hashes = [entry.hash for entry in entries]
     kept = let_go(entries, ends, 2)
-    assert list(verify(*kept, [(1, hashes[0])])) == ["entry 1: is older than what is kept"]
+    assert list(verify(*kept, [(1, hashes[0])])) == ["entry 1: is older than the oldest entry that is kept"]
     assert list(verify(*kept, [(2, hashes[1])])) == [], "the last that is not kept is known by its hash"
     assert list(verify(*kept, [(2, "f" * 64)])) == ["entry 2: its hash is not the one that was noted"]
 
@@ -112,14 +112,18 @@ def test_what_is_finished_and_has_no_place_in_the_chain_is_found(position: objec
     entries, ends = chained(3)
     hidden = replace(entries[0], id="hidden", position=position)
     order = [*entries, hidden] if position in (4, 99, "x") else [hidden, *entries]
-    assert list(verify(order, ends)) == [f"entry hidden: its position {position} is another's, or not in the chain"]
+    assert list(verify(order, ends)) == [
+        f"entry hidden: its position {position} is taken by another entry, or outside the chain"
+    ]
 
 
 @given(st.integers(0, 2))
 def test_twins_are_found(index: int):
     entries, ends = chained(3)
     entries.insert(index + 1, replace(entries[index], id="twin"))
-    assert list(verify(entries, ends)) == [f"entry twin: its position {index + 1} is another's, or not in the chain"]
+    assert list(verify(entries, ends)) == [
+        f"entry twin: its position {index + 1} is taken by another entry, or outside the chain"
+    ]
 
 
 BEGUN = Entry(
@@ -168,7 +172,7 @@ def test_what_was_not_carried_out_did_nothing():
 
 def test_another_head_is_found():
     entries, ends = chained(3)
-    assert list(verify(entries, replace(ends, head=(3, "0" * 64)))) == ["entry 3: the head of the chain is another"]
+    assert list(verify(entries, replace(ends, head=(3, "0" * 64)))) == ["entry 3: the head of the chain has another hash"]
 
 
 def test_what_comes_after_the_end_does_not_break_the_chain():

@@ -26,22 +26,25 @@ from gateway.testing.ledger_contract import intent, up
 CHANGES = encoded([RowChange("group a", (), ({"id": "a"},))])
 # Of three answered requests, what is changed of the second, and what `verify` says of it.
 FORGERIES: dict[str, tuple[dict[str, object], str]] = {
-    "its answer": ({"answer": b"forged"}, "entry 2: its answer is not the one that was given"),
-    "its answer and the digest": ({"answer": b"forged", "answer_digest": "f" * 64}, "entry 2: changed or moved"),
-    "its answer, without a digest": ({"answer": b"forged", "answer_digest": ""}, "entry 2: changed or moved"),
-    "its outcome": ({"outcome": "SET_CHANGED"}, "entry 2: changed or moved"),
-    "its request's digest": ({"digest": "forged"}, "entry 2: changed or moved"),
-    "what it did": ({"changes": packed(b"forged")}, "entry 2: what it did is not what was written down"),
-    "what it did, to what unpacks to too much": ({"changes": packed(bytes(65 * 2**20))}, "entry 2: what it did is not"),
-    "what it did, to what is not packed": ({"changes": b"forged"}, "entry 2: what it did is not"),
-    "what it did, to half of it": ({"changes": packed(CHANGES)[:-8]}, "entry 2: what it did is not"),
-    "what it did, to nothing": ({"changes": None}, "entry 2: what it did is missing"),
-    "what it did, and its digest": ({"changes": None, "changes_digest": ""}, "entry 2: changed or moved"),
-    "the set after it": ({"etag": "forged"}, "entry 2: changed or moved"),
-    "its hash": ({"hash": "f" * 64}, "entry 2: changed or moved"),
-    "its position, to none": ({"position": None}, "its position None is another's, or not in the chain"),
-    "its position, to one below zero": ({"position": -2}, "its position -2 is another's, or not in the chain"),
-    "its position, to one behind the head": ({"position": 9}, "its position 9 is another's, or not in the chain"),
+    "its answer": ({"answer": b"forged"}, "entry 2: its answer is not the original"),
+    "its answer and the digest": ({"answer": b"forged", "answer_digest": "f" * 64}, "entry 2: was changed or moved"),
+    "its answer, without a digest": ({"answer": b"forged", "answer_digest": ""}, "entry 2: was changed or moved"),
+    "its outcome": ({"outcome": "SET_CHANGED"}, "entry 2: was changed or moved"),
+    "its request's digest": ({"digest": "forged"}, "entry 2: was changed or moved"),
+    "what it did": ({"changes": packed(b"forged")}, "entry 2: the record of its changes is not the original"),
+    "what it did, to what unpacks to too much": (
+        {"changes": packed(bytes(65 * 2**20))},
+        "entry 2: the record of its changes is not",
+    ),
+    "what it did, to what is not packed": ({"changes": b"forged"}, "entry 2: the record of its changes is not"),
+    "what it did, to half of it": ({"changes": packed(CHANGES)[:-8]}, "entry 2: the record of its changes is not"),
+    "what it did, to nothing": ({"changes": None}, "entry 2: the record of its changes is missing"),
+    "what it did, and its digest": ({"changes": None, "changes_digest": ""}, "entry 2: was changed or moved"),
+    "the set after it": ({"etag": "forged"}, "entry 2: was changed or moved"),
+    "its hash": ({"hash": "f" * 64}, "entry 2: was changed or moved"),
+    "its position, to none": ({"position": None}, "its position None is taken by another entry, or outside the chain"),
+    "its position, to one below zero": ({"position": -2}, "its position -2 is taken by another entry, or outside the chain"),
+    "its position, to one behind the head": ({"position": 9}, "its position 9 is taken by another entry, or outside the chain"),
 }
 
 
@@ -109,16 +112,16 @@ async def test_a_set_that_was_changed_is_none(ledger: SqlLedger):
 
 # Of columns that SQLite takes whatever kind of value in.
 OTHER_KINDS = {
-    "its answer, to text": ("answer = 'forged'", "its answer is not the one that was given"),
-    "its answer, to the same as text": ("answer = 'answer'", "its answer is not the one that was given"),
-    "its answer, to a number": ("answer = 7", "its answer is not the one that was given"),
-    "what it did, to text": ("changes = 'forged'", "what it did is not what was written down"),
-    "what it did, to a number": ("changes = 7", "what it did is not what was written down"),
+    "its answer, to text": ("answer = 'forged'", "its answer is not the original"),
+    "its answer, to the same as text": ("answer = 'answer'", "its answer is not the original"),
+    "its answer, to a number": ("answer = 7", "its answer is not the original"),
+    "what it did, to text": ("changes = 'forged'", "the record of its changes is not the original"),
+    "what it did, to a number": ("changes = 7", "the record of its changes is not the original"),
     "its digest, to bytes": ("answer_digest = x'00'", "changed or moved"),
     "its caller, to bytes": ("caller = x'63'", "changed or moved"),
     "its hash, to bytes": ("hash = x'00'", "changed or moved"),
     "to a cut that names bytes": ("operation = 'ExpireEntries', target = x'00'", "changed or moved"),
-    "its position, to text": ("position = 'second'", "is another's, or not in the chain"),
+    "its position, to text": ("position = 'second'", "is taken by another entry, or outside the chain"),
 }
 
 
@@ -165,7 +168,7 @@ async def test_finished_rows_beside_the_chain_are_seen(ledger: SqlLedger):
         for number, position in ((7, None), (8, None), (9, -1), (10, 0), (11, 77))
     ]
     execute(ledger, entries.insert().values(hidden))
-    found = [line for line in wrong_with(ledger) if "is another's, or not in the chain" in line]
+    found = [line for line in wrong_with(ledger) if "is taken by another entry, or outside the chain" in line]
     assert {line.split(":")[0] for line in found} == {f"entry {row['id']}" for row in hidden}
 
 
@@ -236,9 +239,9 @@ async def test_a_set_that_a_revision_refers_to_has_its_digest(ledger: SqlLedger)
     assert sorted(ledger.beside()) == [
         f"revision {number} of {POLICY.policy} in {POLICY.tenant}: the set before it {wrong}"
         for number, wrong in (
-            (1, "is not what was written down"),
+            (1, "is not the original"),
             (2, "is missing"),
-            (4, "is not what was written down"),
+            (4, "is not the original"),
             (5, "is missing"),
         )
     ]
@@ -249,4 +252,4 @@ async def test_the_command_says_what_is_wrong_beside_the_chain(ledger: SqlLedger
     assert (await asyncio.to_thread(CliRunner().invoke, app, command)).exit_code == 0
     execute(ledger, touches.delete().where(OF_SECOND))
     result = await asyncio.to_thread(CliRunner().invoke, app, command)
-    assert (result.exit_code, result.stdout) == (1, "entry 2: whom it touched is not what the search has of it\n")
+    assert (result.exit_code, result.stdout) == (1, "entry 2: the index of targets does not match its changes\n")

@@ -126,7 +126,7 @@ async def test_seals_of_what_was_let_go_of_say_nothing_and_some_have_to(auditor:
     assert code == 0, out
     auditor.seals.write_text(auditor.seals.read_text().splitlines(keepends=True)[0])
     assert auditor.verify()[0] == 1
-    assert "none of the 1 is of anything that is kept" in auditor.verify()[1]
+    assert "none of the 1 seals is of an entry that the ledger still keeps" in auditor.verify()[1]
 
 
 FORGED = {
