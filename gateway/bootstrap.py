@@ -197,7 +197,7 @@ async def running(
     worker: which of several worker processes this is, if any. retirement: tells this worker to leave new connections to the
     others, and is told when it has none left."""
     for line in exposed(config, source):
-        log.warning("a file is open to others; server.strict_files = true refuses it", extra={"file": line})
+        log.warning("other users can access a file; server.strict_files = true would refuse to start", extra={"file": line})
     async with carrying_out(config, clock, shared=worker is not None) as core:
         known = authenticators(config.callers, source)
         client_ca = config.callers.mtls.client_ca_file if config.callers.mtls else None

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}\Z"
-NAME_RULE = "a name has up to 63 small letters, digits, dots, hyphens and underscores, and begins with a letter or a digit"
+NAME_RULE = "a name has up to 63 lower-case letters, digits, dots, hyphens and underscores, and begins with a letter or a digit"
 
 
 def new_token() -> str:

@@ -19,7 +19,7 @@ from gateway.pipeline.authenticate import Authenticator
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.rules import RulesError
 
-FOR_ONE = 'is for one process: serve --workers needs url = "postgresql://user@host/database"; or leave --workers out'
+FOR_ONE = 'supports only one process: serve --workers needs url = "postgresql://user@host/database"; or leave --workers out'
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]

@@ -59,7 +59,7 @@ class Config(Section):
     @model_validator(mode="after")
     def client_certificates_have_a_port(self) -> Self:
         if (self.callers.mtls is None) != (self.server.mtls is None):
-            raise ValueError("callers.mtls and server.mtls need each other")
+            raise ValueError("callers.mtls and server.mtls have to be set together")
         return self
 
 

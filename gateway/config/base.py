@@ -16,10 +16,10 @@ ORIGIN = r"^https?://[A-Za-z0-9.:\[\]-]+$"
 # What to say if a value does not match a pattern.
 PATTERNS = {
     GUID: "a GUID",
-    READ: "names of Graph's between slashes, with {id} for keys, such as users/{id}",
+    READ: "a path in Graph without a leading slash, with {id} for keys, such as users/{id}",
     PREFIX: "a path such as /localtest",
     ORIGIN: "an origin such as https://portal.example",
-    TOKEN_HASH: "a line of `compliance-gateway token NAME`: sha256: and 64 hexadecimal digits",
+    TOKEN_HASH: "a hash that `compliance-gateway token NAME` prints: sha256: and 64 hexadecimal digits",
 }
 
 

@@ -37,8 +37,8 @@ StaticCallers = Annotated[dict[Name, Annotated[str, Field(pattern=TOKEN_HASH)]],
 
 
 RESERVED = {
-    "mtls": "is the prefix of callers with client certificates",
-    "operator": "is the prefix of who works with the command line",
+    "mtls": "is reserved for callers with client certificates",
+    "operator": "is reserved for operators at the command line",
 }
 
 
@@ -167,7 +167,7 @@ class Authorization(Section):
     def renamed(cls, values: Any) -> Any:
         """Says the new name of the key `policies`."""
         if isinstance(values, dict) and "policies" in values:
-            raise ValueError("policies: is called rules_file now")
+            raise ValueError("policies: was renamed to rules_file")
         return values
 
 
@@ -209,7 +209,7 @@ class JwtIssuer(Section):
     @model_validator(mode="after")
     def one_source_of_keys(self) -> Self:
         if (self.jwks_url is None) == (self.jwks_file is None):
-            raise ValueError("exactly one of jwks_url and jwks_file says where the keys are")
+            raise ValueError("exactly one of jwks_url and jwks_file has to say where the keys are")
         if self.keys_kept_s < self.keys_refresh_s:
             raise ValueError("keys_kept_s: may not be less than keys_refresh_s")
         return self

@@ -17,7 +17,7 @@ def kind_of(group: str, name: str) -> EntryPoint:
     """The entry point of that name. Raises ValueError, with the names of the installed kinds, if there is none."""
     found = installed(group)
     if name not in found:
-        raise ValueError(f"there is no {name!r}; installed are {', '.join(sorted(found)) or 'none'}")
+        raise ValueError(f"{name!r} is not installed; installed are {', '.join(sorted(found)) or 'none'}")
     return found[name]
 
 

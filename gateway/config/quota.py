@@ -25,7 +25,7 @@ def _caller(name: str, info: ValidationInfo) -> str:
     """Callers are validated before; where they are wrong themselves, nothing is known of names."""
     callers = (info.context or {}).get("callers")
     if callers is not None and not callers.may_be(name):
-        raise ValueError("is not a caller that an authenticator of [callers] can name")
+        raise ValueError("cannot be a caller's name: no section of [callers] gives such names")
     return name
 
 

@@ -18,17 +18,17 @@ class Known(NamedTuple):
 
 # Codes of https://learn.microsoft.com/entra/identity-platform/reference-error-codes.
 TABLE = {
-    "7000215": Known(Reason.CREDENTIAL_REFUSED, "Entra finds the client secret wrong; is it the secret's value, not its id?"),
+    "7000215": Known(Reason.CREDENTIAL_REFUSED, "Entra rejects the client secret; is it the secret's value, not its ID?"),
     "7000222": Known(Reason.CREDENTIAL_REFUSED, "The tenant's client secret has expired; create a new one."),
     "700027": Known(Reason.CREDENTIAL_REFUSED, "Entra does not accept the signature of the tenant's certificate."),
-    "700023": Known(Reason.CREDENTIAL_REFUSED, "Entra finds the assertion made for another audience."),
-    "700024": Known(Reason.CREDENTIAL_REFUSED, "Entra finds the assertion too old or too new; is the clock right?"),
-    "700021": Known(Reason.CREDENTIAL_REFUSED, "Entra finds the assertion made for another app."),
-    "700211": Known(Reason.CREDENTIAL_REFUSED, "The app trusts no issuer like that of the federated token."),
-    "700212": Known(Reason.CREDENTIAL_REFUSED, "The app trusts the federated token's issuer for another audience."),
-    "700213": Known(Reason.CREDENTIAL_REFUSED, "The app trusts the federated token's issuer for another subject."),
+    "700023": Known(Reason.CREDENTIAL_REFUSED, "Entra rejects the assertion: it is for another audience."),
+    "700024": Known(Reason.CREDENTIAL_REFUSED, "Entra rejects the assertion as expired or not valid yet; is the clock right?"),
+    "700021": Known(Reason.CREDENTIAL_REFUSED, "Entra rejects the assertion: it is for another app."),
+    "700211": Known(Reason.CREDENTIAL_REFUSED, "The app has no federated credential for the issuer of the token."),
+    "700212": Known(Reason.CREDENTIAL_REFUSED, "The app's federated credential is for another audience than the token's."),
+    "700213": Known(Reason.CREDENTIAL_REFUSED, "The app's federated credential is for another subject than the token's."),
     "50013": Known(Reason.CREDENTIAL_REFUSED, "Entra does not accept the assertion."),
-    "50027": Known(Reason.CREDENTIAL_REFUSED, "Entra finds the assertion malformed."),
+    "50027": Known(Reason.CREDENTIAL_REFUSED, "Entra rejects the assertion: it is malformed."),
     "700016": Known(Reason.CREDENTIAL_REFUSED, "Entra knows no app with the configured client_id in this tenant."),
     "7000112": Known(Reason.CREDENTIAL_REFUSED, "The gateway's app is disabled in this tenant."),
     "7000229": Known(Reason.CREDENTIAL_REFUSED, "The gateway's app is not in this tenant; grant admin consent."),
@@ -38,8 +38,8 @@ TABLE = {
     "1002012": Known(Reason.CREDENTIAL_REFUSED, "Entra does not accept the scope made from the configured Graph root."),
     "53003": Known(Reason.CREDENTIAL_REFUSED, "Conditional access of the tenant blocks the gateway's app."),
     "50196": Known(Reason.ENTRA_UNAVAILABLE, "Entra sees a loop of token requests and refuses them for a while."),
-    "90033": Known(Reason.ENTRA_UNAVAILABLE, "Entra has a passing fault."),
-    "90024": Known(Reason.ENTRA_UNAVAILABLE, "Entra has a passing fault."),
+    "90033": Known(Reason.ENTRA_UNAVAILABLE, "Entra has a transient fault."),
+    "90024": Known(Reason.ENTRA_UNAVAILABLE, "Entra has a transient fault."),
 }  # fmt: skip
 TRANSIENT_ERRORS = {"temporarily_unavailable", "server_error", "slow_down"}
 

@@ -137,7 +137,9 @@ class Command:
             raise CredentialError(f"the command cannot be run: {exc.strerror}") from None
         assertion = done.stdout.strip()
         if done.returncode != 0 or not assertion or len(assertion) > LONGEST_ASSERTION:
-            raise CredentialError(f"the command ended with {done.returncode} and {len(assertion)} bytes")
+            raise CredentialError(
+                f"the command exited with {done.returncode} and printed {len(assertion)} bytes, instead of an assertion"
+            )
         return assertion.decode(errors="replace")
 
 

@@ -137,7 +137,7 @@ async def _by_its_own_name(request: web.Request, handler: Handler) -> web.Stream
     """Refuses other host names: a page in an operator's browser can give loopback a name of its own (DNS rebinding), and would
     read all of this."""
     if not is_loopback(re.sub(r":\d+$", "", request.host)):
-        return json_page(421, error="ask for this by a loopback address or localhost")
+        return json_page(421, error="this page is served only to requests for a loopback address or localhost")
     return await handler(request)
 
 

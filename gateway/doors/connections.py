@@ -41,7 +41,7 @@ def within_files(connections: int) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     fit = connections if files == resource.RLIM_INFINITY else min(connections, max(8, (files - FILES_KEPT) // 2))
     if fit < connections:
-        log.warning("files are few; fewer connections are taken", extra={"files": files, "connections": fit})
+        log.warning("the limit of open files is low: accepting fewer connections", extra={"files": files, "connections": fit})
     return fit
 
 
@@ -175,7 +175,7 @@ class Listener:
                 connection, address = await loop.sock_accept(listening)
             except OSError as exc:
                 self._shares.give(None)
-                log.warning("cannot accept", extra={"error": str(exc)})
+                log.warning("a connection cannot be accepted", extra={"error": str(exc)})
                 await asyncio.sleep(PAUSE_S)
                 continue
             except BaseException:

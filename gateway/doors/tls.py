@@ -46,7 +46,7 @@ def life_of(tls: Tls, now: datetime) -> Life:
     CERTIFICATE_EXPIRES.set(until.timestamp())
     if until <= now:
         return Life(until, f"the certificate has expired, on {until:%Y-%m-%d %H:%MZ}", "")
-    return Life(until, "", f"the certificate ends on {until:%Y-%m-%d %H:%MZ}" if until - now < SOON else "")
+    return Life(until, "", f"the certificate expires on {until:%Y-%m-%d %H:%MZ}" if until - now < SOON else "")
 
 
 def health_of(tls: Tls | None, now: datetime) -> dict[str, str]:

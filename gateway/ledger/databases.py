@@ -198,7 +198,7 @@ class Postgres:
 
     def announce(self, connection: sa.Connection, me: int) -> None:
         if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LIVING, me))):
-            raise DownError("the connection before is not gone yet")
+            raise DownError("the previous connection to the database has not ended yet")
 
     def living(self, connection: sa.Connection, me: int) -> Collection[int]:  # noqa: ARG002
         locks = sa.text(

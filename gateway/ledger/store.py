@@ -112,7 +112,7 @@ class Store:
     @property
     def _open(self) -> sa.Connection:
         if self._connection is None:
-            raise DownError("it is not open")
+            raise DownError("the connection is not open")
         return self._connection
 
     @contextmanager

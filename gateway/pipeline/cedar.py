@@ -142,7 +142,7 @@ class Cedar:
         try:
             self._current = self._read()
         except RulesError as exc:
-            self._fault = f"the new rules are wrong, and the old ones count: {exc}"
+            self._fault = f"the new rules are wrong, and the previous ones stay in use: {exc}"
             RELOADS.labels("rules", "refused").inc()
             log.error("the new rules are wrong; the old ones stay", extra={"why": str(exc)})  # noqa: TRY400
         else:

@@ -74,7 +74,7 @@ def read_rules(path: Path) -> Rules:
     rules = [] if mistakes else [*_taken_apart(text, starts, mistakes)]
     whole = None if mistakes else cedarpy.PolicySet.from_str(text, release_gil=True)
     if whole is None or len(rules) != len(whole):
-        raise RulesError(f"{path}: " + ("; ".join(mistakes) or "cannot be taken apart into its rules"))
+        raise RulesError(f"{path}: " + ("; ".join(mistakes) or "cannot be split into its rules"))
     scopes = [rule_of(rule.number, {**rule.body, **ANYWHERE}) for rule in rules if rule.body["effect"] == "permit"]
     return Rules(Slices(rules, whole), Slices(scopes, policy_set(scopes, release_gil=True)))
 
@@ -119,7 +119,7 @@ def _taken_apart(text: str, starts: list[int], mistakes: list[str]) -> Iterator[
         except RecursionError:
             place = _place(text, starts[first])
             mistakes.append(
-                f"{place} to {_place(text, end)}: a rule is nested too deeply; containsAny of a list can say the same"
+                f"{place} to {_place(text, end)}: a rule is nested too deeply; containsAny with a list can express the same"
             )
         else:
             yield from (rule_of(first + int(name.removeprefix("policy")), body) for name, body in bodies.items())
@@ -140,8 +140,8 @@ def _never_matching(text: str) -> Iterator[str]:
         judged = judged_id(value) if entity is None else f"{tenant}{slash}{canonical_guid(policy)}"
         if judged != value:
             place = _place(text, found.start(2) - 1)
-            why = "it is no kind of target, and as an id" if entity is None else "it"
-            yield f'{place}: "{value}" can never match: {why} is judged as "{judged}"'
+            why = "it is not a kind of target, and an ID" if entity is None else "it"
+            yield f'{place}: "{value}" can never match: {why} is compared as "{judged}"'
 
 
 def _of_a_read(text: str, start: int, end: int) -> bool:

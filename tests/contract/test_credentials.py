@@ -124,4 +124,4 @@ async def test_a_kind_from_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert tried["verdict"] == "ok", err
     assert secret not in out + err
     assert code == 1
-    assert "there is no 'reversed'; installed are certificate, command, federated, managed_identity, secret" in without
+    assert "'reversed' is not installed; installed are certificate, command, federated, managed_identity, secret" in without

@@ -36,7 +36,7 @@ FAULTS = {
     "no such resource": (TOKEN, aadsts(500011, "invalid_resource"), "FAILED_PRECONDITION", "CREDENTIAL_REFUSED"),
     "bad scope": (TOKEN, aadsts(1002012, "invalid_scope"), "FAILED_PRECONDITION", "CREDENTIAL_REFUSED"),
     "a code nobody knows": (TOKEN, aadsts(999999, "invalid_grant"), "FAILED_PRECONDITION", "CREDENTIAL_REFUSED"),
-    "a passing fault": (TOKEN, aadsts(90033, "temporarily_unavailable", 503), "UNAVAILABLE", "ENTRA_UNAVAILABLE"),
+    "a transient fault": (TOKEN, aadsts(90033, "temporarily_unavailable", 503), "UNAVAILABLE", "ENTRA_UNAVAILABLE"),
     "too many requests": (TOKEN, aadsts(50196, "invalid_grant", 429), "UNAVAILABLE", "ENTRA_UNAVAILABLE"),
     "429 with an error word": (TOKEN, {"status": 429, "body": {"error": "canary-body"}}, "UNAVAILABLE", "ENTRA_UNAVAILABLE"),
     "500 with HTML": (TOKEN, {"status": 500, "body": "<html>canary-body"}, "UNAVAILABLE", "ENTRA_UNAVAILABLE"),

@@ -107,7 +107,7 @@ async def test_check_says_what_is_wrong_with_a_tenant(tmp_path: Path):
     code, out, err = await outcome("check", "--config", str(path), "--json")
     await end(emulator)
     assert code == 1
-    assert json.loads(out.splitlines()[0])["token"].startswith("CREDENTIAL_REFUSED: Entra finds the client secret wrong")
+    assert json.loads(out.splitlines()[0])["token"].startswith("CREDENTIAL_REFUSED: Entra rejects the client secret")
     assert "canary" not in out + err
 
 
@@ -147,7 +147,7 @@ async def test_a_transport_that_is_not_installed_and_an_address_in_use_stop_the_
     text = path.read_text()
     path.write_text(text.replace("[graph]\n", '[graph]\ntransport = "pigeon"\n'))
     code, _, err = await outcome("serve", "--config", str(path))
-    assert (code, "there is no 'pigeon'; installed are aiohttp, httptools, requests" in err) == (1, True)
+    assert (code, "'pigeon' is not installed; installed are aiohttp, httptools, requests" in err) == (1, True)
     taken = ready["control"].removeprefix("http://")
     path.write_text(text.replace('grpc = "127.0.0.1:0"', f'grpc = "{taken}"'))
     code, _, err = await outcome("serve", "--config", str(path))
@@ -276,8 +276,8 @@ def load_line(text: str) -> dict[str, str]:
 async def test_token_refuses_a_name_that_the_configuration_would(name: str):
     code, out, err = await outcome("token", name)
     assert (code, out) == (2, "")
-    assert "small letters" in err
-    with pytest.raises(ValueError, match="small letters"):
+    assert "lower-case letters" in err
+    with pytest.raises(ValueError, match="lower-case letters"):
         Callers(static={name: hash_token("x" * 43)})
 
 

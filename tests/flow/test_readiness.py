@@ -99,7 +99,7 @@ async def page(address: str, path: str) -> dict:
 
 @pytest.mark.parametrize(
     ("pair", "code", "verdict", "said"),
-    [(DOOR, 0, "ok", ""), (SOON, 0, "warning", "ends on"), (OLD, 1, "wrong", "has expired")],
+    [(DOOR, 0, "ok", ""), (SOON, 0, "warning", "expires on"), (OLD, 1, "wrong", "has expired")],
 )
 async def test_the_end_of_the_doors_certificate_is_told(
     live: Emulator, tmp_path: Path, pair, code: int, verdict: str, said: str

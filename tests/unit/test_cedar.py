@@ -61,7 +61,7 @@ NEVER = {
     "a policy in capitals, in a list": (f'resource in [Policy :: "t/{GUID.upper()}"]', f"t/{GUID}"),
     "a collection in small letters": ('context.added_ids.contains("sms00001")', "SMS00001"),
     "a collection with a blank at its end": ('context.added_ids.contains("SMS00001 ")', "SMS00001"),
-    "a kind that there is not": ('context.kinds.contains("groups")', "no kind of target"),
+    "a kind that there is not": ('context.kinds.contains("groups")', "not a kind of target"),
 }
 
 

@@ -82,7 +82,7 @@ CHANGES = {
         lambda v: v.update(locks={"kind": "process"}),
         'share only [ledger] url = "postgresql://…"',
     ),
-    "the old name of the rules": (lambda v: v.update(authorization={"policies": "rules.cedar"}), "is called rules_file now"),
+    "the old name of the rules": (lambda v: v.update(authorization={"policies": "rules.cedar"}), "was renamed to rules_file"),
     "rules that are not there": (lambda v: v.update(authorization={"rules_file": "no.cedar"}), "there is no file"),
     "no authenticator": (lambda v: v.update(callers={}), "callers: no caller authenticator"),
     "an empty authenticator": (lambda v: v.update(callers={"static": {}}), "callers: no caller authenticator"),
@@ -95,20 +95,20 @@ CHANGES = {
         lambda v: v["callers"].update(static={"demo": SALTED, "ops": SALTED}),
         "callers.static: demo and ops have the same token",
     ),
-    "an authenticator that nobody installed": (lambda v: v["callers"].update(ldap={}), "callers: there is no 'ldap'"),
-    "an authorizer that nobody installed": (lambda v: v["authorization"].update(kind="opa"), "kind: there is no 'opa'"),
+    "an authenticator that nobody installed": (lambda v: v["callers"].update(ldap={}), "callers: 'ldap' is not installed"),
+    "an authorizer that nobody installed": (lambda v: v["authorization"].update(kind="opa"), "kind: 'opa' is not installed"),
     "a transport that nobody installed": (
         lambda v: v.update(graph={"transport": "pigeon"}),
-        "graph.transport: there is no 'pigeon'",
+        "graph.transport: 'pigeon' is not installed",
     ),
-    "a ledger that nobody installed": (lambda v: v.update(ledger={"kind": "nosql"}), "ledger.kind: there is no 'nosql'"),
+    "a ledger that nobody installed": (lambda v: v.update(ledger={"kind": "nosql"}), "ledger.kind: 'nosql' is not installed"),
     "a credential that nobody installed": (
         lambda v: v["tenants"]["contoso"].update(credentials=[{"kind": "magic"}]),
-        "tenants.contoso.credentials.0.kind: there is no 'magic'; installed are certificate, ",
+        "tenants.contoso.credentials.0.kind: 'magic' is not installed; installed are certificate, ",
     ),
     "a token's hash by hand": (
         lambda v: v["callers"].update(static={"demo": "sha256:0"}),
-        "callers.static.demo: has to be a line of `compliance-gateway token NAME`",
+        "callers.static.demo: has to be a hash that `compliance-gateway token NAME` prints",
     ),
     "a caller's name with blanks": (
         lambda v: v["callers"].update(static={"d o": HASH}),
@@ -188,11 +188,11 @@ CHANGES = {
     "no algorithm": (lambda v: v.update(callers=jwt(algorithms=[])), "callers.jwt.main.algorithms: "),
     "an issuer under the name of certificates": (
         lambda v: v.update(callers={"jwt": {"mtls": jwt()["jwt"]["main"]}}),
-        "is the prefix of callers with client certificates",
+        "is reserved for callers with client certificates",
     ),
     "an issuer under the name of who works with the command line": (
         lambda v: v.update(callers={"jwt": {"operator": jwt()["jwt"]["main"]}}),
-        "is the prefix of who works with the command line",
+        "is reserved for operators at the command line",
     ),
     "an issuer twice": (
         lambda v: v.update(callers={"jwt": {"a": jwt()["jwt"]["main"], "b": jwt()["jwt"]["main"]}}),
@@ -201,7 +201,7 @@ CHANGES = {
     "client certificates without authorities": (lambda v: v.update(callers={"mtls": {}}), "callers.mtls.client_ca_file: "),
     "client certificates without a port": (
         lambda v: v.update(callers={"mtls": {"client_ca_file": "secret"}}),
-        "callers.mtls and server.mtls need each other",
+        "callers.mtls and server.mtls have to be set together",
     ),
     "a port for client certificates without TLS": (
         lambda v: v.update(server={"mtls": "127.0.0.1:0"}),
@@ -213,8 +213,8 @@ CHANGES = {
     "a weight of 0": (lambda v: v.update(quota={"weights": {"demo": 0}}), "quota.weights.demo.weight: "),
     "a weight below 0": (lambda v: v.update(quota={"weights": {"demo": {"weight": -1}}}), "quota.weights.demo.weight: "),
     "a weight that is none": (lambda v: v.update(quota={"weights": {"demo": "heavy"}}), "quota.weights.demo: "),
-    "a weight of a stranger": (lambda v: v.update(quota={"weights": {"some": 1}}), "quota.weights.some: is not a caller"),
-    "a weight of another issuer's": (lambda v: v.update(quota={"weights": {"x:y": 1}}), "quota.weights.x:y: is not a caller"),
+    "a weight of a stranger": (lambda v: v.update(quota={"weights": {"some": 1}}), "quota.weights.some: cannot be"),
+    "a weight of another issuer's": (lambda v: v.update(quota={"weights": {"x:y": 1}}), "quota.weights.x:y: cannot be"),
     "a reserve of more than half": (lambda v: v.update(quota={"reserve": 0.51}), "quota.reserve: "),
     "nobody may wait": (lambda v: v.update(quota={"most_waiting": 0}), "quota.most_waiting: "),
     "a port that is none": (lambda v: v.update(server={"grpc": "127.0.0.1:99999"}), 'has to be "host:port"'),

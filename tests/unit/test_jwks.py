@@ -118,7 +118,7 @@ async def test_what_is_no_set_of_keys_is_said_and_the_keys_before_stay(fake: Fak
     fake.text = text
     fake.now += REFRESH_S
     await tokens.reload()
-    assert tokens.health()["callers.jwt.main"].startswith("what comes is no JWK set")
+    assert tokens.health()["callers.jwt.main"].startswith("the answer is not a JWK set")
     assert await knows(tokens, signed())
 
 

@@ -107,7 +107,7 @@ def test_a_plug_in_has_few_methods(protocol: type):
 def test_an_authorizer_that_nobody_installed_is_a_fault_where_it_is_named(register: Callable[..., None], tmp_path: Path):
     register()
     settings = SimpleNamespace(kind="opa", rules_file=tmp_path)
-    with pytest.raises(ConfigError, match=r"^authorization\.kind: there is no 'opa'; installed are none$"):
+    with pytest.raises(ConfigError, match=r"^authorization\.kind: 'opa' is not installed; installed are none$"):
         plugins.authorizer_of(settings)
 
 

@@ -70,7 +70,7 @@ class Keys:
             JWKS_FAILED.labels(self._name, exc.cause).inc()
             if str(exc) != self.fault:
                 why = {"issuer": self._name, "cause": exc.cause, "why": str(exc)}
-                log.warning("the issuer's keys cannot be read; those before stay for a while", extra=why)
+                log.warning("the issuer's keys cannot be read; the previous keys stay in use for keys_kept_s", extra=why)
             self.fault = str(exc)
         else:
             self.fault, self._read_at = "", self._clock()
@@ -84,5 +84,5 @@ def _parse(text: bytes) -> dict[str, jwt.PyJWK]:
     try:
         keys = jwt.PyJWKSet.from_dict(json.loads(text)).keys
     except Exception as exc:  # noqa: BLE001 - what PyJWT raises of another's text is not a list that ends
-        raise KeysError("answer", f"what comes is no JWK set with a key for signatures ({type(exc).__name__})") from None
+        raise KeysError("answer", f"the answer is not a JWK set with a signature key ({type(exc).__name__})") from None
     return {str(key.key_id): key for key in keys if key.key_id and key.public_key_use in (None, "sig")}
