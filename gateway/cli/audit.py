@@ -54,7 +54,8 @@ Outcome = Annotated[str, typer.Option(help="Only entries with this outcome: OK, 
 Since = Annotated[
     str,
     typer.Option(
-        parser=moment_of, help='Only entries that began at this time or later: 2026-01-31T12:00, 15m, 7d, "last tuesday"; UTC.'
+        parser=moment_of,
+        help='Only entries that began at this time or later, such as 2026-01-31T12:00, 15m (ago) or "last tuesday"; UTC.',
     ),
 ]
 Until = Annotated[str, typer.Option(parser=moment_of, help="Only entries that began before this time.")]
@@ -135,7 +136,7 @@ def show(
 @app.command()
 def trace(
     any_id: Annotated[
-        str, typer.Argument(help="A request ID, a client-request-id, Graph's request-id, or an assignment's ID.")
+        str, typer.Argument(metavar="ID", help="A request ID, a client-request-id, Graph's request-id, or an assignment's ID.")
     ],
     config: ConfigFile = None,
     ledger: LedgerUrl = "",

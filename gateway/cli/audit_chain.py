@@ -27,10 +27,9 @@ def verify_chain(
     seals: Annotated[Path | None, typer.Option(help="The file that `seal` appends to; needs --public-key.")] = None,
     public_key: Annotated[Path | None, typer.Option(help="The public key of the seals: Ed25519, PEM.")] = None,
 ) -> None:
-    """Check the hash chain over all finished entries, the index of targets, and the sets before revisions. Exit 1 if anything
-    was changed, removed or moved.
+    """Check the hash chain over all finished entries, the index of targets, and the sets before revisions.
 
-    With seals, it also detects a chain that was recomputed as a whole.
+    Exit 1 if anything was changed, removed or moved. With seals, it also detects a chain that was recomputed as a whole.
     """
     match = re.fullmatch(r"(\d+):([0-9a-f]{64})", noted)
     if noted and not match:

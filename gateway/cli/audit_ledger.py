@@ -12,7 +12,7 @@ from gateway.config import ConfigError, LedgerConfig, load_ledger, parse_ledger
 from gateway.ledger.ledger import LedgerError, LedgerReader
 from gateway.plugins import ledger_reader_of
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="The gateway's TOML file, for its section [ledger].")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help=r"The gateway's TOML file, for its section \[ledger].")]
 LedgerUrl = Annotated[
     str, typer.Option("--ledger", help="The ledger, instead of --config: a file, or postgresql://user@host/database.")
 ]

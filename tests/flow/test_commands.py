@@ -281,8 +281,9 @@ async def test_token_refuses_a_name_that_the_configuration_would(name: str):
         Callers(static={name: hash_token("x" * 43)})
 
 
-async def test_the_help_of_token_shows_the_section():
+async def test_the_help_shows_names_of_sections():
     assert "[callers.static]" in (await outcome("token", "--help"))[1]
+    assert "[ledger]" in (await outcome("audit", "verify", "--help"))[1]
 
 
 async def test_the_version_is_told():
