@@ -85,7 +85,9 @@ class Policy:
             rows, more = names_of(verdict.foreign)
             log.warning("changed by others", extra={**self.where, "rows": rows, "more": more})
         if verdict.repairs:
-            log.error("a late or stale write of ours is repaired", extra={**self.where, "rows": len(verdict.repairs)})
+            log.error(
+                "repairing what a late or stale write of the gateway undid", extra={**self.where, "rows": len(verdict.repairs)}
+            )
         await self.save()
         return look, verdict
 

@@ -193,7 +193,7 @@ class SqlLedger(SqlReader):
                 try:
                     await self._open()
                 except LedgerError as exc:
-                    log.error("ledger", extra={"error": str(exc)})  # noqa: TRY400 - a trace says no more
+                    log.error("the ledger cannot be opened", extra={"error": str(exc)})  # noqa: TRY400 - a trace says no more
                 except Exception as exc:  # noqa: BLE001 - nobody awaits this task
                     log_bug(log, exc, task="ledger")
             elif loop.time() >= expire_at:

@@ -91,7 +91,9 @@ class Floods:
             log_bug(log, exc, task="refusals")
         for entry in entries:
             if entry.id not in taken:
-                log.warning("a refusal is not in the ledger", extra={"operation": entry.operation, "times": entry.times})
+                log.warning(
+                    "a refusal could not be recorded in the ledger", extra={"operation": entry.operation, "times": entry.times}
+                )
 
 
 def _together(counted: Entry, entry: Entry) -> Entry:

@@ -70,7 +70,10 @@ class Idempotency:
             if entry.sent is None:
                 await self._ledger.update([entry.finished(Reason.NOT_CARRIED_OUT.name)])
                 continue
-            log.info("recovery", extra={"entry": entry.id, "tenant": entry.tenant, "policy": entry.policy})
+            log.info(
+                "finding out about an unfinished write",
+                extra={"entry": entry.id, "tenant": entry.tenant, "policy": entry.policy},
+            )
             try:
                 call = _call_of(entry)
             except (KeyError, DecodeError, TypeError) as exc:  # a newer gateway's: it may be one of the others'

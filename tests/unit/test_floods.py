@@ -107,7 +107,7 @@ async def test_a_ledger_that_takes_nothing_ends_no_counting_and_no_call(
     async with asyncio.timeout(60):
         while refused.busy:
             await asyncio.sleep(0.01)
-    assert "a refusal is not in the ledger" in caplog.text
+    assert "a refusal could not be recorded in the ledger" in caplog.text
     ledger.error = None
     await refused.refused(REFUSED)
     assert ledger.entries == [REFUSED]
