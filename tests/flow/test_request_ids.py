@@ -132,12 +132,17 @@ async def test_the_same_at_the_same_time_is_joined(live: Emulator):
 
 
 async def test_who_gives_up_leaves_those_who_joined_their_answer(live: Emulator):
-    live.world.faults.order([Fault(**ASSIGN, delay_s=0.5)])
+    released = asyncio.Event()
+    live.world.faults.order([Fault(**ASSIGN, until=released)])
     async with gateway(live, **MERGE) as rig:
-        first = asyncio.create_task(create(rig, timeout=0.2))
-        await asyncio.sleep(0.05)
-        joined = asyncio.create_task(create(rig))
-        assert (await first)[0].status == "DEADLINE_EXCEEDED"
+        first = asyncio.create_task(create(rig, timeout=4))
+        while not rig.writes() and not first.done():
+            await asyncio.sleep(0.01)
+        joined = asyncio.create_task(create(rig, timeout=60))
+        try:
+            assert (await first)[0].status == "DEADLINE_EXCEEDED"
+        finally:
+            released.set()
         assert isinstance((await joined)[0], Assignment)
         assert len(rig.writes()) == 1
 
