@@ -258,7 +258,6 @@ async def test_sigterm_ends_all_and_nothing_acknowledged_is_lost(live: Emulator,
         assert len(old) == 2
         assert not load.lost(live)
         assert set(load.told) - {"OK"} <= AMONG_GOING, load.told
-        # Which door still hears a call during the notice is chance; test_shutdown has each.
         assert {"UNAVAILABLE SHUTTING_DOWN", "503 SHUTTING_DOWN"} & set(load.told), load.told
 
 
