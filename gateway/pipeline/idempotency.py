@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID = "compliance-gateway-request-id"
 # How long a write that an earlier gateway left behind may take to be found out about.
 RECOVERY_S = 120.0
+GAVE_UP = (Reason.DEADLINE_EXCEEDED, Reason.CALLER_GONE)
 
 
 class Idempotency:
@@ -51,8 +52,8 @@ class Idempotency:
                 raise _reused()
             result, replayed = await write.join(call.deadline)
             await rest()
-            if not (joined and write.recovered and _not_carried_out(result)):
-                break  # or else it was only found out about, and is ours to carry out now
+            if not (joined and _ended_for_others(write, result)):
+                break  # or else it is ours to carry out now
         call.found(write=write)
         if etag := (replayed or write.entry).etag:
             call.record.trailers[ETAG] = etag
@@ -132,5 +133,9 @@ def _reused() -> GatewayError:
     return invalid("request_id", "was used for another request of yours", Reason.REQUEST_ID_REUSED)
 
 
-def _not_carried_out(result: Message | GatewayError) -> bool:
-    return isinstance(result, GatewayError) and result.reason is Reason.NOT_CARRIED_OUT
+def _ended_for_others(write: Write, result: Message | GatewayError) -> bool:
+    """Whether a write ended for a reason that does not concern a call that joined it: those who began it gave up, or it was
+    only found out about."""
+    if not isinstance(result, GatewayError):
+        return False
+    return result.reason in GAVE_UP or (write.recovered and result.reason is Reason.NOT_CARRIED_OUT)

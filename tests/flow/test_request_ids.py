@@ -147,6 +147,24 @@ async def test_who_gives_up_leaves_those_who_joined_their_answer(live: Emulator)
         assert len(rig.writes()) == 1
 
 
+async def test_who_joined_one_that_gave_up_before_the_write_is_served(live: Emulator):
+    """Its own deadline counts, not that of the one who began."""
+    released = asyncio.Event()
+    live.world.faults.order([Fault(method="GET", path="assignments", until=released)])
+    async with gateway(live, **MERGE) as rig:
+        first = asyncio.create_task(create(rig, timeout=1))
+        while not any(r["method"] == "GET" for r in live.world.requests):
+            await asyncio.sleep(0.01)
+        joined = asyncio.create_task(create(rig))
+        try:
+            assert (await first)[0].status == "DEADLINE_EXCEEDED"
+        finally:
+            released.set()
+        answer, trailers = await joined
+        assert (answer.id, replayed(trailers)) == (f"{EMPTY}_{guid(1)}", False)
+        assert len(rig.writes()) == 1
+
+
 async def test_who_gave_up_gets_the_answer_by_the_same_id(live: Emulator):
     released = asyncio.Event()
     live.world.faults.order([Fault(**ASSIGN, until=released)])
