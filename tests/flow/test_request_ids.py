@@ -153,7 +153,7 @@ async def test_who_joined_one_that_gave_up_before_the_write_is_served(live: Emul
     live.world.faults.order([Fault(method="GET", path="assignments", until=released)])
     async with gateway(live, **MERGE) as rig:
         first = asyncio.create_task(create(rig, timeout=1))
-        while not any(r["method"] == "GET" for r in live.world.requests):
+        while not any(r["method"] == "GET" for r in live.world.requests) and not first.done():
             await asyncio.sleep(0.01)
         joined = asyncio.create_task(create(rig))
         try:
