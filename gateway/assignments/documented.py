@@ -85,6 +85,8 @@ async def _look_back(policy: Policy, sent: Sequence[Sent]) -> None:
         if all(one.pending.over for one in sent) or (look is None and certain):
             break
     left = [one for one in sent if not one.pending.over]
+    if left:
+        await policy.save()  # Graph's answers, before their callers get theirs
     for one in left:
         if one.created is not None:
             policy.finish([one], Look(RowSet(policy.of, [one.created]), 0.0), 1)

@@ -26,6 +26,7 @@ UNTOLD = (
     Kind.FAILED_PRECONDITION,
     Kind.INTERNAL,
 )
+IN_PART = "The edit may have been carried out: a part of it shows, and the rest does not. Read the policy's assignments."
 
 
 class Piece(NamedTuple):
@@ -67,6 +68,11 @@ class Part:
 
     def shows(self, rows: RowSet) -> bool:
         return all(rows.value(key) == value for key, value in self.values.items())
+
+    def shows_in_part(self, rows: RowSet, base: RowSet | None) -> bool:
+        """Whether a row shows what it left, and not what was there before. base: the set before, if it is known."""
+        there = (key for key, value in self.values.items() if rows.value(key) == value)
+        return any(base is None or base.value(key) != self.values[key] for key in there)
 
 
 def part_of(applied: Applied, sent: RowSet) -> Part:
@@ -129,6 +135,12 @@ class Pending:
             changes = encoded_changes(changes_of(_as_read(self.applied.changes, rows)))
         self.write.did(changes, self.base.etag if self.base is not None else self.write.entry.etag_before, rows.etag)
         self.future.set_result(Written(row, rows, self.base, self.write.entry.revision or 0, pieces))
+
+    def changed_since(self) -> None:
+        """Fails the edit for good: a part of what was sent for it shows, and others have changed the rest since, or only made
+        a part of the same change."""
+        if not self.over:
+            self.future.set_exception(GatewayError(Reason.SET_CHANGED, IN_PART))
 
     def fail(self, error: GatewayError) -> None:
         """Fails the edit; each caller gets an error of its own. If something was sent for it, an error that does not prove that

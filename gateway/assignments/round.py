@@ -120,6 +120,8 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
         policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now(), look.rows)
         await policy.save()
         pending.finish(prior, look.rows)
+    elif prior.shows_in_part(look.rows, pending.base):  # sent again, it would undo what others changed since, or be refused
+        pending.changed_since()
     else:
         pending.unsent()
         if pending.write.recovered:

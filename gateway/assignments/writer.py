@@ -1,6 +1,5 @@
 """The writer of one policy. It exists while the policy has waiting edits or unsettled writes. Everything that concerns the
-policy happens in the writer's one task, so its state needs no locks: rounds for the waiting edits, and the watch in between
-(§6).
+policy happens in the writer's one task, so its state needs no locks: rounds for the waiting edits, and the watch between them.
 
 Promises: a lone edit does not wait for others; waiting edits share a write; a round runs under a lease that is released after
 it, so that other replicas may write; every edit gets an answer."""
@@ -173,7 +172,7 @@ class PolicyWriter:
             if await show(self._policy, previews):
                 await self._look()
         except BaseException:
-            self._previews = previews  # whoever handles the exception fails them, like all that waits
+            self._previews += previews  # whoever handles the exception fails them, like all that waits
             raise
         finally:
             self._begin_watch()
@@ -269,6 +268,7 @@ class PolicyWriter:
         try:
             async with leased(self._policy, deadline) as grant:
                 if not self._answers_for(grant):
+                    await self._policy.save()  # Graph's answers that only this gateway knows
                     self._watch = None
                     return
                 end = await carry_out(self._policy, tuple, None, deadline)

@@ -18,11 +18,10 @@ from gateway.operations import OPERATIONS
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
-# Of a write that was carried out, and whose row was gone before it could be answered.
+# Of a write that was carried out, and whose row was gone before it could be answered. Older ledgers do not have the text.
 REMOVED = "The assignment was written, and removed by another writer."
 # Of a write whose entry somebody has changed in the database.
 FORGED = "The ledger's entry of this request was altered, so its outcome is unknown; read the policy's assignments."
-NO_ANSWER = b""
 OPEN = (Reason.OUTCOME_UNKNOWN, Reason.INTERNAL)
 
 
@@ -95,7 +94,7 @@ class Write:
     def replay(self, done: Entry) -> Answered:
         """What was answered before."""
         if done.outcome != OK:
-            return Answered(GatewayError(Reason[done.outcome], REMOVED), done)
+            return Answered(GatewayError(Reason[done.outcome], (done.answer or b"").decode() or REMOVED), done)
         return Answered(OPERATIONS[done.operation].response.FromString(done.answer or b""), done)
 
     async def finish(self, result: Message | GatewayError) -> Answered:
@@ -107,7 +106,8 @@ class Write:
         elif entry.sent is not None and result.reason in OPEN:
             entry = entry.uncertain(result.reason.name)
         elif entry.sent is not None and result.reason is Reason.SET_CHANGED:
-            entry = entry.finished(result.reason.name, NO_ANSWER)  # carried out: it is not carried out again
+            # It was carried out, or may have been: it is not carried out again.
+            entry = entry.finished(result.reason.name, result.message.encode())
         else:
             entry = entry.finished(result.reason.name)
         try:
@@ -117,7 +117,11 @@ class Write:
         self.entry = entry
         if not taken and isinstance(result, Message):
             return Answered(
-                GatewayError(Reason.OUTCOME_UNKNOWN, "The write was carried out, but the ledger could not record that yet.")
+                GatewayError(
+                    Reason.OUTCOME_UNKNOWN,
+                    "The write was carried out, but the ledger could not record that yet.",
+                    retry_after=RETRY_S,
+                )
             )
         return Answered(result)
 

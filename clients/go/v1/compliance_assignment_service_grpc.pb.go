@@ -28,8 +28,10 @@
 // another call, the trailer `compliance-gateway-warning-bin` has a google.rpc.ErrorInfo with the reason REPLAYED. A different
 // request with the same ID is refused with INVALID_ARGUMENT, REQUEST_ID_REUSED. After UNKNOWN, DEADLINE_EXCEEDED or a lost
 // connection, send the same request with the same ID: the gateway finds out what became of the write, and carries it out if it
-// was not carried out. After every other error of the write itself the ID is free: nothing was carried out. A write without an ID
-// gets one, in the trailer `compliance-gateway-request-id`.
+// was not carried out. After a SET_CHANGED that says that the write was or may have been carried out, the ID stays taken and a
+// retry gets the same error: others have changed what it wrote; read the policy's assignments. After every other error of the
+// write itself the ID is free: nothing was carried out. A write without an ID gets one, in the trailer
+// `compliance-gateway-request-id`.
 //
 // Every answer has the trailer `request-id`, the ID of the call. The call's entry in the ledger has the same ID; reads and
 // replays have no entry of their own. The metadata `client-request-id` is an ID of the caller's choice: it is kept in the entry
