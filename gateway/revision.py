@@ -75,13 +75,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class Grant:
-    """A granted lease. generation: everything that is recorded under the lease carries it.
+    """A granted lease. generation: everything that is recorded under the lease carries it. numbers: how many revisions the
+    policy has had.
 
     revisions: all unsettled ones by number; those that the caller already knows come without `touched` and `sent`. newest: if
     all are settled, the last one that took effect, with its base and without its entries; None if the caller already knows it,
     or if it cannot be determined yet."""
 
     generation: int
+    numbers: int
     revisions: tuple[Revision, ...]
     newest: Kept | None = None
 

@@ -41,7 +41,8 @@ class NoLedger:
         self.leases[policy], granted = self.leases[policy].asked(ME, 0.0, 1.0, lambda: (ME,))
         unsettled = [revision for revision in self.revisions[policy].values() if revision.state not in ("settled", "void")]
         known = (r if r.number > after else replace(r, touched=b"", sent=None) for r in unsettled)
-        return Grant(self.leases[policy].generation, tuple(known)) if granted else None
+        lease = self.leases[policy]
+        return Grant(lease.generation, lease.numbers, tuple(known)) if granted else None
 
     async def renew(self, policy: PolicyName, generation: int) -> bool:
         return self.leases[policy].held_by(ME, generation)

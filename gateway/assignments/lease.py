@@ -37,7 +37,7 @@ async def leased(policy: Policy, deadline: float) -> AsyncIterator[Grant]:
         await asyncio.sleep(ASK_S)
     async with held(leases, name, grant.generation, policy.deps.renew_s):
         policy.generation = grant.generation
-        policy.memory.recall(grant.revisions, grant.generation, policy.now(), grant.newest)
+        policy.memory.recall(grant, policy.now())
         yield grant
 
 

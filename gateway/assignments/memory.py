@@ -14,7 +14,7 @@ from gateway.assignments.past_writes import PastWrite, decoded, decoded_rows, de
 from gateway.assignments.precedence import comes_before, explains_alone, last_said
 from gateway.assignments.rows import ABSENT, Row, RowSet, Touch, Value, otherwise_changed, value_of
 from gateway.odata.targets import Key
-from gateway.revision import Change, Kept, Revision
+from gateway.revision import Change, Grant, Revision
 from gateway.sets import AssignableSet
 
 NUMBER = attrgetter("number")
@@ -32,23 +32,24 @@ class Memory:
         self._known: Look | None = None  # the newest look that was accepted
         self._is_exact = True  # whether its rows are exactly Graph's, with the properties that do not count
         self._first_asked = 0.0
-        self._generation = 0
+        self._numbers = 0  # how many revisions the ledger had when this gateway last knew of all of them
         self._is_forgotten = False  # until `recall`, it is unknown whether everything is settled
         self._seen: dict[Key, tuple[PastWrite, float, float]] = {}  # by what, asked for when, judged when
 
     # What the ledger has, and what it does not have yet.
 
-    def recall(self, revisions: Iterable[Revision], generation: int, now: float, newest: Kept | None = None) -> None:
+    def recall(self, grant: Grant, now: float) -> None:
         """Takes over what the ledger has: the revisions of other replicas and earlier processes, and the state of known ones.
 
-        generation: of the lease. If others had the lease in between, what they did may be settled and so not be among
-        `revisions`: then the last look is no longer compared with. newest: if everything is settled, the last revision that
-        took effect; the set that it left is the expected one, and whatever differs from it others have changed since."""
-        if generation != self._generation + 1:
+        If others have recorded something meanwhile, that may be settled and so not be among the revisions: then the last look
+        is no longer compared with. If everything is settled, the set that the newest revision left is the expected one, and
+        whatever differs from it others have changed since."""
+        newest = grant.newest
+        if grant.numbers != self._numbers:
             self._known, self._foreign = None, []
             self._ended = [change for change in self._ended if change.answered]
-        self._generation, self._is_forgotten = generation, False
-        found = {revision.number: revision for revision in revisions}
+        self._numbers, self._is_forgotten = grant.numbers, False
+        found = {revision.number: revision for revision in grant.revisions}
         self.writes = {number: write for number, write in self.writes.items() if number in found}
         for number, revision in found.items():
             if number in self.writes:
@@ -64,7 +65,7 @@ class Memory:
         """Adds a write that is in the ledger and about to be sent."""
         write.stored = write.progress()
         self.writes[write.number] = write
-        self.newest = write.number
+        self.newest = self._numbers = write.number
 
     def accepted(self, number: int, now: float) -> None:
         """Graph answered that the write was carried out: no look can prove more."""
@@ -101,7 +102,7 @@ class Memory:
     def saved(self, numbers: Iterable[int]) -> None:
         """The ledger has recorded what `unsaved` returned. numbers: those of the foreign revisions."""
         for number, write in zip(numbers, self._foreign, strict=True):
-            write.number = number
+            write.number = self._numbers = number
             self.writes[number] = write
         for write in self.writes.values():
             write.stored = write.progress()

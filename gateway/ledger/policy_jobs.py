@@ -74,7 +74,7 @@ class PolicyJobs:
             return None
         unsettled = [revision for revision in self._unsettled[policy].values() if revision.state != "settled"]
         bodies = revisions.with_bodies(self._connection, policy, unsettled, after)
-        return Grant(lease.generation, bodies, None if unsettled else self._newest(policy, after))
+        return Grant(lease.generation, lease.numbers, bodies, None if unsettled else self._newest(policy, after))
 
     def _newest(self, policy: PolicyName, after: int) -> Kept | None:
         """Asked only where there may be one; what this transaction has not written yet, the database does not tell."""

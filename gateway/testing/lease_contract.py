@@ -82,6 +82,16 @@ class LeaseContract(Ledgers):
             assert [await ledger.renew(policy, 1) for policy in others] == [grant.generation == 1 for grant in grants[1:]]
             assert [(await granted(ledger, policy)).revisions for policy in others] == [(), (), ()]
 
+    async def test_a_grant_says_how_many_revisions_there_were(self) -> None:
+        """Whatever became of them."""
+        async with self.started() as ledger:
+            found = [(await granted(ledger)).numbers]
+            await written(ledger, touched=b"t")
+            grant = await granted(ledger)
+            await ledger.conclude(POLICY, grant.generation, [Change(1, "void", answered=True)], [Revision(kind="foreign")])
+            found += [grant.numbers, (await granted(ledger)).numbers, (await granted(ledger)).numbers]
+            assert found == [0, 1, 2, 2]
+
     async def test_the_fence(self) -> None:
         async with self.started() as ledger:
             stale, fresh = await ledger.acquire(POLICY), await ledger.acquire(POLICY)

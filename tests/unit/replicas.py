@@ -102,7 +102,8 @@ class SharedLedger:
         self.base.lease, granted = self.base.lease.asked(self.me, now(), LEASE_S, lambda: self.base.living)
         unsettled = tuple(self.base.unsettled().values())
         newest = None if unsettled else self.base.newest(after)
-        return Grant(self.base.lease.generation, unsettled, newest) if granted else None
+        lease = self.base.lease
+        return Grant(lease.generation, lease.numbers, unsettled, newest) if granted else None
 
     async def renew(self, policy: PolicyName, generation: int) -> bool:
         self.base.reached()

@@ -4,10 +4,12 @@ from gateway.assignments.looks import Bounds, Look
 from gateway.assignments.memory import Memory
 from gateway.assignments.past_writes import PastWrite
 from gateway.assignments.rows import Row, RowSet, Touch, key_of
+from gateway.revision import Grant
 from gateway.sets import COMPLIANCE
 
 LAG, LATE = 1.0, 10.0
-ANOTHERS = 7  # a generation, with those of other gateways before it
+OTHERS = Grant(7, 7, ())  # a lease after others wrote
+LOOKED = Grant(7, 0, ())  # a lease after others only looked
 
 
 def row(number: int, filter_type: str = "none") -> Row:
@@ -91,7 +93,7 @@ def test_a_late_repair_does_not_bring_back_what_was_deleted_after_it():
 def test_what_another_replica_wrote_and_settled_meanwhile_is_not_taken_for_our_doing():
     known = memory()
     assert known.judge(look(1.0), 1.0).repairs == {}
-    known.recall([], ANOTHERS, 20.0)
+    known.recall(OTHERS, 20.0)
     known.add(write(9, (), (B,), (A, B), 20.0))
     known.accepted(9, 20.1)
     verdict = known.judge(look(20.2, A, B), 20.2)
@@ -103,15 +105,24 @@ def test_what_is_forgotten_may_be_unsettled_until_it_is_recalled():
     assert known.ends_at() is None
     known.start_anew()
     assert known.ends_at() is not None
-    known.recall([], 1, 20.0)
+    known.recall(LOOKED, 20.0)
     assert known.ends_at() is None
 
 
 def test_what_others_did_is_told_where_nobody_else_wrote():
     known = memory()
     known.judge(look(1.0), 1.0)
-    known.recall([], 1, 20.0)
+    known.recall(LOOKED, 20.0)
     assert list(known.judge(look(20.2, A), 20.2).foreign) == [KEY]
+
+
+def test_what_others_did_is_kept_until_it_is_recorded():
+    """The ledger could not be reached, and then others only looked."""
+    known = memory()
+    known.judge(look(1.0), 1.0)
+    known.judge(look(2.0, A), 2.0)
+    known.recall(LOOKED, 20.0)
+    assert len(known.unsaved()[1]) == 1
 
 
 def test_what_was_concluded_before_another_replica_wrote_is_dropped_but_for_graphs_answers():
@@ -120,7 +131,7 @@ def test_what_was_concluded_before_another_replica_wrote_is_dropped_but_for_grap
     known.judge(look(2.0, A), 2.0)
     known.add(write(1, (), (B,), (A, B), 3.0))
     known.void(1)
-    known.recall([], ANOTHERS, 20.0)
+    known.recall(OTHERS, 20.0)
     changes, foreign = known.unsaved()
     assert ([change.number for change in changes], foreign) == ([1], [])
 

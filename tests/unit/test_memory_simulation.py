@@ -21,6 +21,7 @@ from gateway.assignments.past_writes import PastWrite
 from gateway.assignments.pending import Part, part_of
 from gateway.assignments.rows import RowSet, Touch, key_of, target_of
 from gateway.odata.targets import FILTER_ID
+from gateway.revision import Grant
 from gateway.sets import COMPLIANCE
 
 
@@ -47,7 +48,7 @@ class Writer:
             world.generation += 1
             generation = self.generation = world.generation
             world.owner, world.until = self.name, world.now + LEASE
-            self.memory.recall(world.revisions(), generation, world.now)
+            self.memory.recall(Grant(generation, len(world.ledger), tuple(world.revisions())), world.now)
             yield
             yield from self.round(generation)
             if world.generation == generation:
