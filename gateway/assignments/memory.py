@@ -6,7 +6,6 @@ class has the state of a policy; the ledger keeps it durably (see `recall`, `uns
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from operator import attrgetter
 
 from gateway.assignments.looks import Bounds, Look, Verdict
@@ -41,15 +40,14 @@ class Memory:
     def recall(self, grant: Grant, now: float) -> None:
         """Takes over what the ledger has: the revisions of other replicas and earlier processes, and the state of known ones.
 
-        If others have recorded something meanwhile, that may be settled and so not be among the revisions: then the last look
-        is no longer compared with. If everything is settled, the set that the newest revision left is the expected one, and
-        whatever differs from it others have changed since."""
-        newest = grant.newest
-        if grant.numbers != self._numbers:
+        If others have recorded or settled something meanwhile, they know more than the last look: then it is no longer compared
+        with. If everything is settled, the set that the newest revision left is the expected one, and whatever differs from it
+        others have changed since."""
+        found, newest = {revision.number: revision for revision in grant.revisions}, grant.newest
+        if grant.numbers != self._numbers or not found.keys() >= self.writes.keys():
             self._known, self._foreign = None, []
             self._ended = [change for change in self._ended if change.answered]
         self._numbers, self._is_forgotten = grant.numbers, False
-        found = {revision.number: revision for revision in grant.revisions}
         self.writes = {number: write for number, write in self.writes.items() if number in found}
         for number, revision in found.items():
             if number in self.writes:
@@ -82,11 +80,14 @@ class Memory:
         self.writes.pop(number, None)
         self._ended.append(Change(number, "void", answered=True))
 
-    def forget_all(self) -> None:
-        """The policy no longer exists: all its writes are settled."""
-        self._ended += [replace(write.progress(), state="settled") for write in self.writes.values()]
+    def missing(self, asked: float) -> bool:
+        """A look that was requested then did not find the policy: that settles everything, unless the look may be stale.
+        Returns whether everything is settled."""
+        if any(asked <= self.end_of(write) for write in self.writes.values()):
+            return False
+        self._ended += [write.settled() for write in self.writes.values()]
         self.writes.clear()
-        self._foreign.clear()
+        return True
 
     def start_anew(self) -> None:
         """Forgets everything, since others may have written and conclusions may be wrong; `recall` comes next."""
@@ -95,8 +96,7 @@ class Memory:
 
     def unsaved(self) -> tuple[list[Change], list[Revision]]:
         """What the ledger does not have yet: changes of states, and foreign revisions; see Revisions.conclude."""
-        moved = [write.progress() for write in self.writes.values()]
-        moved = [progress for progress in moved if progress != self.writes[progress.number].stored]
+        moved = [progress for write in self.writes.values() if (progress := write.progress()) != write.stored]
         return [*moved, *self._ended], [write.encoded() for write in self._foreign]
 
     def saved(self, numbers: Iterable[int]) -> None:
@@ -267,7 +267,7 @@ class Memory:
         for write in sorted(self.writes.values(), key=NUMBER):
             if kept.isdisjoint(write.touched) and self._is_over(write, look):
                 del self.writes[write.number]
-                self._ended.append(replace(write.progress(), state="settled", answered=False))
+                self._ended.append(write.settled())
             else:
                 kept.update(write.touched)
 

@@ -1,7 +1,7 @@
 """A write of the gateway's, or a change by others, in a policy's memory; and its form in the ledger."""
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.assignments.rows import RowSet, Touch, Value, target_of, value_of
 from gateway.changes import RowChange
@@ -73,6 +73,10 @@ class PastWrite:
         facts = {"acked": acked, "landed": landed, "answered": self.answered}
         repaired = encoded_changes(changes_of(self.touched)) if self.kind == "repair" and acked else None
         return Change(self.number, self.state, **facts, touched=self.read_back, etag=self.etag, changes=repaired)
+
+    def settled(self) -> Change:
+        """The same, once it can undo nothing any more and nothing can undo it."""
+        return replace(self.progress(), state="settled", answered=False)
 
     def shows(self, rows: RowSet) -> bool:
         """Whether these rows show every change of the write."""

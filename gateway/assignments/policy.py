@@ -77,7 +77,13 @@ class Policy:
     async def look(self, deadline: float, sent: RowSet | None = None) -> tuple[Look, Verdict]:
         """Looks at the policy, and judges the look; the ledger has the result before this returns. sent: see Upstream.look.
         Raises GatewayError."""
-        look = await self.upstream.look(deadline, sent)
+        asked = self.now()
+        try:
+            look = await self.upstream.look(deadline, sent)
+        except GatewayError as error:
+            if error.reason is Reason.NOT_FOUND and self.memory.missing(asked):
+                await self.save()
+            raise
         self.seen = self.now()
         verdict = self.memory.judge(look, self.seen)
         if verdict.foreign:
@@ -92,12 +98,12 @@ class Policy:
         return look, verdict
 
     async def look_back(self, sent: RowSet) -> Look | None:
-        """A look after a write; None if Graph did not answer or the ledger could not record it. Raises NOT_FOUND and
-        LEASE_LOST, after which no further look helps."""
+        """A look after a write; None if Graph did not answer, did not find the policy (a stale read may not), or the ledger
+        could not record it. Raises LEASE_LOST, after which no further look helps."""
         try:
             look, _ = await self.look(asyncio.get_running_loop().time() + LOOK_TURN_S, sent)
         except GatewayError as error:
-            if error.reason in (Reason.NOT_FOUND, Reason.LEASE_LOST):
+            if error.reason is Reason.LEASE_LOST:
                 raise
             return None
         return look

@@ -18,7 +18,7 @@ from gateway.assignments.past_writes import PastWrite, decoded_rows
 from gateway.assignments.pending import Part, Pending, part_of
 from gateway.assignments.policy import Policy, Sent, names_of
 from gateway.assignments.refusals import blame, is_definite, may_be_of_an_edit
-from gateway.assignments.rows import Touch, row_id
+from gateway.assignments.rows import RowSet, Touch, row_id
 from gateway.assignments.witness import lost
 from gateway.call import CallWarning
 from gateway.errors import GatewayError, Reason
@@ -65,7 +65,13 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
     Raises GatewayError: then this round carried out none of the edits that are not answered yet, except those that are known to
     have been sent before (`Pending.prior`).
     """
-    look, verdict = await policy.look(deadline)
+    asked = policy.now()
+    try:
+        look, verdict = await policy.look(deadline)
+    except GatewayError as error:
+        if error.reason is Reason.NOT_FOUND:
+            await _find_out_without_policy(policy, close(), asked)
+        raise
     if verdict.old:
         return Retry(GatewayError(Reason.READ_TOO_OLD, retry_after=max(verdict.fresh_at - policy.now(), 0.1)))
     # A repair is sent alone, before the edits: if Graph refused the set, the edits would be blamed for the repair; and edits
@@ -93,9 +99,18 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
 async def _all_found_out(policy: Policy, batch: Sequence[Pending], look: Look) -> list[Pending]:
     """Finds out about the edits of the batch that were sent before. Returns those that are still to be carried out."""
     for pending in batch:
-        if pending.prior is not None:
+        if pending.prior is not None and not pending.over:
             await _find_out(policy, pending, pending.prior, look)
     return [pending for pending in batch if not pending.over]
+
+
+async def _find_out_without_policy(policy: Policy, batch: Sequence[Pending], asked: float) -> None:
+    """Finds out about the edits of the batch that were sent before a look did not find the policy."""
+    settled_at = policy.memory.ends_at() or 0.0
+    for pending in batch:
+        if pending.prior is not None and asked <= settled_at:
+            pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=settled_at - asked))
+    await _all_found_out(policy, batch, Look(RowSet(policy.of, []), asked))
 
 
 async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -> None:

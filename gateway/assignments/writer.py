@@ -276,8 +276,6 @@ class PolicyWriter:
                     async with self._policy.upstream.permit(deadline, Bid.of(Bidder("")), urgent=True) as permit:
                         await carry_out(self._policy, tuple, permit, deadline)
         except GatewayError as error:
-            if error.reason is Reason.NOT_FOUND:
-                self._memory.forget_all()
             log.warning("a watched policy could not be checked", extra={**self._policy.where, "error": error.reason.name})
         ends_at = self._memory.ends_at()
         self._watch = after_look(watch, self._policy.now(), ends_at) if ends_at is not None else None

@@ -100,6 +100,15 @@ def test_what_another_replica_wrote_and_settled_meanwhile_is_not_taken_for_our_d
     assert (verdict.repairs, verdict.foreign) == ({}, {})
 
 
+def test_what_another_replica_settled_meanwhile_is_not_taken_for_the_doing_of_others():
+    known = memory()
+    known.add(write(1, (), (A,), (A,), 1.0))
+    known.doubtful(1, {})
+    known.judge(look(2.0), 2.0)
+    known.recall(Grant(7, 1, ()), 20.0)
+    assert known.judge(look(20.2, A), 20.2).foreign == {}
+
+
 def test_what_is_forgotten_may_be_unsettled_until_it_is_recalled():
     known = memory()
     assert known.ends_at() is None
