@@ -10,13 +10,13 @@ from gateway.graph.tree import BUILT_IN, COUNT, ID, KEY, OPTIONS
 
 READS = "reads"
 ABOUT = {
-    "$select": "Properties, with commas between.",
+    "$select": "Property names, separated by commas.",
     "$filter": "An expression of OData; what Graph makes of it differs by property.",
-    "$expand": "Relations that are in what is read through, with commas between.",
+    "$expand": "Relations that the gateway reads through, separated by commas.",
     "$top": "How many objects a page has, at most.",
     "$skip": "How many objects to leave out.",
     "$count": "Whether to say how many there are.",
-    "$orderby": "Properties, with commas between, each with `asc` or `desc`.",
+    "$orderby": "Property names, separated by commas, each with `asc` or `desc`.",
     "$search": "Words to look for; of groups, with `ConsistencyLevel: eventual`.",
     "$skiptoken": "Where a page begins; from `@odata.nextLink`.",
 }

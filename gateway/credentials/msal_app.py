@@ -75,14 +75,14 @@ class MsalApp:
             error = _unusable(exc)
             if before is None:
                 raise error from None
-            log.error("the credential cannot be read; the one before stays", extra=self._where(error))  # noqa: TRY400
+            log.error("the credential cannot be read; the previous one stays in use", extra=self._where(error))  # noqa: TRY400
             return self._ask(before)
         try:
             issued = self._ask(new)
         except GatewayError as error:
             if before is None or before.stamp == new.stamp or error.reason is not Reason.CREDENTIAL_REFUSED:
                 raise
-            log.error("the new credential is refused; the one before stays", extra=self._where(error))  # noqa: TRY400
+            log.error("the new credential is refused; the previous one stays in use", extra=self._where(error))  # noqa: TRY400
             return self._ask(before)
         if before is not None and before.stamp != new.stamp:
             log.info("credential rotated", extra=self._where())

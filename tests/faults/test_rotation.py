@@ -71,7 +71,7 @@ async def rotate(emulator: Emulator, kind: str, path: Path, put: Callable[[App, 
             for number in range(1, ROTATIONS + 1):
                 if number % 3 == 0:
                     path.write_text("canary-wrong")
-                    await until(lines, "the one before stays")
+                    await until(lines, "the previous one stays in use")
                 await put(app, number)
                 await until(lines, "credential rotated")
                 await asyncio.sleep(0.2)

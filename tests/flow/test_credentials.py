@@ -193,7 +193,7 @@ async def test_a_changed_file_is_tried_at_once_and_a_wrong_one_is_not_used(live:
             path.write_text("second-secret")
             await told("credential rotated")
             path.write_text("canary-wrong")
-            await told("the new credential is refused; the one before stays")
+            await told("the new credential is refused; the previous one stays in use")
             path.unlink()
             await told("cannot be read")
             path.write_text(app.secret)

@@ -20,8 +20,9 @@
 // * DEADLINE_EXCEEDED: the deadline passed; a write that had begun goes on.
 // * UNKNOWN, reason OUTCOME_UNKNOWN: Graph may or may not have carried out the write, or may still do so. RetryInfo says when the
 //   outcome can be known. The gateway does not send the write again by itself.
-// * ABORTED: others change the policy faster than the write can be made (read again and retry), or a request with the same ID is
-//   being carried out (REQUEST_IN_PROGRESS).
+// * ABORTED: others change the policy faster than the write can be made (read again and retry); or the write was carried out, and
+//   others have changed what it wrote (SET_CHANGED with a text that says so); or a request with the same ID is being carried out
+//   (REQUEST_IN_PROGRESS).
 //
 // A write is carried out once for its `request_id` (AIP-155). Request IDs of different callers, and in different tenants, are
 // independent. A retry with the same ID gets the stored answer, or waits for the running write; if the answer was produced by

@@ -92,7 +92,7 @@ const (
 	ObjectName_STATE_GONE ObjectName_State = 2
 	// The gateway's app lacks a Graph permission to read it: for groups, GroupMember.Read.All or Group.Read.All.
 	ObjectName_STATE_PERMISSION_MISSING ObjectName_State = 3
-	// The caller has no permission ReadNames for objects of this kind.
+	// The caller lacks the permission ReadNames for objects of this kind.
 	ObjectName_STATE_CALLER_NOT_PERMITTED ObjectName_State = 4
 	// Graph did not answer in time; retry later.
 	ObjectName_STATE_UNAVAILABLE ObjectName_State = 5

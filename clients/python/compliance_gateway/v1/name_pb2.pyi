@@ -67,7 +67,7 @@ class ObjectName(_message.Message):
         STATE_PERMISSION_MISSING: ObjectName._State.ValueType  # 3
         """The gateway's app lacks a Graph permission to read it: for groups, GroupMember.Read.All or Group.Read.All."""
         STATE_CALLER_NOT_PERMITTED: ObjectName._State.ValueType  # 4
-        """The caller has no permission ReadNames for objects of this kind."""
+        """The caller lacks the permission ReadNames for objects of this kind."""
         STATE_UNAVAILABLE: ObjectName._State.ValueType  # 5
         """Graph did not answer in time; retry later."""
 
@@ -83,7 +83,7 @@ class ObjectName(_message.Message):
     STATE_PERMISSION_MISSING: ObjectName.State.ValueType  # 3
     """The gateway's app lacks a Graph permission to read it: for groups, GroupMember.Read.All or Group.Read.All."""
     STATE_CALLER_NOT_PERMITTED: ObjectName.State.ValueType  # 4
-    """The caller has no permission ReadNames for objects of this kind."""
+    """The caller lacks the permission ReadNames for objects of this kind."""
     STATE_UNAVAILABLE: ObjectName.State.ValueType  # 5
     """Graph did not answer in time; retry later."""
 
