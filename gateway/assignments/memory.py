@@ -31,7 +31,7 @@ class Memory:
         self._known: Look | None = None  # the newest look that was accepted
         self._is_exact = True  # whether its rows are exactly Graph's, with the properties that do not count
         self._first_asked = 0.0
-        self._numbers = 0  # how many revisions the ledger had when this gateway last knew of all of them
+        self._generation = self._numbers = 0  # of the last lease, and how many revisions this gateway knows that there are
         self._is_forgotten = False  # until `recall`, it is unknown whether everything is settled
         self._seen: dict[Key, tuple[PastWrite, float, float]] = {}  # by what, asked for when, judged when
 
@@ -40,14 +40,17 @@ class Memory:
     def recall(self, grant: Grant, now: float) -> None:
         """Takes over what the ledger has: the revisions of other replicas and earlier processes, and the state of known ones.
 
-        If others have recorded or settled something meanwhile, they know more than the last look: then it is no longer compared
-        with. If everything is settled, the set that the newest revision left is the expected one, and whatever differs from it
-        others have changed since."""
-        found, newest = {revision.number: revision for revision in grant.revisions}, grant.newest
-        if grant.numbers != self._numbers or not found.keys() >= self.writes.keys():
+        If others had the lease in between, they may have answered callers: what was concluded from looks and not saved is given
+        up, and the last look is no longer compared with; also if there are unknown revisions, from a commit whose answer was
+        lost. If everything is settled, the newest revision defines the expected set; others have changed whatever differs."""
+        if (grant.generation, grant.numbers) != (self._generation + 1, self._numbers):
             self._known, self._foreign = None, []
             self._ended = [change for change in self._ended if change.answered]
-        self._numbers, self._is_forgotten = grant.numbers, False
+            for write in self.writes.values():
+                write.forget_unsaved()
+        self._generation, self._numbers, self._is_forgotten = grant.generation, grant.numbers, False
+        ended, newest = {change.number for change in self._ended}, grant.newest
+        found = {revision.number: revision for revision in grant.revisions if revision.number not in ended}
         self.writes = {number: write for number, write in self.writes.items() if number in found}
         for number, revision in found.items():
             if number in self.writes:
@@ -125,13 +128,11 @@ class Memory:
             return Verdict(old=True, fresh_at=max(waiting))
         repairs: dict[Key, tuple[Row, ...]] = {}
         foreign: dict[Key, Touch] = {}
-        repaired = set()
         for key in differing:
             write = expected.get(key)
             rows = write.touched[key].after if write else self._known_rows(key)
             if self._we_undid(key, write, look):
                 repairs[key] = rows
-                repaired |= {write.number} if write else set()
             else:
                 foreign[key] = Touch(rows, look.rows.direct.get(key, ()))
         # If nothing is unsettled, changes of properties that do not count are by others too.
@@ -144,7 +145,8 @@ class Memory:
             self._known, self._is_exact = look, True
             self._note_read(look)
             self._settle(look)
-        return Verdict(repairs=repairs, repaired=frozenset(repaired), foreign=foreign)
+        repaired = frozenset(expected[key].number for key in repairs if key in expected)
+        return Verdict(repairs=repairs, repaired=repaired, foreign=foreign)
 
     def concede(self, changes: Mapping[Key, Touch], now: float, rows: RowSet) -> None:
         """Records changes by others: they determine the expected rows from now on. rows: the set with these changes."""
@@ -184,9 +186,8 @@ class Memory:
             if write.acked is not None or look.asked < old or not write.shows(look.rows):
                 continue
             as_before = any(self._was_so_before(write, key, look) for key in write.touched)
-            if as_before and not any(explains_alone(write, key, known) for key in write.touched):
-                continue
-            if self.is_protected({key: write.values[key][1] for key in write.touched}):
+            explained = not as_before or any(explains_alone(write, key, known) for key in write.touched)
+            if not explained or self.is_protected({key: write.values[key][1] for key in write.touched}):
                 continue
             write.state, write.acked, write.answered = "shown", now, False
 

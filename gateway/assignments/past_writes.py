@@ -67,6 +67,11 @@ class PastWrite:
         if self.landed is None and revision.landed_s is not None:
             self.landed = now - revision.landed_s
 
+    def forget_unsaved(self) -> None:
+        """Gives up an acknowledgement that was concluded from a look and that the ledger does not have."""
+        if self.stored is not None and self.acked is not None and not (self.stored.acked or self.answered):
+            self.state, self.acked = self.stored.state, None
+
     def progress(self) -> Change:
         """The state that the ledger has to have; `stored` is the state that it has."""
         acked, landed = self.acked is not None, self.landed is not None

@@ -10,23 +10,15 @@ from gateway.assignments.edits import Applied, Change, Edit
 from gateway.assignments.past_writes import changes_of
 from gateway.assignments.rows import ABSENT, Row, RowSet, Touch, Value, target_of, value_of
 from gateway.changes import encoded as encoded_changes
-from gateway.errors import GatewayError, Kind, Reason
+from gateway.errors import GatewayError, Reason
 from gateway.graph.quota import Bidder
 from gateway.ledger.write import Write
 from gateway.odata import dumps, loads
 from gateway.odata.targets import Key
 from gateway.sets import AssignableSet
 
-# Kinds of error that say nothing about a write that was sent before.
-UNTOLD = (
-    Kind.UNAVAILABLE,
-    Kind.RESOURCE_EXHAUSTED,
-    Kind.ABORTED,
-    Kind.DEADLINE_EXCEEDED,
-    Kind.FAILED_PRECONDITION,
-    Kind.INTERNAL,
-)
 IN_PART = "The edit may have been carried out: a part of it shows, and the rest does not. Read the policy's assignments."
+GONE = "The edit may have been carried out, and the policy has been deleted since."
 
 
 class Piece(NamedTuple):
@@ -136,18 +128,17 @@ class Pending:
         self.write.did(changes, self.base.etag if self.base is not None else self.write.entry.etag_before, rows.etag)
         self.future.set_result(Written(row, rows, self.base, self.write.entry.revision or 0, pieces))
 
-    def changed_since(self) -> None:
-        """Fails the edit for good: a part of what was sent for it shows, and others have changed the rest since, or only made
-        a part of the same change."""
+    def changed_since(self, words: str) -> None:
+        """Fails the edit for good: what was sent for it may have been carried out, and its result can no longer be found."""
         if not self.over:
-            self.future.set_exception(GatewayError(Reason.SET_CHANGED, IN_PART))
+            self.future.set_exception(GatewayError(Reason.SET_CHANGED, words))
 
     def fail(self, error: GatewayError) -> None:
-        """Fails the edit; each caller gets an error of its own. If something was sent for it, an error that does not prove that
-        it was not carried out becomes OUTCOME_UNKNOWN."""
+        """Fails the edit; each caller gets an error of its own. No error says what became of something that was sent for it:
+        then it is OUTCOME_UNKNOWN, unless that was certainly not carried out (`unsent`)."""
         if self.over:
             return
-        if self.write.entry.sent is not None and error.reason.kind in UNTOLD and error.reason is not Reason.NOT_CARRIED_OUT:
+        if self.write.entry.sent is not None:
             error = GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=error.retry_after, metadata=error.metadata)
         self.future.set_exception(error.copy())
 

@@ -99,12 +99,12 @@ class Policy:
 
     async def look_back(self, sent: RowSet) -> Look | None:
         """A look after a write; None if Graph did not answer, did not find the policy (a stale read may not), or the ledger
-        could not record it. Raises LEASE_LOST, after which no further look helps."""
+        could not record it. Raises what no further look under this lease helps against."""
         try:
             look, _ = await self.look(asyncio.get_running_loop().time() + LOOK_TURN_S, sent)
         except GatewayError as error:
-            if error.reason is Reason.LEASE_LOST:
-                raise
+            if error.reason is Reason.LEASE_LOST or self.memory.unsaved()[1]:
+                raise  # whether changes by others have been recorded, the next grant says
             return None
         return look
 

@@ -61,7 +61,8 @@ async def show(policy: Policy, previews: Sequence[Preview]) -> bool:
         row = rows.row(part.key) if part.key else None
         written = Written(row, rows, look.rows, pieces=part.pieces)
         writes = int(bool(merged.touched))  # a repair is one as well, and goes out first
-        preview.future.set_result(Previewed(written, writes, policy.turns.wait_now()))
+        if not preview.future.done():  # its caller may have left during the merge
+            preview.future.set_result(Previewed(written, writes, policy.turns.wait_now()))
     return bool(verdict.repairs)
 
 

@@ -15,10 +15,10 @@ from gateway.assignments.ends import AT_ONCE, Done, End, Retry, Split
 from gateway.assignments.looks import Look, Verdict
 from gateway.assignments.merge import merging
 from gateway.assignments.past_writes import PastWrite, decoded_rows
-from gateway.assignments.pending import Part, Pending, part_of
+from gateway.assignments.pending import GONE, IN_PART, Part, Pending, part_of
 from gateway.assignments.policy import Policy, Sent, names_of
 from gateway.assignments.refusals import blame, is_definite, may_be_of_an_edit
-from gateway.assignments.rows import RowSet, Touch, row_id
+from gateway.assignments.rows import Touch, row_id
 from gateway.assignments.witness import lost
 from gateway.call import CallWarning
 from gateway.errors import GatewayError, Reason
@@ -70,7 +70,7 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
         look, verdict = await policy.look(deadline)
     except GatewayError as error:
         if error.reason is Reason.NOT_FOUND:
-            await _find_out_without_policy(policy, close(), asked)
+            _give_up_without_policy(policy, close(), asked)
         raise
     if verdict.old:
         return Retry(GatewayError(Reason.READ_TOO_OLD, retry_after=max(verdict.fresh_at - policy.now(), 0.1)))
@@ -99,18 +99,21 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
 async def _all_found_out(policy: Policy, batch: Sequence[Pending], look: Look) -> list[Pending]:
     """Finds out about the edits of the batch that were sent before. Returns those that are still to be carried out."""
     for pending in batch:
-        if pending.prior is not None and not pending.over:
+        if pending.prior is not None:
             await _find_out(policy, pending, pending.prior, look)
     return [pending for pending in batch if not pending.over]
 
 
-async def _find_out_without_policy(policy: Policy, batch: Sequence[Pending], asked: float) -> None:
-    """Finds out about the edits of the batch that were sent before a look did not find the policy."""
+def _give_up_without_policy(policy: Policy, batch: Sequence[Pending], asked: float) -> None:
+    """Fails the edits of the batch that were sent before a look, requested then, did not find the policy."""
     settled_at = policy.memory.ends_at() or 0.0
     for pending in batch:
-        if pending.prior is not None and asked <= settled_at:
+        if pending.prior is None:
+            continue
+        if asked <= settled_at:
             pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=settled_at - asked))
-    await _all_found_out(policy, batch, Look(RowSet(policy.of, []), asked))
+        else:
+            pending.changed_since(GONE)
 
 
 async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -> None:
@@ -136,7 +139,7 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
         await policy.save()
         pending.finish(prior, look.rows)
     elif prior.shows_in_part(look.rows, pending.base):  # sent again, it would undo what others changed since, or be refused
-        pending.changed_since()
+        pending.changed_since(IN_PART)
     else:
         pending.unsent()
         if pending.write.recovered:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from at_rest import added, at_rest, effects, groups, until
 from compliance_gateway.v1.assignment_pb2 import DeviceCompliancePolicyAssignment as Assignment
-from edits_over_the_wire import ASSIGN, create, group, guid
+from edits_over_the_wire import ASSIGN, LIST, create, group, guid
 from killing import Victim
 from postgres_server import Server as Postgres
 from rig import Failure, Rig, gateway
@@ -126,3 +126,17 @@ async def test_a_lost_answer_is_no_already_assigned(lagging: Emulator):
         await at_rest(rig)
         assert len(rig.writes()) == 1
     assert added(lagging, guid(0)) == 1
+
+
+async def test_a_read_that_graph_refuses_says_nothing_of_what_was_sent(live: Emulator):
+    """A 400 to a GET is a refusal of that, and of no edit that was sent before."""
+    live.world.graph.page_size = 100
+    async with gateway(live, graph=GRAPH | {"lag_s": 0.5}) as rig:
+        refusing = Fault(**LIST, status=400, body={"error": {"code": "BadRequest", "message": "Bad."}}, times=1000)
+        live.world.faults.order([Fault(**LIST), Fault(**ASSIGN, cut="after"), refusing])
+        for _ in range(2):
+            assert (await create(rig, group(1), requestId="once")).reason == "OUTCOME_UNKNOWN"
+        assert groups(live) == {guid(1)}
+        live.world.faults.clear()
+        assert (await insist(rig, group(1), "once")).id == f"{EMPTY}_{guid(1)}"
+        assert len(rig.writes()) == 1

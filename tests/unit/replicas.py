@@ -56,15 +56,15 @@ def groups_of(rows: Rows) -> set[str]:
 
 
 class Database:
-    """What all gateways know of the one policy. down: whether nothing can be reached now. hiccups: how many
-    conclusions fail."""
+    """What all gateways know of the one policy. down: whether nothing can be reached now. hiccups, mute: how many
+    conclusions fail, and how many are recorded and not confirmed, once there are any."""
 
     def __init__(self) -> None:
         self.lease = Lease()
         self.revisions: dict[int, Revision] = {}
         self.moments: dict[int, dict[str, float | None]] = {}
         self.living: set[int] = set()
-        self.down, self.hiccups = False, 0
+        self.down, self.hiccups, self.mute = False, 0, 0
 
     def reached(self) -> None:
         if self.down:
@@ -140,7 +140,11 @@ class SharedLedger:
                     at[name] = now() if at[name] is None and getattr(change, name) else at[name]
         if not holds:
             raise GatewayError(Reason.LEASE_LOST)
-        return [self._add(replace(one, kind="foreign", state="shown"), now()) for one in foreign]
+        numbers = [self._add(replace(one, kind="foreign", state="shown"), now()) for one in foreign]
+        if self.base.mute:
+            self.base.mute -= 1
+            raise GatewayError(Reason.LEDGER_UNAVAILABLE)
+        return numbers
 
     async def recall(self, policy: PolicyName, number: int) -> Revision | None:
         return self.base.revisions.get(number)
@@ -166,7 +170,7 @@ class Effect:
 @dataclass
 class World:
     """random: None for a Graph without trouble. failing: whether reads fail now. frozen: what reads show
-    meanwhile, from a replica of Graph's that lags."""
+    meanwhile, from a replica of Graph's that lags. outcomes: of the next writes; otherwise they are by chance."""
 
     random: random.Random | None
     effects: list[Effect] = field(default_factory=list)
@@ -175,6 +179,7 @@ class World:
     frozen: Rows | None = None
     gone: bool = False
     flying: int = 0
+    outcomes: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> Rows:
@@ -219,11 +224,13 @@ class SharedGraph:
             created = row(sent["target"]["groupId"])
             change = lambda: (*(r for r in self.world.rows if r["id"] != created["id"]), created)  # noqa: E731
         outcome = chance.choice(("ok", "ok", "ok", "ok", "ok", "lost", "late", "never", "refused")) if chance else "ok"
+        outcome = self.world.outcomes.pop(0) if self.world.outcomes else outcome
         if outcome in ("ok", "lost"):
             self.world.put(change(), self.me, client_request_id)
         elif outcome == "late":
             self.world.flying += 1
-            asyncio.get_running_loop().call_later(chance.uniform(1, LATE_S - 45), self._land, change, client_request_id)
+            wait = chance.uniform(1, LATE_S - 45) if chance else 8
+            asyncio.get_running_loop().call_later(wait, self._land, change, client_request_id)
         await asyncio.sleep(chance.choice((0.1, 0.3, 1, 1, 30)) if chance else 0.1)
         if outcome == "ok":
             return GraphAnswer(204, None) if path.endswith("/assign") else GraphAnswer(201, created)

@@ -1,15 +1,19 @@
 """What the state machine found in the memory: a late write, a replica's or a deletion is not mistaken for others' changes."""
 
+from dataclasses import replace
+
+import pytest
+
 from gateway.assignments.looks import Bounds, Look
 from gateway.assignments.memory import Memory
 from gateway.assignments.past_writes import PastWrite
-from gateway.assignments.rows import Row, RowSet, Touch, key_of
-from gateway.revision import Grant
+from gateway.assignments.rows import Row, RowSet, Touch, key_of, value_of
+from gateway.revision import Grant, Revision
 from gateway.sets import COMPLIANCE
 
 LAG, LATE = 1.0, 10.0
 OTHERS = Grant(7, 7, ())  # a lease after others wrote
-LOOKED = Grant(7, 0, ())  # a lease after others only looked
+ALONE = Grant(1, 0, ())  # the first lease
 
 
 def row(number: int, filter_type: str = "none") -> Row:
@@ -109,28 +113,39 @@ def test_what_another_replica_settled_meanwhile_is_not_taken_for_the_doing_of_ot
     assert known.judge(look(20.2, A), 20.2).foreign == {}
 
 
+@pytest.mark.parametrize("grant", [Grant(2, 1, ()), Grant(1, 2, ())], ids=["others had the lease", "there are more revisions"])
+def test_what_was_not_saved_is_not_held_against_what_others_said(grant: Grant):
+    known = memory()
+    known.add(write(1, (), (A,), (A,), 1.0))
+    known.doubtful(1, {})
+    known.judge(look(2.0, A), 2.0)
+    assert known.is_protected({KEY: value_of(COMPLIANCE, (A,))})
+    known.recall(replace(grant, revisions=(Revision(number=1, state="doubtful", written_s=19.0),)), 20.0)
+    assert not known.is_protected({KEY: value_of(COMPLIANCE, (A,))})
+
+
 def test_what_is_forgotten_may_be_unsettled_until_it_is_recalled():
     known = memory()
     assert known.ends_at() is None
     known.start_anew()
     assert known.ends_at() is not None
-    known.recall(LOOKED, 20.0)
+    known.recall(ALONE, 20.0)
     assert known.ends_at() is None
 
 
 def test_what_others_did_is_told_where_nobody_else_wrote():
     known = memory()
     known.judge(look(1.0), 1.0)
-    known.recall(LOOKED, 20.0)
+    known.recall(ALONE, 20.0)
     assert list(known.judge(look(20.2, A), 20.2).foreign) == [KEY]
 
 
 def test_what_others_did_is_kept_until_it_is_recorded():
-    """The ledger could not be reached, and then others only looked."""
+    """The ledger could not be reached."""
     known = memory()
     known.judge(look(1.0), 1.0)
     known.judge(look(2.0, A), 2.0)
-    known.recall(LOOKED, 20.0)
+    known.recall(ALONE, 20.0)
     assert len(known.unsaved()[1]) == 1
 
 

@@ -83,23 +83,6 @@ def test_what_others_did_is_recorded_after_a_hand_over():
     run(story())
 
 
-def test_what_others_did_is_recorded_although_another_gateway_looked_first():
-    """It has nothing to compare with, and records nothing."""
-
-    async def story() -> None:
-        base, world = a_world()
-        one, other = replica(base, world, 1), replica(base, world, 2)
-        await add(one, A)
-        await asyncio.sleep(10)
-        world.put((*world.rows, row(F)))
-        await other.preview(NAME, COMPLIANCE, Add(target(B)), asyncio.get_running_loop().time() + 60)
-        assert F not in recorded(base)
-        await asyncio.sleep(60)
-        assert F in recorded(base)
-
-    run(story())
-
-
 def test_what_graph_answered_is_recorded_before_its_caller_is_told():
     """A creation by the documented route that cannot be read back."""
 

@@ -1,0 +1,105 @@
+"""Gateways whose ledger or Graph does not confirm what it did, in virtual time: what one could not save, it does not hold
+against what another has told a caller since."""
+
+import asyncio
+
+import pytest
+from replicas import NAME, foreign_of, groups_of, in_virtual_time, now, replica, row, target
+from test_watch_of_replicas import A, B, F, a_world, add, write
+from virtual_time import run
+
+from gateway.assignments import preview as preview_module
+from gateway.assignments.edits import Add, Remove, ReplaceAll
+from gateway.assignments.writers import Writers
+from gateway.errors import GatewayError
+from gateway.sets import COMPLIANCE
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_virtual_time(monkeypatch)
+
+
+async def remove(writers: Writers, group: str) -> None:
+    await writers.carry_out(write(), COMPLIANCE, "p", Remove(f"p_{group}", target(group), allow_missing=True))
+
+
+@pytest.mark.parametrize("unsaved", ["a change by others", "an acknowledgement"])
+def test_a_removal_that_another_gateway_acknowledged_is_not_undone(unsaved: str):
+    """One gateway saw a row while its ledger hiccuped. The row goes, and the other gateway tells a caller so, which writes
+    nothing."""
+
+    async def story() -> None:
+        base, world = a_world()
+        one, other = replica(base, world, 1), replica(base, world, 2)
+        world.outcomes = ["late"]
+        with pytest.raises(GatewayError):
+            await add(one, A)
+        if unsaved == "an acknowledgement":
+            while world.flying:
+                await asyncio.sleep(0.1)
+        else:
+            world.put((*world.rows, row(F)))
+        base.hiccups = 1
+        while base.hiccups or world.flying:
+            await asyncio.sleep(0.1)
+        gone = A if unsaved == "an acknowledgement" else F
+        world.put(tuple(one for one in world.rows if one != row(gone)))
+        await asyncio.sleep(1)
+        await remove(other, gone)
+        await asyncio.sleep(600)
+        assert gone not in groups_of(world.rows)
+
+    run(story())
+
+
+def test_a_change_by_others_is_recorded_once_although_the_ledger_did_not_confirm_it():
+    async def story() -> None:
+        base, world = a_world()
+        one = replica(base, world, 1)
+        adding = asyncio.get_running_loop().create_task(add(one, A))
+        while A not in groups_of(world.rows):
+            await asyncio.sleep(0.01)
+        world.put((*world.rows, row(F)))
+        base.mute = 1
+        await adding
+        await asyncio.sleep(600)
+        assert [r.touched.decode().count(F) > 0 for _, r in foreign_of(base)] == [True]
+
+    run(story())
+
+
+def test_of_a_refused_write_the_gateway_knows_so_although_the_ledger_could_not_record_it():
+    async def story() -> float:
+        base, world = a_world()
+        one = replica(base, world, 1)
+        world.outcomes, base.hiccups = ["refused"], 1
+        begun = now()
+        await add(one, A)
+        assert not base.hiccups
+        return now() - begun
+
+    assert run(story()) < 30
+
+
+def test_a_caller_that_leaves_while_its_preview_is_merged_fails_nobody_else(monkeypatch: pytest.MonkeyPatch):
+    async def story() -> list[object]:
+        base, world = a_world()
+        one, loop = replica(base, world, 1), asyncio.get_running_loop()
+        many = ReplaceAll(tuple(target(f"{i:08x}-0000-4000-8000-000000000000") for i in range(300)))
+        merging = preview_module.merging
+        asked = loop.create_task(one.preview(NAME, COMPLIANCE, many, loop.time() + 60))
+
+        def merged(*args):
+            loop.call_soon(asked.cancel)
+            return merging(*args)
+
+        monkeypatch.setattr(preview_module, "merging", merged)
+        await asyncio.sleep(0.01)
+        others = [
+            loop.create_task(add(one, A)),
+            loop.create_task(one.preview(NAME, COMPLIANCE, Add(target(B)), loop.time() + 60)),
+        ]
+        return await asyncio.gather(*others, return_exceptions=True)
+
+    assert not [found for found in run(story()) if isinstance(found, BaseException)]
