@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -61,9 +61,10 @@ class Part:
     def shows(self, rows: RowSet) -> bool:
         return all(rows.value(key) == value for key, value in self.values.items())
 
-    def shows_in_part(self, rows: RowSet, base: RowSet | None) -> bool:
-        """Whether a row shows what it left, and not what was there before. base: the set before, if it is known."""
-        there = (key for key, value in self.values.items() if rows.value(key) == value)
+    def shows_in_part(self, rows: RowSet, base: RowSet | None, since: Collection[Key] = ()) -> bool:
+        """Whether a row shows what it left, and not what was there before. base: the set before, if it is known. since: keys
+        that do not count, because another write has changed them since."""
+        there = (key for key, value in self.values.items() if key not in since and rows.value(key) == value)
         return any(base is None or base.value(key) != self.values[key] for key in there)
 
 

@@ -138,12 +138,18 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
         policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now(), look.rows)
         await policy.save()
         pending.finish(prior, look.rows)
-    elif prior.shows_in_part(look.rows, pending.base):  # sent again, it would undo what others changed since, or be refused
-        pending.changed_since(IN_PART)
+    elif prior.shows_in_part(look.rows, pending.base, _changed_since(policy, number)):
+        pending.changed_since(IN_PART)  # sent again, it would undo what others changed since, or be refused
     else:
         pending.unsent()
         if pending.write.recovered:
             pending.fail(GatewayError(Reason.NOT_CARRIED_OUT))
+
+
+def _changed_since(policy: Policy, number: int) -> set[Key]:
+    """The keys that later writes of the gateway's changed, as far as they are not settled."""
+    later = (w for w in policy.memory.writes.values() if w.number > number and w.kind != "foreign" and w.acked is not None)
+    return {key for write in later for key, (before, after) in write.values.items() if before != after}
 
 
 def _creations(plan: Plan) -> list[tuple[Pending, Applied]]:

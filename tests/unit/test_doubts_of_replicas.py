@@ -5,11 +5,11 @@ import asyncio
 
 import pytest
 from replicas import NAME, foreign_of, groups_of, in_virtual_time, now, replica, row, target
-from test_watch_of_replicas import A, B, F, a_world, add, write
+from test_watch_of_replicas import BYSTANDER, A, B, F, a_world, add, write
 from virtual_time import run
 
 from gateway.assignments import preview as preview_module
-from gateway.assignments.edits import Add, Remove, ReplaceAll
+from gateway.assignments.edits import Add, Remove, ReplaceAll, Together
 from gateway.assignments.writers import Writers
 from gateway.errors import GatewayError
 from gateway.sets import COMPLIANCE
@@ -49,6 +49,25 @@ def test_a_removal_that_another_gateway_acknowledged_is_not_undone(unsaved: str)
         await remove(other, gone)
         await asyncio.sleep(600)
         assert gone not in groups_of(world.rows)
+
+    run(story())
+
+
+def test_what_another_caller_has_written_since_is_no_part_of_an_edit_that_never_took_effect():
+    """Two rows, of which the other caller creates one: the edit is carried out after all."""
+
+    async def story() -> None:
+        base, world = a_world()
+        one = replica(base, world, 1)
+        world.outcomes = ["never"]
+        lost, both = write(400), Together((Add(target(A), "keep"), Add(target(B), "keep")), ("a", "b"))
+        with pytest.raises(GatewayError):
+            await one.carry_out(lost, COMPLIANCE, "p", both)
+        await asyncio.sleep(170)
+        await add(one, A)
+        await asyncio.sleep(20)
+        await one.carry_out(lost, COMPLIANCE, "p", both)
+        assert groups_of(world.rows) == {BYSTANDER, A, B}
 
     run(story())
 
