@@ -49,8 +49,7 @@ class Memory:
             for write in self.writes.values():
                 write.forget_unsaved()
         self._generation, self._numbers, self._is_forgotten = grant.generation, grant.numbers, False
-        ended, newest = {change.number for change in self._ended}, grant.newest
-        found = {revision.number: revision for revision in grant.revisions if revision.number not in ended}
+        found, newest = {revision.number: revision for revision in grant.revisions}, grant.newest
         self.writes = {number: write for number, write in self.writes.items() if number in found}
         for number, revision in found.items():
             if number in self.writes:

@@ -132,6 +132,7 @@ class Pending:
     def changed_since(self, words: str) -> None:
         """Fails the edit for good: what was sent for it may have been carried out, and its result can no longer be found."""
         if not self.over:
+            self.write.did(None, "", "")
             self.future.set_exception(GatewayError(Reason.SET_CHANGED, words))
 
     def fail(self, error: GatewayError) -> None:
@@ -139,7 +140,7 @@ class Pending:
         then it is OUTCOME_UNKNOWN, unless that was certainly not carried out (`unsent`)."""
         if self.over:
             return
-        if self.write.entry.sent is not None:
+        if self.write.entry.sent is not None and error.reason is not Reason.OUTCOME_UNKNOWN:
             error = GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=error.retry_after, metadata=error.metadata)
         self.future.set_exception(error.copy())
 

@@ -26,7 +26,7 @@ from gateway.graph.client import Permit
 from gateway.metrics import REPAIRS, WRITES_SAVED
 from gateway.odata.targets import Key
 from gateway.pace import slowly
-from gateway.revision import RevisionKind
+from gateway.revision import Revision, RevisionKind
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ async def carry_out(policy: Policy, close: Close, permit: Permit | None, deadlin
         look, verdict = await policy.look(deadline)
     except GatewayError as error:
         if error.reason is Reason.NOT_FOUND:
-            _give_up_without_policy(policy, close(), asked)
+            await _give_up_without_policy(policy, close(), asked)
         raise
     if verdict.old:
         return Retry(GatewayError(Reason.READ_TOO_OLD, retry_after=max(verdict.fresh_at - policy.now(), 0.1)))
@@ -104,7 +104,7 @@ async def _all_found_out(policy: Policy, batch: Sequence[Pending], look: Look) -
     return [pending for pending in batch if not pending.over]
 
 
-def _give_up_without_policy(policy: Policy, batch: Sequence[Pending], asked: float) -> None:
+async def _give_up_without_policy(policy: Policy, batch: Sequence[Pending], asked: float) -> None:
     """Fails the edits of the batch that were sent before a look, requested then, did not find the policy."""
     settled_at = policy.memory.ends_at() or 0.0
     for pending in batch:
@@ -112,8 +112,21 @@ def _give_up_without_policy(policy: Policy, batch: Sequence[Pending], asked: flo
             continue
         if asked <= settled_at:
             pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=settled_at - asked))
+        elif _is_void(await policy.deps.revisions.recall(policy.name, pending.write.entry.revision or 0)):
+            _not_carried_out(pending)
         else:
             pending.changed_since(GONE)
+
+
+def _is_void(kept: Revision | None) -> bool:
+    return kept is not None and kept.state == "void"
+
+
+def _not_carried_out(pending: Pending) -> None:
+    """What was sent for it was certainly not carried out, or can be no more. It is carried out now if anybody waits."""
+    pending.unsent()
+    if pending.write.recovered:
+        pending.fail(GatewayError(Reason.NOT_CARRIED_OUT))
 
 
 async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -> None:
@@ -126,6 +139,9 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
         end, base = policy.memory.end_of(write), write.base
     if number and base is None:  # settled, surely never sent, or of another life: the ledger knows which
         kept = await policy.deps.revisions.recall(policy.name, number)
+        if _is_void(kept):
+            _not_carried_out(pending)
+            return
         acked = acked or (kept is not None and kept.acked_s is not None)
         base = decoded_rows(policy.of, kept.base) if kept is not None and kept.base is not None else None
     pending.base = pending.base or base
@@ -141,9 +157,7 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
     elif prior.shows_in_part(look.rows, pending.base, _changed_since(policy, number)):
         pending.changed_since(IN_PART)  # sent again, it would undo what others changed since, or be refused
     else:
-        pending.unsent()
-        if pending.write.recovered:
-            pending.fail(GatewayError(Reason.NOT_CARRIED_OUT))
+        _not_carried_out(pending)
 
 
 def _changed_since(policy: Policy, number: int) -> set[Key]:

@@ -72,7 +72,10 @@ class AssignmentService:
     async def _write(self, call: Call, edit: Edit) -> Message:
         name = policy_of(call)
         written = await self._writers.carry_out(cast(Write, call.write), call.operation.set, name.policy, edit)
-        answer = await _answer(call, written)
+        try:
+            answer = await _answer(call, written)
+        except GatewayError as error:
+            raise GatewayError(Reason.SET_CHANGED, f"The write was carried out. {error.message}") from error
         if written.row is not None:
             call.record.note(assignment=row_id(written.row))
         return answer

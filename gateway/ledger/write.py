@@ -18,11 +18,10 @@ from gateway.operations import OPERATIONS
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
-# Of a write that was carried out, and whose row was gone before it could be answered. Older ledgers do not have the text.
-REMOVED = "The assignment was written, and removed by another writer."
+# Of a write whose row was gone before it could be answered.
+REMOVED = "Another writer has removed the assignment since."
 # Of a write whose entry somebody has changed in the database.
 FORGED = "The ledger's entry of this request was altered, so its outcome is unknown; read the policy's assignments."
-OPEN = (Reason.OUTCOME_UNKNOWN, Reason.INTERNAL)
 
 
 class Answered(NamedTuple):
@@ -103,11 +102,11 @@ class Write:
         entry = _with_facts(self.entry, self.record)
         if isinstance(result, Message):
             entry = entry.finished(OK, result.SerializeToString())
-        elif entry.sent is not None and result.reason in OPEN:
-            entry = entry.uncertain(result.reason.name)
         elif entry.sent is not None and result.reason is Reason.SET_CHANGED:
             # It was carried out, or may have been: it is not carried out again.
             entry = entry.finished(result.reason.name, result.message.encode())
+        elif entry.sent is not None:  # no other error says what became of it
+            entry = entry.uncertain(result.reason.name)
         else:
             entry = entry.finished(result.reason.name)
         try:

@@ -58,7 +58,7 @@ async def test_others_change_a_row_before_anybody_looks(live: Emulator, tmp_path
         assert "may" in answer.message
         assert (await ask(rig, "once", **fields)).message == answer.message, "replayed"
         [entry] = rig.entries(request_id="once")
-        assert (entry.state, entry.outcome) == ("finished", "SET_CHANGED")
+        assert (entry.state, entry.outcome, entry.changes) == ("finished", "SET_CHANGED", None)
         await at_rest(rig)
     assert groups(live) == {guid(1)}
     assert effects(live)[-1].by == "control", "nothing was written since"

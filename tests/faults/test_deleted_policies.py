@@ -68,7 +68,7 @@ async def test_of_a_deleted_policy(live: Emulator, tmp_path: Path, asked_of: str
                 await asyncio.sleep(0.1)
         assert (answer.reason, "deleted" in answer.message) == ("SET_CHANGED", True)
         [entry] = rig.entries(request_id="once")
-        assert (entry.state, entry.outcome) == ("finished", "SET_CHANGED")
+        assert (entry.state, entry.outcome, entry.changes) == ("finished", "SET_CHANGED", None)
 
 
 async def test_the_watch_of_a_deleted_policy_ends(live: Emulator):

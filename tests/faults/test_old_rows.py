@@ -166,3 +166,25 @@ async def test_a_property_that_another_row_has_as_well_is_the_fault_of_who_bring
     async with gateway(live, **MERGE) as rig:
         answer = await create(rig, unknown, WINDOWS)
         assert (answer.status, answer.reason) == ("INVALID_ARGUMENT", "GRAPH_PROPERTY_UNKNOWN")
+
+
+async def test_an_edit_beside_a_row_that_cannot_be_shown_was_carried_out(live: Emulator):
+    """Its answer would have that row. The request ID stays taken, and the entry says what was done."""
+    odd = {
+        "id": f"{EMPTY}_odd",
+        "source": 5,
+        "sourceId": 7,
+        "target": {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"},
+    }
+    live.world.intune.policies[EMPTY].history.append((0.0, [odd]))
+    async with gateway(live, **MERGE) as rig:
+        edits = [{"create": {"assignment": {"target": group(0)}}}]
+        for _ in range(2):
+            request = {"deviceCompliancePolicyId": EMPTY, "requestId": "once", "edits": edits}
+            answer = await rig.call("EditComplianceAssignments", request)
+            assert (answer.status, answer.reason) == ("ABORTED", "SET_CHANGED")
+            assert answer.message == "The write was carried out. Graph has an assignment that cannot be read."
+        assert groups(live) == {guid(0)}
+        assert len(rig.writes()) == 1
+        [entry] = rig.entries(request_id="once")
+        assert (entry.outcome, guid(0) in (entry.changes or b"").decode()) == ("SET_CHANGED", True)

@@ -2,9 +2,10 @@
 against what another has told a caller since."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
-from replicas import NAME, foreign_of, groups_of, in_virtual_time, now, replica, row, target
+from replicas import NAME, foreign_of, groups_of, in_virtual_time, replica, row, target
 from test_watch_of_replicas import BYSTANDER, A, B, F, a_world, add, write
 from virtual_time import run
 
@@ -88,17 +89,63 @@ def test_a_change_by_others_is_recorded_once_although_the_ledger_did_not_confirm
     run(story())
 
 
-def test_of_a_refused_write_the_gateway_knows_so_although_the_ledger_could_not_record_it():
-    async def story() -> float:
+@pytest.mark.parametrize("after_s", [0.0, 600.0])
+def test_what_another_gateway_took_for_a_refused_write_is_known_and_settled(after_s: float):
+    """Graph refused it, and the ledger could not record that. Others add the same row, and the other gateway acknowledges it.
+    Soon after, a stale read does not show it."""
+
+    async def story() -> None:
+        base, world = a_world()
+        one, other = replica(base, world, 1), replica(base, world, 2)
+        world.outcomes, base.hiccups = ["refused"], 1
+        with pytest.raises(GatewayError):
+            await one.carry_out(write(0.2), COMPLIANCE, "p", Add(target(A)))
+        before = world.rows
+        world.put((*world.rows, row(A)))
+        with pytest.raises(GatewayError):
+            await add(other, A)
+        await asyncio.sleep(after_s)
+        world.frozen = before if not after_s else None
+        asyncio.get_running_loop().call_later(0.5, setattr, world, "frozen", None)
+        await remove(one, A)
+        await asyncio.sleep(3600)
+        assert A not in groups_of(world.rows)
+        assert len(one) == len(other) == len(base.unsettled()) == 0
+
+    run(story())
+
+
+def test_what_graph_accepted_and_does_not_show_is_called_so():
+    async def story() -> None:
+        base, world = a_world()
+        one = replica(base, world, 1, read_back=2.0)
+        world.frozen = world.rows
+        with pytest.raises(GatewayError, match="Graph accepted the write"):
+            await add(one, A)
+
+    run(story())
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["the policy is gone", "others have added a part"])
+def test_of_a_refused_write_nobody_says_later_that_it_may_have_been_carried_out(gone: bool, monkeypatch):
+    """Graph refused it, and the gateway could say so only to the ledger."""
+
+    async def story() -> str:
         base, world = a_world()
         one = replica(base, world, 1)
-        world.outcomes, base.hiccups = ["refused"], 1
-        begun = now()
-        await add(one, A)
-        assert not base.hiccups
-        return now() - begun
+        world.outcomes = ["refused"]
+        edit, asked, again, seen = Together((Add(target(A)), Add(target(B))), ("a", "b")), write(0.2), write(), []
+        monkeypatch.setattr(asked, "sent", lambda number, entry: seen.append(replace(entry, revision=number)))
+        with pytest.raises(GatewayError):
+            await one.carry_out(asked, COMPLIANCE, "p", edit)
+        again.entry = seen[0]  # as the ledger has it
+        world.gone = gone
+        world.put((*world.rows, row(A)))
+        with pytest.raises(GatewayError) as told:
+            await one.carry_out(again, COMPLIANCE, "p", edit)
+        return told.value.reason.name
 
-    assert run(story()) < 30
+    assert run(story()) == ("NOT_FOUND" if gone else "ALREADY_ASSIGNED")
 
 
 def test_a_caller_that_leaves_while_its_preview_is_merged_fails_nobody_else(monkeypatch: pytest.MonkeyPatch):
