@@ -1,5 +1,6 @@
 """The changes of each row in Graph, from the emulator's log of whole sets."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from asks import Value
 Row = dict[str, Any]
 Place = tuple[str, str]  # policy, and the row's group or id
 CONTROL = "control"  # the emulator's word for a foreign writer
+VALUES: dict[Value, Value] = {}  # each once
 
 
 class Move(NamedTuple):
@@ -35,6 +37,11 @@ def value_of(row: Row | None) -> Value:
         return None
     name = "exclusion" if "exclusion" in row["target"]["@odata.type"] else "group"
     return name, row["target"].get("deviceAndAppManagementAssignmentFilterType") or "none"
+
+
+def shown_by(rows: Iterable[Row]) -> dict[str, Value]:
+    """What a read shows: by group, the value of its row."""
+    return {sys.intern(str(row["target"].get("groupId", ""))): VALUES.setdefault(value_of(row), value_of(row)) for row in rows}
 
 
 def moves_of(effects: Iterable[Any]) -> dict[Place, list[Move]]:

@@ -28,7 +28,7 @@ class Booked(NamedTuple):
 @dataclass(frozen=True)
 class Evidence:
     """starts, finals: the sets before the run and at rest, by policy. effects: oldest first; each has at, policy, by, before,
-    after. requests: the emulator's log; a read has `shown`, the keys in its answer. told: the IDs of rows that the log reports
+    after. requests: the emulator's log; a read has `shown`, what it showed. told: the IDs of rows that the log reports
     as changed by others. repairs: writes that the ledger calls repairs. lag: seconds. entries: by request ID; None if there is
     no ledger. written: when a write was recorded in the ledger, by client-request-id. late: the seconds after that within which
     it may take effect; the promises hold only within this bound."""
@@ -209,12 +209,12 @@ class _Judge:
         """Whether the gateway that repeated a change could know, before the change was undone, that the row had come or gone:
         it had read so itself, or another gateway had read so, and had recorded it with a later write (old reads may show it for
         a while). What another gateway read before it was killed, without recording it, is not known."""
-        there, post = came.after is not None, self.posts[again.by]
+        post = self.posts[again.by]
         posts = [p for p in self.posts.values() if place[0] in p["path"] and p["at"] < post["at"]]
         based = [(p["bearer"], self._base_read(p, place[0]), p["at"]) for p in posts if p["bearer"] != post["bearer"]]
         reads = (r for r in self.reads if came.at <= r["at"] <= went.at + self.e.lag and place[0] in r["path"])
         return any(
-            (place[1] in r["shown"]) == there
+            r["shown"].get(place[1]) == value_of(came.after)
             for r in reads
             if r.get("shown") is not None
             and (r["bearer"] == post["bearer"] or any(b == r["bearer"] and at <= r["at"] <= end for b, at, end in based))
@@ -263,9 +263,8 @@ class _Judge:
         booked = any(b.write == undoing.by and b.foreign_changes for b in (self.e.entries or {}).values())
         if booked or str(row.get("id", "")).lower() in self.e.told or place[1] in self.e.told:
             return "told"
-        there = theirs.after is not None
         seen = any(
-            (place[1] in read["shown"]) == there
+            read["shown"].get(place[1]) == value_of(theirs.after)
             for read in self.reads
             if theirs.at <= read["at"] < undoing.at and place[0] in read["path"] and read.get("shown") is not None
         )

@@ -49,8 +49,9 @@ def posts(*times: tuple[str, float], late: tuple[str, ...] = ()) -> list[dict]:
     ]
 
 
-def read(at: float, *shown: str) -> dict:
-    return {"method": "GET", "path": f"/{P}/assignments", "at": at, "bearer": "b", "headers": {}, "shown": frozenset(shown)}
+def read(at: float, *shown: str, kind: tuple[str, str] = GROUP) -> dict:
+    values = dict.fromkeys(shown, kind)
+    return {"method": "GET", "path": f"/{P}/assignments", "at": at, "bearer": "b", "headers": {}, "shown": values}
 
 
 def test_what_was_told_and_is_there_is_good():
@@ -187,6 +188,18 @@ def test_what_a_gateway_read_itself_or_another_wrote_down_counts_against_it(
     requests = [shown, *posts(("first", 1.05), ("second", 1.25)), *between]
     booked = {"create@1": Booked(OK, "second")}
     verdict = told(ask("create", 1, took=1), finals=(row("g"),), effects=effects, requests=requests, entries=booked)
+    assert kinds(verdict) == complaints
+
+
+@pytest.mark.parametrize(("kind", "complaints"), [(GROUP, set()), (INCLUDE, {"twice"})])
+def test_of_a_change_in_place_the_value_has_to_show(kind: tuple[str, str], complaints: set[str]):
+    """The row was there all the time."""
+    effects = ((1.1, "first", (row("g", INCLUDE),)), (1.2, CONTROL, (row("g"),)), (1.3, "second", (row("g", INCLUDE),)))
+    requests = [read(1.15, "g", kind=kind), *posts(("first", 1.05), ("second", 1.25))]
+    asks = ask("create", 0.5), ask("update", 1, took=1, kind=INCLUDE)
+    booked = {"create@0.5": Booked(OK, "x"), "update@1": Booked(OK, "second")}
+    start = (row("g"),)
+    verdict = told(*asks, starts=start, finals=(row("g", INCLUDE),), effects=effects, requests=requests, entries=booked)
     assert kinds(verdict) == complaints
 
 

@@ -3,7 +3,6 @@ foreign writers write at any time; and Graph has faults. The oracle judges the r
 
 import asyncio
 import random
-import sys
 import time
 import uuid
 from collections import Counter
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from actors import Answer, graph_row
 from asks import ABSENT, ANY, BAD, KINDS, OK, OPEN, Ask, Op, Value, after, undo_of
+from moves import shown_by
 from rig import unthrottle
 
 from gateway.emulator import Emulator
@@ -296,5 +296,5 @@ def _changed_by_others(rows: Sequence[dict], new: str, rng: random.Random) -> li
 def _condense(request: dict) -> None:
     answer = request.get("answer")
     if isinstance(answer, dict) and isinstance(answer.get("value"), list) and "@odata.nextLink" not in answer:
-        request["shown"] = frozenset(sys.intern(str(row["target"].get("groupId", ""))) for row in answer["value"])
+        request["shown"] = shown_by(answer["value"])
     request["answer"] = request["body"] = None
