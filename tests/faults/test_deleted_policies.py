@@ -50,9 +50,10 @@ async def test_a_read_that_does_not_find_the_policy_for_a_moment_is_no_answer(li
         assert isinstance(await create(rig, group(0)), Assignment)
 
 
-@pytest.mark.parametrize("fault", [{}, {"cut": "after"}], ids=["accepted", "answer lost"])
-@pytest.mark.parametrize("kind", ["one", "several", "a move"])
-@pytest.mark.parametrize("asked_of", ["the same gateway", "nobody"])
+ASKED = [("the same gateway", kind, fault) for kind in ("one", "several", "a move") for fault in ({}, {"cut": "after"})]
+
+
+@pytest.mark.parametrize(("asked_of", "kind", "fault"), [*ASKED, ("nobody", "one", {"cut": "after"})])
 async def test_of_a_deleted_policy(live: Emulator, tmp_path: Path, asked_of: str, kind: str, fault: dict):
     """What was sent may have been carried out: nobody is told that it was refused."""
     sections = {"graph": GRAPH, "ledger": {"url": f"sqlite:///{tmp_path}/ledger.db", "lease_s": 1}}
