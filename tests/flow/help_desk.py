@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import tomli_w
 from edits_over_the_wire import MERGE, guid
-from rig import NO_QUOTA, QUICK, Failure, Rig
+from rig import NO_QUOTA, QUICK, Failure, Rig, at_once
 from typer.testing import CliRunner
 
 from gateway.bootstrap import running
@@ -54,7 +54,7 @@ class Desk:
         self.file.write_text(tomli_w.dumps(self.values))
 
     def permit(self, rules: str) -> None:
-        Path(self.values["authorization"]["rules_file"]).write_text(rules)
+        at_once(Path(self.values["authorization"]["rules_file"]), rules)
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[Rig]:

@@ -11,7 +11,7 @@ import pytest
 import tomli_w
 from attacks import CA, KEY_2, bearer, jwk, sections, signed
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rig import Failure, Rig, gateway, outcome
+from rig import Failure, Rig, at_once, gateway, outcome
 
 from gateway import bootstrap
 from gateway.bootstrap import running
@@ -142,7 +142,7 @@ async def test_a_revoked_key_ends_its_tokens_within_the_reload(live: Emulator, t
                 return not await is_known()
 
             assert await is_known()
-            (tmp_path / "jwks.json").write_text(json.dumps({"keys": [jwk(KEY_2, "two")]}))
+            at_once(tmp_path / "jwks.json", json.dumps({"keys": [jwk(KEY_2, "two")]}))
             await until(is_unknown)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from edits_over_the_wire import LIST, MERGE, guid
-from rig import Failure, Rig, gateway, logged
+from rig import Failure, Rig, at_once, gateway, logged
 
 from gateway.emulator import Emulator
 from gateway.emulator.faults import Fault
@@ -175,7 +175,7 @@ async def test_an_empty_set_is_confirmed_whether_or_not_there_is_any_assignment(
 
 async def rules_become(rig: Rig, text: str) -> None:
     with logged() as lines:
-        (rig.emulator.folder / "discretion.cedar").write_text(text)
+        at_once(rig.emulator.folder / "discretion.cedar", text)
         async with asyncio.timeout(60):
             while not any("rules loaded" in line for line in lines):
                 await asyncio.sleep(0.02)

@@ -148,7 +148,8 @@ async def test_who_gives_up_leaves_those_who_joined_their_answer(live: Emulator)
 
 
 async def test_who_joined_one_that_gave_up_before_the_write_is_served(live: Emulator):
-    """Its own deadline counts, not that of the one who began."""
+    """Its own deadline counts, not that of the one who began: it carries the write out, or it is told that the other did if the
+    gateway was not as quick as the client to find that the deadline had passed."""
     released = asyncio.Event()
     live.world.faults.order([Fault(method="GET", path="assignments", until=released)])
     async with gateway(live, **MERGE) as rig:
@@ -160,8 +161,7 @@ async def test_who_joined_one_that_gave_up_before_the_write_is_served(live: Emul
             assert (await first)[0].status == "DEADLINE_EXCEEDED"
         finally:
             released.set()
-        answer, trailers = await joined
-        assert (answer.id, replayed(trailers)) == (f"{EMPTY}_{guid(1)}", False)
+        assert (await joined)[0].id == f"{EMPTY}_{guid(1)}"
         assert len(rig.writes()) == 1
 
 
