@@ -111,7 +111,7 @@ async def _give_up_without_policy(policy: Policy, batch: Sequence[Pending], aske
         if pending.prior is None:
             continue
         if asked <= settled_at:
-            pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=settled_at - asked))
+            pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=max(settled_at - asked, 0.001)))
         elif _is_void(await policy.deps.revisions.recall(policy.name, pending.write.entry.revision or 0)):
             _not_carried_out(pending)
         else:
@@ -148,7 +148,7 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
     if acked or (prior.shows(look.rows) and policy.memory.is_protected(prior.values)):
         pending.finish(prior, look.rows)
     elif look.asked <= end:  # the write may still take effect: sent again, it would overwrite what came in between
-        pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=end - look.asked))
+        pending.fail(GatewayError(Reason.OUTCOME_UNKNOWN, retry_after=max(end - look.asked, 0.001)))
     elif prior.shows(look.rows):  # whoever did it, the result is there; carried out anew, the edit would find its own row
         there = {key: look.rows.direct[key] for key in prior.values if key in look.rows.direct}
         policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now(), look.rows)
