@@ -61,7 +61,7 @@ class Part:
     def shows(self, rows: RowSet) -> bool:
         return all(rows.value(key) == value for key, value in self.values.items())
 
-    def shows_in_part(self, rows: RowSet, base: RowSet | None, since: Collection[Key] = ()) -> bool:
+    def shows_in_part(self, rows: RowSet, base: RowSet | None, since: Collection[Key]) -> bool:
         """Whether a row shows what it left, and not what was there before. base: the set before, if it is known. since: keys
         that do not count, because another write has changed them since."""
         there = (key for key, value in self.values.items() if key not in since and rows.value(key) == value)
@@ -129,7 +129,7 @@ class Pending:
         self.write.did(changes, self.base.etag if self.base is not None else self.write.entry.etag_before, rows.etag)
         self.future.set_result(Written(row, rows, self.base, self.write.entry.revision or 0, pieces))
 
-    def changed_since(self, words: str) -> None:
+    def abandon(self, words: str) -> None:
         """Fails the edit for good: what was sent for it may have been carried out, and its result can no longer be found."""
         if not self.over:
             self.write.did(None, "", "")

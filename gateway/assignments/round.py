@@ -115,7 +115,7 @@ async def _give_up_without_policy(policy: Policy, batch: Sequence[Pending], aske
         elif _is_void(await policy.deps.revisions.recall(policy.name, pending.write.entry.revision or 0)):
             _not_carried_out(pending)
         else:
-            pending.changed_since(GONE)
+            pending.abandon(GONE)
 
 
 def _is_void(kept: Revision | None) -> bool:
@@ -154,13 +154,13 @@ async def _find_out(policy: Policy, pending: Pending, prior: Part, look: Look) -
         policy.memory.hold({key: Touch(rows, rows) for key, rows in there.items()}, policy.now(), look.rows)
         await policy.save()
         pending.finish(prior, look.rows)
-    elif prior.shows_in_part(look.rows, pending.base, _changed_since(policy, number)):
-        pending.changed_since(IN_PART)  # sent again, it would undo what others changed since, or be refused
+    elif prior.shows_in_part(look.rows, pending.base, _written_since(policy, number)):
+        pending.abandon(IN_PART)  # sent again, it would undo what others changed since, or be refused
     else:
         _not_carried_out(pending)
 
 
-def _changed_since(policy: Policy, number: int) -> set[Key]:
+def _written_since(policy: Policy, number: int) -> set[Key]:
     """The keys that later writes of the gateway's changed, as far as they are not settled."""
     later = (w for w in policy.memory.writes.values() if w.number > number and w.kind != "foreign" and w.acked is not None)
     return {key for write in later for key, (before, after) in write.values.items() if before != after}

@@ -75,6 +75,8 @@ class AssignmentService:
         try:
             answer = await _answer(call, written)
         except GatewayError as error:
+            if not written.revision:
+                raise
             raise GatewayError(Reason.SET_CHANGED, f"The write was carried out. {error.message}") from error
         if written.row is not None:
             call.record.note(assignment=row_id(written.row))
