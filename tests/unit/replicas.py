@@ -9,27 +9,33 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from fake_ledger import NoLedger
 
 from gateway.assignments import policy as policy_module
 from gateway.assignments import upstream as upstream_module
+from gateway.assignments.edits import Add
 from gateway.assignments.looks import Bounds
 from gateway.assignments.patience import Patience
 from gateway.assignments.policy import WriterDeps
 from gateway.assignments.routes import Routes
 from gateway.assignments.writers import Writers
 from gateway.call import Record
-from gateway.entry import Entry
+from gateway.entry import Entry, utc_now
 from gateway.errors import GatewayError, Reason
 from gateway.graph.client import GraphAnswer, Permit
 from gateway.graph.quota import Bid, Quota
 from gateway.ledger.evidence import changed, is_unaware, may_become
 from gateway.ledger.leases import Lease
+from gateway.ledger.write import Write
 from gateway.revision import Change, Grant, Kept, PolicyName, Revision
+from gateway.sets import COMPLIANCE
 
 LAG_S, LATE_S, LEASE_S = 60.0, 120.0, 15.0
 NAME = PolicyName("t", "deviceCompliancePolicies", "p")
+BYSTANDER, A, B, C, F = (f"{i}b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f" for i in range(5))
 Rows = tuple[dict, ...]
 
 
@@ -257,3 +263,22 @@ def replica(base: Database, world: World, me: int, route: str = "assign", read_b
 def foreign_of(base: Database) -> Iterator[tuple[int, Revision]]:
     """What is recorded of changes by others."""
     return ((n, r) for n, r in base.revisions.items() if r.kind == "foreign")
+
+
+def a_world() -> tuple[Database, World]:
+    """A Graph without trouble, whose policy has one row that nobody touches, and an empty ledger."""
+    world = World(None)
+    world.put((row(BYSTANDER),))
+    return Database(), world
+
+
+def write(seconds: float = 60) -> Write:
+    """The record of an edit that one caller waits for so long."""
+    entry = Entry(id=uuid4().hex, tenant="t", policy="p", operation="CreateComplianceAssignment", began_at=utc_now())
+    one = Write(NoLedger(), entry, Record(), now() + seconds)
+    one.waiting = 1
+    return one
+
+
+async def add(writers: Writers, group: str) -> None:
+    await writers.carry_out(write(), COMPLIANCE, "p", Add(target(group)))

@@ -5,8 +5,23 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from replicas import NAME, foreign_of, groups_of, in_virtual_time, replica, row, target
-from test_watch_of_replicas import BYSTANDER, A, B, F, a_world, add, write
+from replicas import (
+    BYSTANDER,
+    NAME,
+    A,
+    B,
+    F,
+    a_world,
+    add,
+    foreign_of,
+    groups_of,
+    in_virtual_time,
+    now,
+    replica,
+    row,
+    target,
+    write,
+)
 from virtual_time import run
 
 from gateway.assignments import preview as preview_module
@@ -146,6 +161,25 @@ def test_of_a_refused_write_nobody_says_later_that_it_may_have_been_carried_out(
         return told.value.reason.name
 
     assert run(story()) == ("NOT_FOUND" if gone else "ALREADY_ASSIGNED")
+
+
+def test_who_asks_just_before_the_outcome_can_be_known_is_told_to_wait_for_some_time():
+    """RetryInfo and grpc-retry-pushback-ms count milliseconds."""
+
+    async def story() -> float:
+        base, world = a_world()
+        one, asked = replica(base, world, 1), write(400)
+        world.outcomes = ["never"]
+        left = 1.0
+        while left > 0.01:
+            begun = now()
+            with pytest.raises(GatewayError) as told:
+                await one.carry_out(asked, COMPLIANCE, "p", Add(target(A)))
+            left = told.value.retry_after or 0.0
+            await asyncio.sleep(left - (now() - begun) - 0.0002)
+        return left
+
+    assert run(story()) >= 0.001
 
 
 def test_a_caller_that_leaves_while_its_preview_is_merged_fails_nobody_else(monkeypatch: pytest.MonkeyPatch):

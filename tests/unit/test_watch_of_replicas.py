@@ -2,45 +2,37 @@
 writes, and what others change is recorded."""
 
 import asyncio
-from uuid import uuid4
 
 import pytest
-from fake_ledger import NoLedger
-from replicas import NAME, Database, World, foreign_of, groups_of, in_virtual_time, replica, row, target
+from replicas import (
+    BYSTANDER,
+    NAME,
+    A,
+    B,
+    C,
+    Database,
+    F,
+    a_world,
+    add,
+    foreign_of,
+    groups_of,
+    in_virtual_time,
+    replica,
+    row,
+    target,
+)
 from simulated_replicas import lived
 from virtual_time import run
 
 from gateway.assignments.edits import Add
-from gateway.assignments.writers import Writers
-from gateway.call import Record
-from gateway.entry import Entry, utc_now
+from gateway.assignments.memory import Memory
 from gateway.errors import GatewayError
-from gateway.ledger.write import Write
 from gateway.sets import COMPLIANCE
-
-BYSTANDER, A, B, C, F = (f"{i}b1c2d3e-4f50-4617-a829-3a4b5c6d7e8f" for i in range(5))
 
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     in_virtual_time(monkeypatch)
-
-
-def write(seconds: float = 60) -> Write:
-    entry = Entry(id=uuid4().hex, tenant="t", policy="p", operation="CreateComplianceAssignment", began_at=utc_now())
-    one = Write(NoLedger(), entry, Record(), asyncio.get_running_loop().time() + seconds)
-    one.waiting = 1
-    return one
-
-
-async def add(writers: Writers, group: str) -> None:
-    await writers.carry_out(write(), COMPLIANCE, "p", Add(target(group)))
-
-
-def a_world() -> tuple[Database, World]:
-    world = World(None)
-    world.put((row(BYSTANDER),))
-    return Database(), world
 
 
 def recorded(base: Database) -> str:
@@ -155,4 +147,11 @@ def test_requests_of_a_watch_that_another_gateway_took_over():
 @pytest.mark.parametrize("route", ["assign", "mixed"])
 def test_what_was_acknowledged_is_there_at_rest(route: str):
     """With Graph's and the ledger's troubles, previews, and gateways that are killed."""
-    assert {seed: wrong for seed in range(60) if (wrong := run(lived(seed, route)).wrong)} == {}
+    assert {seed: wrong for seed in range(60) if (wrong := run(lived(seed, route)))} == {}
+
+
+@pytest.mark.parametrize("rule", ["_we_undid", "_certain_at"])
+def test_without_a_rule_something_is_lost(rule: str, monkeypatch: pytest.MonkeyPatch):
+    """So the stories are harsh enough: without repairs, and without waiting for a look that cannot be stale."""
+    monkeypatch.setattr(Memory, rule, {"_we_undid": lambda *_: False, "_certain_at": lambda *_: float("-inf")}[rule])
+    assert any(run(lived(seed, "mixed" if seed % 2 == 0 else "assign")) for seed in range(200))
